@@ -1,0 +1,14 @@
+"""Which images there are, and what happens to them until they are a batch."""
+
+from .collate import stack_collate
+from .image_folder import ImageFolder
+from .labels import labels_of
+from .neighbor_pairs import NeighborPairs
+from .sample_randomness import SampleRandomness
+from .single_views import SingleViews
+from .transforms import CutMix, LoadImage, MultiRes, PackPair, PairViews
+
+__all__ = [
+    'CutMix', 'ImageFolder', 'LoadImage', 'MultiRes', 'NeighborPairs', 'PackPair', 'PairViews', 'SampleRandomness',
+    'SingleViews', 'labels_of', 'stack_collate'
+]

@@ -1,0 +1,21 @@
+"""MMEngine's ``default_collate``, for configs that others inherit from."""
+
+from typing import Any, Optional, Sequence
+
+from mmengine.dataset import default_collate
+
+from clim_mm.registry import FUNCTIONS
+
+
+@FUNCTIONS.register_module()
+def stack_collate(data_batch: Sequence, _scope_: Optional[str] = None) -> Any:
+    """Stack a batch's tensors, as ``mmengine.dataset.default_collate`` does.
+
+    A config that inherits by ``clim_mm::...`` gets a key ``_scope_`` in every dict with a ``type``, and
+    MMEngine passes the dict's further keys to the collate function. MMEngine's own fails on that key.
+
+    Args:
+        data_batch: The samples.
+        _scope_: Ignored.
+    """
+    return default_collate(data_batch)

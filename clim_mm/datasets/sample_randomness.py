@@ -1,0 +1,59 @@
+"""Randomness by (seed, epoch, sample id)."""
+
+import random
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Iterator
+
+import numpy as np
+import torch
+
+
+@dataclass(frozen=True)
+class GlobalRandomness:
+    """Where the global generators of ``random`` and numpy stand."""
+
+    python_state: Any
+    numpy_state: Any
+
+    @classmethod
+    def now(cls) -> 'GlobalRandomness':
+        """Take note of both."""
+        return cls(random.getstate(), np.random.get_state())
+
+    def restore(self) -> None:
+        """Put both back to here."""
+        random.setstate(self.python_state)
+        np.random.set_state(self.numpy_state)
+
+
+class SampleRandomness:
+    """Makes what happens to a sample depend on (seed, epoch, sample id) alone.
+
+    Not on the number of workers, their order, or a restart. The seed and the epoch are in shared memory, so
+    that persistent workers see a new epoch.
+    """
+
+    def __init__(self) -> None:
+        self._seed_and_epoch = torch.zeros(2, dtype=torch.int64).share_memory_()
+
+    def start_epoch(self, seed: int, epoch: int) -> None:
+        """Set the training's seed and the epoch, counted from 0. Call it before the epoch's first sample."""
+        self._seed_and_epoch.copy_(torch.tensor([seed, epoch]))
+
+    @contextmanager
+    def of(self, sample_idx: int) -> Iterator[np.random.Generator]:
+        """Give the sample's generator, and seed the global ones of ``random`` and numpy meanwhile.
+
+        The framework's transforms draw from the global ones; they are left as they were found.
+        """
+        seed, epoch = self._seed_and_epoch.tolist()
+        sequence = np.random.SeedSequence((seed, epoch, sample_idx))
+        python_seed, numpy_seed = sequence.generate_state(2).tolist()
+        before = GlobalRandomness.now()
+        try:
+            random.seed(python_seed)
+            np.random.seed(numpy_seed)
+            yield np.random.default_rng(sequence)
+        finally:
+            before.restore()

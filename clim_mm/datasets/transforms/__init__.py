@@ -1,0 +1,12 @@
+"""From two files on disk to a mixed query and its keys, in the order of a pipeline:
+
+    LoadImage -> MultiRes -> PairViews -> CutMix -> PackPair
+"""
+
+from .cutmix import CutMix
+from .load_image import LoadImage
+from .multi_res import MultiRes
+from .pack_pair import PackPair
+from .pair_views import PairViews
+
+__all__ = ['CutMix', 'LoadImage', 'MultiRes', 'PackPair', 'PairViews']

@@ -1,0 +1,83 @@
+"""CutMix of an anchor's view with its positive's (paper equation 3; Yun et al., ICCV 2019)."""
+
+from typing import Sequence
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from clim_mm.errors import ConfigError
+from clim_mm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class CutMix(BaseTransform):
+    """Paste a rectangle of the positive's view into the anchor's, at the same place [csml].
+
+    ``x_mix = M * x_i + (1 - M) * x~_i``. The rectangle is the same in relative coordinates at every
+    resolution, and ``lam`` is the share of anchor pixels that remain at each. A sample without a positive
+    stays as it is. One rectangle and one ``lam`` are drawn for each sample [ours; csml: for each batch].
+
+    Required keys: ``query``, ``positive_query``: lists of (r, r, 3) uint8; ``positive_idx``; ``rng``.
+
+    Modified keys: ``query``; ``lam``, a list of floats, one for each resolution.
+
+    Args:
+        alpha: Of ``lam ~ Beta(alpha, alpha)``, above 0. The paper's best is 2 (Table 9).
+
+    Raises:
+        ConfigError: If alpha is not above 0.
+    """
+
+    def __init__(self, alpha: float = 2.0) -> None:
+        if not 0 < alpha < float('inf'):
+            raise ConfigError(f'alpha of CutMix must be above 0, such as the paper\'s 2.0, not {alpha}.')
+        self.alpha = alpha
+
+    def transform(self, results: dict) -> dict:
+        """Mix ``query`` and set ``lam``."""
+        if results['positive_idx'] < 0:
+            return results
+        rng = results['rng']
+        rectangle = relative_rectangle(rng.beta(self.alpha, self.alpha), rng)
+        results['lam'] = []
+        for image, patch in zip(results['query'], results['positive_query']):
+            height, width = image.shape[:2]
+            box = pixel_box(rectangle, height, width)
+            top, left, bottom, right = box
+            image[top:bottom, left:right] = patch[top:bottom, left:right]
+            results['lam'].append(anchor_share(box, height, width))
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(alpha={self.alpha})'
+
+
+def relative_rectangle(lam: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw a rectangle of area ratio ``1 - lam`` with a uniform centre, and clip it to the image.
+
+    Args:
+        lam: Share of the image outside the rectangle, before clipping, 0 to 1.
+        rng: Source of the centre.
+
+    Returns:
+        (4,) float64: top, left, bottom, right, as shares of the height and the width.
+    """
+    half_side = np.sqrt(1.0 - lam) / 2
+    center = rng.random(2)
+    return np.clip(np.concatenate([center - half_side, center + half_side]), 0.0, 1.0)
+
+
+def pixel_box(rectangle: Sequence[float], height: int, width: int) -> tuple[int, int, int, int]:
+    """Round a relative rectangle to whole pixels of an image.
+
+    Returns:
+        Top, left, bottom, right; bottom and right are exclusive.
+    """
+    top, left, bottom, right = np.rint(np.asarray(rectangle) * [height, width, height, width]).astype(int).tolist()
+    return top, left, bottom, right
+
+
+def anchor_share(box: Sequence[int], height: int, width: int) -> float:
+    """The ``lam`` of a box: the exact share of the image's pixels outside it."""
+    top, left, bottom, right = box
+    return 1.0 - (bottom - top) * (right - left) / (height * width)

@@ -1,0 +1,54 @@
+"""One view of an image at several resolutions (paper section 3.3)."""
+
+from typing import Sequence
+
+import mmcv
+import numpy as np
+from mmengine.dataset import Compose
+from mmselfsup.datasets.transforms import RandomResizedCrop
+
+from clim_mm.errors import ConfigError
+from clim_mm.registry import TRANSFORMS
+
+from ..sample_randomness import GlobalRandomness
+
+_SMALLEST, _LARGEST = 8, 2048
+
+
+@TRANSFORMS.register_module()
+class MultiRes(RandomResizedCrop):
+    """Draw a crop window once, and render it at every resolution.
+
+    ``transforms`` follow on each rendering with the same random draws, so that the renderings show the same
+    view [ours: the paper fixes the crop].
+
+    Args:
+        resolutions: R, side lengths in pixels, distinct, 8 to 2048. The paper's are (224, 160).
+        transforms: Transforms, or their configs, of one image: colour, blur, flip.
+        **kwargs: ``scale`` (share of the image's area), ``ratio``, ``interpolation``, ``backend`` and
+            ``max_attempts``, as for ``mmselfsup.RandomResizedCrop``.
+
+    Raises:
+        ConfigError: If the resolutions are not distinct integers in that range.
+    """
+
+    def __init__(self, resolutions: Sequence[int], transforms: Sequence = (), **kwargs) -> None:
+        in_range = all(isinstance(r, int) and _SMALLEST <= r <= _LARGEST for r in resolutions)
+        if not resolutions or not in_range or len(set(resolutions)) < len(resolutions):
+            raise ConfigError(f'resolutions must be distinct whole numbers from {_SMALLEST} to {_LARGEST}, '
+                              f'such as (224, 160), not {tuple(resolutions)}.')
+        super().__init__(size=max(resolutions), **kwargs)
+        self.resolutions = tuple(resolutions)
+        self.transforms = Compose(transforms)
+
+    def transform(self, results: dict) -> dict:
+        """Replace ``img``, (H, W, 3) uint8, by a list of (r, r, 3) uint8, one for each r of R."""
+        top, left, bottom, right = self.get_params(results['img'], self.scale, self.ratio, self.max_attempts)
+        crop = mmcv.imcrop(results['img'], np.array([left, top, right, bottom]))
+        start = GlobalRandomness.now()
+        renderings = []
+        for r in self.resolutions:
+            start.restore()  # every rendering gets the same draws
+            resized = mmcv.imresize(crop, (r, r), interpolation=self.interpolation, backend=self.backend)
+            renderings.append(self.transforms(dict(img=resized))['img'])
+        return dict(results, img=renderings)

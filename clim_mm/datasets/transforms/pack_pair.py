@@ -1,0 +1,27 @@
+"""From the views of a pair to what a batch is made of."""
+
+from mmselfsup.datasets.transforms import PackSelfSupInputs
+
+from clim_mm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class PackPair(PackSelfSupInputs):
+    """Pack the query and the keys as MMSelfSup's algorithms expect them.
+
+    ``inputs`` becomes a list of 3|R| tensors, (3, r, r) uint8: the query at every r of R, then the anchor's
+    key, then the positive's. ``data_samples`` carries ``sample_idx``, and
+    as meta info ``positive_idx``, ``lam`` (a list, one for each r) and ``table_version``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(algorithm_keys=['sample_idx'], meta_keys=['positive_idx', 'lam', 'table_version'])
+
+    def transform(self, results: dict) -> dict:
+        """Give ``inputs`` and ``data_samples``."""
+        num_resolutions = len(results['query'])
+        lam = results['lam']
+        if isinstance(lam, float):  # not mixed: the same at every resolution
+            lam = [lam] * num_resolutions
+        return super().transform(
+            dict(results, img=results['query'] + results['anchor_key'] + results['positive_key'], lam=lam))

@@ -1,0 +1,49 @@
+"""Frozen features of an image folder, from a config and a checkpoint."""
+
+from typing import Optional
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint, set_random_seed
+
+from clim_mm.datasets import SingleViews
+from clim_mm.engine.extract import extract_features
+from clim_mm.registry import MODELS
+
+
+def load_model(cfg: Config, checkpoint: Optional[str] = None) -> torch.nn.Module:
+    """The config's model, in eval mode, with a checkpoint's weights or freshly initialised by the config's seed."""
+    init_default_scope(cfg.default_scope)
+    set_random_seed(cfg.get('randomness', {}).get('seed') or 0)
+    model = MODELS.build(cfg.model)
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.setLevel('WARNING')  # init_weights lists every parameter
+    model.init_weights()
+    logger.setLevel(level)
+    if checkpoint is not None:
+        load_checkpoint(model, checkpoint, map_location='cpu')
+    return model.to(get_device()).eval()
+
+
+def backbone_features(model: torch.nn.Module, views: SingleViews, **loader: int) -> np.ndarray:
+    """Average-pooled output of the query encoder's backbone.
+
+    Args:
+        model: A ``CLIM``, in eval mode.
+        views: The images.
+        **loader: ``batch_size`` and ``num_workers``.
+
+    Returns:
+        (N, d) float32, L2-normalised.
+    """
+
+    def encode(batch):
+        inputs, _ = model.data_preprocessor(batch)
+        return model.embed(inputs[0], encoder='query', layer='pooled')
+
+    return extract_features(encode, views, **loader)

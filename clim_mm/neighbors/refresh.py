@@ -1,0 +1,88 @@
+"""One refresh: features in, positives and a report out. No Runner, no process group."""
+
+import time
+from dataclasses import dataclass
+from typing import Optional, Sequence
+
+import numpy as np
+
+from .cluster import cluster
+from .search import search
+from .select import select_positives
+from .sizes import NeighborSizes
+
+
+@dataclass(frozen=True)
+class Refresh:
+    """What a refresh found.
+
+    Attributes:
+        positives: (N, P) int32, -1 = none.
+        report: Figures to log. ``seconds_*`` of each step, ``share_without_positive`` and ``empty_clusters``;
+            with labels also ``purity_<strategy>``.
+    """
+
+    positives: np.ndarray
+    report: dict[str, float]
+
+
+def refresh(features: np.ndarray,
+            sizes: NeighborSizes,
+            num_positives: int = 10,
+            strategy: str = 'center_wise',
+            exact: bool = True,
+            nprobe: int = 32,
+            seed: int = 0,
+            labels: Optional[np.ndarray] = None,
+            compare: Sequence[str] = (),
+            progress: bool = False) -> Refresh:
+    """Cluster, search and select.
+
+    Args:
+        features: (N, d) float32, L2-normalised.
+        sizes: Clusters and neighbours.
+        num_positives, strategy: As in ``select_positives``.
+        exact, nprobe: As in ``search``.
+        seed: Of the clustering and of the random choices.
+        labels: (N,) int class labels, for the purity of the positives alone; they choose nothing.
+        compare: Further strategies whose purity is reported beside that of ``strategy``.
+        progress: Show faiss's iterations and a progress bar.
+    """
+    report = {}
+
+    def timed(name, function, *args, **kwargs):
+        start = time.perf_counter()
+        result = function(*args, **kwargs)
+        report[f'seconds_{name}'] = time.perf_counter() - start
+        return result
+
+    centroids, assignments = timed('cluster', cluster, features, sizes.num_clusters, seed=seed, progress=progress)
+    neighbors = timed(
+        'search', search, features, sizes.num_neighbors, centroids=centroids, exact=exact, nprobe=nprobe,
+        progress=progress)
+
+    def select(name):
+        return select_positives(features, centroids, assignments, neighbors, num_positives, strategy=name, seed=seed)
+
+    positives = timed('select', select, strategy)
+    report['share_without_positive'] = float((positives < 0).all(axis=1).mean())
+    report['empty_clusters'] = float((np.bincount(assignments, minlength=sizes.num_clusters) == 0).sum())
+    if labels is not None:
+        report[f'purity_{strategy}'] = purity(positives, labels)
+        report.update({f'purity_{name}': purity(select(name), labels) for name in compare if name != strategy})
+    return Refresh(positives, report)
+
+
+def purity(positives: np.ndarray, labels: np.ndarray) -> float:
+    """Share of the positives that have their anchor's label.
+
+    Args:
+        positives: (N, P) int, -1 = none, which do not count.
+        labels: (N,) int.
+
+    Returns:
+        From 0 to 1; NaN if there is no positive at all.
+    """
+    there = positives >= 0
+    same = labels[positives] == labels[:, None]
+    return float(same[there].mean()) if there.any() else float('nan')

@@ -1,0 +1,133 @@
+"""Which images become an anchor's positives (paper section 3.2.1, A.2, and the rivals of Table 6)."""
+
+import numpy as np
+
+from .faiss_backend import as_float32_matrix
+from .sampling import sample_without_replacement
+
+STRATEGIES = ('random', 'knn', 'kmeans', 'knn_kmeans', 'center_wise')
+_ROWS_PER_BLOCK = 65536  # bounds the memory of the (rows, k) intermediates
+
+
+def select_positives(features: np.ndarray,
+                     centroids: np.ndarray,
+                     assignments: np.ndarray,
+                     neighbors: np.ndarray,
+                     num_positives: int = 10,
+                     strategy: str = 'center_wise',
+                     seed: int = 0) -> np.ndarray:
+    """Choose up to ``num_positives`` positives for every image.
+
+    With ``Omega_1`` the images of the anchor's cluster and ``Omega_2`` its k nearest neighbours:
+
+    - ``center_wise`` [paper 3.2.1]: ``Omega_p``, those of ``Omega_1`` and ``Omega_2`` that are at most as far
+      from the anchor's centre as the anchor is. More than ``num_positives``: that many at random. Otherwise all,
+      filled up with the nearest of the remaining ``Omega_2`` [paper A.2, our reading].
+    - ``knn_kmeans`` [paper Table 6]: at random from ``Omega_1`` and ``Omega_2`` together.
+    - ``knn`` [paper Table 6, k = 10]: the nearest of ``Omega_2``.
+    - ``kmeans`` [paper Table 6]: at random from ``Omega_1``.
+    - ``random`` [paper Table 6]: at random from all images.
+
+    Args:
+        features: (N, d) float array.
+        centroids: (m, d) float array.
+        assignments: (N,) int array of each image's centre.
+        neighbors: (N, k) int array, nearest first, without the image itself, -1 where missing.
+        num_positives: Positives kept for each anchor; the paper's is 10 (A.2).
+        strategy: One of ``STRATEGIES``.
+        seed: Of the random choices.
+
+    Returns:
+        (N, num_positives) int32 of image ids, distinct in a row and never the anchor's; -1 = none, at the end.
+
+    Raises:
+        ValueError: If the strategy is unknown, num_positives < 1, or the arrays do not belong together.
+    """
+    features = as_float32_matrix(features)
+    num_samples = len(features)
+    if strategy not in STRATEGIES:
+        raise ValueError(f'strategy must be one of {", ".join(STRATEGIES)}, not {strategy!r}.')
+    if num_positives < 1:
+        raise ValueError(f'num_positives must be at least 1, not {num_positives}.')
+    if assignments.shape != (num_samples, ) or neighbors.ndim != 2 or len(neighbors) != num_samples:
+        raise ValueError(f'{num_samples} features do not belong to assignments of shape {assignments.shape} and '
+                         f'neighbors of shape {neighbors.shape}.')
+    rng = np.random.default_rng(seed)
+    if strategy == 'random':
+        return _from_everything(num_samples, num_positives, rng)
+    if strategy == 'kmeans':
+        return _from_own_cluster(assignments, num_positives, rng)
+
+    to_center = distance_to_center(features, centroids, assignments)
+    positives = np.empty((num_samples, num_positives), dtype=np.int32)
+    for start in range(0, num_samples, _ROWS_PER_BLOCK):
+        rows = np.arange(start, min(start + _ROWS_PER_BLOCK, num_samples))
+        positives[rows] = _from_neighbors(rows, neighbors[rows], assignments, to_center, num_positives, strategy, rng)
+    return positives
+
+
+def distance_to_center(features: np.ndarray, centroids: np.ndarray, assignments: np.ndarray) -> np.ndarray:
+    """Squared L2 distance of each feature to its own centre, (N,) float64.
+
+    Computed in float64, row by row alike, so that duplicates tie exactly.
+    """
+    distances = np.empty(len(features), dtype=np.float64)
+    for start in range(0, len(features), _ROWS_PER_BLOCK):
+        block = slice(start, start + _ROWS_PER_BLOCK)
+        difference = features[block].astype(np.float64) - centroids[assignments[block]]
+        distances[block] = (difference**2).sum(axis=1)
+    return distances
+
+
+def _from_everything(num_samples: int, num_positives: int, rng: np.random.Generator) -> np.ndarray:
+    others = sample_without_replacement(np.full(num_samples, num_samples - 1), num_positives, rng)
+    return _packed(_skip(others, np.arange(num_samples)))
+
+
+def _from_own_cluster(assignments: np.ndarray, num_positives: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw places in the anchor's cluster, in an order of the images that is sorted by cluster."""
+    by_cluster = np.argsort(assignments, kind='stable')
+    sizes = np.bincount(assignments)
+    first_place = np.concatenate([[0], np.cumsum(sizes)[:-1]])
+    place = np.empty_like(by_cluster)
+    place[by_cluster] = np.arange(len(assignments))
+
+    start = first_place[assignments]
+    others = sample_without_replacement(sizes[assignments] - 1, num_positives, rng)
+    within = _skip(others, place - start)
+    return _packed(np.where(within >= 0, by_cluster[within + start[:, None]], -1))
+
+
+def _from_neighbors(rows: np.ndarray, omega_2: np.ndarray, assignments: np.ndarray, to_center: np.ndarray,
+                    num_positives: int, strategy: str, rng: np.random.Generator) -> np.ndarray:
+    """Rank each row's neighbours, the smaller the better, and keep the first ``num_positives``.
+
+    A rank below 1 is a random place among the preferred, 1 and above the order of nearness, infinity never.
+    """
+    found = omega_2 >= 0
+    nearness = np.broadcast_to(1.0 + np.arange(omega_2.shape[1]), omega_2.shape)
+    if strategy == 'knn':
+        rank = np.where(found, nearness, np.inf)
+    else:
+        at_random = rng.random(omega_2.shape)
+        preferred = found & (assignments[omega_2] == assignments[rows, None])
+        rest = np.full(omega_2.shape, np.inf)
+        if strategy == 'center_wise':
+            preferred &= to_center[omega_2] <= to_center[rows, None]
+            rest = np.where(found, nearness, np.inf)
+        rank = np.where(preferred, at_random, rest)
+    order = np.argsort(rank, axis=1, kind='stable')[:, :num_positives]
+    kept = np.where(np.isfinite(np.take_along_axis(rank, order, axis=1)), np.take_along_axis(omega_2, order, axis=1), -1)
+    missing = num_positives - kept.shape[1]
+    return np.pad(kept, ((0, 0), (0, max(missing, 0))), constant_values=-1).astype(np.int32)
+
+
+def _skip(drawn: np.ndarray, own: np.ndarray) -> np.ndarray:
+    """Map draws from ``0 .. n - 2`` to ``0 .. n - 1`` without the row's own number; -1 stays."""
+    return np.where(drawn >= own[:, None], drawn + 1, drawn)
+
+
+def _packed(ids: np.ndarray) -> np.ndarray:
+    """As int32, with the -1 moved to the end of each row."""
+    order = np.argsort(ids < 0, axis=1, kind='stable')
+    return np.take_along_axis(ids, order, axis=1).astype(np.int32)

@@ -1,0 +1,74 @@
+"""The neighbour table: every image's positives, where all worker processes see each refresh."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+
+class NeighborTable:
+    """Positives by sample id, in shared memory, with a version.
+
+    Create it before the DataLoader's workers start. Whether they are forked or spawned, they then read the
+    memory that ``publish`` writes; persistent workers too.
+
+    Args:
+        num_samples: N, the images of the training set.
+        num_positives: P, the most positives of one image.
+    """
+
+    def __init__(self, num_samples: int, num_positives: int) -> None:
+        self._positives = torch.full((num_samples, num_positives), -1, dtype=torch.int32).share_memory_()
+        self._version = torch.zeros(1, dtype=torch.int64).share_memory_()
+
+    @property
+    def version(self) -> int:
+        """How many times the table was published; 0 means that no image has positives yet."""
+        return int(self._version)
+
+    @property
+    def positives(self) -> np.ndarray:
+        """A read-only view of the (N, P) int32 positives, -1 = none."""
+        view = self._positives.numpy()
+        view.flags.writeable = False
+        return view
+
+    def publish(self, positives: np.ndarray) -> None:
+        """Replace all rows and count the version up. Call it while no worker draws: between two epochs.
+
+        Args:
+            positives: (N, P) int32, -1 = none.
+
+        Raises:
+            ValueError: If the shape is not the table's, or an id is outside -1 .. N - 1.
+        """
+        self._write(positives)
+        self._version += 1
+
+    def draw(self, sample_idx: int, rng: np.random.Generator) -> int:
+        """One of the sample's positives, uniformly [csml], or -1 if it has none."""
+        row = self._positives[sample_idx].numpy()
+        row = row[row >= 0]
+        return int(rng.choice(row)) if len(row) else -1
+
+    def state_dict(self) -> dict[str, Any]:
+        """The table as a checkpoint holds it: plain tensors, copied out of shared memory."""
+        return dict(positives=self._positives.clone(), version=self._version.clone())
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore what ``state_dict`` gave.
+
+        Raises:
+            ValueError: If the state is of a table of another size.
+        """
+        self._write(state['positives'].cpu().numpy())
+        self._version.copy_(state['version'])
+
+    def _write(self, positives: np.ndarray) -> None:
+        if positives.shape != tuple(self._positives.shape):
+            raise ValueError(f'The table has {len(self._positives)} samples with {self._positives.shape[1]} positives '
+                             f'each, but what is to be written has shape {positives.shape}.')
+        if positives.min() < -1 or positives.max() >= len(self._positives):
+            raise ValueError(f'Positives must be ids from 0 to {len(self._positives) - 1} or -1, but range from '
+                             f'{positives.min()} to {positives.max()}.')
+        self._positives.copy_(torch.from_numpy(positives.astype(np.int32)))

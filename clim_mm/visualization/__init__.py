@@ -1,0 +1,5 @@
+"""Pictures for people."""
+
+from .positives import draw_positives
+
+__all__ = ['draw_positives']

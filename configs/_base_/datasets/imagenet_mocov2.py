@@ -1,0 +1,13 @@
+_base_ = ['imagenet.py', 'views.py']
+
+train_dataloader = dict(
+    dataset=dict(
+        **_base_.source,
+        pipeline=[
+            dict(type='LoadImage'),
+            dict(
+                type='mmselfsup.MultiView',
+                num_views=2,
+                transforms=[[dict(type='mmselfsup.RandomResizedCrop', size=224, **_base_.crop), *_base_.photometric]]),
+            dict(type='mmselfsup.PackSelfSupInputs'),
+        ]))

@@ -1,0 +1,19 @@
+# None derives the number from the set's size N: min(10000, N // 16) clusters and min(40, max(5, N // 100))
+# neighbours, which on ImageNet are the paper's 10,000 and 40 (A.2).
+custom_hooks = [
+    dict(
+        type='CenterWiseNeighborHook',
+        interval=5,
+        num_clusters=None,
+        num_neighbors=None,
+        strategy='center_wise',
+        extract=dict(
+            batch_size=64,
+            num_workers=8,
+            pipeline=[
+                dict(type='LoadImage'),
+                dict(type='mmcls.ResizeEdge', scale=256, edge='short', backend='pillow'),
+                dict(type='CenterCrop', crop_size=224),
+                dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx']),
+            ])),
+]

@@ -1,0 +1,4 @@
+# The paper's main setting (A.1).
+_base_ = 'clim_r50_16xb32-200e_in1k.py'
+
+train_cfg = dict(max_epochs=1200)

@@ -1,0 +1,20 @@
+"""Fixtures of several test files."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import clim_mm  # noqa: F401  (before any test file imports mmselfsup: it opens the version gate)
+
+
+@pytest.fixture
+def class_folder(tmp_path):
+    """A folder with two class folders of six PNG images each, 40 high and 48 wide, all different."""
+    rng = np.random.default_rng(0)
+    folder = tmp_path / 'images'
+    for name in ('cat', 'dog'):
+        (folder / name).mkdir(parents=True)
+        for number in range(6):
+            pixels = np.kron(rng.integers(0, 256, (5, 6, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / name / f'{number}.png')
+    return folder

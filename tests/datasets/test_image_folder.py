@@ -1,0 +1,47 @@
+"""A folder of images without labels."""
+
+import shutil
+
+import pytest
+
+from clim_mm.datasets import ImageFolder
+
+
+def paths(dataset):
+    return [dataset.get_data_info(i)['img_path'] for i in range(len(dataset))]
+
+
+def test_images_at_any_depth_in_the_order_of_their_paths(class_folder):
+    shutil.copy(class_folder / 'cat' / '0.png', class_folder / 'at the top.png')
+    (class_folder / 'dog' / 'a' / 'b').mkdir(parents=True)
+    shutil.copy(class_folder / 'cat' / '0.png', class_folder / 'dog' / 'a' / 'b' / 'deep.png')
+    expected = ['at the top.png'] + [f'cat/{i}.png' for i in range(6)] + [f'dog/{i}.png' for i in range(6)]
+    expected.append('dog/a/b/deep.png')
+    assert paths(ImageFolder(str(class_folder))) == [str(class_folder / name) for name in expected]
+
+
+def test_ids_are_the_places_in_that_order(class_folder):
+    dataset = ImageFolder(str(class_folder))
+    assert [dataset.get_data_info(i)['sample_idx'] for i in range(12)] == list(range(12))
+
+
+def test_a_prefix_is_a_folder_below(class_folder):
+    dataset = ImageFolder(str(class_folder), data_prefix='dog')
+    assert paths(dataset) == [str(class_folder / 'dog' / f'{i}.png') for i in range(6)]
+
+
+def test_files_are_taken_by_their_extension(tmp_path):
+    images = ['A.JPG', 'b.jpeg', 'c.Png', 'd.ppm', 'e.bmp', 'f.pgm', 'g.tif', 'h.tiff', 'i.webp', 'j.k.jpg']
+    for name in images + ['labels.txt', 'jpg', 'image.jpg.zip', 'video.mp4']:
+        (tmp_path / name).touch()
+    assert paths(ImageFolder(str(tmp_path))) == [str(tmp_path / name) for name in images]
+
+
+def test_no_labels_are_made_up(class_folder):
+    assert set(ImageFolder(str(class_folder)).get_data_info(0)) == {'img_path', 'sample_idx'}
+
+
+def test_a_folder_without_images_is_an_error(tmp_path):
+    (tmp_path / 'labels.txt').touch()
+    with pytest.raises(ValueError, match='no file that ends in .jpg, .jpeg, .png'):
+        ImageFolder(str(tmp_path))

@@ -1,0 +1,89 @@
+"""Two views of an anchor and two of its positive."""
+
+import random
+
+import numpy as np
+import pytest
+from mmcv.transforms import RandomApply, RandomFlip
+from mmselfsup.datasets.transforms import ColorJitter, RandomGaussianBlur
+
+from clim_mm.datasets import CutMix, LoadImage, MultiRes, PairViews
+
+VIEWS = ('query', 'positive_query', 'anchor_key', 'positive_key')
+
+
+def view(resolutions=(32, 24), **options):
+    jitter = RandomApply([ColorJitter(brightness=0.4, contrast=0.4)], prob=0.8)
+    blur = RandomGaussianBlur(sigma_min=0.1, sigma_max=1.0)
+    return MultiRes(resolutions, [jitter, blur, RandomFlip(prob=0.5)], **options)
+
+
+def infos(folder, positive='dog/3.png'):
+    return dict(anchor=dict(img_path=str(folder / 'cat' / '1.png')), positive=dict(img_path=str(folder / positive)))
+
+
+def seed_everything(seed):
+    random.seed(seed)
+    np.random.seed(seed)
+
+
+def test_views_are_drawn_in_order_from_the_right_image(class_folder):
+    for seed in range(10):
+        seed_everything(seed)
+        results = PairViews([LoadImage()], [view()])(infos(class_folder))
+
+        seed_everything(seed)
+        anchor, positive = (LoadImage()(info) for info in infos(class_folder).values())
+        for name, image in zip(VIEWS, (anchor, positive, anchor, positive), strict=True):
+            expected = view()(dict(image))['img']
+            assert len(results[name]) == len(expected) == 2
+            for found, wanted in zip(results[name], expected, strict=True):
+                np.testing.assert_array_equal(found, wanted)
+
+
+def test_the_four_views_differ(class_folder):
+    seed_everything(0)
+    results = PairViews([LoadImage()], [view()])(infos(class_folder))
+    assert len({results[name][0].tobytes() for name in VIEWS}) == 4
+
+
+def test_an_anchor_paired_with_itself_has_four_views_of_it(class_folder):
+    seed_everything(0)
+    results = PairViews([LoadImage()], [MultiRes((48, ), scale=(1.0, 1.0))])(infos(class_folder, 'cat/1.png'))
+    whole = MultiRes((48, ), scale=(1.0, 1.0))(LoadImage()(infos(class_folder)['anchor']))['img'][0]
+    for name in VIEWS:
+        np.testing.assert_array_equal(results[name][0], whole)
+
+
+@pytest.mark.parametrize('options', [dict(), dict(scale=(1.0, 1.0), ratio=(0.1, 10.0), max_attempts=0)])
+@pytest.mark.parametrize('backend', ['cv2', 'pillow'])
+def test_mixing_the_query_leaves_the_other_views(class_folder, options, backend):
+    # 48 is a side of the images, where resizing has least to do.
+    pair_views = PairViews([LoadImage()], [view((48, 40), backend=backend, **options)])
+    for seed in range(20):
+        seed_everything(seed)
+        results = pair_views(dict(infos(class_folder), positive_idx=9, rng=np.random.default_rng(seed)))
+        before = {name: [image.copy() for image in results[name]] for name in VIEWS}
+        mixed = CutMix()(results)
+        for name in VIEWS[1:]:
+            for image, kept in zip(mixed[name], before[name], strict=True):
+                np.testing.assert_array_equal(image, kept)
+        assert not np.array_equal(mixed['query'][0], before['query'][0])
+
+
+def test_views_from_configs_are_those_from_transforms(class_folder):
+    load = [dict(type='clim_mm.LoadImage')]
+    configured = PairViews(load, [dict(type='clim_mm.MultiRes', resolutions=(32, 24), scale=(0.4, 1.0))])
+    given = PairViews([LoadImage()], [MultiRes((32, 24), scale=(0.4, 1.0))])
+    found = []
+    for transform in (configured, given):
+        seed_everything(0)
+        found.append(transform(infos(class_folder)))
+    for name in VIEWS:
+        for a, b in zip(found[0][name], found[1][name], strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_other_keys_stay(class_folder):
+    results = PairViews([LoadImage()], [view()])(dict(infos(class_folder), sample_idx=4, lam=0.0))
+    assert results['sample_idx'] == 4 and results['lam'] == 0.0

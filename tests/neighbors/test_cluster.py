@@ -1,0 +1,162 @@
+"""k-means on features: assignments, objective, seeds, errors, threads."""
+
+import os
+
+import faiss
+import numpy as np
+import pytest
+import torch
+from sklearn.cluster import KMeans
+from sklearn.datasets import make_blobs
+
+from clim_mm.neighbors import cluster
+from clim_mm.neighbors.faiss_backend import on_every_core
+
+
+def blobs(num_samples=1200, dim=8, num_blobs=12, seed=0):
+    return make_blobs(num_samples, dim, centers=num_blobs, cluster_std=2.0, random_state=seed)[0].astype(np.float32)
+
+
+def squared_distances(points, centers):
+    difference = points.astype(np.float64)[:, None] - centers.astype(np.float64)[None]
+    return (difference**2).sum(axis=2)
+
+
+def objective(points, centers):
+    return squared_distances(points, centers).min(axis=1).sum()
+
+
+def duplicated():
+    return np.repeat(blobs(60), 10, axis=0)
+
+
+def grid():
+    return np.stack(np.meshgrid(np.arange(12), np.arange(12)), axis=-1).reshape(-1, 2).astype(np.float32)
+
+
+@pytest.mark.parametrize('make, num_clusters', [(blobs, 40), (blobs, 1), (duplicated, 30), (duplicated, 100), (grid, 9),
+                                                (grid, 144)])
+def test_every_feature_is_assigned_to_its_nearest_centre(make, num_clusters):
+    features = make()
+    centroids, assignments = cluster(features, num_clusters)
+
+    assert centroids.shape == (num_clusters, features.shape[1]) and centroids.dtype == np.float32
+    assert assignments.shape == (len(features), ) and assignments.dtype == np.int64
+    distances = squared_distances(features, centroids)
+    chosen = distances[np.arange(len(features)), assignments]
+    float32_rounding = 1e-6 * (features.astype(np.float64)**2).sum(axis=1).max()
+    np.testing.assert_allclose(chosen, distances.min(axis=1), rtol=0, atol=float32_rounding)
+
+
+def test_assignments_are_those_of_float64_where_no_two_centres_are_near():
+    features = blobs()
+    centroids, assignments = cluster(features, 40)
+    assert (assignments == squared_distances(features, centroids).argmin(axis=1)).mean() > 0.999
+
+
+def test_duplicates_share_their_centre():
+    assignments = cluster(duplicated(), 30)[1].reshape(60, 10)
+    assert (assignments == assignments[:, :1]).all()
+
+
+def test_one_cluster_is_centred_on_the_mean():
+    features = blobs(200)
+    centroids, assignments = cluster(features, 1)
+    np.testing.assert_allclose(centroids[0], features.astype(np.float64).mean(axis=0), atol=1e-4)
+    assert (assignments == 0).all()
+
+
+def test_as_many_clusters_as_distinct_features_leave_no_distance():
+    features = blobs(50)
+    centroids, assignments = cluster(features, 50)
+    assert sorted(assignments) == list(range(50))
+    np.testing.assert_allclose(centroids[assignments], features)
+
+
+def test_same_seed_same_result_and_another_seed_another():
+    features = blobs()
+    first, again, other = (cluster(features, 40, seed=seed) for seed in (3, 3, 4))
+    np.testing.assert_array_equal(first[0], again[0])
+    np.testing.assert_array_equal(first[1], again[1])
+    assert not np.array_equal(first[0], other[0])
+
+
+def test_the_input_is_left_as_it_was():
+    features = blobs()
+    before = features.copy()
+    cluster(features, 20)
+    np.testing.assert_array_equal(features, before)
+
+
+def test_float64_and_non_contiguous_input_give_the_same():
+    features = blobs()
+    expected = cluster(features, 20)
+    wide = np.zeros((len(features), 16))
+    wide[:, ::2] = features
+    np.testing.assert_array_equal(cluster(wide[:, ::2], 20)[1], expected[1])
+
+
+@pytest.mark.parametrize('seed', [0, 1, 2])
+def test_the_objective_beats_random_centres_and_is_near_that_of_sklearn(seed):
+    features = blobs(2000, dim=6, num_blobs=30, seed=seed)
+    found = objective(features, cluster(features, 60, seed=seed)[0])
+    at_random = features[np.random.default_rng(seed).choice(len(features), 60, replace=False)]
+    reference = KMeans(60, n_init=3, random_state=seed).fit(features).inertia_
+    assert found < objective(features, at_random)
+    assert found < 1.05 * reference
+
+
+def test_more_iterations_do_not_worsen_the_objective():
+    features = blobs()
+    values = [objective(features, cluster(features, 40, num_iterations=n)[0]) for n in (1, 5, 20)]
+    assert values[0] > values[1] >= values[2]
+
+
+def test_training_on_a_sample_still_assigns_every_feature():
+    features = blobs()
+    centroids, assignments = cluster(features, 12, max_points_per_centroid=10)
+    distances = squared_distances(features, centroids)
+    np.testing.assert_allclose(distances[np.arange(len(features)), assignments], distances.min(axis=1), atol=1e-3)
+    assert not np.array_equal(centroids, cluster(features, 12)[0])
+
+
+@pytest.mark.parametrize('num_clusters', [0, -1, 21])
+def test_more_clusters_than_features_or_none_is_an_error(num_clusters):
+    with pytest.raises(ValueError, match=f'from 1 to the number of features, 20, not {num_clusters}'):
+        cluster(blobs(20), num_clusters)
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+def test_a_value_that_is_not_finite_is_an_error_that_names_its_row(value):
+    features = blobs(20)
+    features[[7, 11], 3] = value
+    with pytest.raises(ValueError, match='NaN or infinity in 2 of 20 rows, first in row 7'):
+        cluster(features, 2)
+
+
+@pytest.mark.parametrize('shape', [(20, ), (4, 5, 2), (0, 5)])
+def test_anything_but_a_matrix_is_an_error(shape):
+    with pytest.raises(ValueError, match='non-empty'):
+        cluster(np.zeros(shape), 1)
+
+
+@pytest.fixture
+def one_thread():
+    faiss_threads, torch_threads = faiss.omp_get_max_threads(), torch.get_num_threads()
+    torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)
+    yield
+    torch.set_num_threads(torch_threads)
+    faiss.omp_set_num_threads(faiss_threads)
+
+
+def test_thread_counts_are_restored(one_thread):
+    assert on_every_core(faiss.omp_get_max_threads)() == len(os.sched_getaffinity(0))
+    cluster(blobs(), 20)
+    assert faiss.omp_get_max_threads() == 1 and torch.get_num_threads() == 1
+
+
+def test_thread_counts_are_restored_after_an_error(one_thread):
+    with pytest.raises(ValueError):
+        cluster(blobs(20), 21)
+    assert faiss.omp_get_max_threads() == 1 and torch.get_num_threads() == 1

@@ -1,0 +1,42 @@
+"""Write scikit-learn's bundled digits (1,797 real 8x8 scans) as two folders of images, a folder a class.
+
+    python tools/prepare_digits.py data/digits
+
+Nothing is downloaded. Every fifth image of each class is held out in data/digits/test.
+"""
+
+import argparse
+import os.path as osp
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_digits
+
+SIDE = 32  # enlarged, so that crops are not bound to an 8-pixel grid
+
+
+def write_digits(folder: str) -> None:
+    """Write ``folder/{train,test}/LABEL/NUMBER.png``; a folder that is complete is left alone."""
+    if osp.isdir(folder):
+        return
+    Path(folder).parent.mkdir(parents=True, exist_ok=True)
+    digits = load_digits()
+    seen = np.zeros(10, dtype=int)
+    with tempfile.TemporaryDirectory(dir=Path(folder).parent) as unfinished:
+        for number, (scan, label) in enumerate(zip(digits.images, digits.target)):
+            split = 'test' if seen[label] % 5 == 4 else 'train'
+            seen[label] += 1
+            path = Path(unfinished, 'digits', split, str(label), f'{number:04d}.png')
+            path.parent.mkdir(parents=True, exist_ok=True)
+            gray = Image.fromarray(np.rint(scan * 255 / 16).astype(np.uint8))  # the scans have 17 levels of gray
+            gray.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(path)
+        shutil.move(osp.join(unfinished, 'digits'), folder)  # complete, or not there
+
+
+if __name__ == '__main__':
+    parser = argparse.ArgumentParser(description='Write the digits as folders of images.')
+    parser.add_argument('folder', nargs='?', default='data/digits')
+    write_digits(parser.parse_args().folder)
