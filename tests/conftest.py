@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import clim_mm  # noqa: F401  (before any test file imports mmselfsup: it opens the version gate)
@@ -18,3 +19,13 @@ def class_folder(tmp_path):
             pixels = np.kron(rng.integers(0, 256, (5, 6, 3)), np.ones((8, 8, 1))).astype(np.uint8)
             Image.fromarray(pixels).save(folder / name / f'{number}.png')
     return folder
+
+
+@pytest.fixture
+def one_torch_thread():
+    """Let torch compute on one thread."""
+    # Beside another job, threads that wait for each other on so little work take ten times as long.
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -26,7 +26,7 @@ def write_digits(folder: str) -> None:
     digits = load_digits()
     seen = np.zeros(10, dtype=int)
     with tempfile.TemporaryDirectory(dir=Path(folder).parent) as unfinished:
-        for number, (scan, label) in enumerate(zip(digits.images, digits.target)):
+        for number, (scan, label) in enumerate(zip(digits.images, digits.target, strict=True)):
             split = 'test' if seen[label] % 5 == 4 else 'train'
             seen[label] += 1
             path = Path(unfinished, 'digits', split, str(label), f'{number:04d}.png')

@@ -21,7 +21,7 @@ from clim_mm.datasets.source import build_source
 from clim_mm.evaluation import backbone_features, knn_top1, load_model
 from clim_mm.visualization import draw_positives
 
-CONFIG = 'configs/clim/clim_r18_1xb64-40e_digits.py'
+CONFIG = 'configs/clim/clim_r18_1xb32-20e_digits.py'
 DATA = 'data/digits'
 WORK_DIR = 'work_dirs/quickstart'
 PACKAGES = ('torch', 'torchvision', 'onedl-mmengine', 'onedl-mmcv', 'mmselfsup', 'mmcls', 'faiss-cpu', 'numpy')

@@ -1,6 +1,6 @@
 """Train a model from a config: CLIM's, or any of MMClassification's and MMDetection's.
 
-    python tools/train.py configs/clim/clim_r18_1xb64-40e_digits.py
+    python tools/train.py configs/clim/clim_r18_1xb32-20e_digits.py
     bash tools/dist_train.sh configs/clim/clim_r50_16xb32-1200e_in1k.py 16 --resume
 """
 

@@ -1,6 +1,7 @@
 """MMEngine's ``default_collate``, for configs that others inherit from."""
 
-from typing import Any, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, Optional
 
 from mmengine.dataset import default_collate
 

@@ -1,6 +1,7 @@
 """Anchors with one of their positives, over any MMEngine-style image dataset."""
 
-from typing import Any, Sequence, Union
+from collections.abc import Sequence
+from typing import Any, Union
 
 from mmengine.dataset import BaseDataset, Compose
 from torch.utils.data import Dataset

@@ -1,9 +1,10 @@
 """Randomness by (seed, epoch, sample id)."""
 
 import random
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,20 +12,22 @@ import torch
 
 @dataclass(frozen=True)
 class GlobalRandomness:
-    """Where the global generators of ``random`` and numpy stand."""
+    """Where the global generators of ``random``, numpy and torch (on the CPU) stand."""
 
     python_state: Any
     numpy_state: Any
+    torch_state: torch.Tensor
 
     @classmethod
     def now(cls) -> 'GlobalRandomness':
-        """Take note of both."""
-        return cls(random.getstate(), np.random.get_state())
+        """Take note of them."""
+        return cls(random.getstate(), np.random.get_state(), torch.get_rng_state())
 
     def restore(self) -> None:
-        """Put both back to here."""
+        """Put them back to here."""
         random.setstate(self.python_state)
         np.random.set_state(self.numpy_state)
+        torch.set_rng_state(self.torch_state)
 
 
 class SampleRandomness:
@@ -43,17 +46,18 @@ class SampleRandomness:
 
     @contextmanager
     def of(self, sample_idx: int) -> Iterator[np.random.Generator]:
-        """Give the sample's generator, and seed the global ones of ``random`` and numpy meanwhile.
+        """Give the sample's generator, and seed the global ones of ``random``, numpy and torch meanwhile.
 
         The framework's transforms draw from the global ones; they are left as they were found.
         """
         seed, epoch = self._seed_and_epoch.tolist()
         sequence = np.random.SeedSequence((seed, epoch, sample_idx))
-        python_seed, numpy_seed = sequence.generate_state(2).tolist()
+        python_seed, numpy_seed, torch_seed = sequence.generate_state(3).tolist()
         before = GlobalRandomness.now()
         try:
             random.seed(python_seed)
             np.random.seed(numpy_seed)
+            torch.default_generator.manual_seed(torch_seed)
             yield np.random.default_rng(sequence)
         finally:
             before.restore()

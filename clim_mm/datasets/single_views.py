@@ -1,6 +1,7 @@
 """One view of each image: what feature extraction reads."""
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from mmengine.dataset import BaseDataset, Compose
 from torch.utils.data import Dataset

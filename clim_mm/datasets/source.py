@@ -42,7 +42,8 @@ def _paths(cfg: dict) -> list[str]:
     prefix: Any = cfg.get('data_prefix', '')
     prefix = prefix.get('img_path', '') if isinstance(prefix, dict) else prefix
     root = cfg.get('data_root', '')
-    return [join_path(root, path) if root else path for path in (prefix, cfg.get('ann_file', '')) if path or root]
+    named = [path for path in (prefix, cfg.get('ann_file', '')) if path]
+    return [join_path(root, path) if root else path for path in named] or [root] * bool(root)
 
 
 def _local_paths(cfg: dict) -> list[str]:

@@ -1,9 +1,9 @@
 """When the neighbours are refreshed."""
 
-import json
-import os.path as osp
 import time
-from typing import Optional, Sequence
+from collections.abc import Sequence
+from functools import partial
+from typing import Optional
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from clim_mm.registry import HOOKS
 
 from .distributed import host_group
 from .extract import extract_features
+from .refresh_report import report_refresh
 
 
 @HOOKS.register_module()
@@ -66,7 +67,7 @@ class CenterWiseNeighborHook(Hook):
                  compare: Sequence[str] = ()) -> None:
         for name, value, choices in [('strategy', strategy, STRATEGIES), ('encoder', encoder, ('momentum', 'query')),
                                      ('layer', layer, ('embedding', 'pooled')),
-                                     *(('compare', name, STRATEGIES) for name in compare)]:
+                                     *(('compare', rival, STRATEGIES) for rival in compare)]:
             if value not in choices:
                 raise ConfigError(f'{name} of CenterWiseNeighborHook must be one of {", ".join(choices)}, '
                                   f'not {value!r}.')
@@ -78,32 +79,29 @@ class CenterWiseNeighborHook(Hook):
         self.begin = begin
         self.num_clusters = num_clusters
         self.num_neighbors = num_neighbors
-        self.select = dict(strategy=strategy, exact=exact, nprobe=nprobe, compare=tuple(compare))
-        self.view_of_features = dict(encoder=encoder, layer=layer)
+        self.strategy = strategy
+        self.exact = exact
+        self.nprobe = nprobe
+        self.encoder = encoder
+        self.layer = layer
+        self.compare = tuple(compare)
         self._loaded_table: Optional[dict] = None
         self._labels: Optional[np.ndarray] = None
 
     def before_train(self, runner: Runner) -> None:
-        """Check that hook, dataset, model and loop belong together, print the sizes, take up a resumed table."""
+        """Check that all belongs together, print the sizes, and take up the table of a resumed run."""
         load_faiss()  # missing: say so before the first extraction
+        _clim(runner)
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             raise ConfigError('CenterWiseNeighborHook refreshes between epochs: use '
                               'train_cfg=dict(type="EpochBasedTrainLoop", ...).')
-        dataset = runner.train_dataloader.dataset
-        if not isinstance(dataset, NeighborPairs):
-            raise ConfigError(f'CenterWiseNeighborHook fills the table of a NeighborPairs dataset, but the training set '
-                              f'is a {type(dataset).__name__}: wrap it, as configs/_base_/datasets does, or take the '
-                              'hook out of custom_hooks.')
-        if not isinstance(_unwrapped(runner), CLIM):
-            raise ConfigError(f'CenterWiseNeighborHook takes features from a CLIM model, but the model is a '
-                              f'{type(_unwrapped(runner)).__name__}: set model.type to "CLIM", or take the hook out of '
-                              'custom_hooks.')
+        dataset = _pairs(runner)
         self.sizes = neighbor_sizes(len(dataset), self.num_clusters, self.num_neighbors)
         runner.logger.info(
             f'Neighbours of {len(dataset)} images: {self.sizes.num_clusters} clusters'
             f'{" (from the number of images)" if self.num_clusters is None else ""}, '
             f'{self.sizes.num_neighbors} neighbours{" (likewise)" if self.num_neighbors is None else ""}, '
-            f'at most {dataset.table.positives.shape[1]} positives by {self.select["strategy"]}, '
+            f'at most {dataset.table.num_positives} positives by {self.strategy}, '
             f'refreshed every {self.interval} epochs from epoch {self.begin} on.')
         if dist.is_main_process():
             self._labels = labels_of(dataset.dataset)
@@ -115,7 +113,7 @@ class CenterWiseNeighborHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Refresh if it is time; no worker draws between two epochs."""
-        dataset = runner.train_dataloader.dataset
+        dataset = _pairs(runner)
         dataset.randomness.start_epoch(runner.seed, runner.epoch)
         since_begin = runner.epoch - self.begin
         never = dataset.table.version == 0  # a run that goes on from a checkpoint without a table
@@ -124,7 +122,7 @@ class CenterWiseNeighborHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Put the table into the checkpoint."""
-        checkpoint['neighbor_table'] = runner.train_dataloader.dataset.table.state_dict()
+        checkpoint['neighbor_table'] = _pairs(runner).table.state_dict()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the checkpoint's table until the training set is known to be there."""
@@ -132,59 +130,59 @@ class CenterWiseNeighborHook(Hook):
 
     def _refresh(self, runner: Runner, dataset: NeighborPairs) -> None:
         start = time.perf_counter()
-        features = self._extract(runner, dataset)
+        features = self._extract(_clim(runner), dataset)
         seconds_extract = time.perf_counter() - start
-        positives = torch.empty(dataset.table.positives.shape, dtype=torch.int32)
-        if dist.is_main_process():
-            seed = np.random.SeedSequence((runner.seed, runner.epoch)).generate_state(1)[0]
+        positives = torch.empty(len(dataset), dataset.table.num_positives, dtype=torch.int32)
+        if features is not None:  # rank 0
             result = refresh(
                 features,
                 self.sizes,
-                num_positives=positives.shape[1],
-                seed=int(seed >> 1),  # faiss takes a signed 32-bit seed
+                num_positives=dataset.table.num_positives,
+                strategy=self.strategy,
+                exact=self.exact,
+                nprobe=self.nprobe,
+                seed=refresh_seed(runner.seed, runner.epoch),
                 labels=self._labels,
-                progress=True,
-                **self.select)
+                compare=self.compare,
+                progress=True)
             positives.copy_(torch.from_numpy(result.positives))
-            report = dict(seconds_extract=seconds_extract, **result.report)
-            self._log(runner, report, version=dataset.table.version + 1)
+            report_refresh(
+                runner, dict(seconds_extract=seconds_extract, **result.report), version=dataset.table.version + 1)
         dist.broadcast(positives, group=host_group())
         dataset.table.publish(positives.numpy())
 
-    def _extract(self, runner: Runner, dataset: NeighborPairs) -> Optional[np.ndarray]:
-        model = _unwrapped(runner)
+    def _extract(self, model: CLIM, dataset: NeighborPairs) -> Optional[np.ndarray]:
         options = dict(self.extract)
         views = SingleViews(dataset.dataset, options.pop('pipeline'))
         # Each process has batch statistics of its own [moco]; features must come from one encoder.
-        for buffer in model.encoder(self.view_of_features['encoder']).buffers():
+        for buffer in model.encoder(self.encoder).buffers():
             dist.broadcast(buffer)
-
-        def encode(batch):
-            inputs, _ = model.data_preprocessor(batch)
-            return model.embed(inputs[0], **self.view_of_features)
-
         was_training = model.training
         model.eval()
         try:
-            return extract_features(encode, views, **options)
+            return extract_features(
+                partial(model.embed_batch, encoder=self.encoder, layer=self.layer), views, **options)
         finally:
             model.train(was_training)
 
-    @staticmethod
-    def _log(runner: Runner, report: dict, version: int) -> None:
-        seconds = {name: value for name, value in report.items() if name.startswith('seconds_')}
-        purities = {name.removeprefix('purity_'): value for name, value in report.items() if name.startswith('purity_')}
-        text = (f'Neighbours refreshed at epoch {runner.epoch} in {sum(seconds.values()):.1f} s ('
-                + ', '.join(f'{name.removeprefix("seconds_")} {value:.1f} s' for name, value in seconds.items())
-                + f'): {report["share_without_positive"]:.1%} of the images have no positive, '
-                f'{report["empty_clusters"]:.0f} clusters are empty')
-        if purities:
-            text += ', purity ' + ', '.join(f'{name} {value:.3f}' for name, value in purities.items())
-        runner.logger.info(text + '.')
-        runner.visualizer.add_scalars({f'neighbors/{name}': value for name, value in report.items()}, step=runner.iter)
-        with open(osp.join(runner.work_dir, 'neighbors.jsonl'), 'a') as file:
-            file.write(json.dumps(dict(run=runner.timestamp, epoch=runner.epoch, version=version, **report)) + '\n')
+
+def refresh_seed(seed: int, epoch: int) -> int:
+    """A seed for the refresh of one epoch, in the signed 32 bits that faiss takes."""
+    return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0] >> 1)
 
 
-def _unwrapped(runner: Runner) -> torch.nn.Module:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+def _pairs(runner: Runner) -> NeighborPairs:
+    dataset = runner.train_dataloader.dataset
+    if not isinstance(dataset, NeighborPairs):
+        raise ConfigError('CenterWiseNeighborHook fills the table of a NeighborPairs dataset, but the training set is '
+                          f'a {type(dataset).__name__}: wrap it, as configs/_base_/datasets does, or take the hook out '
+                          'of custom_hooks.')
+    return dataset
+
+
+def _clim(runner: Runner) -> CLIM:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    if not isinstance(model, CLIM):
+        raise ConfigError('CenterWiseNeighborHook takes features from a CLIM model, but the model is a '
+                          f'{type(model).__name__}: set model.type to "CLIM", or take the hook out of custom_hooks.')
+    return model

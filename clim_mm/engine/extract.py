@@ -1,13 +1,14 @@
 """Features of the whole training set, by all processes together."""
 
-from typing import Callable, Iterator, Optional
+from collections.abc import Callable, Iterator
+from typing import Optional
 
 import numpy as np
 import torch
 from mmengine import dist
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from clim_mm.datasets import stack_collate
+from clim_mm.datasets import SingleViews, stack_collate
 from clim_mm.progress import progress_bar
 
 from .distributed import host_group
@@ -39,7 +40,7 @@ class ShardedBatches:
 
 
 def extract_features(encode: Callable[[dict], torch.Tensor],
-                     dataset: Dataset,
+                     dataset: SingleViews,
                      batch_size: int = 64,
                      num_workers: int = 4,
                      progress: bool = True) -> Optional[np.ndarray]:

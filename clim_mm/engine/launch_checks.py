@@ -35,8 +35,8 @@ def _check_pairs_have_a_hook(cfg: Config) -> None:
     dataset_type = cfg.get('train_dataloader', {}).get('dataset', {}).get('type')
     hook_types = [hook['type'] for hook in cfg.get('custom_hooks') or []]
     if _is(dataset_type, 'NeighborPairs') and not any(_is(hook, 'CenterWiseNeighborHook') for hook in hook_types):
-        raise ConfigError('The training set is a NeighborPairs, but no CenterWiseNeighborHook in custom_hooks fills its '
-                          'table: inherit from configs/_base_/neighbors/center_wise.py, or train on plain views.')
+        raise ConfigError('The training set is a NeighborPairs, but no CenterWiseNeighborHook in custom_hooks fills '
+                          'its table: inherit from configs/_base_/neighbors/center_wise.py, or train on plain views.')
 
 
 def _check_queue(cfg: Config, world_size: int) -> None:
@@ -46,8 +46,8 @@ def _check_queue(cfg: Config, world_size: int) -> None:
         return
     keys, queue_len = batch_size * world_size, model.get('queue_len', 65536)
     if keys > queue_len:
-        raise ConfigError(f'model.queue_len={queue_len} is too short for the {keys} keys of one step ({batch_size} images '
-                          f'on {world_size} processes): set it to at least {keys}, or lower the batch size.')
+        raise ConfigError(f'model.queue_len={queue_len} is too short for the {keys} keys of one step ({batch_size} '
+                          f'images on {world_size} processes): set it to at least {keys}, or lower the batch size.')
 
 
 def _is(type_name: object, name: str) -> bool:

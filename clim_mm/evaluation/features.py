@@ -1,9 +1,9 @@
 """Frozen features of an image folder, from a config and a checkpoint."""
 
+from functools import partial
 from typing import Optional
 
 import numpy as np
-import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
@@ -12,10 +12,11 @@ from mmengine.runner import load_checkpoint, set_random_seed
 
 from clim_mm.datasets import SingleViews
 from clim_mm.engine.extract import extract_features
+from clim_mm.models import CLIM
 from clim_mm.registry import MODELS
 
 
-def load_model(cfg: Config, checkpoint: Optional[str] = None) -> torch.nn.Module:
+def load_model(cfg: Config, checkpoint: Optional[str] = None) -> CLIM:
     """The config's model, in eval mode, with a checkpoint's weights or freshly initialised by the config's seed."""
     init_default_scope(cfg.default_scope)
     set_random_seed(cfg.get('randomness', {}).get('seed') or 0)
@@ -30,20 +31,20 @@ def load_model(cfg: Config, checkpoint: Optional[str] = None) -> torch.nn.Module
     return model.to(get_device()).eval()
 
 
-def backbone_features(model: torch.nn.Module, views: SingleViews, **loader: int) -> np.ndarray:
+def backbone_features(model: CLIM,
+                      views: SingleViews,
+                      batch_size: int = 64,
+                      num_workers: int = 4) -> Optional[np.ndarray]:
     """Average-pooled output of the query encoder's backbone.
 
     Args:
         model: A ``CLIM``, in eval mode.
         views: The images.
-        **loader: ``batch_size`` and ``num_workers``.
+        batch_size: Images in a batch.
+        num_workers: Of the DataLoader.
 
     Returns:
-        (N, d) float32, L2-normalised.
+        (N, d) float32, L2-normalised, on rank 0; None on other processes.
     """
-
-    def encode(batch):
-        inputs, _ = model.data_preprocessor(batch)
-        return model.embed(inputs[0], encoder='query', layer='pooled')
-
-    return extract_features(encode, views, **loader)
+    encode = partial(model.embed_batch, encoder='query', layer='pooled')
+    return extract_features(encode, views, batch_size, num_workers)

@@ -1,6 +1,6 @@
 """The algorithm: from a batch of views to the loss."""
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn as nn
@@ -63,7 +63,7 @@ class CLIM(MoCo):
         lam = self._lam(data_samples, like=q[0], paired=bool(x_positive), num_resolutions=len(q))  # |R| x N
 
         queue = self.queue.clone()  # the enqueued keys must not change what backward needs
-        losses = [self.head(q_r, anchor_keys, positive_keys, queue, lam_r) for q_r, lam_r in zip(q, lam)]
+        losses = [self.head(q_r, anchor_keys, positive_keys, queue, lam_r) for q_r, lam_r in zip(q, lam, strict=True)]
         self._dequeue_and_enqueue(anchor_keys[largest(x_anchor)])
         return dict(loss=torch.stack(losses).mean())
 
@@ -84,6 +84,11 @@ class CLIM(MoCo):
         h = backbone(x)
         v = neck(h)[0] if layer == 'embedding' else F.adaptive_avg_pool2d(h[-1], 1).flatten(1)
         return self._normalized(v).float()
+
+    def embed_batch(self, batch: dict, encoder: str = 'momentum', layer: str = 'embedding') -> torch.Tensor:
+        """``embed`` of a batch as a DataLoader gives it: ``inputs``, of which the first view is taken."""
+        inputs, _ = self.data_preprocessor(batch)
+        return self.embed(inputs[0], encoder, layer)
 
     def encoder(self, name: str) -> nn.Sequential:
         """The backbone and the neck of the ``momentum`` or the ``query`` encoder."""
@@ -138,7 +143,7 @@ def split_views(inputs: Sequence[torch.Tensor]) -> tuple[list, list, list]:
         ConfigError: If the inputs are not of that form.
     """
     sizes = [tuple(x.shape[-2:]) for x in inputs]
-    num_resolutions = len(set(sizes))
+    num_resolutions = max(len(set(sizes)), 1)
     parts, rest = divmod(len(inputs), num_resolutions)
     if parts not in (2, 3) or rest or sizes != sizes[:num_resolutions] * parts:
         raise ConfigError('CLIM takes a query, an anchor key and a positive key at each resolution (or MoCo\'s two '

@@ -2,8 +2,9 @@
 
 import functools
 import os
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Callable, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 

@@ -1,8 +1,9 @@
 """One refresh: features in, positives and a report out. No Runner, no process group."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Optional, Sequence
+from typing import Optional
 
 import numpy as np
 

@@ -3,6 +3,7 @@
 from typing import Any, Optional
 
 import numpy as np
+
 from clim_mm.progress import progress_bar
 
 from .faiss_backend import as_float32_matrix, load_faiss, on_every_core, on_gpus

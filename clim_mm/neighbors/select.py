@@ -117,7 +117,8 @@ def _from_neighbors(rows: np.ndarray, omega_2: np.ndarray, assignments: np.ndarr
             rest = np.where(found, nearness, np.inf)
         rank = np.where(preferred, at_random, rest)
     order = np.argsort(rank, axis=1, kind='stable')[:, :num_positives]
-    kept = np.where(np.isfinite(np.take_along_axis(rank, order, axis=1)), np.take_along_axis(omega_2, order, axis=1), -1)
+    allowed = np.isfinite(np.take_along_axis(rank, order, axis=1))
+    kept = np.where(allowed, np.take_along_axis(omega_2, order, axis=1), -1)
     missing = num_positives - kept.shape[1]
     return np.pad(kept, ((0, 0), (0, max(missing, 0))), constant_values=-1).astype(np.int32)
 

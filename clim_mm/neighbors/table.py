@@ -27,6 +27,11 @@ class NeighborTable:
         return int(self._version)
 
     @property
+    def num_positives(self) -> int:
+        """P, the most positives of one image."""
+        return self._positives.shape[1]
+
+    @property
     def positives(self) -> np.ndarray:
         """A read-only view of the (N, P) int32 positives, -1 = none."""
         view = self._positives.numpy()

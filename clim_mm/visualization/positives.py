@@ -1,6 +1,7 @@
 """A picture of anchors beside their chosen positives."""
 
-from typing import Optional, Sequence
+from collections.abc import Sequence
+from typing import Optional
 
 import mmcv
 import numpy as np
@@ -28,8 +29,8 @@ def draw_positives(source: BaseDataset,
     figure = Figure(figsize=(0.9 * (num_positives + 1.5), 0.95 * len(anchors) + 0.8), layout='constrained')
     grid = figure.subplots(
         len(anchors), num_positives + 1, squeeze=False, gridspec_kw=dict(width_ratios=[1.3] + [1] * num_positives))
-    for row, anchor in zip(grid, anchors):
-        for place, (axes, image_id) in enumerate(zip(row, [anchor, *positives[anchor]])):
+    for row, anchor in zip(grid, anchors, strict=True):
+        for place, (axes, image_id) in enumerate(zip(row, [anchor, *positives[anchor]], strict=True)):
             axes.set(xticks=[], yticks=[])
             if image_id < 0:
                 axes.axis('off')

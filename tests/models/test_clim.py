@@ -12,6 +12,8 @@ from clim_mm.errors import ConfigError
 from clim_mm.models import CLIM
 from clim_mm.models.clim import largest, split_views
 
+pytestmark = pytest.mark.usefixtures('one_torch_thread')
+
 MOCO_HEAD = dict(type='mmselfsup.ContrastiveHead', loss=dict(type='mmcls.CrossEntropyLoss'), temperature=0.2)
 CLIM_HEAD = dict(type='clim_mm.MixedContrastiveHead', temperature=0.2)
 

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from clim_mm.errors import ConfigError
 from clim_mm.models import MixedContrastiveHead
 
+pytestmark = pytest.mark.usefixtures('one_torch_thread')
+
 
 def unit(*shape, generator, dim=1):
     return F.normalize(torch.randn(*shape, generator=generator, dtype=torch.float64), dim=dim)

@@ -1,6 +1,6 @@
 """CutMix of an anchor's view with its positive's (paper equation 3; Yun et al., ICCV 2019)."""
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -40,7 +40,7 @@ class CutMix(BaseTransform):
         rng = results['rng']
         rectangle = relative_rectangle(rng.beta(self.alpha, self.alpha), rng)
         results['lam'] = []
-        for image, patch in zip(results['query'], results['positive_query']):
+        for image, patch in zip(results['query'], results['positive_query'], strict=True):
             height, width = image.shape[:2]
             box = pixel_box(rectangle, height, width)
             top, left, bottom, right = box
@@ -67,7 +67,7 @@ def relative_rectangle(lam: float, rng: np.random.Generator) -> np.ndarray:
     return np.clip(np.concatenate([center - half_side, center + half_side]), 0.0, 1.0)
 
 
-def pixel_box(rectangle: Sequence[float], height: int, width: int) -> tuple[int, int, int, int]:
+def pixel_box(rectangle: np.ndarray, height: int, width: int) -> tuple[int, int, int, int]:
     """Round a relative rectangle to whole pixels of an image.
 
     Returns:

@@ -19,5 +19,6 @@ class LoadImage(LoadImageFromFile):
         try:
             return super().transform(results)
         except Exception as error:  # the decoders raise whatever they like
-            raise DataError(f'Cannot read the image {results["img_path"]} ({type(error).__name__}: {error}): replace '
-                            'it or take it out of the data folder.') from error
+            cause = ' '.join(str(error).split())
+            raise DataError(f'Cannot read the image {results["img_path"]} ({type(error).__name__}: {cause}): '
+                            'replace it or take it out of the data folder.') from error

@@ -1,6 +1,6 @@
 """One view of an image at several resolutions (paper section 3.3)."""
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import mmcv
 import numpy as np
@@ -33,6 +33,7 @@ class MultiRes(RandomResizedCrop):
     """
 
     def __init__(self, resolutions: Sequence[int], transforms: Sequence = (), **kwargs) -> None:
+        resolutions = [resolutions] if isinstance(resolutions, int) else list(resolutions)
         in_range = all(isinstance(r, int) and _SMALLEST <= r <= _LARGEST for r in resolutions)
         if not resolutions or not in_range or len(set(resolutions)) < len(resolutions):
             raise ConfigError(f'resolutions must be distinct whole numbers from {_SMALLEST} to {_LARGEST}, '

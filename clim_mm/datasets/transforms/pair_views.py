@@ -1,6 +1,6 @@
 """Two views of the anchor and two of its positive."""
 
-from typing import Sequence
+from collections.abc import Sequence
 
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose

@@ -1,8 +1,8 @@
-# scikit-learn's digits as 32x32 images, written by tools/prepare_digits.py. Digits are not mirrored, and have no colour.
+# scikit-learn's digits, written as 32x32 images by tools/prepare_digits.py. Digits are not mirrored and have no colour.
 _base_ = 'imagenet_clim.py'
 
 train_dataloader = dict(
-    batch_size=64,
+    batch_size=32,
     num_workers=2,
     pin_memory=False,
     dataset=dict(
@@ -14,7 +14,7 @@ train_dataloader = dict(
                 view=[
                     dict(
                         type='MultiRes',
-                        resolutions=(32, 24),
+                        resolutions=(16, 12),
                         scale=(0.4, 1.0),
                         transforms=[
                             dict(

@@ -1,0 +1,125 @@
+"""The main config through the tools, as a user runs it: one process, several, resumed, and refused."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+IN1K = 'configs/clim/clim_r50_16xb32-1200e_in1k.py'
+
+pytestmark = pytest.mark.e2e
+
+
+def table_of(work_dir, epoch):
+    """The neighbour table of a checkpoint: version and positives."""
+    state = torch.load(work_dir / f'epoch_{epoch}.pth', weights_only=False)['neighbor_table']
+    return int(state['version']), state['positives'].numpy()
+
+
+@pytest.fixture(scope='module')
+def one_process(train, tmp_path_factory):
+    work_dir = tmp_path_factory.mktemp('one')
+    result = train(work_dir, 1)
+    assert result.returncode == 0, result.stdout[-3000:]
+    return work_dir, result.stdout
+
+
+def test_one_process_trains_and_prints_the_derived_sizes(one_process):
+    work_dir, output = one_process
+    assert 'Neighbours of 203 images: 12 clusters (from the number of images), 5 neighbours (likewise)' in output
+    assert 'WARNING - Failed to search registry' not in output
+    version, positives = table_of(work_dir, 1)
+    assert version == 1
+    assert (positives != np.arange(203)[:, None]).all()
+    refreshes = [json.loads(line) for line in (work_dir / 'neighbors.jsonl').read_text().splitlines()]
+    assert [refresh['epoch'] for refresh in refreshes] == [0]
+    assert 0 < refreshes[0]['purity_center_wise'] <= 1
+
+
+@pytest.mark.parametrize('processes', [2, 3])
+def test_the_table_does_not_depend_on_the_number_of_processes(train, one_process, tmp_path, processes):
+    result = train(tmp_path, processes)
+    assert result.returncode == 0, result.stdout[-3000:]
+    version, positives = table_of(tmp_path, 1)
+    assert version == 1
+    np.testing.assert_array_equal(positives, table_of(one_process[0], 1)[1])
+
+
+def test_two_processes_resume(train, tmp_path):
+    assert train(tmp_path, 2).returncode == 0
+    result = train(tmp_path, 2, '--resume', epochs=2)
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert 'resumed epoch: 1' in result.stdout
+    assert table_of(tmp_path, 2)[0] == 2
+    refreshes = [json.loads(line) for line in (tmp_path / 'neighbors.jsonl').read_text().splitlines()]
+    assert [(refresh['epoch'], refresh['version']) for refresh in refreshes] == [(0, 1), (1, 2)]
+
+
+def test_a_second_run_in_the_same_folder_keeps_the_first_log(train, tmp_path):
+    for _ in range(2):
+        assert train(tmp_path, 1).returncode == 0
+    runs = {json.loads(line)['run'] for line in (tmp_path / 'neighbors.jsonl').read_text().splitlines()}
+    assert len(runs) == 2
+
+
+def test_mixed_precision(train, tmp_path):
+    result = train(tmp_path, 1, '--amp', options=['optim_wrapper.loss_scale=None', 'optim_wrapper.dtype=bfloat16'])
+    assert result.returncode == 0, result.stdout[-3000:]
+    queue = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)['state_dict']['queue']
+    assert queue.dtype == torch.float32
+    torch.testing.assert_close(queue.norm(dim=0), torch.ones(64))
+
+
+@pytest.mark.parametrize(('options', 'words'), [
+    (['train_dataloader.dataset.dataset.data_root=nowhere'], ['nowhere', 'does not exist', 'data_root']),
+    (['custom_hooks.0.num_clusters=500'], ['num_clusters=500', '203 images', 'None']),
+    (['custom_hooks.0.num_neighbors=203'], ['num_neighbors=203', '203 images']),
+    (['train_dataloader.dataset.pipeline.0.view.0.resolutions=(48,2)'], ['resolutions', '(48, 2)']),
+    (['train_dataloader.dataset.pipeline.1.alpha=0'], ['alpha', '0']),
+    (['model.queue_len=4'], ['queue_len=4', '8 keys']),
+    (['custom_hooks=None'], ['NeighborPairs', 'CenterWiseNeighborHook']),
+    (['model.type=mmselfsup.MoCo', 'model.head.type=mmselfsup.ContrastiveHead',
+      'model.head.loss.type=mmcls.CrossEntropyLoss'], ['MoCo', 'CenterWiseNeighborHook']),
+    (['default_scope=mmdet'], ['compiled operators', 'pip install']),
+])
+def test_bad_settings_end_in_one_sentence_before_any_work(train, tmp_path, options, words):
+    result = train(tmp_path, 1, options=options)
+    assert result.returncode == 1
+    assert 'Traceback' not in result.stdout
+    sentence = result.stdout.strip().splitlines()[-1]
+    assert sentence.startswith('Error: ')
+    assert all(word in sentence for word in words), sentence
+    assert 'Neighbours refreshed' not in result.stdout
+
+
+def test_an_unreadable_image_is_named(run, imagenet_like, tmp_path):
+    bad = imagenet_like / 'train' / 'n00000000' / 'zzz.JPEG'
+    bad.write_bytes(next((imagenet_like / 'train' / 'n00000001').glob('*.JPEG')).read_bytes()[:40])
+    try:
+        result = run(sys.executable, 'tools/train.py', IN1K, '--work-dir', tmp_path,
+                     '--cfg-options', f'train_dataloader.dataset.dataset.data_root={imagenet_like}',
+                     'custom_hooks.0.extract.num_workers=1', 'custom_hooks.0.extract.pipeline.1.scale=56',
+                     'custom_hooks.0.extract.pipeline.2.crop_size=48')
+    finally:
+        bad.unlink()
+    assert result.returncode == 1
+    assert result.stdout.strip().splitlines()[-1].startswith(f'Error: Cannot read the image {bad}')
+
+
+def test_a_config_that_is_not_there(run):
+    result = run(sys.executable, 'tools/train.py', 'configs/clim/nothing.py')
+    assert result.returncode == 1
+    assert result.stdout.strip().splitlines()[-1].startswith('Error: There is no config configs/clim/nothing.py')
+
+
+def test_the_baseline_trains(run, imagenet_like, tmp_path):
+    result = run(
+        sys.executable, 'tools/train.py', 'configs/mocov2/mocov2_r50_16xb32-200e_in1k.py', '--work-dir', tmp_path,
+        '--cfg-options', f'train_dataloader.dataset.data_root={imagenet_like}', 'model.backbone.depth=18',
+        'model.neck.in_channels=512', 'model.queue_len=64', 'train_dataloader.batch_size=8',
+        'train_dataloader.num_workers=1', 'train_dataloader.dataset.pipeline.1.transforms.0.0.size=48',
+        'train_cfg.max_epochs=1')
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert (tmp_path / 'epoch_1.pth').is_file()

@@ -1,0 +1,151 @@
+"""Which process extracts what, and that the rows arrive once and in order, in one process and in several."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from gloo import on_processes
+from mmengine import dist
+from torch import nn
+
+from clim_mm.datasets import ImageFolder, SingleViews
+from clim_mm.engine.extract import ShardedBatches, extract_features, gather_by_id
+
+PIPELINE = [
+    dict(type='clim_mm.LoadImage'),
+    dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx']),
+]
+
+
+def views_of(folder):
+    return SingleViews(ImageFolder(str(folder)), PIPELINE)
+
+
+def encode(net, batch):
+    """Features by a convolution, which may round differently in a batch of another size."""
+    with torch.no_grad():
+        x = torch.stack(list(batch['inputs'][0])).float() / 255
+        return net(x).mean(dim=(2, 3))
+
+
+def extract(folder, batch_size):
+    """What a process gets from ``extract_features``, and the ids that it was given."""
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 16, 7, stride=2), nn.ReLU(), nn.Conv2d(16, 5, 3))
+    given = []
+
+    def counted(batch):
+        given.append([int(sample.sample_idx.value) for sample in batch['data_samples']])
+        return encode(net, batch)
+
+    return extract_features(counted, views_of(folder), batch_size, num_workers=0, progress=False), given
+
+
+@pytest.mark.parametrize('world_size', [1, 2, 3, 4, 5])
+@pytest.mark.parametrize('batch_size', [1, 3, 4, 64])
+@pytest.mark.parametrize('num_samples', [1, 2, 7, 12, 24, 61])
+def test_every_id_once_in_batches_that_do_not_depend_on_the_processes(num_samples, batch_size, world_size):
+    shares = [ShardedBatches(num_samples, batch_size, rank, world_size) for rank in range(world_size)]
+    batches = [list(share) for share in shares]
+    assert [len(share) for share in shares] == [len(own) for own in batches]
+    assert max(map(len, batches)) - min(map(len, batches)) <= 1, 'dealt out evenly'
+
+    together = sorted(batch for own in batches for batch in own)
+    ids = list(range(num_samples))
+    assert together == [ids[start:start + batch_size] for start in range(0, num_samples, batch_size)]
+    for rank, own in enumerate(batches):
+        assert own == together[rank::world_size], 'in turn'
+
+
+def test_sharded_batches_can_be_read_again():
+    share = ShardedBatches(10, 3, rank=1, world_size=2)
+    assert list(share) == list(share) == [[3, 4, 5], [9]]
+
+
+def test_gather_by_id_in_one_process():
+    rows = torch.tensor([[2.0, 20.0], [0.0, 0.5], [1.0, 10.0]])
+    found = gather_by_id(torch.tensor([2, 0, 1]), rows, 3)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, [[0.0, 0.5], [1.0, 10.0], [2.0, 20.0]])
+
+
+@pytest.mark.parametrize('ids, complaint', [
+    ([0, 1, 3], 'each of 4 ids once, but 1 are missing and 0 came more than once'),
+    ([], 'each of 4 ids once, but 4 are missing and 0 came more than once'),
+    ([0, 1, 1, 3], 'each of 4 ids once, but 1 are missing and 1 came more than once'),
+    ([0, 1, 2, 3, 3], 'each of 4 ids once, but 0 are missing and 1 came more than once'),
+    ([0, 1, 2, 3, 4], 'each of 4 ids once'),
+])
+def test_gather_by_id_refuses_what_did_not_come_once(ids, complaint):
+    with pytest.raises(RuntimeError, match=complaint):
+        gather_by_id(torch.tensor(ids, dtype=torch.int64), torch.zeros(len(ids), 2), 4)
+
+
+def test_one_process_gives_each_image_its_row(class_folder):
+    views = views_of(class_folder)
+
+    def mean_color(batch):
+        return torch.stack(list(batch['inputs'][0])).double().mean(dim=(2, 3))
+
+    expected = np.stack([views[i]['inputs'][0].numpy().mean(axis=(1, 2)) for i in range(12)])
+    for batch_size, num_workers in [(5, 0), (12, 0), (64, 0), (4, 2)]:
+        found = extract_features(mean_color, views, batch_size, num_workers, progress=False)
+        assert found.shape == (12, 3) and found.dtype == np.float32
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert len(np.unique(expected[:, 0])) == 12, 'no two images are alike'
+
+
+def test_half_precision_becomes_float32(class_folder):
+    found = extract_features(lambda batch: torch.full((len(batch['inputs'][0]), 2), 0.5, dtype=torch.bfloat16),
+                             views_of(class_folder), num_workers=0)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, np.full((12, 2), 0.5))
+
+
+@pytest.mark.parametrize('world_size, batch_size, batches', [
+    (2, 5, [2, 1]),
+    (2, 12, [1, 0]),
+    (3, 2, [2, 2, 2]),
+    (3, 8, [1, 1, 0]),
+])
+@pytest.mark.usefixtures('one_torch_thread')
+def test_several_processes_give_exactly_what_one_gives(class_folder, world_size, batch_size, batches):
+    expected, all_ids = extract(class_folder, batch_size)
+    results = on_processes(world_size, extract, class_folder, batch_size)
+    assert [len(ids) for _, ids in results] == batches
+    assert sorted(ids for _, own in results for ids in own) == all_ids
+    first, *others = [features for features, _ in results]
+    assert first.dtype == np.float32 and first.shape == (12, 5)
+    np.testing.assert_array_equal(first, expected)
+    assert others == [None] * (world_size - 1)
+
+
+def gather_own(ids_by_rank, num_samples):
+    """What a process gets from ``gather_by_id``, or its complaint."""
+    ids = torch.tensor(ids_by_rank[dist.get_rank()], dtype=torch.int64)
+    try:
+        return gather_by_id(ids, ids[:, None] * torch.tensor([[1.0, 10.0]]), num_samples)
+    except RuntimeError as error:
+        return str(error)
+
+
+@pytest.mark.parametrize('ids_by_rank, num_samples, expected', [
+    ([[3, 0], [1, 4, 2]], 5, None),
+    ([[], [1, 0, 2]], 3, None),
+    ([[0, 1], [1]], 2, 'each of 2 ids once, but 0 are missing and 1 came more than once'),
+    ([[0, 1], [3]], 4, 'each of 4 ids once, but 1 are missing and 0 came more than once'),
+])
+def test_gather_by_id_from_two_processes(ids_by_rank, num_samples, expected):
+    first, second = on_processes(2, gather_own, ids_by_rank, num_samples)
+    assert second is None
+    if expected is None:
+        np.testing.assert_array_equal(first, np.arange(num_samples)[:, None] * [[1.0, 10.0]])
+    else:
+        assert expected in first
+
+
+def test_a_partial_is_as_good_as_a_function(class_folder):
+    net = nn.Conv2d(3, 4, 3)
+    found = extract_features(partial(encode, net), views_of(class_folder), num_workers=0)
+    assert found.shape == (12, 4)
