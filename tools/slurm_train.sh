@@ -19,7 +19,7 @@ if [ "$per_node" -gt 0 ]; then
     placement+=(--gres="gpu:$per_node" --ntasks-per-node="$((tasks < per_node ? tasks : per_node))")
 fi
 # The first host of the allocation is known only inside it.
-# shellcheck disable=SC2016
+# shellcheck disable=SC2016,SC2086  # SRUN_ARGS are several words
 srun -p "$1" --job-name="$2" "${placement[@]}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
     bash -c 'export MASTER_ADDR=${MASTER_ADDR:-$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)}
              exec "${PYTHON:-python}" -u "$@"' \

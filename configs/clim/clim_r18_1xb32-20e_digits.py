@@ -1,6 +1,6 @@
-# The quickstart: a slim ResNet-18 on 16x16 digits, minutes on two CPU cores. What differs from ImageNet's setting fits a
-# run of 900 steps: the momentum encoder follows within 100 steps, and the queue holds the keys of 8 steps, since older
-# ones would be told apart by their age.
+# The quickstart: a slim ResNet-18 on 16x16 digits, minutes on two CPU cores. What differs from ImageNet's setting fits
+# a run of 900 steps: the momentum encoder follows within 100 steps, and the queue holds the keys of 8 steps, since
+# older ones would be told apart by their age.
 _base_ = [
     '../_base_/models/clim_r50.py',
     '../_base_/datasets/digits_clim.py',

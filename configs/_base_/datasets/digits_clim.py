@@ -1,4 +1,4 @@
-# scikit-learn's digits, written as 32x32 images by tools/prepare_digits.py. Digits are not mirrored and have no colour.
+# scikit-learn's digits, written as 32x32 images by tools/prepare_digits.py. They are not mirrored and have no colour.
 _base_ = 'imagenet_clim.py'
 
 train_dataloader = dict(
