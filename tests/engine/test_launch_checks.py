@@ -1,0 +1,87 @@
+"""What is wrong with a config is said before anything is built."""
+
+from importlib.util import find_spec
+
+import pytest
+from mmengine.config import Config
+
+from clim_mm.engine.launch_checks import check_config
+from clim_mm.errors import ConfigError, MissingDependencyError
+
+
+def config(hooks=('CenterWiseNeighborHook', ), dataset='NeighborPairs', model='CLIM', batch_size=32, **model_options):
+    return Config(
+        dict(
+            default_scope='clim_mm',
+            model=dict(type=model, **model_options),
+            train_dataloader=dict(batch_size=batch_size, dataset=dict(type=dataset)),
+            custom_hooks=[dict(type=hook) for hook in hooks]))
+
+
+@pytest.mark.parametrize('prefix', ['', 'clim_mm.'])
+def test_a_good_config_passes(prefix):
+    hooks = ['EMAHook', f'{prefix}CenterWiseNeighborHook']
+    check_config(config(hooks, f'{prefix}NeighborPairs', f'{prefix}CLIM', queue_len=512), world_size=16)
+
+
+@pytest.mark.parametrize('cfg', [
+    dict(),
+    dict(default_scope='mmcls', model=dict(type='ImageClassifier'), custom_hooks=None),
+    dict(train_dataloader=dict(batch_size=8, dataset=dict(type='mmcls.ImageNet'))),
+    dict(model=dict(type='CLIM', queue_len=4)),
+])
+def test_configs_of_others_pass(cfg):
+    check_config(Config(cfg), world_size=64)
+
+
+@pytest.mark.parametrize('dataset', ['NeighborPairs', 'clim_mm.NeighborPairs'])
+@pytest.mark.parametrize('hooks', [(), ('EMAHook', ), ('mmselfsup.CenterWiseNeighborHook', )])
+def test_pairs_without_the_hook_are_refused(hooks, dataset):
+    with pytest.raises(ConfigError, match='is a NeighborPairs, but no CenterWiseNeighborHook in custom_hooks'):
+        check_config(config(hooks, dataset), world_size=1)
+
+
+def test_pairs_without_any_custom_hooks_are_refused():
+    cfg = config()
+    for value in (None, []):
+        cfg.custom_hooks = value
+        with pytest.raises(ConfigError, match='no CenterWiseNeighborHook'):
+            check_config(cfg, world_size=1)
+    cfg.pop('custom_hooks')
+    with pytest.raises(ConfigError, match='no CenterWiseNeighborHook'):
+        check_config(cfg, world_size=1)
+
+
+@pytest.mark.parametrize('model', ['CLIM', 'clim_mm.CLIM'])
+@pytest.mark.parametrize('queue_len, batch_size, world_size, fits', [
+    (512, 32, 16, True),
+    (511, 32, 16, False),
+    (32, 32, 1, True),
+    (32, 33, 1, False),
+    (None, 4096, 16, True),
+    (None, 4097, 16, False),
+])
+def test_the_queue_must_hold_one_steps_keys(queue_len, batch_size, world_size, fits, model):
+    options = {} if queue_len is None else dict(queue_len=queue_len)
+    cfg = config(model=model, batch_size=batch_size, **options)
+    if fits:
+        check_config(cfg, world_size)
+        return
+    keys = batch_size * world_size
+    complaint = (f'model.queue_len={queue_len or 65536} is too short for the {keys} keys of one step '
+                 f'\\({batch_size} images on {world_size} processes\\): set it to at least {keys}')
+    with pytest.raises(ConfigError, match=complaint):
+        check_config(cfg, world_size)
+
+
+def test_the_queue_of_another_model_is_its_own_matter():
+    check_config(config(model='mmselfsup.MoCo', queue_len=3), world_size=4)
+
+
+def test_mmdetection_needs_compiled_operators():
+    cfg = Config(dict(default_scope='mmdet', model=dict(type='FasterRCNN')))
+    if find_spec('mmcv._ext') is None:
+        with pytest.raises(MissingDependencyError, match='mmcv has none: build them with .*onedl-mmcv==2.3.6'):
+            check_config(cfg, world_size=1)
+    else:
+        check_config(cfg, world_size=1)

@@ -1,0 +1,53 @@
+"""Weighted nearest-neighbour accuracy, against the formula written out."""
+
+import numpy as np
+import pytest
+
+from clim_mm.evaluation import knn_top1
+
+
+def features_of(labels, rng, spread, dim=6):
+    features = np.eye(dim)[labels] + spread * rng.normal(size=(len(labels), dim))
+    return (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
+
+
+def top1_by_hand(train, train_labels, test, test_labels, k, temperature):
+    right = 0
+    for feature, label in zip(test, test_labels, strict=True):
+        cosine = (train @ feature).astype(np.float64)
+        votes = np.zeros(train_labels.max() + 1)
+        for i in np.argsort(-cosine)[:k]:
+            votes[train_labels[i]] += np.exp(cosine[i] / temperature)
+        right += votes.argmax() == label
+    return right / len(test)
+
+
+@pytest.mark.parametrize('k', [1, 5, 20, 120])
+@pytest.mark.parametrize('temperature', [0.07, 1.0])
+def test_against_the_formula(k, temperature):
+    rng = np.random.default_rng(k)
+    labels, test_labels = rng.integers(0, 4, 120), rng.integers(0, 4, 60)
+    train, test = features_of(labels, rng, 0.6), features_of(test_labels, rng, 0.6)
+    expected = top1_by_hand(train, labels, test, test_labels, k, temperature)
+    assert 0.2 < expected < 1
+    assert knn_top1(train, labels, test, test_labels, k, temperature) == expected
+
+
+def test_one_near_image_outvotes_two_far_ones_if_the_temperature_is_low():
+    angles = np.array([0.1, 1.0, -1.0])
+    train = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    labels, test = np.array([7, 3, 3]), np.array([[1.0, 0.0]])
+    # Weights: e^(0.995 / t) against 2 e^(0.540 / t): the near one wins below t = 0.455 / ln 2 = 0.66.
+    for temperature, winner in [(0.07, 7), (0.6, 7), (0.7, 3), (10.0, 3)]:
+        assert knn_top1(train, labels, test, np.array([winner]), k=3, temperature=temperature) == 1.0
+        assert knn_top1(train, labels, test, np.array([10 - winner]), k=3, temperature=temperature) == 0.0
+    assert knn_top1(train, labels, test, np.array([7]), k=1, temperature=10.0) == 1.0
+
+
+def test_the_defaults_are_twenty_voters_at_007():
+    rng = np.random.default_rng(5)
+    labels, test_labels = rng.integers(0, 6, 200), rng.integers(0, 6, 100)
+    train, test = features_of(labels, rng, 0.7), features_of(test_labels, rng, 0.7)
+    found = knn_top1(train, labels, test, test_labels)
+    assert isinstance(found, float)
+    assert found == top1_by_hand(train, labels, test, test_labels, 20, 0.07)

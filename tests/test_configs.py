@@ -1,0 +1,162 @@
+"""Every config loads, is what its name says, and builds its model; the indexes list them all."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+from mmengine.config import Config
+from mmengine.registry import DefaultScope, init_default_scope
+from mmselfsup.models.algorithms import MoCo
+
+from clim_mm.datasets import LoadImage
+from clim_mm.models import CLIM
+from clim_mm.registry import HOOKS, MODELS, TRANSFORMS
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
+NAMES = [path.stem for path in CONFIGS]
+IN1K = [path for path in CONFIGS if path.stem.endswith('_in1k')]
+NAME = re.compile(r'(?P<model>clim|mocov2)_r(?P<depth>\d+)_(?P<processes>\d+)xb(?P<batch>\d+)-(?P<epochs>\d+)e_'
+                  r'(?P<data>in1k|digits)')
+CLIM_IN1K = ROOT / 'configs/clim/clim_r50_16xb32-200e_in1k.py'
+MOCO_IN1K = ROOT / 'configs/mocov2/mocov2_r50_16xb32-200e_in1k.py'
+
+
+def load(path):
+    return Config.fromfile(path)
+
+
+def test_the_configs_are_there():
+    assert {'clim_r50_16xb32-1200e_in1k', 'clim_r50_16xb32-200e_in1k', 'mocov2_r50_16xb32-200e_in1k'} <= set(NAMES)
+    assert [name for name in NAMES if name.endswith('_digits')], 'the quickstart needs one'
+    assert len(set(NAMES)) == len(NAMES)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
+def test_the_name_says_what_is_in_it(path):
+    name = NAME.fullmatch(path.stem)
+    assert name, 'MODEL_rDEPTH_PROCESSESxbBATCH-EPOCHSe_DATA'
+    cfg = load(path)
+    assert path.parent.name == name['model']
+    assert cfg.model.type == dict(clim='CLIM', mocov2='mmselfsup.MoCo')[name['model']]
+    assert cfg.model.backbone.depth == int(name['depth'])
+    assert cfg.train_dataloader.batch_size == int(name['batch'])
+    assert cfg.train_cfg.max_epochs == int(name['epochs'])
+    source = cfg.train_dataloader.dataset
+    source = source.dataset if source.type == 'NeighborPairs' else source
+    assert source.data_root == dict(in1k='data/imagenet', digits='data/digits')[name['data']]
+    assert source.data_prefix == 'train'
+    if name['data'] == 'in1k':
+        total = int(name['processes']) * int(name['batch'])
+        assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.06 * total / 512)
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
+def test_the_model_builds(path):
+    cfg = load(path)
+    with DefaultScope.overwrite_default_scope('clim_mm'):
+        model = MODELS.build(cfg.model)
+    assert type(model) is (MoCo if cfg.model.type == 'mmselfsup.MoCo' else CLIM)
+    assert model.queue.shape == (cfg.model.feat_dim, cfg.model.queue_len)
+    assert cfg.model.neck.out_channels == cfg.model.feat_dim
+
+
+@pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
+def test_the_pipelines_and_hooks_build(path):
+    cfg = load(path)
+    init_default_scope('clim_mm')
+    built = [TRANSFORMS.build(transform) for transform in cfg.train_dataloader.dataset.pipeline]
+    assert type(built[-1]).__name__ == ('PackPair' if cfg.model.type == 'CLIM' else 'PackSelfSupInputs')
+    assert [hook['type'] for hook in cfg.get('custom_hooks', [])] == ['CenterWiseNeighborHook'] * (
+        cfg.model.type == 'CLIM')
+    for hook in cfg.get('custom_hooks', []):
+        extract = HOOKS.build(hook).extract
+        assert isinstance(TRANSFORMS.build(extract['pipeline'][0]), LoadImage)
+        assert extract['pipeline'][-1]['algorithm_keys'] == ['sample_idx']
+
+
+def test_the_papers_setting():
+    cfg = load(CLIM_IN1K)
+    assert cfg.model.head == dict(type='MixedContrastiveHead', temperature=0.2)
+    assert (cfg.model.queue_len, cfg.model.feat_dim, cfg.model.momentum) == (65536, 128, 0.999)
+    assert (cfg.model.neck.in_channels, cfg.model.neck.hid_channels) == (2048, 2048)
+    optimizer = cfg.optim_wrapper.optimizer
+    assert dict(optimizer) == dict(type='SGD', lr=0.06, momentum=0.9, weight_decay=1e-4)
+    assert [dict(scheduler) for scheduler in cfg.param_scheduler] == [dict(type='CosineAnnealingLR', by_epoch=True)]
+
+    pairs = cfg.train_dataloader.dataset
+    assert pairs.type == 'NeighborPairs' and pairs.num_positives == 10
+    views, cutmix, _ = pairs.pipeline
+    assert [transform.type for transform in pairs.pipeline] == ['PairViews', 'CutMix', 'PackPair']
+    assert cutmix.alpha == 2.0
+    (view, ) = views.view
+    assert view.resolutions == (224, 160) and view.scale == (0.2, 1.0)
+    jitter, gray, blur, flip = view.transforms
+    assert jitter.prob == 0.8 and dict(jitter.transforms[0]) == dict(
+        type='mmselfsup.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
+    assert gray.type == 'RandomGrayscale' and gray.prob == 0.2
+    assert (blur.sigma_min, blur.sigma_max, blur.prob) == (0.1, 2.0, 0.5)
+    assert flip.type == 'RandomFlip' and flip.prob == 0.5
+
+    (hook, ) = cfg.custom_hooks
+    assert (hook.interval, hook.get('begin', 0), hook.strategy) == (5, 0, 'center_wise')
+    assert hook.num_clusters is None and hook.num_neighbors is None
+    assert hook.get('encoder', 'momentum') == 'momentum' and hook.get('layer', 'embedding') == 'embedding'
+    _, resize, crop, _ = hook.extract.pipeline
+    assert (resize.scale, resize.edge, crop.crop_size) == (256, 'short', 224)
+
+
+def test_the_1200_epochs_differ_in_nothing_else():
+    long, short = (load(ROOT / f'configs/clim/clim_r50_16xb32-{epochs}e_in1k.py').to_dict() for epochs in (1200, 200))
+    assert (long['train_cfg'].pop('max_epochs'), short['train_cfg'].pop('max_epochs')) == (1200, 200)
+    assert long == short
+
+
+def test_clim_and_its_baseline_share_what_they_can():
+    clim, moco = load(CLIM_IN1K), load(MOCO_IN1K)
+    (view, ) = clim.train_dataloader.dataset.pipeline[0].view
+    multi_view = moco.train_dataloader.dataset.pipeline[1]
+    assert multi_view.num_views == 2 and len(multi_view.transforms) == 1
+    crop, *photometric = multi_view.transforms[0]
+    assert photometric == view.transforms and len(photometric) == 4
+    assert crop.size == max(view.resolutions)
+    assert (crop.scale, crop.backend) == (view.scale, view.backend)
+    for name in ('optim_wrapper', 'param_scheduler', 'train_cfg', 'default_hooks', 'env_cfg'):
+        assert clim[name] == moco[name]
+    for name in ('queue_len', 'feat_dim', 'momentum', 'data_preprocessor', 'backbone', 'neck'):
+        assert clim.model[name] == moco.model[name]
+    assert clim.model.head.temperature == moco.model.head.temperature
+    for name in ('batch_size', 'sampler', 'drop_last', 'collate_fn', 'persistent_workers'):
+        assert clim.train_dataloader[name] == moco.train_dataloader[name]
+
+
+def metafiles():
+    return sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'configs').rglob('metafile.yml'))
+
+
+def test_the_model_index_lists_every_metafile():
+    index = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+    assert sorted(index['Import']) == metafiles() and len(metafiles()) >= 2
+
+
+def test_the_metafiles_list_every_imagenet_config():
+    listed = {}
+    for path in metafiles():
+        metafile = yaml.safe_load((ROOT / path).read_text())
+        collections = {collection['Name'] for collection in metafile['Collections']}
+        for collection in metafile['Collections']:
+            assert (ROOT / collection['README']).is_file()
+        for model in metafile['Models']:
+            assert model['In Collection'] in collections
+            listed[model['Name']] = model
+    assert sorted(listed) == sorted(path.stem for path in IN1K)
+    for name, model in listed.items():
+        path = ROOT / model['Config']
+        assert path in CONFIGS and path.stem == name
+        parsed = NAME.fullmatch(name)
+        assert model['Metadata'] == {
+            'Epochs': int(parsed['epochs']),
+            'Batch Size': int(parsed['processes']) * int(parsed['batch'])
+        }
+        assert model['Results'] is None and model['Weights'] is None, 'nothing was measured'

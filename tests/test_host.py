@@ -1,0 +1,54 @@
+"""MMSelfSup's version gate: shut without clim_mm, open with it, and mmcv's version told truly afterwards."""
+
+import os
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from mmengine.config.utils import MODULE2PACKAGE
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(code):
+    """Run code in a Python of its own, which finds this checkout."""
+    path = os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')])
+    return subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                          env=dict(os.environ, PYTHONPATH=path))
+
+
+def installed_mmcv():
+    for name in ('onedl-mmcv', 'mmcv-lite', 'mmcv'):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            pass
+    raise AssertionError('mmcv is not installed')
+
+
+def test_without_clim_mm_the_gate_is_shut():
+    result = run('import mmselfsup')
+    assert result.returncode != 0
+    assert 'AssertionError' in result.stderr and f'MMCV=={installed_mmcv()}' in result.stderr.replace(' ', '')
+
+
+def test_with_clim_mm_the_gate_is_open_and_mmcv_tells_its_version():
+    result = run('import clim_mm, mmselfsup, mmcls, mmcv; from mmselfsup.models import MoCo\n'
+                 'print(mmselfsup.__version__, mmcls.__version__, mmcv.__version__)')
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[-1].split() == ['1.0.0', '1.0.0rc6', installed_mmcv()]
+
+
+def test_a_missing_host_is_told_with_the_command():
+    result = run('import sys; sys.modules["mmselfsup"] = None\n'
+                 'try:\n    import clim_mm\nexcept ImportError as error:\n    print(error)\n'
+                 'import mmcv; print(mmcv.__version__)')
+    message, found = result.stdout.splitlines()[-2:]
+    assert message == ('mmselfsup is missing: `pip install -r requirements/runtime.txt` installs the host framework '
+                       'with its versions.')
+    assert found == installed_mmcv(), 'put back after a failure too'
+
+
+def test_configs_can_be_inherited_by_the_packages_name():
+    assert MODULE2PACKAGE['clim_mm'] == 'clim-mm'
