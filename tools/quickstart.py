@@ -60,7 +60,10 @@ def train() -> None:
     """Run tools/train.py, keep its log, and show the lines a person wants."""
     command = [sys.executable, 'tools/train.py', CONFIG, '--work-dir', WORK_DIR]
     with open(osp.join(WORK_DIR, 'train.log'), 'w') as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        # On so small a network several threads mostly wait for each other, and for the loader's workers.
+        environment = dict(os.environ, OMP_NUM_THREADS='1')
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert process.stdout is not None
         for line in process.stdout:
             log.write(line)

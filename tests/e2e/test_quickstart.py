@@ -12,7 +12,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_quickstart(run):
-    result = run('bash', 'tools/quickstart.sh', timeout=1200, OMP_NUM_THREADS='2')
+    result = run('bash', 'tools/quickstart.sh', timeout=1200)
     assert result.returncode == 0, result.stdout[-3000:]
     folder = ROOT / 'work_dirs' / 'quickstart'
     summary = json.loads((folder / 'summary.json').read_text())
