@@ -3,6 +3,7 @@
 from importlib.util import find_spec
 
 from mmengine.config import Config
+from mmengine.device import get_device
 
 from clim_mm.errors import ConfigError, MissingDependencyError
 
@@ -15,10 +16,12 @@ def check_config(cfg: Config, world_size: int) -> None:
         world_size: Processes that will train.
 
     Raises:
-        ConfigError: If a dataset has no hook to fill its table, or the queue is shorter than a step's keys.
+        ConfigError: If a dataset has no hook to fill its table, the queue is shorter than a step's keys, or mixed
+            precision is wanted without a GPU.
         MissingDependencyError: If MMDetection's models are wanted and mmcv has no compiled operators.
     """
     _check_operators(cfg)
+    _check_mixed_precision(cfg)
     _check_pairs_have_a_hook(cfg)
     _check_queue(cfg, world_size)
 
@@ -29,6 +32,12 @@ def _check_operators(cfg: Config) -> None:
             'MMDetection needs mmcv\'s compiled operators, and the installed mmcv has none: build them with '
             '`pip install "setuptools>=77,<81" wheel ninja psutil && MAX_JOBS=2 pip install --no-build-isolation '
             '--no-cache-dir --force-reinstall --no-deps onedl-mmcv==2.3.6` (about 12 minutes on 2 cores).')
+
+
+def _check_mixed_precision(cfg: Config) -> None:
+    if cfg.get('optim_wrapper', {}).get('type') == 'AmpOptimWrapper' and get_device() == 'cpu':
+        raise ConfigError('Mixed precision needs a GPU, and this machine shows none: leave out --amp (or set '
+                          'optim_wrapper.type to "OptimWrapper").')
 
 
 def _check_pairs_have_a_hook(cfg: Config) -> None:

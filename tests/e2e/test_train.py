@@ -64,14 +64,6 @@ def test_a_second_run_in_the_same_folder_keeps_the_first_log(train, tmp_path):
     assert len(runs) == 2
 
 
-def test_mixed_precision(train, tmp_path):
-    result = train(tmp_path, 1, '--amp', options=['optim_wrapper.loss_scale=None', 'optim_wrapper.dtype=bfloat16'])
-    assert result.returncode == 0, result.stdout[-3000:]
-    queue = torch.load(tmp_path / 'epoch_1.pth', weights_only=False)['state_dict']['queue']
-    assert queue.dtype == torch.float32
-    torch.testing.assert_close(queue.norm(dim=0), torch.ones(64))
-
-
 @pytest.mark.parametrize(('options', 'words'), [
     (['train_dataloader.dataset.dataset.data_root=nowhere'], ['nowhere', 'does not exist', 'data_root']),
     (['custom_hooks.0.num_clusters=500'], ['num_clusters=500', '203 images', 'None']),
@@ -82,6 +74,7 @@ def test_mixed_precision(train, tmp_path):
     (['custom_hooks=None'], ['NeighborPairs', 'CenterWiseNeighborHook']),
     (['model.type=mmselfsup.MoCo', 'model.head.type=mmselfsup.ContrastiveHead',
       'model.head.loss.type=mmcls.CrossEntropyLoss'], ['MoCo', 'CenterWiseNeighborHook']),
+    (['optim_wrapper.type=AmpOptimWrapper'], ['Mixed precision', '--amp']),
     (['default_scope=mmdet'], ['compiled operators', 'pip install']),
 ])
 def test_bad_settings_end_in_one_sentence_before_any_work(train, tmp_path, options, words):
