@@ -53,20 +53,30 @@ def run():
 
 
 @pytest.fixture(scope='session')
-def train(run, imagenet_like):
+def free_port():
+    """Find a port that nothing listens on: ``free_port()``, a string."""
+
+    def find():
+        with socket.socket() as free:
+            free.bind(('127.0.0.1', 0))
+            return str(free.getsockname()[1])
+
+    return find
+
+
+@pytest.fixture(scope='session')
+def train(run, free_port, imagenet_like):
     """Train the small main config on the generated folder: ``train(work_dir, processes, *arguments)``."""
 
-    def train_small(work_dir, processes, *arguments, options=(), epochs=1, config=IN1K):
+    def train_small(work_dir, processes, *arguments, options=(), epochs=1, config=IN1K, launcher=None, **variables):
         data_root = f'train_dataloader.dataset.dataset.data_root={imagenet_like}'
         tail = [
             '--work-dir', work_dir, *arguments, '--cfg-options', *SMALL, data_root, f'train_cfg.max_epochs={epochs}',
             *options
         ]
-        if processes == 1:
+        if processes == 1 and launcher is None:
             return run(sys.executable, 'tools/train.py', config, *tail)
-        with socket.socket() as free:
-            free.bind(('127.0.0.1', 0))
-            port = free.getsockname()[1]
-        return run('bash', 'tools/dist_train.sh', config, processes, *tail, PORT=str(port))
+        variables.setdefault('PORT', free_port())
+        return run('bash', 'tools/dist_train.sh', config, processes, *tail, **variables)
 
     return train_small

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -55,6 +56,15 @@ def test_two_processes_resume(train, tmp_path):
     assert table_of(tmp_path, 2)[0] == 2
     refreshes = [json.loads(line) for line in (tmp_path / 'neighbors.jsonl').read_text().splitlines()]
     assert [(refresh['epoch'], refresh['version']) for refresh in refreshes] == [(0, 1), (1, 2)]
+
+
+def test_two_torchrun_agents_stand_for_two_machines(train, one_process, free_port, tmp_path):
+    port = free_port()
+    with ThreadPoolExecutor() as agents:
+        results = list(agents.map(
+            lambda rank: train(tmp_path, 1, launcher='dist_train', NNODES='2', NODE_RANK=rank, PORT=port), ['0', '1']))
+    assert [result.returncode for result in results] == [0, 0], results[0].stdout[-3000:]
+    np.testing.assert_array_equal(table_of(tmp_path, 1)[1], table_of(one_process[0], 1)[1])
 
 
 def test_a_second_run_in_the_same_folder_keeps_the_first_log(train, tmp_path):
