@@ -27,8 +27,14 @@ class CLIM(MoCo):
         queue_len: K, negative keys kept. 65536 [moco].
         feat_dim: C, the dimension of a key. 128 [moco].
         momentum: Of the momentum encoder: the share of itself that it keeps, 0.999 [moco].
-        pretrained, data_preprocessor, init_cfg: As for ``mmselfsup.MoCo``.
+        sum_pairs: Sum the loss over the pairs of resolutions [paper 3.3]. False takes the mean, so that the learning
+            rate does not depend on |R| [ours].
+        **kwargs: ``pretrained``, ``data_preprocessor`` and ``init_cfg``, as for ``mmselfsup.MoCo``.
     """
+
+    def __init__(self, *args, sum_pairs: bool = False, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.sum_pairs = sum_pairs
 
     def init_weights(self) -> None:
         """Initialise the query encoder, and start the momentum encoder as its copy.
@@ -48,8 +54,7 @@ class CLIM(MoCo):
             data_samples: N of them, with ``lam`` in their meta info (one for each r) if there are positives.
 
         Returns:
-            ``loss``: scalar. The mean over the ordered pairs of resolutions [ours: the paper sums, which
-            ties the learning rate to |R|].
+            ``loss``: scalar, the mean (or the sum) over the ordered pairs of resolutions.
 
         Raises:
             ConfigError: If there are more keys than the queue holds, or the inputs are not of that form.
@@ -65,7 +70,8 @@ class CLIM(MoCo):
         queue = self.queue.clone()  # the enqueued keys must not change what backward needs
         losses = [self.head(q_r, anchor_keys, positive_keys, queue, lam_r) for q_r, lam_r in zip(q, lam, strict=True)]
         self._dequeue_and_enqueue(anchor_keys[largest(x_anchor)])
-        return dict(loss=torch.stack(losses).mean())
+        num_pairs = len(x_query) * len(x_anchor)
+        return dict(loss=torch.stack(losses).mean() * (num_pairs if self.sum_pairs else 1))
 
     @torch.no_grad()
     def embed(self, x: torch.Tensor, encoder: str = 'momentum', layer: str = 'embedding') -> torch.Tensor:

@@ -338,3 +338,12 @@ def test_under_autocast_keys_and_loss_stay_float32():
     torch.testing.assert_close(model.queue.norm(dim=0), torch.ones(24))
     torch.testing.assert_close(loss, plain, rtol=0.02, atol=0)  # bfloat16 keeps 8 bits in the encoders
     assert all(parameter.grad.isfinite().all() for parameter in model.backbone.parameters())
+
+
+def test_pairs_of_resolutions_can_be_summed():
+    model = build()
+    inputs, lam = images(3, sizes=(32, 16)), [[0.7, 0.6]] * 8
+    mean = copy.deepcopy(model).loss(inputs, samples(lam))['loss']
+    model.sum_pairs = True
+    torch.testing.assert_close(model.loss(inputs, samples(lam))['loss'], 4 * mean)
+    assert build(sum_pairs=True).sum_pairs

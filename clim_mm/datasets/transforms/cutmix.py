@@ -11,7 +11,7 @@ from clim_mm.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class CutMix(BaseTransform):
-    """Paste a rectangle of the positive's view into the anchor's, at the same place [csml].
+    """Paste a rectangle of the positive's view into the anchor's.
 
     ``x_mix = M * x_i + (1 - M) * x~_i``. The rectangle is the same in relative coordinates at every
     resolution, and ``lam`` is the share of anchor pixels that remain at each. A sample without a positive
@@ -23,15 +23,18 @@ class CutMix(BaseTransform):
 
     Args:
         alpha: Of ``lam ~ Beta(alpha, alpha)``, above 0. The paper's best is 2 (Table 9).
+        same_place: Take the rectangle from the same place of the positive's view [csml; also Yun et al.]. False
+            takes it from a place of its own, uniformly [the paper's "randomly selected patch"].
 
     Raises:
         ConfigError: If alpha is not above 0.
     """
 
-    def __init__(self, alpha: float = 2.0) -> None:
+    def __init__(self, alpha: float = 2.0, same_place: bool = True) -> None:
         if not 0 < alpha < float('inf'):
             raise ConfigError(f'alpha of CutMix must be above 0, such as the paper\'s 2.0, not {alpha}.')
         self.alpha = alpha
+        self.same_place = same_place
 
     def transform(self, results: dict) -> dict:
         """Mix ``query`` and set ``lam``."""
@@ -39,17 +42,19 @@ class CutMix(BaseTransform):
             return results
         rng = results['rng']
         rectangle = relative_rectangle(rng.beta(self.alpha, self.alpha), rng)
+        elsewhere = None if self.same_place else rng.random(2)
         results['lam'] = []
         for image, patch in zip(results['query'], results['positive_query'], strict=True):
             height, width = image.shape[:2]
             box = pixel_box(rectangle, height, width)
             top, left, bottom, right = box
-            image[top:bottom, left:right] = patch[top:bottom, left:right]
+            from_top, from_left = (top, left) if elsewhere is None else moved(box, elsewhere, height, width)
+            image[top:bottom, left:right] = patch[from_top:from_top + bottom - top, from_left:from_left + right - left]
             results['lam'].append(anchor_share(box, height, width))
         return results
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(alpha={self.alpha})'
+        return f'{type(self).__name__}(alpha={self.alpha}, same_place={self.same_place})'
 
 
 def relative_rectangle(lam: float, rng: np.random.Generator) -> np.ndarray:
@@ -75,6 +80,20 @@ def pixel_box(rectangle: np.ndarray, height: int, width: int) -> tuple[int, int,
     """
     top, left, bottom, right = np.rint(np.asarray(rectangle) * [height, width, height, width]).astype(int).tolist()
     return top, left, bottom, right
+
+
+def moved(box: Sequence[int], place: np.ndarray, height: int, width: int) -> tuple[int, int]:
+    """Top and left of a box of the same size at another place.
+
+    Args:
+        box: Top, left, bottom, right.
+        place: (2,) float64, 0 to 1: the share of the room above and to the left of the box that is taken.
+        height, width: Of the image.
+    """
+    top, left, bottom, right = box
+    room = np.array([height - (bottom - top), width - (right - left)])
+    new_top, new_left = np.rint(place * room).astype(int).tolist()
+    return new_top, new_left
 
 
 def anchor_share(box: Sequence[int], height: int, width: int) -> float:

@@ -158,3 +158,22 @@ def test_anchor_share_by_hand():
 def test_alpha_out_of_range_is_an_error(alpha):
     with pytest.raises(ConfigError, match=f'alpha .* not {alpha}'):
         CutMix(alpha)
+
+
+def test_the_patch_can_come_from_another_place():
+    rows, columns = np.meshgrid(np.arange(40), np.arange(40), indexing='ij')
+    positive = np.stack([rows, columns, np.full_like(rows, 9)], axis=-1).astype(np.uint8)  # each pixel tells its place
+    moved_somewhere = 0
+    for seed in range(50):
+        query = np.zeros((40, 40, 3), dtype=np.uint8)
+        results = CutMix(alpha=2.0, same_place=False)(
+            dict(query=[query], positive_query=[positive], positive_idx=1, lam=0.0, rng=np.random.default_rng(seed)))
+        pasted = np.argwhere(query[..., 2] == 9)
+        if len(pasted) == 0:
+            continue
+        sources = query[query[..., 2] == 9][:, :2].astype(int)
+        shifts = sources - pasted
+        assert (shifts == shifts[0]).all()  # one rectangle, moved as a whole, inside the image
+        assert results['lam'] == [1 - len(pasted) / 1600]
+        moved_somewhere += (shifts[0] != 0).any()
+    assert moved_somewhere > 40
