@@ -45,3 +45,7 @@ if ! "$venv/bin/python" -c 'import cv2' 2>/dev/null; then
     "$venv/bin/python" -m pip install --disable-pip-version-check --force-reinstall --no-deps opencv-python-headless==4.12.0.88
 fi
 echo "$wanted" >"$stamp"
+# What a requirements file includes is there with it.
+sed -n 's/^-r \(.*\)\.txt$/\1/p' "$requirements" | while read -r included; do
+    echo "$wanted" >"$venv/installed-$included"
+done
