@@ -1,0 +1,85 @@
+"""What the hook refuses, before any extraction."""
+
+
+import pytest
+from training_runs import BATCH, EXTRACT_PIPELINE, hook_cfg, model_cfg, runner_of, train
+
+from clim_mm.engine import CenterWiseNeighborHook
+from clim_mm.engine.center_wise_neighbor_hook import refresh_seed
+from clim_mm.errors import ConfigError
+
+pytestmark = pytest.mark.usefixtures('one_torch_thread')
+
+
+def never_run(results):
+    raise AssertionError('something was extracted')
+
+
+NO_EXTRACTION = dict(pipeline=[never_run], num_workers=0)
+
+
+@pytest.mark.parametrize('options, complaint', [
+    (dict(num_clusters=25), 'num_clusters=25 does not fit a training set of 24 images: set it from 1 to 24'),
+    (dict(num_clusters=0), 'num_clusters=0 does not fit'),
+    (dict(num_neighbors=24), 'num_neighbors=24 does not fit a training set of 24 images: set it from 1 to 23'),
+])
+def test_sizes_that_do_not_fit_are_refused_before_any_extraction(folder, tmp_path, options, complaint):
+    runner = runner_of(folder, tmp_path, hook=hook_cfg(extract=NO_EXTRACTION, **options))
+    with pytest.raises(ConfigError, match=complaint):
+        runner.train()
+
+
+def test_no_refresh_means_no_extraction(folder, tmp_path):
+    witness, _ = train(folder, tmp_path, hook=hook_cfg(extract=NO_EXTRACTION, begin=1))
+    assert witness.versions() == {0: {0}}
+
+
+def test_a_plain_dataset_is_refused(folder, tmp_path):
+    dataset = dict(type='mmcls.CustomDataset', data_root=str(folder), pipeline=EXTRACT_PIPELINE)
+    loader = dict(
+        batch_size=BATCH, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True), dataset=dataset,
+        collate_fn=dict(type='clim_mm.stack_collate'))
+    runner = runner_of(folder, tmp_path, train_dataloader=loader)
+    with pytest.raises(ConfigError, match='NeighborPairs dataset, but the training set is a CustomDataset'):
+        runner.train()
+
+
+def test_another_model_is_refused(folder, tmp_path):
+    head = dict(type='mmselfsup.ContrastiveHead', loss=dict(type='mmcls.CrossEntropyLoss'), temperature=0.2)
+    runner = runner_of(folder, tmp_path, model=model_cfg(type='mmselfsup.MoCo', head=head))
+    with pytest.raises(ConfigError, match='from a CLIM model, but the model is a MoCo: set model.type to "CLIM"'):
+        runner.train()
+
+
+def test_a_loop_without_epochs_is_refused(folder, tmp_path):
+    runner = runner_of(folder, tmp_path, train_cfg=dict(type='IterBasedTrainLoop', max_iters=2))
+    with pytest.raises(ConfigError, match='EpochBasedTrainLoop'):
+        runner.train()
+
+
+@pytest.mark.parametrize('options, complaint', [
+    (dict(strategy='nearest'), 'strategy .* one of random, knn, kmeans, knn_kmeans, center_wise, not \'nearest\''),
+    (dict(compare=('knn', 'all')), 'compare .* one of random, knn, kmeans, knn_kmeans, center_wise, not \'all\''),
+    (dict(encoder='teacher'), 'encoder .* one of momentum, query, not \'teacher\''),
+    (dict(layer='bank'), 'layer .* one of embedding, pooled, not \'bank\''),
+    (dict(interval=0), 'interval >= 1 and begin >= 0, not 0 and 0'),
+    (dict(interval=-5), 'not -5 and 0'),
+    (dict(begin=-1), 'not 5 and -1'),
+])
+def test_options_out_of_range_are_refused(options, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        CenterWiseNeighborHook(extract=NO_EXTRACTION, **options)
+
+
+def test_the_defaults_are_those_of_the_method():
+    hook = CenterWiseNeighborHook(extract=NO_EXTRACTION)
+    assert (hook.interval, hook.begin, hook.strategy, hook.encoder, hook.layer) == (
+        5, 0, 'center_wise', 'momentum', 'embedding')
+    assert hook.num_clusters is None and hook.num_neighbors is None and hook.exact is True and hook.compare == ()
+
+
+def test_refresh_seeds_fit_faiss_and_differ():
+    seeds = [refresh_seed(seed, epoch) for seed in (0, 1, 2**31 - 1) for epoch in range(0, 1200, 5)]
+    assert len(set(seeds)) == len(seeds) == 720
+    assert all(isinstance(seed, int) and 0 <= seed < 2**31 for seed in seeds)
+    assert refresh_seed(3, 10) == refresh_seed(3, 10)
