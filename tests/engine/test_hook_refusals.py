@@ -1,6 +1,5 @@
 """What the hook refuses, before any extraction."""
 
-
 import pytest
 from training_runs import BATCH, EXTRACT_PIPELINE, hook_cfg, model_cfg, runner_of, train
 

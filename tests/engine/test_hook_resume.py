@@ -1,6 +1,5 @@
 """The hook's table in checkpoints: saved, restored, ignored, refused."""
 
-
 import numpy as np
 import pytest
 import torch
