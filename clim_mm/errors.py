@@ -21,6 +21,11 @@ class MissingDependencyError(UserError, ImportError):
     """A package, or a compiled part of one, that is not installed."""
 
 
+def on_one_line(error: Exception) -> str:
+    """The text of an error of other software, to be quoted inside a sentence."""
+    return ' '.join(str(error).split())
+
+
 def sentence(error: UserError) -> str:
     """The sentence of ``error``, also of one that a DataLoader worker has wrapped with its traceback."""
     last_line = str(error).strip().splitlines()[-1]

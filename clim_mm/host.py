@@ -9,6 +9,8 @@ import warnings
 
 import mmcv
 
+from .errors import MissingDependencyError
+
 _LAST_ADMITTED_MMCV = '2.0.1'
 
 # mmcv without compiled operators warns when MMSelfSup's models are imported; none of them needs the operators.
@@ -19,7 +21,7 @@ def import_host() -> None:
     """Import mmcls and mmselfsup while mmcv reports the last version that they admit.
 
     Raises:
-        ImportError: If one of the two is not installed, with the command that installs it.
+        MissingDependencyError: If one of the two is not installed, with the command that installs it.
     """
     installed = mmcv.__version__
     mmcv.__version__ = _LAST_ADMITTED_MMCV
@@ -27,7 +29,7 @@ def import_host() -> None:
         import mmcls  # noqa: F401
         import mmselfsup  # noqa: F401
     except ModuleNotFoundError as error:
-        raise ImportError(f'{error.name} is missing: `pip install -r requirements/runtime.txt` installs '
-                          'the host framework with its versions.') from error
+        raise MissingDependencyError(f'{error.name} is missing: `pip install -r requirements/runtime.txt` installs '
+                                     'the host framework with its versions.') from error
     finally:
         mmcv.__version__ = installed

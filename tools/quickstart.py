@@ -68,7 +68,8 @@ def train() -> None:
         for line in process.stdout:
             log.write(line)
             if 'Epoch(train)' in line or 'Neighbours' in line or line.startswith('Error'):
-                print('  ' + line.strip().partition(' - INFO - ')[2] or line.strip(), flush=True)
+                message = line.partition(' - INFO - ')[2] or line
+                print('  ' + message.strip(), flush=True)
     if process.wait() != 0:
         sys.exit(f'Error: the training ended with status {process.returncode}: see the end of {WORK_DIR}/train.log.')
 

@@ -42,7 +42,8 @@ echo "Installing $requirements into .venv (torch and its libraries are about 3 G
 "$venv/bin/python" -m pip install --disable-pip-version-check --no-deps -e . >/dev/null
 if ! "$venv/bin/python" -c 'import cv2' 2>/dev/null; then
     echo "OpenCV finds no graphics libraries on this machine: taking its headless build."
-    "$venv/bin/python" -m pip install --disable-pip-version-check --force-reinstall --no-deps opencv-python-headless==4.12.0.88
+    version=$(sed -n 's/^opencv-python==\([0-9.]*\).*/\1/p' requirements/pinned.txt)
+    "$venv/bin/python" -m pip install --disable-pip-version-check --force-reinstall --no-deps "opencv-python-headless==$version"
 fi
 echo "$wanted" >"$stamp"
 # What a requirements file includes is there with it.

@@ -46,7 +46,7 @@ class NeighborPairs(Dataset):
     def __init__(self, dataset: Union[dict, BaseDataset], pipeline: Sequence, num_positives: int = 10) -> None:
         if num_positives < 1:
             raise ConfigError(f'num_positives must be at least 1, not {num_positives}.')
-        self.dataset = build_source(dataset) if isinstance(dataset, dict) else dataset
+        self.dataset = build_source(dataset)
         self.pipeline = Compose(pipeline)
         self.table = NeighborTable(len(self.dataset), num_positives)
         self.randomness = SampleRandomness()

@@ -1,7 +1,7 @@
 """One view of each image: what feature extraction reads."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Union
 
 from mmengine.dataset import BaseDataset, Compose
 from torch.utils.data import Dataset
@@ -23,8 +23,8 @@ class SingleViews(Dataset):
         pipeline: Transforms, or their configs, that end with ``PackSelfSupInputs(algorithm_keys=['sample_idx'])``.
     """
 
-    def __init__(self, dataset: BaseDataset, pipeline: Sequence) -> None:
-        self.dataset = build_source(dataset) if isinstance(dataset, dict) else dataset
+    def __init__(self, dataset: Union[dict, BaseDataset], pipeline: Sequence) -> None:
+        self.dataset = build_source(dataset)
         self.pipeline = Compose(pipeline)
 
     def __len__(self) -> int:

@@ -1,6 +1,6 @@
 """From two files on disk to a mixed query and its keys, in the order of a pipeline:
 
-    LoadImage -> MultiRes -> PairViews -> CutMix -> PackPair
+    PairViews (LoadImage, MultiRes) -> CutMix -> PackPair
 """
 
 from .cutmix import CutMix

@@ -2,7 +2,7 @@
 
 from mmcv.transforms import LoadImageFromFile
 
-from clim_mm.errors import DataError
+from clim_mm.errors import DataError, on_one_line
 from clim_mm.registry import TRANSFORMS
 
 
@@ -19,6 +19,5 @@ class LoadImage(LoadImageFromFile):
         try:
             return super().transform(results)
         except Exception as error:  # the decoders raise whatever they like
-            cause = ' '.join(str(error).split())
-            raise DataError(f'Cannot read the image {results["img_path"]} ({type(error).__name__}: {cause}): '
-                            'replace it or take it out of the data folder.') from error
+            raise DataError(f'Cannot read the image {results["img_path"]} ({type(error).__name__}: '
+                            f'{on_one_line(error)}): replace it or take it out of the data folder.') from error

@@ -47,9 +47,10 @@ class MultiRes(RandomResizedCrop):
         top, left, bottom, right = self.get_params(results['img'], self.scale, self.ratio, self.max_attempts)
         crop = mmcv.imcrop(results['img'], np.array([left, top, right, bottom]))
         start = GlobalRandomness.now()
-        renderings = []
+        renderings: list[np.ndarray] = []
         for r in self.resolutions:
-            start.restore()  # every rendering gets the same draws
+            if renderings:
+                start.restore()  # every further rendering gets the draws of the first
             resized = mmcv.imresize(crop, (r, r), interpolation=self.interpolation, backend=self.backend)
             renderings.append(self.transforms(dict(img=resized))['img'])
         return dict(results, img=renderings)
