@@ -4,6 +4,8 @@
 the software and keeps its traceback.
 """
 
+from collections.abc import Sequence
+
 
 class UserError(Exception):
     """Base of the errors that a user can put right."""
@@ -17,6 +19,44 @@ class DataError(UserError, OSError):
     """A data folder or an image that cannot be used."""
 
 
+class UnreadableImage(DataError):
+    """An image that cannot be used, while the others can.
+
+    Attributes:
+        path: Of the image.
+        reason: Why, in a few words.
+    """
+
+    # A DataLoader makes an error of its worker anew, from the message alone.
+    def __init__(self, message: str, path: str = '', reason: str = '') -> None:
+        super().__init__(message)
+        self.path = path
+        self.reason = reason
+
+    @classmethod
+    def of(cls, path: str, reason: str) -> 'UnreadableImage':
+        """The error about ``path``, in a sentence."""
+        message = f'Cannot read the image {printable(path)} ({reason}): replace it or take it out of the data folder.'
+        return cls(message, path, reason)
+
+    @property
+    def entry(self) -> str:
+        """The path and the reason, as a list of such images has them."""
+        return f'{printable(self.path)}\t{self.reason}'
+
+
+class CheckpointError(UserError, OSError):
+    """A checkpoint that cannot be read, or a file of a run that cannot be written."""
+
+
+class DamagedCheckpoint(CheckpointError):
+    """A checkpoint that is empty, cut off or altered, so that one before it is wanted."""
+
+
+class TrainingError(UserError, RuntimeError):
+    """A training that has gone wrong: losses or features that are no numbers."""
+
+
 class MissingDependencyError(UserError, ImportError):
     """A package, or a compiled part of one, that is not installed."""
 
@@ -24,6 +64,16 @@ class MissingDependencyError(UserError, ImportError):
 def on_one_line(error: Exception) -> str:
     """The text of an error of other software, to be quoted inside a sentence."""
     return ' '.join(str(error).split())
+
+
+def printable(name: str) -> str:
+    """A file's name for a list or a sentence: line breaks, tabs and bytes that are no text are written as escapes."""
+    return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in name)
+
+
+def some_of(ids: Sequence, most: int = 10) -> str:
+    """The first of many ids or names, to be put inside a sentence."""
+    return ', '.join(map(str, ids[:most])) + (', ...' if len(ids) > most else '')
 
 
 def sentence(error: UserError) -> str:

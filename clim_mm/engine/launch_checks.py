@@ -7,6 +7,11 @@ from mmengine.device import get_device
 
 from clim_mm.errors import ConfigError, MissingDependencyError
 
+# The hooks without which a NeighborPairs goes wrong silently, and what each does for it.
+_HOOKS_OF_PAIRS = dict(
+    CenterWiseNeighborHook='fills its table', EpochRandomnessHook='starts its randomness at each epoch',
+    QuarantineHook='lists its unreadable images')
+
 
 def check_config(cfg: Config, world_size: int) -> None:
     """Check a config that is about to be trained, whoever's it is.
@@ -16,14 +21,15 @@ def check_config(cfg: Config, world_size: int) -> None:
         world_size: Processes that will train.
 
     Raises:
-        ConfigError: If a dataset has no hook to fill its table, the queue is shorter than a step's keys, or mixed
-            precision is wanted without a GPU.
+        ConfigError: If a dataset has no hook to fill its table, the queue is shorter than a step's keys, mixed
+            precision is wanted without a GPU, or CLIM's checkpoints could not be resumed from.
         MissingDependencyError: If MMDetection's models are wanted and mmcv has no compiled operators.
     """
     _check_operators(cfg)
     _check_mixed_precision(cfg)
-    _check_pairs_have_a_hook(cfg)
+    _check_pairs_have_their_hooks(cfg)
     _check_queue(cfg, world_size)
+    _check_checkpoints(cfg)
 
 
 def _check_operators(cfg: Config) -> None:
@@ -40,23 +46,48 @@ def _check_mixed_precision(cfg: Config) -> None:
                           'optim_wrapper.type to "OptimWrapper").')
 
 
-def _check_pairs_have_a_hook(cfg: Config) -> None:
-    dataset_type = cfg.get('train_dataloader', {}).get('dataset', {}).get('type')
-    hook_types = [hook['type'] for hook in cfg.get('custom_hooks') or []]
-    if _is(dataset_type, 'NeighborPairs') and not any(_is(hook, 'CenterWiseNeighborHook') for hook in hook_types):
-        raise ConfigError('The training set is a NeighborPairs, but no CenterWiseNeighborHook in custom_hooks fills '
-                          'its table: inherit from configs/_base_/neighbors/center_wise.py, or train on plain views.')
+def _check_pairs_have_their_hooks(cfg: Config) -> None:
+    if not _is(cfg.get('train_dataloader', {}).get('dataset', {}).get('type'), 'NeighborPairs'):
+        return
+    there = [hook.get('type') for hook in _hooks(cfg)]
+    for needed, what_for in _HOOKS_OF_PAIRS.items():
+        if not any(_is(hook, needed) for hook in there):
+            raise ConfigError(f'The training set is a NeighborPairs, but no {needed} in custom_hooks or default_hooks '
+                              f'{what_for}: inherit from configs/_base_/neighbors/center_wise.py and '
+                              'configs/_base_/clim_runtime.py, or train on plain views.')
+
+
+def _hooks(cfg: Config) -> list[dict]:
+    return [hook for hook in [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
+            if isinstance(hook, dict)]
 
 
 def _check_queue(cfg: Config, world_size: int) -> None:
     model = cfg.get('model', {})
     batch_size = cfg.get('train_dataloader', {}).get('batch_size')
-    if not _is(model.get('type'), 'CLIM') or batch_size is None:
+    queue_len = model.get('queue_len', 65536)
+    if not _is(model.get('type'), 'CLIM') or batch_size is None or queue_len is None:
         return
-    keys, queue_len = batch_size * world_size, model.get('queue_len', 65536)
+    keys = batch_size * world_size
     if keys > queue_len:
         raise ConfigError(f'model.queue_len={queue_len} is too short for the {keys} keys of one step ({batch_size} '
                           f'images on {world_size} processes): set it to at least {keys}, or lower the batch size.')
+
+
+def _check_checkpoints(cfg: Config) -> None:
+    if not _is((cfg.get('model') or {}).get('type'), 'CLIM'):
+        return
+    loop = cfg.get('train_cfg') or {}
+    by_epoch = loop.get('by_epoch', True) and loop.get('type', 'EpochBasedTrainLoop') == 'EpochBasedTrainLoop'
+    for hook in _hooks(cfg):
+        if hook.get('type') != 'CheckpointHook':
+            continue
+        if by_epoch and not hook.get('by_epoch', True):
+            raise ConfigError('CheckpointHook.by_epoch=False saves in the middle of epochs, from where the training '
+                              'cannot go on as if undisturbed: set it to True, with interval in epochs.')
+        if hook.get('max_keep_ckpts') == 1:
+            raise ConfigError('CheckpointHook.max_keep_ckpts=1 deletes the only checkpoint before its successor is '
+                              'written, and a run that is killed in between loses all: set it to at least 2.')
 
 
 def _is(type_name: object, name: str) -> bool:

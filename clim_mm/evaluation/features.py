@@ -8,8 +8,9 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint, set_random_seed
+from mmengine.runner import CheckpointLoader, load_state_dict, set_random_seed
 
+from clim_mm.checkpoints.fit import check_start, compare, weights_of
 from clim_mm.datasets import SingleViews
 from clim_mm.engine.extract import extract_features
 from clim_mm.models import CLIM
@@ -17,7 +18,16 @@ from clim_mm.registry import MODELS
 
 
 def load_model(cfg: Config, checkpoint: Optional[str] = None) -> CLIM:
-    """The config's model, in eval mode, with a checkpoint's weights or freshly initialised by the config's seed."""
+    """The config's model, in eval mode, with a checkpoint's weights or freshly initialised by the config's seed.
+
+    Args:
+        cfg: The config.
+        checkpoint: A file, or an address that MMEngine knows.
+
+    Raises:
+        CheckpointError: If the checkpoint cannot be read.
+        ConfigError: If it has no weights for the model, or one in another shape.
+    """
     init_default_scope(cfg.default_scope)
     set_random_seed(cfg.get('randomness', {}).get('seed') or 0)
     model = MODELS.build(cfg.model)
@@ -27,7 +37,9 @@ def load_model(cfg: Config, checkpoint: Optional[str] = None) -> CLIM:
     model.init_weights()
     logger.setLevel(level)
     if checkpoint is not None:
-        load_checkpoint(model, checkpoint, map_location='cpu')
+        weights = weights_of(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
+        check_start(compare(weights, model.state_dict()), f'checkpoint {checkpoint}')
+        load_state_dict(model, weights)
     return model.to(get_device()).eval()
 
 

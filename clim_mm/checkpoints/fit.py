@@ -1,0 +1,103 @@
+"""Whether a checkpoint's weights are those of a model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from clim_mm.errors import ConfigError
+
+SIZED_BY_CHECKPOINT = ('queue', 'queue_ids')  # if empty in the model, they take their length from the checkpoint
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What two sets of weights have in common.
+
+    Attributes:
+        matched: Names in both, with the same shape.
+        missing: Names that only the model has.
+        unexpected: Names that only the checkpoint has.
+        reshaped: Names in both whose shapes differ, with the two shapes, or of which only one has fractions.
+    """
+
+    matched: tuple[str, ...]
+    missing: tuple[str, ...]
+    unexpected: tuple[str, ...]
+    reshaped: tuple[str, ...]
+
+    @property
+    def exact(self) -> bool:
+        """Whether there is no difference."""
+        return not (self.missing or self.unexpected or self.reshaped)
+
+    def differences(self, most: int = 3) -> str:
+        """The differences, to be quoted inside a sentence: how many of each kind, and the first names."""
+        kinds = [(self.missing, 'missing'), (self.unexpected, 'unknown to the model'),
+                 (self.reshaped, 'of another shape')]
+        return '; '.join(f'{len(names)} {kind}: {", ".join(names[:most])}{", ..." if len(names) > most else ""}'
+                         for names, kind in kinds if names)
+
+
+def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """The weights of a checkpoint, or of a bare state dict, by the names that they have without a model wrapper.
+
+    Raises:
+        ConfigError: If it holds none.
+    """
+    weights = checkpoint.get('state_dict', checkpoint)
+    if not isinstance(weights, Mapping):
+        raise ConfigError(f'The checkpoint\'s state_dict is a {type(weights).__name__}, not a dictionary of weights: '
+                          'give another checkpoint.')
+    return {str(name).removeprefix('module.'): value for name, value in weights.items()}
+
+
+def compare(saved: Mapping[str, Any], own: Mapping[str, Any]) -> Fit:
+    """Compare the weights of a checkpoint with a model's, by name and shape.
+
+    Args:
+        saved: Tensors of the checkpoint, see ``weights_of``.
+        own: Tensors of the model: its ``state_dict()``.
+    """
+    both = [name for name in own if name in saved]
+    reshaped = {
+        name: f'{name} {_shape(saved[name])} instead of {_shape(own[name])}'
+        for name in both if not _same_shape(name, _shape(saved[name]), _shape(own[name]))
+    } | {
+        name: f'{name} of {saved[name].dtype} instead of {own[name].dtype}'
+        for name in both if {_is_float(saved[name]), _is_float(own[name])} == {True, False}
+    }
+    return Fit(
+        matched=tuple(name for name in both if name not in reshaped),
+        missing=tuple(name for name in own if name not in saved),
+        unexpected=tuple(name for name in saved if name not in own),
+        reshaped=tuple(reshaped.values()))
+
+
+def check_start(fit: Fit, name: str) -> None:
+    """Check that a model can start from a checkpoint's weights, although not all of them are its own.
+
+    Args:
+        fit: Of the two.
+        name: Of the checkpoint.
+
+    Raises:
+        ConfigError: If no weight of the checkpoint is the model's, or one is in another shape.
+    """
+    if fit.reshaped or not fit.matched:
+        raise ConfigError(f'The weights of the {name} do not fit the model ({fit.differences()}): give weights of the '
+                          'same architecture, or set the model as theirs was.')
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    return tuple(getattr(value, 'shape', ()))  # a module's extra state may be anything
+
+
+def _is_float(value: Any) -> Any:
+    """None for what is no tensor."""
+    return value.is_floating_point() if hasattr(value, 'is_floating_point') else None
+
+
+def _same_shape(name: str, saved: tuple[int, ...], own: tuple[int, ...]) -> bool:
+    if name in SIZED_BY_CHECKPOINT and own[-1:] == (0,):
+        return saved[:-1] == own[:-1] and len(saved) == len(own)
+    return saved == own

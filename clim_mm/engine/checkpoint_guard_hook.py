@@ -1,0 +1,75 @@
+"""When a loaded checkpoint is compared with what it is to go into."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from clim_mm.checkpoints.contents import not_finite, oddities
+from clim_mm.checkpoints.fit import check_start, compare, weights_of
+from clim_mm.errors import ConfigError
+from clim_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class CheckpointGuardHook(Hook):
+    """Refuses a checkpoint that does not fit, before anything of it is in the model.
+
+    MMEngine loads whatever has the right name and shape, and logs the rest. A run that is resumed must have all of
+    it; a run that merely starts from other weights must find some, and none of another shape. A hook that saves a part
+    of its own tells its name by ``checkpoint_part``.
+
+    Raises:
+        ConfigError: If the checkpoint does not fit.
+    """
+
+    priority = 'VERY_HIGH'  # before other hooks take their parts of the checkpoint
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Compare names and shapes, and look for the parts that a resumed run needs."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        weights = weights_of(checkpoint)
+        fit = compare(weights, model.state_dict())
+        name = f'checkpoint {runner.cfg.get("load_from") or ""}'.strip()
+        odd = not_finite('weights', weights)
+        if not runner.cfg.get('resume'):
+            check_start(fit, name)
+            _check_sound(odd, name)
+            runner.logger.info(f'{len(fit.matched)} of the model\'s {len(fit.matched) + len(fit.missing)} weights come '
+                               f'from the {name}, which has {len(fit.unexpected)} more.')
+            return
+        parts = tuple(hook.checkpoint_part for hook in runner.hooks if hasattr(hook, 'checkpoint_part'))
+        lacking = missing_parts(checkpoint, with_schedule=bool(runner.param_schedulers), others=parts)
+        if lacking:
+            raise ConfigError(f'The {name} cannot be resumed from (it lacks {", ".join(lacking)}): give a checkpoint '
+                              'that a training has saved whole, or start from its weights by load_from without resume.')
+        _check_sound(odd + oddities(checkpoint), name)
+        if not fit.exact:
+            raise ConfigError(f'The {name}, saved after epoch {checkpoint["meta"]["epoch"]}, is of another model '
+                              f'({fit.differences()}): resume with the config that it was trained with, or start from '
+                              'its weights by load_from without resume.')
+
+
+def _check_sound(odd: list[str], name: str) -> None:
+    if odd:
+        raise ConfigError(f'The {name} is not as a training saves it ({"; ".join(odd)}): give another, such as the one '
+                          'before it.')
+
+
+def missing_parts(checkpoint: Mapping[str, Any], with_schedule: bool, others: tuple[str, ...] = ()) -> list[str]:
+    """What a checkpoint lacks for a run to go on from it.
+
+    Args:
+        checkpoint: What its file holds.
+        with_schedule: Whether the run has parameter schedulers.
+        others: Parts of the run's hooks.
+
+    Returns:
+        The names of the parts.
+    """
+    parts = ['state_dict', 'optimizer', 'message_hub', *(['param_schedulers'] if with_schedule else []), *others]
+    meta = checkpoint.get('meta') or {}
+    return [part for part in parts if part not in checkpoint] + [
+        f'meta.{part}' for part in ('epoch', 'iter') if part not in meta]

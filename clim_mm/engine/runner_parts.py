@@ -1,0 +1,56 @@
+"""What the hooks need of a Runner, or why it does not fit them."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from clim_mm.datasets import NeighborPairs
+from clim_mm.errors import CheckpointError, ConfigError, on_one_line
+from clim_mm.models import CLIM
+
+
+def pairs_of(runner: Runner, hook: str) -> NeighborPairs:
+    """The training set, for a hook of that name.
+
+    Raises:
+        ConfigError: If it is no :class:`NeighborPairs`.
+    """
+    dataset = runner.train_dataloader.dataset
+    if not isinstance(dataset, NeighborPairs):
+        raise ConfigError(f'{hook} needs a NeighborPairs dataset, but the training set is a {type(dataset).__name__}: '
+                          'wrap it, as configs/_base_/datasets does, or take the hook out of the config.')
+    return dataset
+
+
+def clim_of(runner: Runner, hook: str) -> CLIM:
+    """The model without its wrapper, for a hook of that name.
+
+    Raises:
+        ConfigError: If it is no :class:`CLIM`.
+    """
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    if not isinstance(model, CLIM):
+        raise ConfigError(f'{hook} needs a CLIM model, but the model is a {type(model).__name__}: set model.type to '
+                          '"CLIM", or take the hook out of the config.')
+    return model
+
+
+@contextmanager
+def taking_up(part: str) -> Iterator[None]:
+    """Say of whatever goes wrong with a part of a checkpoint that it is the checkpoint's fault.
+
+    Raises:
+        CheckpointError: If the part is not of the kind or the size that is wanted.
+    """
+    try:
+        yield
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise CheckpointError(f'The {part} of the checkpoint cannot be taken up ({on_one_line(error).rstrip(".")}): it '
+                              'belongs to another training set, or was altered; give another checkpoint.') from error
+
+
+def resumed(runner: Runner) -> bool:
+    """Whether this run goes on from a checkpoint, and does not merely start from other weights."""
+    return runner.epoch > 0

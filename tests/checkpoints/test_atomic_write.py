@@ -1,0 +1,109 @@
+"""A file is the old one or the new one, whatever happens."""
+
+import multiprocessing
+import os
+import random
+import resource
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from mmengine.fileio import get_file_backend
+
+from clim_mm.checkpoints import write_atomically
+from clim_mm.errors import CheckpointError, UserError
+
+MEGABYTE = 1 << 20
+
+
+@pytest.fixture
+def full_disk():
+    """From now on, no file can be larger than a megabyte: writing ends as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MEGABYTE, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_file_is_written_and_replaced(tmp_path):
+    path = tmp_path / 'a' / 'b' / 'file'
+    write_atomically(path, b'first')
+    assert path.read_bytes() == b'first'
+    write_atomically(str(path), b'')
+    assert path.read_bytes() == b''
+    assert os.listdir(path.parent) == ['file']
+
+
+def test_what_a_killed_process_left_is_overwritten(tmp_path):
+    (tmp_path / '.file.unfinished').write_bytes(b'x' * 100)
+    write_atomically(tmp_path / 'file', b'new')
+    assert os.listdir(tmp_path) == ['file'] and (tmp_path / 'file').read_bytes() == b'new'
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / 'disk').mkdir()
+    (tmp_path / 'link').symlink_to(tmp_path / 'disk' / 'file')
+    write_atomically(tmp_path / 'link', b'new')
+    assert (tmp_path / 'link').is_symlink() and (tmp_path / 'disk' / 'file').read_bytes() == b'new'
+    assert os.listdir(tmp_path / 'disk') == ['file']
+
+
+def test_relative_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write_atomically('file', b'1')
+    assert (tmp_path / 'file').read_bytes() == b'1'
+
+
+def test_a_full_disk_leaves_the_old_file(tmp_path, full_disk):
+    path = tmp_path / 'epoch_1.pth'
+    path.write_bytes(b'old')
+    with pytest.raises(CheckpointError) as refusal:
+        write_atomically(path, bytes(2 * MEGABYTE))
+    assert str(refusal.value) == (f'Cannot write {path} (File too large): make room, or choose another work_dir; what '
+                                  'was written before is untouched.')
+    assert isinstance(refusal.value, UserError)
+    assert os.listdir(tmp_path) == ['epoch_1.pth'] and path.read_bytes() == b'old'
+
+
+def test_a_folder_in_the_way(tmp_path):
+    (tmp_path / 'taken').mkdir()
+    with pytest.raises(CheckpointError, match='Cannot write .*taken .Is a directory'):
+        write_atomically(tmp_path / 'taken', b'1')
+    assert os.listdir(tmp_path) == ['taken']
+    (tmp_path / 'file').write_bytes(b'')
+    with pytest.raises(CheckpointError, match='Cannot write .*file/x .File exists'):
+        write_atomically(tmp_path / 'file' / 'x', b'1')
+
+
+def write_in_turns(path):
+    for turn in range(10**9):
+        get_file_backend(backend_args=dict(backend='clim_mm.atomic')).put(bytes([turn % 200]) * (8 * MEGABYTE), path)
+
+
+def test_a_killed_writer_leaves_a_whole_file(tmp_path):
+    path = tmp_path / 'file'
+    draw = random.Random(0)
+    for _ in range(10):
+        child = multiprocessing.get_context('fork').Process(target=write_in_turns, args=(str(path), ))
+        child.start()
+        while not path.exists() or not (tmp_path / '.file.unfinished').exists():  # until it is writing a second one
+            time.sleep(0.001)
+        time.sleep(0.02 * draw.random())
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        content = path.read_bytes()
+        assert content == content[:1] * (8 * MEGABYTE)
+    write_atomically(path, b'last')
+    assert os.listdir(tmp_path) == ['file']
+
+
+def test_the_backend_is_mmengines_local_one_beside(tmp_path):
+    backend = get_file_backend(str(tmp_path), backend_args=dict(backend='clim_mm.atomic'))
+    path = backend.join_path(str(tmp_path), 'log.txt')
+    backend.put_text('ä\n', path)
+    assert Path(path).read_bytes() == 'ä\n'.encode() and backend.get_text(path) == 'ä\n' and backend.isfile(path)
+    backend.put_text('ä', path, encoding='latin1')
+    assert backend.get(path) == b'\xe4'
+    backend.remove(path)
+    assert os.listdir(tmp_path) == []

@@ -1,0 +1,64 @@
+"""Names and shapes, compared."""
+
+import pytest
+import torch
+
+from clim_mm.checkpoints.fit import check_start, compare, weights_of
+from clim_mm.errors import ConfigError
+
+
+def tensors(**shapes):
+    return {name: torch.zeros(shape) for name, shape in shapes.items()}
+
+
+def test_the_same_weights():
+    fit = compare(tensors(a=(2, 3), b=()), tensors(a=(2, 3), b=()))
+    assert fit.exact and fit.matched == ('a', 'b') and fit.differences() == ''
+
+
+def test_every_difference_is_found():
+    fit = compare(tensors(a=(2, 3), b=(4, ), d=(1, )), tensors(a=(2, 3), b=(5, ), c=(1, ), e=()))
+    assert fit.matched == ('a', ) and fit.missing == ('c', 'e') and fit.unexpected == ('d', )
+    assert fit.reshaped == ('b (4,) instead of (5,)', ) and not fit.exact
+    assert fit.differences() == ('2 missing: c, e; 1 unknown to the model: d; '
+                                 '1 of another shape: b (4,) instead of (5,)')
+
+
+def test_only_some_names_are_quoted():
+    fit = compare({}, tensors(a=(), b=(), c=(), d=()))
+    assert fit.differences() == '4 missing: a, b, c, ...' and fit.differences(most=1) == '4 missing: a, ...'
+
+
+@pytest.mark.parametrize('saved, own, fits', [
+    (dict(queue=(8, 100), queue_ids=(100, )), dict(queue=(8, 0), queue_ids=(0, )), True),
+    (dict(queue=(9, 100), queue_ids=(100, )), dict(queue=(8, 0), queue_ids=(0, )), False),
+    (dict(queue=(8, 100), queue_ids=(100, )), dict(queue=(8, 99), queue_ids=(99, )), False),
+    (dict(queue=(8, 0), queue_ids=(0, )), dict(queue=(8, 99), queue_ids=(99, )), False),
+    (dict(queue=(8, 3, 100), queue_ids=(3, 100)), dict(queue=(8, 0), queue_ids=(0, )), False),
+    (dict(other=(8, 100)), dict(other=(8, 0)), False),
+])
+def test_an_empty_queue_takes_the_checkpoints_length(saved, own, fits):
+    assert compare(tensors(**saved), tensors(**own)).exact == fits
+
+
+def test_extra_states_are_not_compared_by_shape():
+    assert compare(dict(a=dict(x=1)), dict(a='state')).exact
+    assert compare(dict(a=dict(x=1)), tensors(a=(2, ))).reshaped == ('a () instead of (2,)', )
+
+
+def test_weights_of_a_checkpoint():
+    weights = tensors(a=(1, ))
+    assert weights_of(dict(state_dict=weights, meta={})) == weights_of(weights) == weights
+    assert list(weights_of(dict(state_dict={'module.a.module.b': 1, 3: 2}))) == ['a.module.b', '3']
+    with pytest.raises(ConfigError, match='state_dict is a list, not a dictionary of weights'):
+        weights_of(dict(state_dict=[1]))
+
+
+def test_what_a_model_can_start_from():
+    own = tensors(a=(2, ), b=(3, ))
+    check_start(compare(tensors(a=(2, ), c=(4, )), own), 'checkpoint x.pth')
+    with pytest.raises(ConfigError, match='The weights of the checkpoint x.pth do not fit the model .2 missing: a, b; '
+                       '1 unknown to the model: c.: give weights of the same architecture'):
+        check_start(compare(tensors(c=(4, )), own), 'checkpoint x.pth')
+    with pytest.raises(ConfigError, match=r'1 of another shape: b \(4,\) instead of \(3,\)'):
+        check_start(compare(tensors(a=(2, ), b=(4, )), own), 'checkpoint x.pth')

@@ -1,0 +1,144 @@
+"""What the guard refuses, before anything of it is in the model."""
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import MMDistributedDataParallel
+from toy_runs import Linear, toy_config, toy_runner
+
+from clim_mm.checkpoints import read_checkpoint
+from clim_mm.engine.checkpoint_guard_hook import CheckpointGuardHook, missing_parts
+from clim_mm.errors import ConfigError
+
+
+@pytest.fixture(scope='module')
+def toy_checkpoint(tmp_path_factory):
+    """The last checkpoint of a toy training of two epochs."""
+    work_dir = tmp_path_factory.mktemp('toy')
+    toy_runner(toy_config(work_dir, 2)).train()
+    return work_dir / 'epoch_2.pth'
+
+
+def changed(path, folder, change):
+    """A copy of a checkpoint, changed in place by ``change(checkpoint)``."""
+    checkpoint = read_checkpoint(path)
+    change(checkpoint)
+    torch.save(checkpoint, folder / 'changed.pth')
+    return folder / 'changed.pth'
+
+
+def runner_from(path, work_dir, resume, epochs=3, **model):
+    cfg = toy_config(work_dir, epochs, load_from=str(path), resume=resume)
+    return toy_runner(cfg, [CheckpointGuardHook()], **model)
+
+
+def assert_refused(runner, *words):
+    """It refuses, and the model is as it was built."""
+    before = {name: value.clone() for name, value in runner.model.state_dict().items()}
+    with pytest.raises(ConfigError) as refusal:
+        runner.train()
+    message = str(refusal.value)
+    assert all(word in message for word in words), message
+    assert '\n' not in message and runner.iter == 0
+    assert all(torch.equal(before[name], value) for name, value in runner.model.state_dict().items())
+
+
+def test_a_checkpoint_of_the_same_run_is_resumed(tmp_path, toy_checkpoint):
+    runner = runner_from(toy_checkpoint, tmp_path, resume=True)
+    runner.train()
+    assert (runner.epoch, runner.iter) == (3, 9)
+
+
+@pytest.mark.parametrize('model, words', [
+    (dict(outputs=2), '2 of another shape: layer.weight (1, 2) instead of (2, 2), layer.bias (1,) instead of (2,)'),
+    (dict(extra=True), '2 missing: extra.weight, extra.bias'),
+    (dict(ballast=4), '1 of another shape: ballast (0,) instead of (4,)'),
+])
+def test_another_model_is_not_resumed(tmp_path, toy_checkpoint, model, words):
+    runner = runner_from(toy_checkpoint, tmp_path, resume=True, **model)
+    assert_refused(
+        runner, f'The checkpoint {toy_checkpoint}, saved after epoch 2, is of another model ({words}): resume with')
+
+
+def test_weights_that_the_model_lacks_are_not_dropped(tmp_path, toy_checkpoint):
+    path = changed(toy_checkpoint, tmp_path, lambda c: c['state_dict'].update({'more.weight': torch.zeros(1)}))
+    assert_refused(runner_from(path, tmp_path, resume=True), '(1 unknown to the model: more.weight)')
+
+
+@pytest.mark.parametrize('part', ['optimizer', 'message_hub', 'param_schedulers', 'state_dict', 'meta'])
+def test_a_part_that_is_not_there(tmp_path, toy_checkpoint, part):
+    path = changed(toy_checkpoint, tmp_path, lambda c: c.pop(part))
+    name = 'meta.epoch, meta.iter' if part == 'meta' else part
+    assert_refused(runner_from(path, tmp_path, resume=True), f'The checkpoint {path} cannot be resumed from (it lacks '
+                   f'{name}): give a checkpoint that a training has saved whole')
+
+
+def test_the_parts_of_a_whole_checkpoint(toy_checkpoint):
+    checkpoint = read_checkpoint(toy_checkpoint)
+    assert missing_parts(checkpoint, with_schedule=True) == []
+    del checkpoint['param_schedulers'], checkpoint['meta']['iter']
+    assert missing_parts(checkpoint, with_schedule=False) == ['meta.iter']
+    assert missing_parts({}, with_schedule=True) == [
+        'state_dict', 'optimizer', 'message_hub', 'param_schedulers', 'meta.epoch', 'meta.iter']
+
+
+def test_a_run_starts_from_some_weights(tmp_path, toy_checkpoint):
+    runner = runner_from(toy_checkpoint, tmp_path, resume=False, extra=True)
+    lines = []
+    runner.logger.setLevel('INFO')
+    runner.logger.addFilter(lambda record: lines.append(record.getMessage()) or False)
+    runner.load_or_resume()
+    assert f'3 of the model\'s 5 weights come from the checkpoint {toy_checkpoint}, which has 0 more.' in lines
+    saved = read_checkpoint(toy_checkpoint)['state_dict']
+    assert torch.equal(runner.model.layer.weight, saved['layer.weight'])
+
+
+def test_a_run_starts_from_bare_weights(tmp_path, toy_checkpoint):
+    weights = read_checkpoint(toy_checkpoint)['state_dict']
+    torch.save({f'module.{name}': value for name, value in weights.items()}, tmp_path / 'bare.pth')
+    runner = runner_from(tmp_path / 'bare.pth', tmp_path, resume=False)
+    runner.load_or_resume()
+    assert torch.equal(runner.model.layer.weight, weights['layer.weight'])
+
+
+def test_a_run_does_not_start_from_weights_of_nothing(tmp_path):
+    torch.save(dict(state_dict={'encoder.weight': torch.zeros(2)}), tmp_path / 'other.pth')
+    assert_refused(runner_from(tmp_path / 'other.pth', tmp_path, resume=False), 'The weights of the checkpoint '
+                   f'{tmp_path}/other.pth do not fit the model (3 missing: ballast, layer.weight, layer.bias; 1 un')
+
+
+def test_a_run_does_not_start_from_weights_of_another_shape(tmp_path, toy_checkpoint):
+    assert_refused(runner_from(toy_checkpoint, tmp_path, resume=False, outputs=2), '2 of another shape: layer.weight')
+
+
+class Loaded(Hook):
+    """Notes that it was asked after the guard."""
+
+    priority = 'HIGH'
+    asked = False
+
+    def after_load_checkpoint(self, runner, checkpoint):  # noqa: D102
+        self.asked = True
+
+
+def test_the_guard_comes_before_other_hooks(tmp_path, toy_checkpoint):
+    hook = Loaded()
+    cfg = toy_config(tmp_path, 3, load_from=str(toy_checkpoint), resume=True)
+    assert_refused(toy_runner(cfg, [hook, CheckpointGuardHook()], outputs=2), 'another model')
+    assert not hook.asked
+
+
+def test_a_wrapped_model(tmp_path, toy_checkpoint):
+    torch.distributed.init_process_group('gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1)
+    try:
+        for outputs in (1, 2):
+            runner = runner_from(toy_checkpoint, tmp_path, resume=False)
+            runner.model = MMDistributedDataParallel(Linear(outputs=outputs))
+            checkpoint = read_checkpoint(toy_checkpoint)
+            if outputs == 1:
+                CheckpointGuardHook().after_load_checkpoint(runner, checkpoint)
+            else:
+                with pytest.raises(ConfigError, match='2 of another shape'):
+                    CheckpointGuardHook().after_load_checkpoint(runner, checkpoint)
+    finally:
+        torch.distributed.destroy_process_group()
