@@ -4,11 +4,12 @@ from .collate import stack_collate
 from .image_folder import ImageFolder
 from .labels import labels_of
 from .neighbor_pairs import NeighborPairs
+from .quarantine import Quarantine
 from .sample_randomness import SampleRandomness
-from .single_views import SingleViews
+from .single_views import NoView, SingleViews
 from .transforms import CutMix, LoadImage, MultiRes, PackPair, PairViews
 
 __all__ = [
-    'CutMix', 'ImageFolder', 'LoadImage', 'MultiRes', 'NeighborPairs', 'PackPair', 'PairViews', 'SampleRandomness',
-    'SingleViews', 'labels_of', 'stack_collate'
+    'CutMix', 'ImageFolder', 'LoadImage', 'MultiRes', 'NeighborPairs', 'NoView', 'PackPair', 'PairViews', 'Quarantine',
+    'SampleRandomness', 'SingleViews', 'labels_of', 'stack_collate'
 ]

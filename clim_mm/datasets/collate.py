@@ -5,6 +5,7 @@ from typing import Any, Optional
 
 from mmengine.dataset import default_collate
 
+from clim_mm.errors import ConfigError, on_one_line
 from clim_mm.registry import FUNCTIONS
 
 
@@ -18,5 +19,12 @@ def stack_collate(data_batch: Sequence, _scope_: Optional[str] = None) -> Any:
     Args:
         data_batch: The samples.
         _scope_: Ignored.
+
+    Raises:
+        ConfigError: If they cannot be stacked.
     """
-    return default_collate(data_batch)
+    try:
+        return default_collate(data_batch)
+    except (RuntimeError, TypeError, KeyError) as error:
+        raise ConfigError(f'The samples of a batch cannot be stacked ({on_one_line(error)}): let the pipeline end with '
+                          'images of one size, and with PackPair or PackSelfSupInputs.') from error

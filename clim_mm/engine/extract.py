@@ -8,10 +8,12 @@ import torch
 from mmengine import dist
 from torch.utils.data import DataLoader
 
-from clim_mm.datasets import SingleViews, stack_collate
+from clim_mm.datasets import NoView, SingleViews, stack_collate
+from clim_mm.errors import TrainingError, some_of
 from clim_mm.progress import progress_bar
 
 from .distributed import host_group
+from .share_quarantine import share_quarantine
 
 
 class ShardedBatches:
@@ -48,44 +50,75 @@ def extract_features(encode: Callable[[dict], torch.Tensor],
 
     Args:
         encode: From a collated batch to (B, d) float features.
-        dataset: A :class:`SingleViews`, whose samples carry their ``sample_idx``.
+        dataset: A :class:`SingleViews`, whose samples carry their ``sample_idx``. If it has a quarantine, images that
+            turn out to be unreadable are added to it, on every process.
         batch_size: Images in a batch.
         num_workers: Of this process's DataLoader; they end with the extraction.
         progress: Show a bar with the time left, on rank 0.
 
     Returns:
-        (N, d) float32 on rank 0, None on the others.
+        (N, d) float32 on rank 0, None on the others. The rows of unreadable images are NaN.
 
     Raises:
-        RuntimeError: If an id arrives not exactly once.
+        TrainingError: If a feature is not finite, with the ids.
+        RuntimeError: If the id of a readable image arrives not exactly once.
     """
+    if dataset.quarantine is not None:
+        share_quarantine(dataset.quarantine)
     rank, world_size = dist.get_dist_info()
     batches = ShardedBatches(len(dataset), batch_size, rank, world_size)
-    loader = DataLoader(dataset, batch_sampler=batches, num_workers=num_workers, collate_fn=stack_collate)
-    ids, rows = [], []
-    for batch in progress_bar(loader, desc='extract', unit='batch', show=progress and rank == 0):
-        ids += [int(sample.sample_idx.value) for sample in batch['data_samples']]
-        rows.append(encode(batch).float().cpu())
+    loader = DataLoader(dataset, batch_sampler=batches, num_workers=num_workers, collate_fn=_collate_views)
+    ids, rows, missing = [], [], []
+    for batch, without_view in progress_bar(loader, desc='extract', unit='batch', show=progress and rank == 0):
+        missing += without_view
+        if batch is not None:
+            ids += [int(sample.sample_idx.value) for sample in batch['data_samples']]
+            rows.append(encode(batch).float().cpu())
+    if dataset.quarantine is not None:
+        dataset.quarantine.add({view.sample_idx: view.entry for view in missing if view.entry is not None})
+        share_quarantine(dataset.quarantine)
     # A process may have had no batch at all; the dimension comes from one that had.
     dim = torch.tensor([rows[0].shape[1] if rows else 0])
     dist.all_reduce(dim, op='max', group=host_group())
     own_rows = torch.cat(rows) if rows else torch.empty(0, int(dim))
-    return gather_by_id(torch.tensor(ids, dtype=torch.int64), own_rows, len(dataset))
+    own_ids = torch.tensor(ids, dtype=torch.int64)
+    _check_finite(own_ids, own_rows)
+    num_missing = torch.tensor([len(missing)])
+    dist.all_reduce(num_missing, group=host_group())
+    return gather_by_id(own_ids, own_rows, len(dataset), int(num_missing))
 
 
-def gather_by_id(ids: torch.Tensor, rows: torch.Tensor, num_samples: int) -> Optional[np.ndarray]:
+def _collate_views(samples: list) -> tuple[Optional[dict], list[NoView]]:
+    """The batch of the views there are, None if there is none, and what stands for the others."""
+    views = [sample for sample in samples if not isinstance(sample, NoView)]
+    return (stack_collate(views) if views else None), [sample for sample in samples if isinstance(sample, NoView)]
+
+
+def _check_finite(ids: torch.Tensor, rows: torch.Tensor) -> None:
+    """Raise on every process if a process has a feature that is not finite."""
+    own = ids[~torch.isfinite(rows).all(dim=1)].tolist()
+    broken = sorted(sum(dist.all_gather_object(own, group=host_group()), []))
+    if broken:
+        raise TrainingError(f'The features of {len(broken)} images are not finite (samples {some_of(broken)}): the '
+                            'weights have diverged, and the table stays as it was. Resume from a checkpoint with a '
+                            'lower learning rate.')
+
+
+def gather_by_id(ids: torch.Tensor, rows: torch.Tensor, num_samples: int,
+                 num_missing: int = 0) -> Optional[np.ndarray]:
     """Bring the processes' rows to rank 0, in the order of their ids.
 
     Args:
         ids: (n,) int64, of this process.
         rows: (n, d) float32, of this process.
         num_samples: N, the ids there are over all processes.
+        num_missing: Ids that are known not to come.
 
     Returns:
-        (N, d) float32 on rank 0, None on the others.
+        (N, d) float32 on rank 0, None on the others. The rows of missing ids are NaN.
 
     Raises:
-        RuntimeError: If an id arrives not exactly once.
+        RuntimeError: If an id comes more than once, or not as many are missing.
     """
     group = host_group()
     most = torch.tensor([len(ids)])
@@ -98,9 +131,10 @@ def gather_by_id(ids: torch.Tensor, rows: torch.Tensor, num_samples: int) -> Opt
     ids, rows = torch.cat(all_ids), torch.cat(all_rows)
     ids, rows = ids[ids >= 0], rows[ids >= 0]
     times = torch.bincount(ids, minlength=num_samples)
-    if len(times) != num_samples or (times != 1).any():
-        raise RuntimeError(f'Extraction must give each of {num_samples} ids once, but {int((times == 0).sum())} are '
-                           f'missing and {int((times > 1).sum())} came more than once.')
-    features = np.empty((num_samples, rows.shape[1]), dtype=np.float32)
+    missing, repeated = int((times == 0).sum()) - num_missing, int((times > 1).sum())
+    if len(times) != num_samples or missing or repeated:
+        raise RuntimeError(f'Extraction must give each of {num_samples - num_missing} ids once, but {missing} are '
+                           f'missing and {repeated} came more than once.')
+    features = np.full((num_samples, rows.shape[1]), np.nan, dtype=np.float32)
     features[ids.numpy()] = rows.numpy()
     return features

@@ -7,6 +7,7 @@ from typing import Optional
 
 import numpy as np
 
+from .balance import cluster_balance, largest_cluster, positives_changed
 from .cluster import cluster
 from .search import search
 from .select import select_positives
@@ -19,11 +20,15 @@ class Refresh:
 
     Attributes:
         positives: (N, P) int32, -1 = none.
-        report: Figures to log. ``seconds_*`` of each step, ``share_without_positive`` and ``empty_clusters``;
-            with labels also ``purity_<strategy>``.
+        centroids: (m, d) float32.
+        report: Figures to log. ``seconds_*`` of each step, ``share_without_positive``, ``num_clusters``,
+            ``empty_clusters``, ``cluster_balance`` and ``largest_cluster``; with a table before also
+            ``positives_changed``, with labels also ``purity_<strategy>``. NaN where there is no positive to take a
+            share of.
     """
 
     positives: np.ndarray
+    centroids: np.ndarray
     report: dict[str, float]
 
 
@@ -36,6 +41,7 @@ def refresh(features: np.ndarray,
             seed: int = 0,
             labels: Optional[np.ndarray] = None,
             compare: Sequence[str] = (),
+            previous: Optional[np.ndarray] = None,
             progress: bool = False) -> Refresh:
     """Cluster, search and select.
 
@@ -47,6 +53,7 @@ def refresh(features: np.ndarray,
         seed: Of the clustering and of the random choices.
         labels: (N,) int class labels, for the purity of the positives alone; they choose nothing.
         compare: Further strategies whose purity is reported beside that of ``strategy``.
+        previous: (N, P) int positives of the refresh before, to report how many changed; they choose nothing.
         progress: Show faiss's iterations and a progress bar.
     """
     report = {}
@@ -67,11 +74,17 @@ def refresh(features: np.ndarray,
 
     positives = timed('select', select, strategy)
     report['share_without_positive'] = float((positives < 0).all(axis=1).mean())
-    report['empty_clusters'] = float((np.bincount(assignments, minlength=sizes.num_clusters) == 0).sum())
+    cluster_sizes = np.bincount(assignments, minlength=sizes.num_clusters)
+    report['num_clusters'] = float(len(cluster_sizes))
+    report['empty_clusters'] = float((cluster_sizes == 0).sum())
+    report['cluster_balance'] = cluster_balance(cluster_sizes)
+    report['largest_cluster'] = largest_cluster(cluster_sizes)
+    if previous is not None:
+        report['positives_changed'] = positives_changed(previous, positives)
     if labels is not None:
         report[f'purity_{strategy}'] = purity(positives, labels)
         report.update({f'purity_{name}': purity(select(name), labels) for name in compare if name != strategy})
-    return Refresh(positives, report)
+    return Refresh(positives, centroids, report)
 
 
 def purity(positives: np.ndarray, labels: np.ndarray) -> float:

@@ -1,9 +1,11 @@
-"""How many clusters and neighbours a training set of N images gets."""
+"""How many clusters, neighbours, positives and queue keys a training set of N images gets."""
 
 from dataclasses import dataclass
 from typing import Optional
 
 from clim_mm.errors import ConfigError
+
+_PAPER_QUEUE_LEN = 65536  # [moco]
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ def neighbor_sizes(num_samples: int,
         raise ConfigError(f'The training set has {num_samples} image(s), but a positive is another image: '
                           'use a data folder with at least 2.')
     derived_clusters = max(1, min(10000, num_samples // 16))
-    derived_neighbors = min(40, max(5, num_samples // 100), num_samples - 1)
+    derived_neighbors = default_num_neighbors(num_samples)
     m = derived_clusters if num_clusters is None else num_clusters
     k = derived_neighbors if num_neighbors is None else num_neighbors
     if not 1 <= m <= num_samples:
@@ -40,3 +42,26 @@ def neighbor_sizes(num_samples: int,
         raise ConfigError(f'num_neighbors={k} does not fit a training set of {num_samples} images: set it from 1 to '
                           f'{num_samples - 1}, or to None, which gives {derived_neighbors} here.')
     return NeighborSizes(m, k)
+
+
+def default_num_neighbors(num_samples: int) -> int:
+    """``k = min(40, max(5, N // 100))`` [ours], below N; the paper's 40 on ImageNet."""
+    return min(40, max(5, num_samples // 100), num_samples - 1)
+
+
+def default_num_positives(num_samples: int) -> int:
+    """P: the paper's 10 (A.2), on small sets no more than there are neighbours to fill up with [ours]."""
+    return max(1, min(10, default_num_neighbors(num_samples)))
+
+
+def default_queue_len(num_samples: int, keys_per_step: int) -> int:
+    """``K = min(65536, N // 8)`` [ours]: the paper's 65,536 on ImageNet [moco], and at least the keys of one step.
+
+    On small sets a longer queue would hold keys of many momentum encoders ago, and several of the same image.
+    """
+    return max(keys_per_step, min(_PAPER_QUEUE_LEN, num_samples // 8))
+
+
+def is_small(num_samples: int) -> bool:
+    """Whether the set is too small for the paper's queue. Then a good share of the anchors meet their own old keys."""
+    return num_samples // 8 < _PAPER_QUEUE_LEN

@@ -1,5 +1,6 @@
 """The neighbour table: every image's positives, where all worker processes see each refresh."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -50,11 +51,15 @@ class NeighborTable:
         self._write(positives)
         self._version += 1
 
-    def draw(self, sample_idx: int, rng: np.random.Generator) -> int:
-        """One of the sample's positives, uniformly [csml], or -1 if it has none."""
+    def draw(self, sample_idx: int, rng: np.random.Generator, excluded: Callable[[int], bool] = lambda _: False) -> int:
+        """One of the sample's positives, uniformly [csml], or -1 if it has none.
+
+        Those for which ``excluded`` is true are passed over: the draw is the same whether they are known before it
+        or found out one by one.
+        """
         row = self._positives[sample_idx].numpy()
-        row = row[row >= 0]
-        return int(rng.choice(row)) if len(row) else -1
+        in_order = rng.permutation(row[row >= 0]).tolist()
+        return next((positive for positive in in_order if not excluded(positive)), -1)
 
     def state_dict(self) -> dict[str, Any]:
         """The table as a checkpoint holds it: plain tensors, copied out of shared memory."""
@@ -64,10 +69,13 @@ class NeighborTable:
         """Restore what ``state_dict`` gave.
 
         Raises:
-            ValueError: If the state is of a table of another size.
+            ValueError: If the state is of a table of another size, or of other numbers.
         """
-        self._write(state['positives'].cpu().numpy())
-        self._version.copy_(state['version'])
+        positives, version = state['positives'], state['version']
+        if positives.dtype != torch.int32 or version.shape != (1, ) or version < 0:
+            raise ValueError(f'A table has int32 positives and one version, not {positives.dtype} and {version}.')
+        self._write(positives.cpu().numpy())
+        self._version.copy_(version)
 
     def _write(self, positives: np.ndarray) -> None:
         if positives.shape != tuple(self._positives.shape):

@@ -7,11 +7,10 @@ import pytest
 import torch
 from mmcv.transforms import RandomApply, RandomFlip
 from mmselfsup.datasets.transforms import ColorJitter
-from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader
 
 from clim_mm.datasets import CutMix, ImageFolder, LoadImage, MultiRes, NeighborPairs, PackPair, PairViews, stack_collate
-from clim_mm.errors import ConfigError, DataError, sentence
+from clim_mm.errors import ConfigError, DataError
 
 SOURCES = ['mmcls.CustomDataset', 'ImageFolder', 'mmselfsup.ImageList']
 NAMES = [f'{name}/{i}.png' for name in ('cat', 'dog') for i in range(6)]
@@ -96,7 +95,7 @@ def test_a_dataset_that_is_built_already(class_folder):
     built = ImageFolder(str(class_folder))
     dataset = NeighborPairs(built, [report_draws])
     assert dataset.dataset is built
-    assert dataset.table.positives.shape == (12, 10)
+    assert dataset.table.positives.shape == (12, 5)  # as many as there are neighbours to fill up with
 
 
 def test_the_pipeline_of_the_wrapped_dataset_is_not_run(class_folder):
@@ -198,25 +197,12 @@ def test_views_do_not_depend_on_the_number_of_workers(class_folder):
         assert [s.lam for s in batch['data_samples']] == [s.lam for s in wanted['data_samples']]
 
 
-def test_a_bad_image_in_a_worker_is_told_in_one_sentence(class_folder):
-    (class_folder / 'dog' / '5.png').write_bytes(b'no image')
-    dataset = pairs(class_folder, full_pipeline())
-    with pytest.raises(DataError) as caught:
-        try:
-            dataset[11]
-        except DataError:
-            # As a worker hands it over; a real one takes torch five seconds to stop after an error.
-            ExceptionWrapper(where='in DataLoader worker process 0').reraise()
-    assert 'Traceback' in str(caught.value)
-    assert sentence(caught.value).startswith(f'Cannot read the image {class_folder / NAMES[11]}')
-
-
 @pytest.mark.parametrize('num_positives', [0, -1])
 def test_a_table_without_room_is_an_error(class_folder, num_positives):
-    with pytest.raises(ConfigError, match=f'num_positives must be at least 1, not {num_positives}'):
-        NeighborPairs(source(class_folder), [], num_positives=num_positives)
+    with pytest.raises(ConfigError, match=f'num_positives .* whole number of at least 1 or None, not {num_positives}'):
+        NeighborPairs(source(class_folder), [dict], num_positives=num_positives)
 
 
 def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(DataError, match='does not exist'):
-        NeighborPairs(source(tmp_path / 'nowhere'), [])
+        NeighborPairs(source(tmp_path / 'nowhere'), [dict])

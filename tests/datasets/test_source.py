@@ -1,11 +1,12 @@
 """Building the wrapped dataset: each fault of a folder or list is told with its place and a remedy."""
 
+import os
 import shutil
 
 import pytest
 
 from clim_mm.datasets.source import build_source, place_of
-from clim_mm.errors import DataError
+from clim_mm.errors import ConfigError, DataError
 
 
 def error_of(**cfg):
@@ -114,3 +115,61 @@ def test_a_folder_that_lost_its_images_is_told_anew(class_folder):
     assert len(build_source(cfg)) == 12
     shutil.rmtree(class_folder)
     assert 'does not exist' in error_of(**cfg)
+
+
+def test_links_to_other_folders_are_followed(class_folder, tmp_path):
+    (tmp_path / 'set').mkdir()
+    (tmp_path / 'set' / 'cat').symlink_to(class_folder / 'cat')
+    (tmp_path / 'set' / 'again').symlink_to(class_folder / 'cat')  # twice, but not within itself
+    (tmp_path / 'set' / 'one.png').symlink_to(class_folder / 'dog' / '1.png')
+    assert len(build_source(dict(type='ImageFolder', data_root=str(tmp_path / 'set')))) == 13
+
+
+@pytest.mark.parametrize('type_', ['ImageFolder', 'mmcls.CustomDataset'])
+@pytest.mark.parametrize('links', [
+    {'cat/up': '.'}, {'cat/up': '.', 'dog/up': '.'}, {'cat/self': 'cat'}, {'cat/other': 'dog', 'dog/other': 'cat'}])
+def test_a_link_that_leads_back_up_is_an_error(class_folder, type_, links):
+    for place, target in links.items():
+        (class_folder / place).symlink_to(class_folder / target)
+    message = error_of(type=type_, data_root=str(class_folder))
+    assert ' is a link to ' in message and 'take the link out' in message
+    first, target = next(iter(links.items()))
+    if len(links) == 1:
+        assert message.startswith(f'{class_folder / first} is a link to {class_folder / target}, which it is in')
+
+
+def test_a_link_that_leads_above_the_folder_is_an_error_where_it_comes_back(class_folder):
+    (class_folder / 'cat' / 'above').symlink_to(class_folder.parent)
+    assert error_of(type='ImageFolder', data_root=str(class_folder)).startswith(
+        f'{class_folder}/cat/above/{class_folder.name} is a link to {class_folder}, which it is in')
+
+
+@pytest.mark.parametrize('type_', ['ImageFolder', 'mmcls.CustomDataset'])
+def test_images_that_are_links_to_nowhere_are_an_error(class_folder, type_):
+    (class_folder / 'cat' / 'gone.png').symlink_to('nowhere.png')
+    (class_folder / 'cat' / 'loop.JPG').symlink_to('loop.JPG')
+    os.mkfifo(class_folder / 'dog' / 'pipe.jpeg')
+    (class_folder / 'dog' / 'notes.txt').symlink_to('nowhere.txt')  # no image
+    message = error_of(type=type_, data_root=str(class_folder))
+    names = ', '.join(str(class_folder / name) for name in ('cat/gone.png', 'cat/loop.JPG', 'dog/pipe.jpeg'))
+    assert message.startswith(f'3 image(s) below {class_folder} are links that lead nowhere, or no files at all')
+    assert f'({names}): mend them' in message
+
+
+def test_a_list_leads_to_its_own_images(class_folder):
+    (class_folder / 'cat' / 'up').symlink_to(class_folder)
+    (class_folder / 'list.txt').write_text('dog/3.png\n')
+    assert len(build_source(dict(type='mmselfsup.ImageList', data_root=str(class_folder), ann_file='list.txt'))) == 1
+
+
+@pytest.mark.parametrize('key, value', [
+    ('data_root', 3), ('data_root', ['a']), ('data_prefix', 3), ('data_prefix', dict(img_path=3)), ('ann_file', True)])
+def test_a_path_that_is_none(class_folder, key, value):
+    with pytest.raises(ConfigError, match='of the dataset must be a path, not'):
+        build_source({'type': 'mmcls.CustomDataset', 'data_root': str(class_folder), key: value})
+
+
+@pytest.mark.parametrize('dataset', [None, 3, 'ImageFolder', ['a.png']])
+def test_what_is_no_dataset(dataset):
+    with pytest.raises(ConfigError, match='dataset must be the config of an image dataset'):
+        build_source(dataset)

@@ -10,6 +10,7 @@ from clim_mm.neighbors.refresh import purity, refresh
 from clim_mm.neighbors.sizes import NeighborSizes
 
 SECONDS = {'seconds_cluster', 'seconds_search', 'seconds_select'}
+FIGURES = {'share_without_positive', 'num_clusters', 'empty_clusters', 'cluster_balance', 'largest_cluster'}
 
 
 def groups(num_groups=6, each=40, dim=8, spread=0.05, seed=0):
@@ -47,6 +48,8 @@ def test_refresh_is_cluster_search_select(strategy):
         features, centroids, assignments, search(features, 15), num_positives=4, strategy=strategy, seed=3)
     np.testing.assert_array_equal(found.positives, expected)
     assert found.positives.shape == (240, 4) and found.positives.dtype == np.int32
+    np.testing.assert_array_equal(found.centroids, centroids)
+    assert found.centroids.shape == (12, 8) and found.centroids.dtype == np.float32
 
 
 def test_inverted_lists_are_used_if_not_exact():
@@ -63,7 +66,7 @@ def test_inverted_lists_are_used_if_not_exact():
 def test_report_without_labels():
     features, _ = groups()
     report = refresh(features, NeighborSizes(12, 15)).report
-    assert set(report) == SECONDS | {'share_without_positive', 'empty_clusters'}
+    assert set(report) == SECONDS | FIGURES
     assert all(report[name] > 0 for name in SECONDS)
     assert report['share_without_positive'] == 0.0
 
@@ -71,9 +74,7 @@ def test_report_without_labels():
 def test_report_with_labels_and_rivals():
     features, labels = groups()
     found = refresh(features, NeighborSizes(12, 15), labels=labels, compare=('knn', 'center_wise', 'random'))
-    assert set(found.report) == SECONDS | {
-        'share_without_positive', 'empty_clusters', 'purity_center_wise', 'purity_knn', 'purity_random'
-    }
+    assert set(found.report) == SECONDS | FIGURES | {'purity_center_wise', 'purity_knn', 'purity_random'}
     assert found.report['purity_center_wise'] == found.report['purity_knn'] == 1.0
     assert found.report['purity_center_wise'] == purity(found.positives, labels)
     # A random other image has the anchor's label with probability 39 / 239.
@@ -86,6 +87,8 @@ def test_share_without_positive_and_empty_clusters_by_hand():
     report = refresh(features, NeighborSizes(2, 3), strategy='knn_kmeans').report
     assert report['share_without_positive'] == 1 / 6
     assert report['empty_clusters'] == 0.0
+    assert report['largest_cluster'] == 5 / 6
+    assert report['cluster_balance'] == pytest.approx(0.65002, abs=1e-5)  # 5/6 log2(6/5) + 1/6 log2(6)
 
 
 def test_empty_clusters_are_counted():
@@ -93,7 +96,22 @@ def test_empty_clusters_are_counted():
     features = np.repeat(np.eye(3, dtype=np.float32), 20, axis=0)
     report = refresh(features, NeighborSizes(5, 5)).report
     assert report['empty_clusters'] == 5 - len(set(cluster(features, 5)[1].tolist()))
-    assert report['empty_clusters'] >= 2
+    assert report['empty_clusters'] >= 2 and report['num_clusters'] == 5.0
+
+
+def test_positives_changed_since_the_refresh_before():
+    features, _ = groups()
+    options = dict(sizes=NeighborSizes(12, 15), num_positives=4)
+    first = refresh(features, **options).positives
+    again = refresh(features, **options, previous=first)
+    np.testing.assert_array_equal(again.positives, first)  # the table before chooses nothing
+    assert set(again.report) == SECONDS | FIGURES | {'positives_changed'}
+    assert again.report['positives_changed'] == 0.0
+    assert refresh(features, **options, previous=first[:, ::-1]).report['positives_changed'] == 0.0
+    assert refresh(features, **options, previous=np.full_like(first, -1)).report['positives_changed'] == 1.0
+    third = first.copy()
+    third[:80] = -1  # 80 of 240 rows had other positives
+    assert refresh(features, **options, previous=third).report['positives_changed'] == 80 / 240
 
 
 @pytest.mark.parametrize('strategy', STRATEGIES)

@@ -67,6 +67,58 @@ def test_a_draw_is_a_plain_int_and_depends_on_the_generator_alone():
     assert all(type(i) is int for i in draws[0])
 
 
+ROW = np.array([[6, 1, -1, 4, 2, 5, -1]] * 7, dtype=np.int32)
+
+
+def of_five():
+    table = NeighborTable(7, 7)
+    table.publish(ROW)
+    return table
+
+
+@pytest.mark.parametrize('excluded, ids', [
+    ({1}, [2, 4, 5, 6]),
+    ({4, 6}, [1, 2, 5]),
+    ({1, 2, 4, 5}, [6]),
+    ({0, 3}, [1, 2, 4, 5, 6]),
+])
+def test_draws_are_uniform_over_those_that_are_not_excluded(excluded, ids):
+    table, rng = of_five(), np.random.default_rng(0)
+    num_draws = 6000
+    drawn = [table.draw(0, rng, excluded=lambda i: i in excluded) for _ in range(num_draws)]
+    found, frequency = np.unique(drawn, return_counts=True)
+    assert found.tolist() == ids
+    share = 1 / len(ids)
+    assert (abs(frequency - num_draws * share) <= 5 * np.sqrt(num_draws * share * (1 - share))).all()
+
+
+def test_if_all_are_excluded_there_is_none():
+    assert of_five().draw(0, np.random.default_rng(0), excluded=lambda i: True) == -1
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_what_is_found_one_by_one_leads_to_the_same_draw_as_what_is_known(seed):
+    table, bad = of_five(), {1, 4, 5}
+    known = table.draw(0, np.random.default_rng(seed), excluded=bad.__contains__)
+    found = set()
+    while (positive := table.draw(0, np.random.default_rng(seed), excluded=found.__contains__)) in bad:
+        found.add(positive)
+    assert positive == known and known in (2, 6)
+    # In the order of one permutation: without exclusions the draw is its first.
+    in_order = np.random.default_rng(seed).permutation([6, 1, 4, 2, 5]).tolist()
+    assert table.draw(0, np.random.default_rng(seed)) == in_order[0]
+    assert known == next(i for i in in_order if i not in bad)
+
+
+def test_exclusions_change_nothing_that_is_drawn_after():
+    after = []
+    for excluded in ((), (6, 1), (6, 1, 4, 2, 5)):
+        rng = np.random.default_rng(3)
+        of_five().draw(0, rng, excluded=lambda i, excluded=excluded: i in excluded)
+        after.append(rng.random())
+    assert after == after[:1] * 3
+
+
 def test_a_row_without_positives_draws_minus_one():
     assert [published().draw(2, np.random.default_rng(seed)) for seed in range(10)] == [-1] * 10
 

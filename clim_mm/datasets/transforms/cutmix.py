@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from clim_mm.errors import ConfigError
+from clim_mm.checks import check_bool, check_number
 from clim_mm.registry import TRANSFORMS
 
 
@@ -27,12 +27,12 @@ class CutMix(BaseTransform):
             takes it from a place of its own, uniformly [the paper's "randomly selected patch"].
 
     Raises:
-        ConfigError: If alpha is not above 0.
+        ConfigError: If alpha is no number above 0, or same_place no switch.
     """
 
     def __init__(self, alpha: float = 2.0, same_place: bool = True) -> None:
-        if not 0 < alpha < float('inf'):
-            raise ConfigError(f'alpha of CutMix must be above 0, such as the paper\'s 2.0, not {alpha}.')
+        check_number('alpha of CutMix', alpha, above=0)
+        check_bool('same_place of CutMix', same_place)
         self.alpha = alpha
         self.same_place = same_place
 

@@ -7,6 +7,7 @@ import numpy as np
 from mmengine.dataset import Compose
 from mmselfsup.datasets.transforms import RandomResizedCrop
 
+from clim_mm.checks import check_range
 from clim_mm.errors import ConfigError
 from clim_mm.registry import TRANSFORMS
 
@@ -29,17 +30,20 @@ class MultiRes(RandomResizedCrop):
             ``max_attempts``, as for ``mmselfsup.RandomResizedCrop``.
 
     Raises:
-        ConfigError: If the resolutions are not distinct integers in that range.
+        ConfigError: If the resolutions are not distinct integers in that range, or ``scale`` or ``ratio`` are no
+            ranges.
     """
 
     def __init__(self, resolutions: Sequence[int], transforms: Sequence = (), **kwargs) -> None:
-        resolutions = [resolutions] if isinstance(resolutions, int) else list(resolutions)
-        in_range = all(isinstance(r, int) and _SMALLEST <= r <= _LARGEST for r in resolutions)
-        if not resolutions or not in_range or len(set(resolutions)) < len(resolutions):
-            raise ConfigError(f'resolutions must be distinct whole numbers from {_SMALLEST} to {_LARGEST}, '
-                              f'such as (224, 160), not {tuple(resolutions)}.')
-        super().__init__(size=max(resolutions), **kwargs)
-        self.resolutions = tuple(resolutions)
+        sides = resolutions if isinstance(resolutions, (tuple, list)) else (resolutions, )
+        in_range = all(isinstance(r, int) and _SMALLEST <= r <= _LARGEST for r in sides)
+        if not sides or not in_range or len(set(sides)) < len(sides):
+            raise ConfigError(f'resolutions of MultiRes must be distinct whole numbers from {_SMALLEST} to {_LARGEST}, '
+                              f'such as (224, 160), not {resolutions!r}.')
+        check_range('scale of MultiRes', kwargs.get('scale', (0.08, 1.0)), above=0, most=1)
+        check_range('ratio of MultiRes', kwargs.get('ratio', (3 / 4, 4 / 3)), above=0)
+        super().__init__(size=max(sides), **kwargs)
+        self.resolutions = tuple(sides)
         self.transforms = Compose(transforms)
 
     def transform(self, results: dict) -> dict:

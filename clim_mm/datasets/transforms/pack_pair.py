@@ -11,11 +11,12 @@ class PackPair(PackSelfSupInputs):
 
     ``inputs`` becomes a list of 3|R| tensors, (3, r, r) uint8: the query at every r of R, then the anchor's
     key, then the positive's. ``data_samples`` carries ``sample_idx``, and
-    as meta info ``positive_idx``, ``lam`` (a list, one for each r) and ``table_version``.
+    as meta info ``positive_idx``, ``lam`` (a list, one for each r), ``table_version`` and ``unreadable``.
     """
 
     def __init__(self) -> None:
-        super().__init__(algorithm_keys=['sample_idx'], meta_keys=['positive_idx', 'lam', 'table_version'])
+        super().__init__(
+            algorithm_keys=['sample_idx'], meta_keys=['positive_idx', 'lam', 'table_version', 'unreadable'])
 
     def transform(self, results: dict) -> dict:
         """Give ``inputs`` and ``data_samples``."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
 
+from clim_mm.checks import check_list
 from clim_mm.registry import TRANSFORMS
 
 
@@ -22,9 +23,14 @@ class PairViews(BaseTransform):
     Args:
         load: Transforms, or their configs, run once on each of the two images.
         view: Transforms, or their configs, that draw a view, run twice on each.
+
+    Raises:
+        ConfigError: If one of the two is no list, or empty.
     """
 
     def __init__(self, load: Sequence, view: Sequence) -> None:
+        check_list('load of PairViews', load)
+        check_list('view of PairViews', view)
         self.load = Compose(load)
         self.view = Compose(view)
 

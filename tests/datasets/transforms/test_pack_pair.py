@@ -22,6 +22,7 @@ def results(lam, resolutions=(32, 24), sample_idx=3):
         positive_idx=8,
         lam=lam,
         table_version=2,
+        unreadable={4: 'd/4.png\tthe file is empty'} if sample_idx == 3 else {},
         rng=rng)
 
 
@@ -56,13 +57,22 @@ def test_data_sample(lam, expected):
     assert sample.lam == expected
     assert sample.positive_idx == 8 and sample.table_version == 2
     assert sample.sample_idx.value.tolist() == [3]
-    assert set(sample.metainfo_keys()) == {'positive_idx', 'lam', 'table_version'}
+    assert sample.unreadable == {4: 'd/4.png\tthe file is empty'}
+    assert set(sample.metainfo_keys()) == {'positive_idx', 'lam', 'table_version', 'unreadable'}
+
+
+def test_what_was_found_on_the_way_to_a_sample_must_be_told():
+    given = results([0.25, 0.3])
+    del given['unreadable']
+    with pytest.raises(KeyError, match='unreadable'):
+        PackPair()(given)
 
 
 def test_samples_stack_to_a_batch():
     batch = stack_collate([PackPair()(results([0.5, 0.5], sample_idx=i)) for i in range(4)])
     assert [tuple(x.shape) for x in batch['inputs']] == [(4, 3, 32, 32), (4, 3, 24, 24)] * 3
     assert [sample.sample_idx.value.item() for sample in batch['data_samples']] == [0, 1, 2, 3]
+    assert [list(sample.unreadable) for sample in batch['data_samples']] == [[], [], [], [4]]
     expected = PackPair()(results([0.5, 0.5], sample_idx=2))['inputs']
     for stacked, one in zip(batch['inputs'], expected, strict=True):
         torch.testing.assert_close(stacked[2], one)

@@ -1,0 +1,72 @@
+"""When the training set is compared with the checkpoint's."""
+
+import gzip
+import os.path as osp
+from typing import Optional
+
+from mmengine import dist
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from clim_mm.checkpoints import write_atomically
+from clim_mm.datasets.manifest import Manifest, difference
+from clim_mm.errors import DataError
+from clim_mm.registry import HOOKS
+
+from .distributed import host_group
+from .runner_parts import pairs_of, resumed
+
+
+@HOOKS.register_module()
+class ManifestHook(Hook):
+    """Notices a changed data folder on resume, by the paths and sizes of all images.
+
+    Checkpoints hold the digest; ``manifest.txt.gz`` in the work dir tells what has changed. Moving the whole
+    folder elsewhere changes nothing.
+
+    Raises:
+        ConfigError: If the training set is no NeighborPairs.
+        DataError: On every process, if a resumed run finds other images than the checkpoint was trained on.
+    """
+
+    priority = 'NORMAL'
+    checkpoint_part = 'manifest'
+
+    def __init__(self) -> None:
+        self._digest: Optional[str] = None
+        self._loaded: Optional[str] = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Make the manifest, compare it, and write it."""
+        dataset = pairs_of(runner, 'ManifestHook').dataset
+        verdict = [self._compare(runner, dataset) if dist.is_main_process() else '']
+        dist.broadcast_object_list(verdict, group=host_group())
+        if verdict[0]:
+            raise DataError(verdict[0])
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Put the digest into the checkpoint."""
+        checkpoint['manifest'] = self._digest
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep the checkpoint's digest until the training set is known to be there."""
+        self._loaded = checkpoint.get('manifest')
+
+    def _compare(self, runner: Runner, dataset) -> str:
+        """A sentence on what is wrong, or nothing; on the main process."""
+        manifest = Manifest.of(dataset, progress=True)
+        self._digest = manifest.digest
+        path = osp.join(runner.work_dir, 'manifest.txt.gz')
+        if resumed(runner) and self._loaded not in (None, self._digest):
+            before = _read(path) if osp.exists(path) else None
+            changes = difference(before, manifest) if before is not None and before.digest == self._loaded else ''
+            return (f'The training set is not the one of the checkpoint{": " if changes else ""}{changes}. Sample ids '
+                    'would mean other images than the neighbour table\'s: put the data back as it was, or start anew '
+                    'from the weights alone, by load_from instead of --resume.')
+        write_atomically(path, gzip.compress(manifest.text().encode(), compresslevel=1))
+        return ''
+
+
+def _read(path: str) -> Manifest:
+    with gzip.open(path, 'rt') as file:
+        return Manifest(file.read().splitlines())

@@ -1,0 +1,27 @@
+"""What the processes tell each other about unreadable images, and the list that a user reads."""
+
+import os.path as osp
+
+from mmengine import dist
+
+from clim_mm.checkpoints import write_atomically
+from clim_mm.datasets import Quarantine
+
+from .distributed import host_group
+
+
+def share_quarantine(quarantine: Quarantine) -> None:
+    """Give every process the images that any of them found unreadable."""
+    for entries in dist.all_gather_object(quarantine.entries, group=host_group()):
+        quarantine.add(entries)
+
+
+def list_quarantine(quarantine: Quarantine, work_dir: str) -> None:
+    """Write ``quarantine.txt``, if there is anything to write, and stop if there is too much.
+
+    Raises:
+        DataError: If too many images are unreadable; the list is there then.
+    """
+    if quarantine.entries and dist.is_main_process():
+        write_atomically(osp.join(work_dir, 'quarantine.txt'), quarantine.listing().encode())
+    quarantine.check()

@@ -1,0 +1,39 @@
+"""A refresh where some images cannot be read."""
+
+from dataclasses import replace
+from typing import Any, Optional
+
+import numpy as np
+
+from .balance import positives_changed
+from .refresh import Refresh, refresh
+from .sizes import NeighborSizes
+
+
+def refresh_readable(features: np.ndarray,
+                     readable: np.ndarray,
+                     sizes: NeighborSizes,
+                     labels: Optional[np.ndarray] = None,
+                     previous: Optional[np.ndarray] = None,
+                     **options: Any) -> Refresh:
+    """``refresh`` of the images that can be read. The others get no positives, and are nobody's.
+
+    Args:
+        features: (N, d) float32, L2-normalised; the rows of the others are not looked at.
+        readable: (n,) int64 ids, ascending.
+        sizes, labels, previous: As in ``refresh``, of all N images.
+        **options: The other arguments of ``refresh``.
+
+    Returns:
+        As ``refresh``, with (N, P) positives. The report is on the readable images.
+    """
+    if len(readable) == len(features):
+        return refresh(features, sizes, labels=labels, previous=previous, **options)
+    most = NeighborSizes(min(sizes.num_clusters, len(readable)), max(1, min(sizes.num_neighbors, len(readable) - 1)))
+    found = refresh(features[readable], most, labels=None if labels is None else labels[readable], **options)
+    positives = np.full((len(features), found.positives.shape[1]), -1, dtype=np.int32)
+    positives[readable] = np.where(found.positives >= 0, readable[found.positives], -1)
+    report = dict(found.report)
+    if previous is not None:
+        report['positives_changed'] = positives_changed(previous, positives)
+    return replace(found, positives=positives, report=report)
