@@ -1,18 +1,26 @@
 """The algorithm: from a batch of views to the loss."""
 
+import math
 from collections.abc import Sequence
+from typing import Any, Optional
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from mmengine.dist import get_world_size
 from mmselfsup.models.algorithms import MoCo
 from mmselfsup.structures import SelfSupDataSample
 from mmselfsup.utils import batch_shuffle_ddp, batch_unshuffle_ddp, concat_all_gather
 
-from clim_mm.errors import ConfigError
+from clim_mm.checks import check_bool, check_number, check_whole
+from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.registry import MODELS
 
-from .mixed_contrastive_head import at_least_float32
+from .diagnostics import diagnose, not_finite
+from .key_ids import NO_ID, NO_KEY, image_ids, own_keys
+from .mixed_contrastive_head import MixedContrastiveHead, at_least_float32
+from .split_batch_norm import split_batch_norms
+from .views import largest, split_views
 
 
 @MODELS.register_module()
@@ -24,17 +32,58 @@ class CLIM(MoCo):
 
     Args:
         backbone, neck, head: Their configs. The head is a :class:`MixedContrastiveHead`.
-        queue_len: K, negative keys kept. 65536 [moco].
+        queue_len: K, negative keys kept. 65536 [moco]. None leaves it to ``QueueHook``, which derives it from the
+            set's size [ours], or to the checkpoint that is loaded.
         feat_dim: C, the dimension of a key. 128 [moco].
         momentum: Of the momentum encoder: the share of itself that it keeps, 0.999 [moco].
+        bn_splits: Groups that normalise their batch statistics separately, see :class:`SplitBatchNorm`; the keys are
+            shuffled among them. None takes 1 in several processes; in one, where MoCo's shuffle has nothing to
+            shuffle, up to 8 of at least 16 images [ours; moco shuffles over 8 processes of 32 images].
+        mask_own_keys: Leave out of the negatives what the queue holds of the query's own two images, from earlier
+            epochs. None leaves it to ``QueueHook``, which turns it on for small sets [ours].
         sum_pairs: Sum the loss over the pairs of resolutions [paper 3.3]. False takes the mean, so that the learning
             rate does not depend on |R| [ours].
         **kwargs: ``pretrained``, ``data_preprocessor`` and ``init_cfg``, as for ``mmselfsup.MoCo``.
+
+    Attributes:
+        advance_after_loss: Whether each ``loss`` is one optimizer step. If not, the keys wait for ``advance``.
+
+    Raises:
+        ConfigError: If a number is out of range, a switch is none, or the head is another.
     """
 
-    def __init__(self, *args, sum_pairs: bool = False, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
+    queue: torch.Tensor  # C x K
+    queue_ids: torch.Tensor  # K
+    queue_ptr: torch.Tensor  # 1
+
+    def __init__(self,
+                 *args,
+                 queue_len: Optional[int] = 65536,
+                 bn_splits: Optional[int] = None,
+                 mask_own_keys: Optional[bool] = None,
+                 sum_pairs: bool = False,
+                 **kwargs) -> None:
+        check_whole('model.queue_len', queue_len, least=1, optional=True)
+        check_whole('model.bn_splits', bn_splits, least=1, optional=True)
+        check_whole('model.feat_dim', kwargs.get('feat_dim', 128), least=1)
+        check_number('model.momentum', kwargs.get('momentum', 0.999), least=0, below=1)
+        check_bool('model.mask_own_keys', mask_own_keys, optional=True)
+        check_bool('model.sum_pairs', sum_pairs)
+        super().__init__(*args, queue_len=queue_len or 0, **kwargs)
+        if not isinstance(self.head, MixedContrastiveHead):
+            raise ConfigError(f'CLIM needs a MixedContrastiveHead, but model.head is a {type(self.head).__name__}: set '
+                              'its type, or take model.type="mmselfsup.MoCo".')
+        self.register_buffer('queue_ids', torch.full((self.queue_len, ), NO_KEY))
+        self.register_load_state_dict_pre_hook(_fit_to_state)
+        # On the digits positives were purer with 2 groups of 16 (0.65 at epoch 10) than with 8 of 4 (0.53).
+        smallest_group = 16 if bn_splits is None else 2
+        self.bn_splits = bn_splits or (1 if get_world_size() > 1 else 8)
+        if self.bn_splits > 1:
+            split_batch_norms(self, self.bn_splits, smallest_group)
+        self.mask_own_keys = mask_own_keys
         self.sum_pairs = sum_pairs
+        self.advance_after_loss = True
+        self._waiting: list[tuple[torch.Tensor, torch.Tensor]] = []  # (n, C) keys and (n,) ids, of this process
 
     def init_weights(self) -> None:
         """Initialise the query encoder, and start the momentum encoder as its copy.
@@ -44,34 +93,73 @@ class CLIM(MoCo):
         super().init_weights()
         self.encoder_k.module.load_state_dict(self._query_encoder().state_dict())
 
+    def set_queue_len(self, queue_len: int, generator: Optional[torch.Generator] = None) -> None:
+        """Start a queue of another length, of random vectors.
+
+        Args:
+            queue_len: K.
+            generator: Of the vectors, on the CPU; the same in all processes.
+        """
+        queue = F.normalize(torch.randn(len(self.queue), queue_len, generator=generator), dim=0)
+        self.queue_len = queue_len
+        self.queue = queue.to(self.queue)
+        self.queue_ids = self.queue_ids.new_full((queue_len, ), NO_KEY)
+        self.queue_ptr.zero_()
+
     def loss(self, inputs: Sequence[torch.Tensor], data_samples: Sequence[SelfSupDataSample],
              **kwargs) -> dict[str, torch.Tensor]:
-        """The loss of a batch; updates the momentum encoder and the queue.
+        """The loss of a batch. Updates the momentum encoder with the first batch of an optimizer step.
 
         Args:
             inputs: 3|R| tensors (N, 3, r, r): queries, anchor keys and positive keys, each at every r of R.
                 Or 2|R| without positive keys: MoCo's two views.
-            data_samples: N of them, with ``lam`` in their meta info (one for each r) if there are positives.
+            data_samples: N of them, with ``lam`` in their meta info (one for each r) and ``positive_idx``, if there
+                are positives; with ``sample_idx``, if own keys are to be masked.
 
         Returns:
-            ``loss``: scalar, the mean (or the sum) over the ordered pairs of resolutions.
+            ``loss``: scalar, the mean (or the sum) over the ordered pairs of resolutions. Beside it, to be logged:
+            ``relative_nce``, the mean over the pairs divided by log(1 + K), which is 1 at chance; ``queue_fill``, the
+            share of the queue that holds keys; ``without_positive``, the share of anchors that have none, if the
+            inputs have positive keys; and the figures of ``diagnose`` at the largest resolution.
 
         Raises:
             ConfigError: If there are more keys than the queue holds, or the inputs are not of that form.
+            TrainingError: If the loss is not finite. Nothing has entered the queue then.
         """
+        if not self.queue_len:
+            raise ConfigError('model.queue_len is None, and no QueueHook has derived it: put one into default_hooks, '
+                              'as configs/_base_/safeguards.py does, or set a number.')
         x_query, x_anchor, x_positive = split_views(inputs)
         q = [self._normalized(self.neck(self.backbone(x))[0]) for x in x_query]  # |R| x (N, C)
         with torch.no_grad():
-            self.encoder_k.update_parameters(self._query_encoder())
+            if not self._waiting:
+                self.encoder_k.update_parameters(self._query_encoder())
             anchor_keys = [self._key(x) for x in x_anchor]  # |R| x (N, C)
             positive_keys = [self._key(x) for x in x_positive]  # |R| x (N, C)
         lam = self._lam(data_samples, like=q[0], paired=bool(x_positive), num_resolutions=len(q))  # |R| x N
+        anchor_ids, positive_ids = image_ids(data_samples, self.queue_ids.device)  # N, N
 
         queue = self.queue.clone()  # the enqueued keys must not change what backward needs
-        losses = [self.head(q_r, anchor_keys, positive_keys, queue, lam_r) for q_r, lam_r in zip(q, lam, strict=True)]
-        self._dequeue_and_enqueue(anchor_keys[largest(x_anchor)])
-        num_pairs = len(x_query) * len(x_anchor)
-        return dict(loss=torch.stack(losses).mean() * (num_pairs if self.sum_pairs else 1))
+        own = own_keys(self.queue_ids, anchor_ids, positive_ids) if self.mask_own_keys else None  # N x K
+        losses = [
+            self.head(q_r, anchor_keys, positive_keys, queue, lam_r, own) for q_r, lam_r in zip(q, lam, strict=True)
+        ]
+        mean_loss = torch.stack(losses).mean()
+        self._check_finite(mean_loss, q + anchor_keys + positive_keys, anchor_ids)
+        top = largest(x_anchor)
+        figures = self._figures(mean_loss, q[top], anchor_keys[top], positive_keys[top] if positive_keys else None,
+                                queue, lam[top], positive_ids)
+        self._waiting.append((anchor_keys[top], anchor_ids))
+        if self.advance_after_loss:
+            self.advance()
+        return dict(loss=mean_loss * (len(x_query) * len(x_anchor) if self.sum_pairs else 1), **figures)
+
+    def advance(self) -> None:
+        """Let the keys of an optimizer step, of all processes, enter the queue; the oldest leave it."""
+        if self._waiting:
+            keys, ids = (torch.cat(parts) for parts in zip(*self._waiting, strict=True))
+            self._waiting.clear()
+            self._dequeue_and_enqueue(keys, ids)
 
     @torch.no_grad()
     def embed(self, x: torch.Tensor, encoder: str = 'momentum', layer: str = 'embedding') -> torch.Tensor:
@@ -104,10 +192,12 @@ class CLIM(MoCo):
         return nn.Sequential(self.backbone, self.neck)
 
     def _key(self, x: torch.Tensor) -> torch.Tensor:
-        """Keys of a view, (N, C): shuffled over the processes for batch normalisation [moco]."""
-        x, idx_unshuffle = batch_shuffle_ddp(x)
-        k = self._normalized(self.encoder_k(x)[0])
-        return batch_unshuffle_ddp(k, idx_unshuffle)
+        """Keys of a view, (N, C): shuffled for batch normalisation over the processes [moco], or over the splits."""
+        if self.bn_splits == 1 or get_world_size() > 1:
+            x, idx_unshuffle = batch_shuffle_ddp(x)
+            return batch_unshuffle_ddp(self._normalized(self.encoder_k(x)[0]), idx_unshuffle)
+        order = torch.randperm(len(x)).to(x.device)
+        return self._normalized(self.encoder_k(x[order])[0])[order.argsort()]
 
     @staticmethod
     def _normalized(v: torch.Tensor) -> torch.Tensor:
@@ -121,45 +211,43 @@ class CLIM(MoCo):
             return like.new_ones(num_resolutions, len(like))
         return like.new_tensor([sample.lam for sample in data_samples]).T
 
+    @staticmethod
+    def _check_finite(loss: torch.Tensor, features: Sequence[torch.Tensor], anchor_ids: torch.Tensor) -> None:
+        if not torch.isfinite(loss):
+            raise TrainingError(not_finite(features, anchor_ids.tolist()))
+
+    def _figures(self, loss: torch.Tensor, q: torch.Tensor, anchor_keys: torch.Tensor,
+                 positive_keys: Optional[torch.Tensor], queue: torch.Tensor, lam: torch.Tensor,
+                 positive_ids: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What ``loss`` returns to be logged."""
+        figures = diagnose(q, anchor_keys, anchor_keys if positive_keys is None else positive_keys, queue, lam)
+        figures['relative_nce'] = loss.detach() / math.log(1 + self.queue_len)
+        figures['queue_fill'] = (self.queue_ids != NO_KEY).float().mean()
+        if positive_keys is not None:
+            figures['without_positive'] = (positive_ids < 0).float().mean()
+        return figures
+
     @torch.no_grad()
-    def _dequeue_and_enqueue(self, keys: torch.Tensor) -> None:
+    def _dequeue_and_enqueue(self, keys: torch.Tensor, ids: torch.Tensor) -> None:
         """Overwrite the oldest keys of the queue, wrapping around at its end.
 
-        ``keys``: (N, C) of this process; those of all processes enter.
+        ``keys``: (N, C) of this process, ``ids``: (N,) of their images; those of all processes enter.
         """
-        keys = concat_all_gather(keys)
+        keys, ids = concat_all_gather(keys), concat_all_gather(ids)
         if len(keys) > self.queue_len:
             raise ConfigError(f'queue_len={self.queue_len} is too short for the {len(keys)} keys of one step: '
                               f'set model.queue_len to at least {len(keys)}, or lower the batch size.')
         slots = (self.queue_ptr + torch.arange(len(keys), device=keys.device)) % self.queue_len
         self.queue[:, slots] = keys.T.to(self.queue.dtype)
+        self.queue_ids[slots] = ids
         self.queue_ptr[0] = (self.queue_ptr[0] + len(keys)) % self.queue_len
 
 
-def split_views(inputs: Sequence[torch.Tensor]) -> tuple[list, list, list]:
-    """Divide a sample's views into queries, anchor keys and positive keys, each at every resolution.
-
-    Args:
-        inputs: 3|R| or 2|R| tensors (N, 3, r, r), R in the same order in each part, without repetition.
-
-    Returns:
-        Three lists of |R| tensors; the third is empty for 2|R| inputs.
-
-    Raises:
-        ConfigError: If the inputs are not of that form.
-    """
-    sizes = [tuple(x.shape[-2:]) for x in inputs]
-    num_resolutions = max(len(set(sizes)), 1)
-    parts, rest = divmod(len(inputs), num_resolutions)
-    if parts not in (2, 3) or rest or sizes != sizes[:num_resolutions] * parts:
-        raise ConfigError('CLIM takes a query, an anchor key and a positive key at each resolution (or MoCo\'s two '
-                          f'views), but the pipeline gives views of sizes {sizes}.')
-    queries, anchor_keys, *positive_keys = [
-        list(inputs[i:i + num_resolutions]) for i in range(0, len(inputs), num_resolutions)
-    ]
-    return queries, anchor_keys, positive_keys[0] if positive_keys else []
-
-
-def largest(views: Sequence[torch.Tensor]) -> int:
-    """The place of the largest resolution, whose anchor keys enter the queue [ours]."""
-    return max(range(len(views)), key=lambda i: views[i].shape[-1])
+def _fit_to_state(model: CLIM, state_dict: dict, prefix: str, *args: Any) -> None:
+    """Before a state is loaded: take its queue's length if there is none yet, and admit a state of MoCo."""
+    queue = state_dict.get(f'{prefix}queue')
+    if queue is None:
+        return
+    if not model.queue_len:
+        model.set_queue_len(queue.shape[1])
+    state_dict.setdefault(f'{prefix}queue_ids', torch.full((queue.shape[1], ), NO_ID))

@@ -1,10 +1,12 @@
 """The mixed contrastive loss (paper equations 1 and 4)."""
 
+from typing import Optional
+
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
 
-from clim_mm.errors import ConfigError
+from clim_mm.checks import check_number
 from clim_mm.registry import MODELS
 
 
@@ -21,12 +23,11 @@ class MixedContrastiveHead(BaseModule):
 
     def __init__(self, temperature: float = 0.2) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise ConfigError(f'temperature must be above 0, such as MoCo v2\'s 0.2, not {temperature}.')
+        check_number('temperature of MixedContrastiveHead', temperature, above=0)
         self.temperature = temperature
 
     def forward(self, q: torch.Tensor, anchor_keys: list[torch.Tensor], positive_keys: list[torch.Tensor],
-                queue: torch.Tensor, lam: torch.Tensor) -> torch.Tensor:
+                queue: torch.Tensor, lam: torch.Tensor, own: Optional[torch.Tensor] = None) -> torch.Tensor:
         """The loss of one resolution's queries against the keys of every resolution.
 
         The products with the queue do not depend on the keys' resolution, and are made once.
@@ -37,13 +38,17 @@ class MixedContrastiveHead(BaseModule):
             positive_keys: |R| times (N, C), L2-normalised; empty if there are no positives (MoCo).
             queue: (C, K) L2-normalised negative keys.
             lam: (N,) weight of the anchor, 0 to 1.
+            own: (N, K) bool, keys that are no negatives of a query. None for none.
 
         Returns:
             Scalar, float32 (float64 for float64 queries), also under autocast.
         """
         with torch.autocast(q.device.type, enabled=False):
             q = at_least_float32(q)
-            negatives = torch.logsumexp(q @ queue.to(q.dtype) / self.temperature, dim=1)  # N
+            logits = q @ queue.to(q.dtype) / self.temperature  # N x K
+            if own is not None:
+                logits = logits.masked_fill(own, float('-inf'))
+            negatives = torch.logsumexp(logits, dim=1)  # N
 
             def mean_nce(keys):
                 return torch.stack([self._nce(q, k, negatives) for k in keys]).mean(dim=0)  # N

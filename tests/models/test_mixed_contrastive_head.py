@@ -128,7 +128,62 @@ def test_gradients(with_positives):
     assert torch.autograd.gradcheck(loss, leaves)
 
 
+def own_keys_of(num_samples, queue_len, share, seed=2):
+    """(N, K) bool: some keys of the queue, other ones for each query; the first query has none."""
+    own = torch.rand(num_samples, queue_len, generator=torch.Generator().manual_seed(seed)) < share
+    own[0] = False
+    return own
+
+
+@pytest.mark.parametrize('share', [0.1, 0.9])
+def test_own_keys_are_left_out(share):
+    q, anchor_keys, positive_keys, queue = batch(7, 40, 2)
+    own = own_keys_of(7, 40, share)
+    lam = torch.linspace(0, 1, 7, dtype=torch.float64)
+    losses, gradients = [], []
+    for leaf in (q.clone().requires_grad_(), q.clone().requires_grad_()):
+        if not losses:
+            loss = MixedContrastiveHead(0.2)(leaf, anchor_keys, positive_keys, queue, lam, own)
+        else:  # each query alone, against a queue that its own keys have been taken out of
+            loss = sum(
+                reference(leaf[i:i + 1], [k[i:i + 1] for k in anchor_keys], [k[i:i + 1] for k in positive_keys],
+                          queue[:, ~own[i]], lam[i], 0.2) for i in range(7)) / 7
+        losses.append(loss)
+        gradients.append(torch.autograd.grad(loss, leaf)[0])
+    torch.testing.assert_close(losses[0], losses[1], rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-9, atol=1e-12)
+    unmasked = MixedContrastiveHead(0.2)(q, anchor_keys, positive_keys, queue, lam)
+    assert unmasked - losses[0] > 0.01, 'fewer negatives, a smaller loss'
+
+
+def test_no_own_keys_change_nothing():
+    q, anchor_keys, positive_keys, queue = batch(7, 40, 2)
+    lam = torch.linspace(0, 1, 7, dtype=torch.float64)
+    loss = MixedContrastiveHead(0.2)(q, anchor_keys, positive_keys, queue, lam, torch.zeros(7, 40, dtype=torch.bool))
+    torch.testing.assert_close(
+        loss, MixedContrastiveHead(0.2)(q, anchor_keys, positive_keys, queue, lam), rtol=0, atol=0)
+
+
+def test_a_query_all_of_whose_negatives_are_its_own_has_no_loss():
+    q, anchor_keys, positive_keys, queue = batch(3, 5, 1)
+    own = torch.tensor([[True] * 5, [False] * 5, [True] * 5])
+    leaf = q.requires_grad_()
+    lam = torch.full((3, ), 0.3, dtype=torch.float64)
+    loss = MixedContrastiveHead(0.2)(leaf, anchor_keys, positive_keys, queue, lam, own)
+    expected = reference(q[1:2], [anchor_keys[0][1:2]], [positive_keys[0][1:2]], queue, lam[1], 0.2) / 3
+    torch.testing.assert_close(loss, expected, rtol=1e-10, atol=1e-12)
+    loss.backward()
+    assert leaf.grad[[0, 2]].abs().max() == 0 and leaf.grad[1].abs().max() > 0.01
+
+
+def test_own_keys_are_left_out_under_autocast():
+    parts, own, lam = as_dtype(batch(8, 64, 1), torch.float32), own_keys_of(8, 64, 0.5), torch.linspace(0, 1, 8)
+    expected = MixedContrastiveHead()(*parts, lam, own)
+    with torch.autocast('cpu', dtype=torch.bfloat16):
+        torch.testing.assert_close(MixedContrastiveHead()(*parts, lam, own), expected, rtol=0, atol=0)
+
+
 @pytest.mark.parametrize('temperature', [0, -0.2, float('nan')])
 def test_temperature_out_of_range_is_an_error(temperature):
-    with pytest.raises(ConfigError, match=f'temperature must be above 0, .* not {temperature}'):
+    with pytest.raises(ConfigError, match=f'temperature .* a number above 0, not {temperature}'):
         MixedContrastiveHead(temperature)

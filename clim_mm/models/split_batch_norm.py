@@ -1,0 +1,67 @@
+"""Batch normalisation in groups: what several processes give, in one."""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+class SplitBatchNorm(_BatchNorm):
+    """Batch normalisation that divides the batch into groups with statistics of their own while training.
+
+    In one process the query's and the keys' statistics would come from the same images, and the network learns to
+    tell the positive by them. Several processes normalise separately, and MoCo shuffles the keys among them [moco];
+    groups and a shuffle do the same in one process. The groups are equal up to one image. The running statistics
+    move once a batch, by the groups' mean. Weights and statistics have the names that ``nn.BatchNorm2d`` gives them.
+
+    Args:
+        norm: The layer whose settings, weights and statistics this one takes over; it must have running statistics.
+        num_splits: The most groups.
+        smallest_group: Images of a group, at least; fewer groups are made of a smaller batch.
+    """
+
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+    num_batches_tracked: torch.Tensor
+
+    def __init__(self, norm: _BatchNorm, num_splits: int, smallest_group: int = 2) -> None:
+        super().__init__(norm.num_features, norm.eps, norm.momentum, norm.affine)
+        # The same tensors, not copies: MMEngine's moving average has noted which ones it moves.
+        for name in ('weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked'):
+            setattr(self, name, getattr(norm, name))
+        self.train(norm.training)
+        self.num_splits = num_splits
+        self.smallest_group = smallest_group
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Normalise ``x``, (N, C, ...), over the images of a group and their places."""
+        num_groups = min(self.num_splits, len(x) // self.smallest_group)
+        if not self.training or num_groups < 2:
+            return super().forward(x)
+        self.num_batches_tracked.add_(1)
+        momentum = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        statistics = torch.stack([self.running_mean, self.running_var]).repeat(num_groups, 1, 1)  # groups x 2 x C
+        normalized = [
+            F.batch_norm(part, mean, variance, self.weight, self.bias, training=True, momentum=momentum, eps=self.eps)
+            for part, (mean, variance) in zip(x.tensor_split(num_groups), statistics, strict=True)
+        ]
+        self.running_mean.copy_(statistics[:, 0].mean(dim=0))
+        self.running_var.copy_(statistics[:, 1].mean(dim=0))
+        return torch.cat(normalized)
+
+    def _check_input_dim(self, input: torch.Tensor) -> None:
+        """Any number of dimensions."""
+
+    def extra_repr(self) -> str:
+        """The layer's settings, for printing."""
+        return f'{super().extra_repr()}, num_splits={self.num_splits}, smallest_group={self.smallest_group}'
+
+
+def split_batch_norms(module: nn.Module, num_splits: int, smallest_group: int = 2) -> None:
+    """Replace the batch normalisation layers below ``module``, but those that are synchronised over processes."""
+    for name, child in module.named_children():
+        synchronized = isinstance(child, nn.SyncBatchNorm)
+        if isinstance(child, _BatchNorm) and child.track_running_stats and not synchronized:
+            setattr(module, name, SplitBatchNorm(child, num_splits, smallest_group))
+        else:
+            split_batch_norms(child, num_splits, smallest_group)

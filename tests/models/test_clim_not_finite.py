@@ -1,0 +1,67 @@
+"""A loss that is not finite ends the step with the samples' ids, before anything enters the queue."""
+
+import re
+
+import pytest
+import torch
+from tiny_clim import build, images, samples
+
+from clim_mm.errors import TrainingError
+
+pytestmark = pytest.mark.usefixtures('one_torch_thread')
+
+IDS = [40, 41, 42, 43, 44, 45, 46, 47]
+
+
+def refused(model, views, lam=((0.4, ), ) * 8):
+    """The ids in the sentence, with which the step is refused; the queue stays as it was."""
+    before = {name: value.clone() for name, value in model.state_dict().items() if name.startswith('queue')}
+    assert set(before) == {'queue', 'queue_ids', 'queue_ptr'} and before['queue_ptr'] == 8
+    complaint = 'The loss is not finite .* neither the queue nor a checkpoint.*Resume'
+    with pytest.raises(TrainingError, match=complaint) as error:
+        model.loss(views, samples(lam, ids=IDS, positives=[1] * 8))
+    model.advance()  # nothing of it is waiting either
+    for name, value in before.items():
+        assert torch.equal(model.state_dict()[name], value)
+    assert len(str(error.value).splitlines()) == 1
+    return [int(i) for i in re.search(r'samples? ([\d, ]+)', str(error.value)).group(1).split(',')]
+
+
+def trained(**kwargs):
+    """A model with the keys of one step in its queue."""
+    model = build(**kwargs)
+    model.loss(images(3), samples([[0.4]] * 8, ids=range(8), positives=[1] * 8))
+    return model
+
+
+@pytest.mark.parametrize('view', [0, 1, 2], ids=['query', 'anchor key', 'positive key'])
+@pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf')])
+@pytest.mark.parametrize('lam', [0.0, 0.4, 1.0])
+def test_one_broken_pixel_names_its_sample(view, value, lam):
+    views = images(3, seed=1)
+    views[view][3, 1, 20, 20] = value
+    assert refused(trained(norm='GN'), views, [[lam]] * 8) == [43]
+
+
+def test_a_broken_image_of_a_smaller_resolution_is_named():
+    views = images(3, sizes=(32, 24), seed=1)
+    views[3][6, 0, 0, 0] = float('nan')
+    assert refused(trained(norm='GN'), views, [[0.5, 0.5]] * 8) == [46]
+
+
+@pytest.mark.parametrize('bn_splits', [1, 2])
+def test_where_batch_statistics_spread_it_the_sample_is_among_those_named(bn_splits):
+    views = images(3, seed=1)
+    views[2][3, 1, 20, 20] = float('nan')
+    assert 43 in refused(trained(bn_splits=bn_splits), views)
+
+
+def test_broken_weights_name_all():
+    model = trained()
+    with torch.no_grad():
+        model.neck.mlp[2].bias[0] = float('inf')
+    assert refused(model, images(3, seed=1)) == IDS
+
+
+def test_a_broken_weight_of_the_mixture_names_all():
+    assert refused(trained(), images(3, seed=1), [[float('nan')]] + [[0.5]] * 7) == IDS

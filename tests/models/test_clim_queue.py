@@ -1,0 +1,213 @@
+"""The queue of CLIM: what enters it when, its length, and its way through checkpoints."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from gloo import on_processes
+from mmengine import dist
+from mmengine.runner import load_checkpoint
+from mmselfsup.models.algorithms import MoCo
+from tiny_clim import MOCO_HEAD, build, images, nce, samples, separated
+
+from clim_mm.errors import ConfigError
+from clim_mm.models.key_ids import NO_ID, NO_KEY
+
+pytestmark = pytest.mark.usefixtures('one_torch_thread')
+
+
+@pytest.mark.parametrize('sizes', [(32, ), (32, 24), (24, 32, 16)])
+@pytest.mark.parametrize('num_views', [2, 3])
+def test_the_anchors_keys_at_the_largest_resolution_enter_the_queue(sizes, num_views):
+    model = separated()
+    views = images(num_views, sizes=sizes, dtype=torch.float64)
+    before = model.queue.clone()
+    model.loss(views, samples([[0.5] * len(sizes)] * 8))
+    x_anchor = views[len(sizes) + sizes.index(32)]
+    assert x_anchor.shape[-1] == 32
+    keys = F.normalize(model.encoder('momentum')(x_anchor)[0], dim=1)
+    torch.testing.assert_close(model.queue[:, :8], keys.T, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(model.queue[:, 8:], before[:, 8:], rtol=0, atol=0)
+    assert model.queue_ptr.tolist() == [8]
+
+
+@pytest.mark.parametrize('queue_len, batch_size', [(10, 4), (9, 4), (8, 8), (11, 8), (7, 7), (5, 1)])
+def test_the_queue_wraps_around(queue_len, batch_size):
+    model = separated(queue_len=queue_len, norm='GN')
+    expected, ids, place = model.queue.clone(), [NO_KEY] * queue_len, 0
+    for step in range(6):
+        views = images(3, num_samples=batch_size, seed=step, dtype=torch.float64)
+        of_step = [100 * step + i for i in range(batch_size)]
+        model.loss(views, samples([[0.5]] * batch_size, ids=of_step, positives=[7] * batch_size))
+        keys = F.normalize(model.encoder('momentum')(views[1])[0], dim=1)
+        for i, key in zip(of_step, keys, strict=True):
+            expected[:, place], ids[place] = key, i
+            place = (place + 1) % queue_len
+        torch.testing.assert_close(model.queue, expected, rtol=1e-10, atol=1e-10)
+        assert model.queue_ids.tolist() == ids
+        assert model.queue_ptr.tolist() == [place]
+
+
+def test_keys_without_ids_are_known_as_such():
+    model = build(queue_len=10)
+    model.loss(images(2), samples([None] * 8))
+    assert model.queue_ids.tolist() == [NO_ID] * 8 + [NO_KEY] * 2
+
+
+def test_keys_wait_for_the_end_of_the_optimizer_step():
+    model = separated(queue_len=20, norm='GN')
+    model.advance_after_loss = False
+    before = copy.deepcopy(model.state_dict())
+    momentum_after = {
+        name: 0.9 * before[f'encoder_k.module.{name}'] + 0.1 * value
+        for name, value in model.encoder('query').named_parameters()
+    }
+    keys = []
+    for part in range(3):
+        views = images(3, num_samples=4, seed=part, dtype=torch.float64)
+        model.loss(views, samples([[0.5]] * 4, ids=range(10 * part, 10 * part + 4)))
+        keys.append(F.normalize(model.encoder('momentum')(views[1])[0], dim=1))
+        for name in ('queue', 'queue_ids', 'queue_ptr'):
+            assert torch.equal(getattr(model, name), before[name])
+        for name, value in model.encoder('momentum').named_parameters():  # it moves with the first of them
+            torch.testing.assert_close(value, momentum_after[name], rtol=1e-12, atol=1e-12)
+        with torch.no_grad():  # what the optimizer would not do here, to show that it is not followed
+            model.neck.mlp[0].weight.add_(1)
+    model.advance()
+    torch.testing.assert_close(model.queue[:, :12], torch.cat(keys).T, rtol=1e-10, atol=1e-10)
+    assert model.queue_ids.tolist() == [0, 1, 2, 3, 10, 11, 12, 13, 20, 21, 22, 23] + [NO_KEY] * 8
+    assert model.queue_ptr.tolist() == [12] and model.encoder_k.steps == 2
+    model.advance()  # nothing waits
+    assert model.queue_ptr.tolist() == [12]
+    model.loss(images(3, num_samples=4, dtype=torch.float64), samples([[0.5]] * 4))
+    assert model.encoder_k.steps == 3, 'the next step moves it again'
+
+
+def queue_of_two_processes():
+    """What the queue of each process holds after three steps, each process with images of its own."""
+    rank = dist.get_rank()
+    model = separated(queue_len=20, norm='GN')
+    keys = []
+    for step in range(3):
+        views = images(2, num_samples=4, seed=10 * step + rank, dtype=torch.float64)
+        model.loss(views, samples([None] * 4, ids=[100 * step + 10 * rank + i for i in range(4)]))
+        keys.append(F.normalize(model.encoder('momentum')(views[1])[0], dim=1).detach().numpy())
+    return [x.numpy() for x in (model.queue, model.queue_ids, model.queue_ptr)], keys
+
+
+def test_the_keys_of_all_processes_enter_the_queue_of_each():
+    (first, keys_0), (second, keys_1) = on_processes(2, queue_of_two_processes)
+    for mine, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(mine, other)
+    queue, ids, place = first
+    wrapped = [210, 211, 212, 213]  # of the last 8 keys, the second process's 4 have begun again
+    assert ids.tolist() == [*wrapped, *range(10, 14), *range(100, 104), *range(110, 114), *range(200, 204)]
+    assert place.tolist() == [4]
+    expected = [keys_1[2], keys_1[0], keys_0[1], keys_1[1], keys_0[2]]
+    np.testing.assert_allclose(queue, np.concatenate(expected).T, rtol=1e-10, atol=1e-10)
+
+
+def test_a_key_is_no_negative_of_its_own_step():
+    # A queue of one step's keys, all of which are replaced: the loss must still be against the old ones.
+    model = separated(queue_len=8)
+    views = images(2, dtype=torch.float64)
+    old = model.queue.clone()
+    loss = model.loss(views, samples([None] * 8))['loss']
+    q = F.normalize(model.encoder('query')(views[0])[0], dim=1)
+    k = F.normalize(model.encoder('momentum')(views[1])[0], dim=1)
+    torch.testing.assert_close(loss, nce(q, k, old).mean(), rtol=1e-10, atol=1e-10)
+    assert abs(loss - nce(q, k, model.queue).mean()) > 1e-3
+    loss.backward()
+
+
+def test_more_keys_than_the_queue_holds_are_an_error():
+    with pytest.raises(ConfigError, match='queue_len=7 is too short for the 8 keys .* at least 8'):
+        build(queue_len=7).loss(images(3), samples([[0.5]] * 8))
+
+
+def test_more_waiting_keys_than_the_queue_holds_are_an_error():
+    model = build(queue_len=15)
+    model.advance_after_loss = False
+    for _ in range(2):
+        model.loss(images(3), samples([[0.5]] * 8))
+    with pytest.raises(ConfigError, match='queue_len=15 is too short for the 16 keys .* at least 16'):
+        model.advance()
+    assert (model.queue_ids == NO_KEY).all() and model.queue_ptr == 0
+
+
+def test_a_queue_without_a_length_is_refused():
+    model = build(queue_len=None)
+    assert model.queue_len == 0 and model.queue.shape == (16, 0) and model.queue_ids.shape == (0, )
+    with pytest.raises(ConfigError, match='model.queue_len is None, and no QueueHook has derived it: .* set a number'):
+        model.loss(images(3), samples([[0.5]] * 8))
+
+
+def test_a_queue_gets_another_length():
+    model = build(queue_len=10)
+    model.loss(images(2), samples([None] * 8, ids=range(8)))
+    model.set_queue_len(37, torch.Generator().manual_seed(4))
+    vectors = torch.randn(16, 37, generator=torch.Generator().manual_seed(4))
+    torch.testing.assert_close(model.queue, vectors / vectors.norm(dim=0), rtol=1e-6, atol=1e-7)
+    assert model.queue_len == 37 and model.queue_ptr.tolist() == [0]
+    assert model.queue_ids.tolist() == [NO_KEY] * 37 and model.queue_ids.dtype == torch.int64
+    assert {'queue', 'queue_ids', 'queue_ptr'} <= set(dict(model.named_buffers()))
+    for _ in range(5):
+        model.loss(images(2), samples([None] * 8, ids=range(8)))
+    assert model.queue_ptr.tolist() == [3]
+    assert build(queue_len=None).double().queue.dtype == torch.float64
+
+
+def load_by_torch(model, state, folder):
+    model.load_state_dict(state)
+
+
+def load_by_the_framework(model, state, folder):
+    torch.save(dict(state_dict=state), folder / 'model.pth')
+    load_checkpoint(model, str(folder / 'model.pth'), strict=True)
+
+
+@pytest.mark.parametrize('load', [load_by_torch, load_by_the_framework])
+@pytest.mark.parametrize('queue_len', [None, 13])
+def test_the_queue_comes_back_with_a_checkpoint(tmp_path, load, queue_len):
+    saved = build(queue_len=13)
+    for step in range(2):
+        saved.loss(images(2, seed=step), samples([None] * 8, ids=range(8 * step, 8 * step + 8)))
+    model = build(queue_len=queue_len, seed=1)
+    state = saved.state_dict()
+    load(model, state, tmp_path)
+    assert list(state) == list(saved.state_dict()), 'the checkpoint is left as it was'
+    assert model.queue_len == 13
+    assert torch.equal(model.queue, saved.queue)
+    assert model.queue_ids.tolist() == [13, 14, 15, *range(3, 13)] and model.queue_ptr.tolist() == [3]
+    losses = []
+    for one in (model, saved):
+        torch.manual_seed(0)  # of the shuffle
+        losses.append(one.loss(images(2, seed=5), samples([None] * 8))['loss'].item())
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize('load', [load_by_torch, load_by_the_framework])
+def test_weights_without_a_queue_leave_it_alone(tmp_path, load):
+    model = build(queue_len=None)
+    backbone = {name: value + 1 for name, value in model.state_dict().items() if name.startswith('backbone.conv1')}
+    if load is load_by_torch:
+        model.load_state_dict(backbone, strict=False)
+    else:
+        torch.save(backbone, tmp_path / 'backbone.pth')
+        load_checkpoint(model, str(tmp_path / 'backbone.pth'))
+    assert model.queue_len == 0
+    assert torch.equal(model.backbone.conv1.weight, backbone['backbone.conv1.weight'])
+
+
+@pytest.mark.parametrize('queue_len', [24, None])
+def test_the_state_of_moco_can_be_loaded_and_the_other_way_round(queue_len):
+    moco, clim = build(MoCo, MOCO_HEAD), build(seed=1, queue_len=queue_len)
+    assert set(clim.state_dict()) - set(moco.state_dict()) == {'queue_ids'}
+    clim.load_state_dict(moco.state_dict())
+    assert clim.queue_ids.tolist() == [NO_ID] * 24  # keys of images that are not known
+    assert torch.equal(clim.queue, moco.queue)
+    state = clim.state_dict()
+    del state['queue_ids']
+    moco.load_state_dict(state)

@@ -1,0 +1,42 @@
+"""Which image a key is of."""
+
+import pytest
+import torch
+from mmselfsup.structures import SelfSupDataSample
+from tiny_clim import samples
+
+from clim_mm.datasets.transforms import PackPair
+from clim_mm.models.key_ids import NO_ID, NO_KEY, image_ids, own_keys
+
+
+def test_ids_are_those_of_the_samples():
+    anchors, positives = image_ids(samples([[0.5]] * 3, ids=[7, 0, 524_288], positives=[3, -1, 2]), torch.device('cpu'))
+    assert anchors.tolist() == [7, 0, 524_288] and positives.tolist() == [3, -1, 2]
+    assert anchors.dtype == positives.dtype == torch.int64
+
+
+def test_samples_as_the_pipeline_packs_them():
+    view = torch.zeros(4, 4, 3, dtype=torch.uint8).numpy()
+    packed = PackPair()(
+        dict(query=[view], anchor_key=[view], positive_key=[view], sample_idx=5, positive_idx=9, lam=[0.3],
+             table_version=1, unreadable={}))
+    assert [ids.tolist() for ids in image_ids([packed['data_samples']], torch.device('cpu'))] == [[5], [9]]
+
+
+def test_images_without_an_id():
+    assert NO_ID < 0 and NO_KEY < 0 and NO_ID != NO_KEY
+    anchors, positives = image_ids([SelfSupDataSample(), *samples([[1.0]], ids=[4])], torch.device('cpu'))
+    assert anchors.tolist() == [NO_ID, 4] and positives.tolist() == [NO_ID, NO_ID]
+
+
+def test_own_keys_by_hand():
+    own = own_keys(torch.tensor([3, NO_KEY, 7, 3, NO_ID, 0]), torch.tensor([3, 0, 9]), torch.tensor([7, -1, 3]))
+    assert own.dtype == torch.bool
+    assert own.int().tolist() == [[1, 0, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1], [1, 0, 0, 1, 0, 0]]
+
+
+@pytest.mark.parametrize('nothing', [NO_ID, NO_KEY])
+def test_what_has_no_id_is_nobodys_own(nothing):
+    queue_ids = torch.tensor([NO_KEY, NO_ID, 5])
+    own = own_keys(queue_ids, torch.tensor([nothing, 5]), torch.tensor([nothing, nothing]))
+    assert own.int().tolist() == [[0, 0, 0], [0, 0, 1]]
