@@ -1,23 +1,34 @@
 """Where the figures of a refresh go: the log, the visualizer's backends, and a JSON-lines file."""
 
-import json
+import logging
+import math
 import os.path as osp
 
 from mmengine.runner import Runner
 
+from clim_mm.watchdog import judge_refresh
+
+from .json_lines import append_json_line
+
 
 def report_refresh(runner: Runner, report: dict[str, float], version: int) -> None:
-    """Log a refresh.
+    """Log a refresh, with a verdict on it.
 
     Args:
         runner: Whose log and visualizer are meant; its work dir gets a line in ``neighbors.jsonl``.
         report: Figures of :func:`clim_mm.neighbors.refresh.refresh`, and ``seconds_extract``.
         version: Of the table that the refresh is about to publish.
     """
-    runner.logger.info(describe(report, runner.epoch))
-    runner.visualizer.add_scalars({f'neighbors/{name}': value for name, value in report.items()}, step=runner.iter)
-    with open(osp.join(runner.work_dir, 'neighbors.jsonl'), 'a') as file:
-        file.write(json.dumps(dict(run=runner.timestamp, epoch=runner.epoch, version=version, **report)) + '\n')
+    health = judge_refresh(report)
+    runner.logger.log(
+        logging.WARNING if health.is_bad else logging.INFO, f'{describe(report, runner.epoch)} {health.reason}')
+    numbers = {name: value for name, value in report.items() if math.isfinite(value)}  # backends write NaN as it is
+    runner.visualizer.add_scalars({f'neighbors/{name}': value for name, value in numbers.items()}, step=runner.iter)
+    append_json_line(
+        osp.join(runner.work_dir, 'neighbors.jsonl'),
+        dict(
+            run=runner.timestamp, epoch=runner.epoch, version=version, **report, state=health.state,
+            reason=health.reason))
 
 
 def describe(report: dict[str, float], epoch: int) -> str:
@@ -26,7 +37,11 @@ def describe(report: dict[str, float], epoch: int) -> str:
     parts = ', '.join(f'{name} {value:.1f} s' for name, value in seconds.items())
     text = (f'Neighbours refreshed at epoch {epoch} in {sum(seconds.values()):.1f} s ({parts}): '
             f'{report["share_without_positive"]:.1%} of the images have no positive, '
-            f'{report["empty_clusters"]:.0f} clusters are empty')
+            f'{report["empty_clusters"]:.0f} of {report["num_clusters"]:.0f} clusters are empty, the largest holds '
+            f'{report["largest_cluster"]:.1%} of the images (balance {report["cluster_balance"]:.2f} of 1)')
+    changed = report.get('positives_changed', math.nan)
+    if math.isfinite(changed):
+        text += f', {changed:.1%} of the positives are new'
     purities = ', '.join(f'{name} {value:.3f}' for name, value in _with_prefix(report, 'purity_').items())
     return f'{text}, purity {purities}.' if purities else f'{text}.'
 
