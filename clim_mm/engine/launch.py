@@ -1,0 +1,118 @@
+"""What the commands share: their arguments, how a config becomes ready, and how errors are said."""
+
+import argparse
+import logging
+import os.path as osp
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Optional
+
+from mmengine.config import Config, DictAction
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner
+
+from clim_mm.checks import suggestion
+from clim_mm.errors import ConfigError, UserError, on_one_line, sentence
+
+from .config_errors import explain
+from .framework_settings import KNOWN_KEYS
+
+
+class Options(DictAction):
+    """MMEngine's ``KEY=VALUE``, with a sentence on what is none."""
+
+    def __call__(self, *args: Any) -> None:  # noqa: D102
+        try:
+            super().__call__(*args)
+        except (ValueError, AssertionError) as error:  # no "=", or brackets that do not match
+            raise argparse.ArgumentError(self, f'give KEY=VALUE ({on_one_line(error)})') from error
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what names a training: ``config``, ``--work-dir``, ``--amp`` and ``--cfg-options``."""
+    parser.add_argument('config', help='the config file')
+    parser.add_argument('--work-dir', help='where logs and checkpoints go (default: work_dirs/CONFIG_NAME)')
+    parser.add_argument('--amp', action='store_true', help='train in mixed precision')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE',
+        help='override settings, as in train_cfg.max_epochs=100 model.queue_len=4096')
+
+
+def load_config(path: str,
+                work_dir: Optional[str] = None,
+                amp: bool = False,
+                cfg_options: Optional[dict] = None,
+                launcher: str = 'none') -> Config:
+    """Read a config and let the command line's options override it.
+
+    Args:
+        path: The config file.
+        work_dir: Defaults to the config's, or ``work_dirs/CONFIG_NAME``.
+        amp: Train in mixed precision.
+        cfg_options: Settings by dotted keys.
+        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+
+    Raises:
+        ConfigError: If there is no such file, it cannot be read, or an option fits nowhere.
+    """
+    if not osp.isfile(path):
+        raise ConfigError(f'There is no config {path}: the ones of this project are below configs/.')
+    try:
+        cfg = Config.fromfile(path)
+    except Exception as error:  # a config is code
+        raise ConfigError(f'The config {path} cannot be read ({type(error).__name__}: {on_one_line(error)}): '
+                          'correct it.') from error
+    cfg.launcher = launcher
+    if cfg_options is not None:
+        _merge(cfg, cfg_options)
+    name = osp.splitext(osp.basename(path))[0]
+    cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
+    if amp:
+        cfg.optim_wrapper.type = 'AmpOptimWrapper'
+        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
+    return cfg
+
+
+def _merge(cfg: Config, options: dict) -> None:
+    for key in options:
+        if (name := key.partition('.')[0]) not in (*cfg, *KNOWN_KEYS):
+            raise ConfigError(f'--cfg-options {key}: there is no {name} in the config, and nothing would read it'
+                              f'{suggestion(name, [*cfg, *KNOWN_KEYS])}.')
+        try:
+            cfg.merge_from_dict({key: options[key]})
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ConfigError(f'--cfg-options {key} does not fit the config ({on_one_line(error)}): correct '
+                              'it.') from error
+
+
+def train(cfg: Config) -> None:
+    """Train as a config says."""
+    Runner.from_cfg(cfg).train()
+
+
+@contextmanager
+def errors_in_a_sentence() -> Iterator[None]:
+    """End the program with status 1 and a sentence on whatever has ended it.
+
+    Where a user can put the error right the sentence stands alone, and the traceback goes into the training's log.
+    Anything else shows its traceback as well.
+    """
+    try:
+        yield
+    except Exception as error:
+        text = sentence(error) if isinstance(error, UserError) else explain(error)
+        _log_traceback(error)
+        if text is None:
+            traceback.print_exc()
+            text = f'{type(error).__name__}: {on_one_line(error)}. The lines above show where that came from.'
+        sys.exit(f'Error: {text}')
+
+
+def _log_traceback(error: Exception) -> None:
+    lines = ''.join(traceback.format_exception(error))
+    record = logging.LogRecord('clim_mm', logging.ERROR, __file__, 0, 'The training has ended:\n%s', (lines, ), None)
+    for handler in MMLogger.get_current_instance().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(record)

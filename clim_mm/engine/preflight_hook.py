@@ -1,0 +1,79 @@
+"""When a training is looked over: before its first epoch."""
+
+from typing import Optional
+
+from mmengine import dist
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.optim import OptimWrapperDict
+from mmengine.runner import EpochBasedTrainLoop, Runner
+
+from clim_mm.checks import check_number, check_whole
+from clim_mm.preflight.plan import Plan
+from clim_mm.preflight.survey import survey
+from clim_mm.registry import HOOKS
+
+from .center_wise_neighbor_hook import CenterWiseNeighborHook
+
+
+@HOOKS.register_module()
+class PreflightHook(Hook):
+    """Logs a plan of the training, and what in it looks wrong; it changes and stops nothing.
+
+    Args:
+        num_images: Images to open.
+        seconds: For all measurements, about; 0 for no preflight.
+        lr_of_512: Learning rate of SGD for 512 images in an optimizer step, 0.06 [paper A.1], with which the config's
+            is compared; None for no comparison.
+        processes: Of the training that is planned. Defaults to those that run.
+        work_dir: That is planned. Defaults to the Runner's.
+
+    Attributes:
+        plan: The :class:`Plan`, from ``before_train`` on; complete on the first process. None if a training of this
+            kind cannot be planned.
+
+    Raises:
+        ConfigError: If an option is out of range.
+    """
+
+    priority = 'LOW'  # after the hooks that choose sizes
+
+    def __init__(self,
+                 num_images: int = 64,
+                 seconds: float = 10.0,
+                 lr_of_512: Optional[float] = 0.06,
+                 processes: Optional[int] = None,
+                 work_dir: Optional[str] = None) -> None:
+        check_whole('num_images of PreflightHook', num_images, least=1)
+        check_number('seconds of PreflightHook', seconds, least=0)
+        check_number('lr_of_512 of PreflightHook', lr_of_512, above=0, optional=True)
+        check_whole('processes of PreflightHook', processes, least=1, optional=True)
+        self.num_images = num_images
+        self.seconds = seconds
+        self.lr_of_512 = lr_of_512
+        self.processes = processes
+        self.work_dir = work_dir
+        self.plan: Optional[Plan] = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Plan, and log the plan."""
+        if not isinstance(runner.train_loop, EpochBasedTrainLoop) or isinstance(runner.optim_wrapper, OptimWrapperDict):
+            runner.logger.info('No preflight: it plans trainings by epochs and with one optimizer.')
+            return
+        if self.seconds == 0 or runner.epoch >= runner.max_epochs:
+            return
+        self.plan = survey(
+            runner,
+            neighbor_hook=next((hook for hook in runner.hooks if isinstance(hook, CenterWiseNeighborHook)), None),
+            processes=self.processes,
+            checkpoints=self._checkpoints(runner),
+            num_images=self.num_images,
+            seconds=self.seconds,
+            lr_of_512=self.lr_of_512)
+        if dist.is_main_process():
+            runner.logger.info(self.plan.table())
+            (runner.logger.warning if self.plan.findings else runner.logger.info)(self.plan.verdict())
+
+    def _checkpoints(self, runner: Runner) -> str:
+        """The folder of the checkpoints, or one beside it on the same disk."""
+        folders = [hook.out_dir for hook in runner.hooks if isinstance(hook, CheckpointHook) and hook.out_dir]
+        return str(folders[0]) if folders else self.work_dir or runner.work_dir

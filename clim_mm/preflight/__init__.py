@@ -1,0 +1,6 @@
+"""Before a training: what it will take, and what looks wrong."""
+
+from .plan import Plan
+from .survey import survey
+
+__all__ = ['Plan', 'survey']

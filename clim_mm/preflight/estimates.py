@@ -1,0 +1,157 @@
+"""The arithmetic of a plan: steps, bytes, operations and seconds. Nothing is measured here.
+
+N images, d dimensions of a feature, m clusters, k neighbours, P positives; bytes are of float32 unless said.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Optional
+
+FLOAT_BYTES = 4
+KMEANS_ITERATIONS = 20  # the defaults of `cluster`
+MAX_POINTS_PER_CENTROID = 256
+
+
+def steps_per_epoch(num_images: int, batch_size: int, processes: int, drop_last: bool, round_up: bool = True) -> int:
+    """Batches that a process trains on in an epoch, under MMEngine's ``DefaultSampler``.
+
+    Args:
+        num_images: N.
+        batch_size: Images of a process's batch.
+        processes: How many share the images.
+        drop_last: Whether an incomplete batch is left out.
+        round_up: Whether the sampler repeats images so that all processes get as many.
+    """
+    of_a_process = math.ceil(num_images / processes) if round_up else num_images // processes
+    return of_a_process // batch_size if drop_last else math.ceil(of_a_process / batch_size)
+
+
+def optimizer_steps(steps: int, epochs: int, accumulation: int) -> int:
+    """Steps of the optimizer in ``epochs`` of ``steps`` batches, ``accumulation`` batches to a step."""
+    return math.ceil(steps / accumulation) * epochs
+
+
+def refreshes_between(first_epoch: int, max_epochs: int, begin: int, interval: int) -> int:
+    """Refreshes at the epochs ``begin``, ``begin + interval`` ... that are in ``first_epoch .. max_epochs - 1``."""
+    return len([epoch for epoch in range(begin, max_epochs, interval) if epoch >= first_epoch])
+
+
+def feature_bytes(num_images: int, dim: int) -> int:
+    """N x d."""
+    return num_images * dim * FLOAT_BYTES
+
+
+def gathering_bytes(num_images: int, dim: int, processes: int) -> int:
+    """What the first process holds at most while the rows of all processes come together.
+
+    Measured in one process as 5.1 times the features: the rows by batch, joined, padded, gathered and put in order
+    lie beside each other. Of several processes' rows only the first process's own are there in all of these forms.
+    """
+    copies = 5 if processes == 1 else 3 + 3 / processes
+    return round(feature_bytes(num_images, dim) * copies)
+
+
+def index_bytes(num_images: int, dim: int, num_clusters: int, exact: bool) -> int:
+    """The copy of the features in faiss; of an inverted index also the ids and the centres."""
+    lists = 0 if exact else num_images * 8 + feature_bytes(num_clusters, dim)
+    return feature_bytes(num_images, dim) + lists
+
+
+def search_bytes(num_images: int, dim: int, num_clusters: int, num_neighbors: int, num_positives: int, exact: bool,
+                 index_on_gpu: bool) -> int:
+    """What the first process holds at most while it searches: features, index, and results by image."""
+    results = num_images * (num_neighbors * 8 + 8 + 8 + num_positives * 4)  # int64, assignment, distance, int32
+    index = 0 if index_on_gpu else index_bytes(num_images, dim, num_clusters, exact)
+    return feature_bytes(num_images, dim) + index + results
+
+
+def table_bytes(num_images: int, num_positives: int) -> int:
+    """The neighbour table of one process, N x P int32; its workers share it."""
+    return num_images * num_positives * 4
+
+
+def cluster_flops(num_images: int, dim: int, num_clusters: int) -> float:
+    """Of k-means on at most 256 images a centre, and of the assignment of all images."""
+    points = min(num_images, MAX_POINTS_PER_CENTROID * num_clusters)
+    return KMEANS_ITERATIONS * assign_flops(points, dim, num_clusters) + assign_flops(num_images, dim, num_clusters)
+
+
+def assign_flops(num_images: int, dim: int, num_clusters: int) -> float:
+    """Of finding each image's nearest centre."""
+    return 2.0 * num_images * num_clusters * dim
+
+
+def search_flops(num_images: int, dim: int, num_clusters: int, exact: bool, nprobe: int) -> float:
+    """Of the search of all images among all, or among those of the ``nprobe`` nearest centres."""
+    if exact:
+        return 2.0 * num_images * num_images * dim
+    images_seen = min(nprobe, num_clusters) * num_images / num_clusters
+    return 2.0 * num_images * images_seen * dim
+
+
+def pipelined_seconds(compute: float,
+                      load: float,
+                      batch_size: int,
+                      num_workers: int,
+                      cores: int,
+                      processes: int,
+                      busy_cores: float) -> float:
+    """Seconds for a batch, when workers load the next ones meanwhile.
+
+    The slowest counts: the model, the workers, or the cores, which all processes of the machine share.
+
+    Args:
+        compute: Seconds of the model on the batch.
+        load: Seconds of one worker on one sample.
+        batch_size: Samples in the batch.
+        num_workers: Of a process; without any, loading and computing take turns.
+        cores: Of the machine.
+        processes: On the machine.
+        busy_cores: That the model's computation keeps busy in a process.
+    """
+    loading = batch_size * load
+    shared = processes * (compute * busy_cores + loading) / cores
+    alone = max(compute, loading / num_workers) if num_workers else compute + loading
+    return max(alone, shared)
+
+
+def workers_needed(compute: float, load: float, batch_size: int) -> int:
+    """Workers of a process that load as fast as the model computes."""
+    return max(1, math.ceil(batch_size * load / compute))
+
+
+def images_that_fit(sizes: Sequence[int],
+                    seconds_per_image: float,
+                    seconds: float,
+                    bytes_per_image: Optional[float] = None,
+                    free_bytes: Optional[float] = None) -> int:
+    """The largest of ``sizes`` that stays within time and memory, or else the smallest.
+
+    Args:
+        sizes: Admissible numbers of images, ascending, at least one.
+        seconds_per_image: Of a step.
+        seconds: For a step.
+        bytes_per_image: Of a step, if known.
+        free_bytes: For a step, if known.
+    """
+    most = seconds / seconds_per_image
+    if bytes_per_image and free_bytes is not None:
+        most = min(most, free_bytes / bytes_per_image)
+    return max((size for size in sizes if size <= most), default=sizes[0])
+
+
+def kept_checkpoints(epochs: int, interval: float, keep: int) -> int:
+    """Checkpoints that lie on the disk at most, one of them being written.
+
+    Args:
+        epochs: Of the training.
+        interval: Epochs from one to the next; 0 or below writes only the last.
+        keep: The most that are kept; below 1 keeps all.
+    """
+    written = max(1, math.ceil(epochs / interval)) if interval > 0 else 1
+    return written if keep < 1 else min(written, keep + 1)
+
+
+def lr_by_rule(images_per_step: int, lr_of_512: float) -> float:
+    """The learning rate in proportion to the images of an optimizer step [paper A.1: 0.06 for 512]."""
+    return lr_of_512 * images_per_step / 512

@@ -1,0 +1,68 @@
+"""From a Runner that is about to train to the plan of its training."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Optional
+
+from mmengine import dist
+from mmengine.runner import Runner
+
+from .facts import Facts
+from .forecast import forecast
+from .image_sample import sample_images, source_of
+from .machine import this_machine
+from .measurements import measure
+from .plan import Plan
+from .rehearsal import untouched_randomness
+from .resource_checks import check_resources
+from .setting_checks import check_settings
+from .settings import settings_of
+
+if TYPE_CHECKING:
+    from clim_mm.engine.center_wise_neighbor_hook import CenterWiseNeighborHook
+
+_FOR_IMAGES = 0.2  # share of the time
+
+
+def survey(runner: Runner,
+           neighbor_hook: Optional['CenterWiseNeighborHook'] = None,
+           processes: Optional[int] = None,
+           checkpoints: Optional[str] = None,
+           num_images: int = 64,
+           seconds: float = 10.0,
+           lr_of_512: Optional[float] = 0.06) -> Plan:
+    """Look at the images, measure a few steps, and plan the training. All processes call it together.
+
+    Weights, statistics, queue, optimizer, random generators, dataset and DataLoader stay as they were.
+
+    Args:
+        runner: In ``before_train``, with a train loop by epochs and one optimizer.
+        neighbor_hook: Which refreshes the neighbours, if one does.
+        processes: Of the training that is planned. Defaults to those that run.
+        checkpoints: The folder they go to. Defaults to the Runner's work dir.
+        num_images: Images to open.
+        seconds: For all measurements, about; a step that takes longer is made once nevertheless.
+        lr_of_512: Learning rate of SGD for 512 images in an optimizer step [paper A.1]; None for no check.
+
+    Returns:
+        The plan; complete on the first process.
+
+    Raises:
+        ConfigError: If the sizes of the neighbours do not fit the number of images, or a GPU of several processes
+            has no memory for two images.
+        TrainingError: If the model's loss is not finite.
+        MissingDependencyError: If faiss is needed and missing.
+    """
+    settings = settings_of(runner, neighbor_hook, processes)
+    device = next(runner.model.parameters()).device
+    machine = this_machine(device, checkpoints or runner.work_dir)
+    with untouched_randomness(device):
+        source, images = source_of(runner.train_dataloader.dataset), None
+        if dist.is_main_process() and source is not None and 'img_path' in source.get_data_info(0):
+            images = sample_images(source, num_images, seed=runner.seed, seconds=_FOR_IMAGES * seconds)
+        from_first = [images]
+        dist.broadcast_object_list(from_first)
+        images = from_first[0]
+        measured = measure(runner, settings, images, neighbor_hook, machine.cores, (1 - _FOR_IMAGES) * seconds)
+    facts = Facts(settings, images, measured, forecast(settings, measured, machine.cores), machine)
+    name = Path(runner.cfg.filename).stem if runner.cfg.filename else runner.experiment_name
+    return Plan(name, facts, (*check_settings(facts, lr_of_512), *check_resources(facts)))

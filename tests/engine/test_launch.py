@@ -1,0 +1,88 @@
+"""Configs from the command line."""
+
+import argparse
+
+import pytest
+
+from clim_mm.engine.launch import add_config_arguments, errors_in_a_sentence, load_config
+from clim_mm.errors import ConfigError, DataError
+
+CONFIG = """
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))
+train_cfg = dict(max_epochs=3)
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text(CONFIG)
+    return str(path)
+
+
+def test_the_arguments_reach_the_config(config):
+    parser = argparse.ArgumentParser()
+    add_config_arguments(parser)
+    args = parser.parse_args(
+        [config, '--work-dir', 'there', '--amp', '--cfg-options', 'train_cfg.max_epochs=5', 'model.a=(1,2)'])
+    cfg = load_config(args.config, args.work_dir, args.amp, args.cfg_options, launcher='pytorch')
+    assert (cfg.work_dir, cfg.launcher, cfg.train_cfg.max_epochs, cfg.model.a) == ('there', 'pytorch', 5, (1, 2))
+    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
+
+
+def test_defaults(config):
+    cfg = load_config(config)
+    assert (cfg.work_dir, cfg.launcher, cfg.optim_wrapper.type) == ('work_dirs/mine', 'none', 'OptimWrapper')
+    assert load_config(config, cfg_options={'work_dir': 'set'}).work_dir == 'set'
+    assert load_config(config, 'there', cfg_options={'work_dir': 'set'}).work_dir == 'there'
+
+
+def test_a_config_that_is_not_there():
+    with pytest.raises(ConfigError, match='There is no config nowhere.py'):
+        load_config('nowhere.py')
+
+
+def test_errors_of_users_end_in_a_sentence():
+    with pytest.raises(SystemExit) as end, errors_in_a_sentence():
+        raise DataError('Mend it.')
+    assert end.value.code == 'Error: Mend it.'
+    with errors_in_a_sentence():
+        pass
+
+
+def test_other_errors_show_their_traceback_before_a_sentence(capsys):
+    with pytest.raises(SystemExit) as end, errors_in_a_sentence():
+        raise ValueError('a\nfault')
+    assert end.value.code == 'Error: ValueError: a fault. The lines above show where that came from.'
+    assert 'raise ValueError(\'a\\nfault\')' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('text', ['a = ', 'a = b', '_base_ = "nowhere.py"', 'raise OSError("me")', '_base_ = 3'])
+def test_a_config_that_cannot_be_read(tmp_path, text):
+    path = tmp_path / 'mine.py'
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=f'The config {path} cannot be read .*: correct it.') as caught:
+        load_config(str(path))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize('option, words', [
+    ({'optim_wraper.optimizer.lr': 1}, 'there is no optim_wraper in the config, .* .did you mean \'optim_wrapper\'?.'),
+    ({'train_cfg.max_epochs.x': 1}, 'train_cfg.max_epochs.x does not fit the config'),
+    ({'custom_hooks.3.interval': 1}, 'custom_hooks.3.interval does not fit the config'),
+])
+def test_an_option_that_fits_nowhere(tmp_path, option, words):
+    path = tmp_path / 'mine.py'
+    path.write_text(CONFIG + 'custom_hooks = [dict(type="EMAHook")]')
+    with pytest.raises(ConfigError, match=words):
+        load_config(str(path), cfg_options=option)
+
+
+@pytest.mark.parametrize('argument', ['a', 'a=(1,2', 'a=[1,2))'])
+def test_an_option_without_a_value(config, capsys, argument):
+    parser = argparse.ArgumentParser()
+    add_config_arguments(parser)
+    with pytest.raises(SystemExit) as end:
+        parser.parse_args([config, '--cfg-options', argument])
+    assert end.value.code == 2
+    assert 'error: argument --cfg-options: give KEY=VALUE' in capsys.readouterr().err

@@ -1,0 +1,136 @@
+"""The hook: when a training is looked over, what is logged, and that the training does not notice."""
+
+import logging
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from training_runs import runner_of, train
+
+from clim_mm.engine.center_wise_neighbor_hook import CenterWiseNeighborHook
+from clim_mm.engine.preflight_hook import PreflightHook
+from clim_mm.errors import ConfigError
+
+pytestmark = pytest.mark.usefixtures('one_torch_thread')
+
+
+class Record(logging.Handler):
+    """Keeps what a logger says."""
+
+    def __init__(self):
+        super().__init__()
+        self.said = []
+
+    def emit(self, record):  # noqa: D102
+        self.said.append((record.levelname, record.getMessage()))
+
+    def about(self, *starts):  # noqa: D102
+        return [(level, message) for level, message in self.said if message.startswith(starts)]
+
+
+class Losses(Hook):
+    """Notes what every step gave."""
+
+    def __init__(self):
+        self.values = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):  # noqa: D102
+        self.values.append({name: float(value) for name, value in outputs.items()})
+
+
+def trained(folder, work_dir, preflight, **kwargs):
+    """A training, its losses, and what it logged."""
+    losses, record = Losses(), Record()
+    hooks = [losses, *([] if preflight is None else [preflight])]
+    runner = runner_of(folder, work_dir, more_hooks=hooks, num_workers=0, **dict(dict(log_level='INFO'), **kwargs))
+    runner.logger.addHandler(record)
+    runner.train()
+    return runner, losses.values, record
+
+
+def test_the_training_does_not_notice(folder, tmp_path):
+    """Global generators matter here: without EpochRandomnessHook nothing seeds them anew."""
+    hooks = dict(checkpoint=None)
+    plain, losses, _ = trained(folder, tmp_path / 'plain', None, epochs=2, default_hooks=hooks)
+    watched, watched_losses, record = trained(
+        folder, tmp_path / 'watched', PreflightHook(seconds=1.0), epochs=2, default_hooks=hooks)
+    assert record.about('Preflight of')
+    assert losses == watched_losses and len(losses) == 6
+    state, watched_state = plain.model.state_dict(), watched.model.state_dict()
+    assert state.keys() == watched_state.keys()
+    for name, value in state.items():
+        assert torch.equal(value, watched_state[name]), name
+    tables = [runner.train_dataloader.dataset.table.positives for runner in (plain, watched)]
+    assert (tables[0] == tables[1]).all()
+
+
+def test_what_is_logged(folder, tmp_path):
+    hook = PreflightHook(seconds=0.5, num_images=7)
+    _, _, record = trained(folder, tmp_path, hook)
+    (level, table), = record.about('Preflight of')
+    assert level == 'INFO' and '7 opened: none unreadable' in table and 'm = 4 clusters, k = 6 neighbours' in table
+    (level, verdict), = record.about('Looks wrong:')
+    assert level == 'WARNING' and 'learning rate 0.5 is' in ' '.join(verdict.split())
+    assert hook.plan.table() == table and hook.plan.verdict() == verdict
+
+
+def test_a_rate_that_was_found_by_trying(folder, tmp_path):
+    hook = PreflightHook(seconds=0.5, lr_of_512=32)
+    trained(folder, tmp_path, hook)
+    assert 'lr' not in {finding.name for finding in hook.plan.findings}
+
+
+def test_it_comes_after_the_hooks_that_choose_sizes(folder, tmp_path):
+    runner = runner_of(folder, tmp_path, more_hooks=[PreflightHook()], num_workers=0)
+    order = [type(hook) for hook in runner.hooks]
+    assert order.index(PreflightHook) > order.index(CenterWiseNeighborHook)
+
+
+def test_a_resumed_training_plans_what_is_left(folder, tmp_path):
+    trained(folder, tmp_path, None, epochs=1, checkpoints=True)
+    hook = PreflightHook(seconds=0.5)
+    trained(folder, tmp_path, hook, epochs=3, checkpoints=True, resume=True, load_from=str(tmp_path / 'epoch_1.pth'))
+    settings = hook.plan.facts.settings
+    assert (settings.start_epoch, settings.max_epochs, settings.refresh.num_refreshes) == (1, 3, 1)
+
+
+@pytest.mark.parametrize('hook, overrides', [
+    (PreflightHook(seconds=0), {}),
+    (PreflightHook(), dict(
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=2), custom_hooks=[], default_hooks=dict(checkpoint=None))),
+])
+def test_no_preflight(folder, tmp_path, hook, overrides):
+    runner = runner_of(folder, tmp_path, num_workers=0, **overrides)
+    runner.register_hook(hook)
+    record = Record()
+    runner.logger.addHandler(record)
+    runner.logger.setLevel('INFO')
+    runner.train()
+    assert hook.plan is None and not record.about('Preflight of', 'Looks wrong', 'Nothing looks')
+    assert bool(record.about('No preflight: it plans trainings by epochs')) == bool(overrides)
+
+
+def test_a_training_that_is_over_needs_no_plan(folder, tmp_path):
+    trained(folder, tmp_path, None, epochs=1, checkpoints=True)
+    hook = PreflightHook(seconds=0.5)
+    trained(folder, tmp_path, hook, epochs=1, checkpoints=True, resume=True, load_from=str(tmp_path / 'epoch_1.pth'))
+    assert hook.plan is None
+
+
+@pytest.mark.parametrize('options, words', [
+    (dict(num_images=0), 'num_images of PreflightHook .* at least 1, not 0'),
+    (dict(num_images=6.5), 'num_images .* a whole number .* not 6.5'),
+    (dict(seconds=-1), 'seconds of PreflightHook .* at least 0, not -1'),
+    (dict(seconds=float('nan')), 'seconds .* not nan'),
+    (dict(lr_of_512=0), 'lr_of_512 of PreflightHook must be a number above 0 or None, not 0'),
+    (dict(processes=0), 'processes of PreflightHook .* at least 1 or None, not 0'),
+])
+def test_options_out_of_range(options, words):
+    with pytest.raises(ConfigError, match=words):
+        PreflightHook(**options)
+
+
+def test_it_is_registered(folder, tmp_path):
+    _, runner = train(folder, tmp_path, num_workers=0, more_hooks=[dict(type='PreflightHook', seconds=0.2)])
+    hook = next(hook for hook in runner.hooks if isinstance(hook, PreflightHook))
+    assert hook.plan.facts.settings.num_images == 24

@@ -1,0 +1,134 @@
+"""The arithmetic, by hand and against what the code it stands for really does."""
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import BatchSampler
+
+from clim_mm.neighbors import cluster
+from clim_mm.preflight import estimates
+
+IMAGENET, DIM, CENTRES = 1_281_167, 128, 10_000
+
+
+@pytest.mark.parametrize('num_images', [1, 7, 24, 25, 203])
+@pytest.mark.parametrize('processes', [1, 2, 3])
+@pytest.mark.parametrize('drop_last', [True, False])
+@pytest.mark.parametrize('round_up', [True, False])
+def test_steps_are_those_of_the_framework(num_images, processes, drop_last, round_up):
+    from mmengine.dataset import DefaultSampler
+    sampler = DefaultSampler(range(num_images), round_up=round_up)
+    # As its last process sees it: MMEngine reads the number of processes from the process group.
+    sampler.rank, sampler.world_size = processes - 1, processes
+    rest = num_images - (processes - 1)
+    sampler.num_samples = -(-num_images // processes) if round_up else -(-rest // processes)
+    steps = len(BatchSampler(range(sampler.num_samples), 8, drop_last))
+    assert estimates.steps_per_epoch(num_images, 8, processes, drop_last, round_up) == steps
+
+
+def test_steps_of_imagenet_and_of_a_set_below_one_batch():
+    assert estimates.steps_per_epoch(IMAGENET, 32, 16, drop_last=True) == 2502
+    assert estimates.steps_per_epoch(IMAGENET, 32, 16, drop_last=False) == 2503
+    assert estimates.steps_per_epoch(31, 32, 1, drop_last=True) == 0
+
+
+def test_optimizer_steps():
+    assert estimates.optimizer_steps(10, epochs=3, accumulation=4) == 9  # 4 + 4 + 2 batches an epoch
+    assert estimates.optimizer_steps(10, epochs=3, accumulation=1) == 30
+
+
+@pytest.mark.parametrize('first, expected', [(0, [2, 7, 12, 17]), (7, [7, 12, 17]), (8, [12, 17]), (18, [])])
+def test_refreshes_still_to_come(first, expected):
+    assert estimates.refreshes_between(first, max_epochs=20, begin=2, interval=5) == len(expected)
+
+
+def test_bytes_of_imagenets_features():
+    assert estimates.feature_bytes(IMAGENET, DIM) == 655_957_504  # 0.61 GiB
+    assert estimates.table_bytes(IMAGENET, 10) == 51_246_680
+
+
+def test_bytes_of_an_index():
+    assert estimates.index_bytes(1000, 16, 50, exact=True) == 64_000
+    assert estimates.index_bytes(1000, 16, 50, exact=False) == 64_000 + 8_000 + 3_200
+
+
+def test_bytes_while_searching():
+    results = 1000 * (5 * 8 + 16 + 3 * 4)
+    assert estimates.search_bytes(1000, 16, 50, 5, 3, exact=True, index_on_gpu=False) == 2 * 64_000 + results
+    assert estimates.search_bytes(1000, 16, 50, 5, 3, exact=True, index_on_gpu=True) == 64_000 + results
+
+
+def test_bytes_while_gathering():
+    assert estimates.gathering_bytes(1000, 16, processes=1) == 5 * 64_000
+    assert estimates.gathering_bytes(1000, 16, processes=3) == 4 * 64_000
+
+
+def test_operations_of_imagenet():
+    assert estimates.search_flops(IMAGENET, DIM, CENTRES, exact=True, nprobe=32) == pytest.approx(4.202e14, rel=1e-3)
+    # 20 iterations and the assignment: 21 x 1,281,167 x 10,000 x 128 multiply-adds.
+    assert estimates.cluster_flops(IMAGENET, DIM, CENTRES) == pytest.approx(21 * 3.27979e12, rel=1e-4)
+    exact = estimates.search_flops(IMAGENET, DIM, CENTRES, exact=True, nprobe=32)
+    assert estimates.search_flops(IMAGENET, DIM, CENTRES, exact=False, nprobe=32) == pytest.approx(exact * 32 / CENTRES)
+    assert estimates.search_flops(IMAGENET, DIM, 10, exact=False, nprobe=32) == exact
+
+
+def test_clustering_takes_a_sample_of_large_sets():
+    points, clusters = 100 * 256, 100
+    whole = estimates.cluster_flops(points, 8, clusters)
+    twice = estimates.cluster_flops(2 * points, 8, clusters)
+    assert twice - whole == estimates.assign_flops(points, 8, clusters) == 2 * points * clusters * 8
+
+
+def test_the_constants_are_the_defaults_of_cluster():
+    defaults = inspect.signature(cluster).parameters
+    assert defaults['num_iterations'].default == estimates.KMEANS_ITERATIONS
+    assert defaults['max_points_per_centroid'].default == estimates.MAX_POINTS_PER_CENTROID
+    assert torch.zeros(1).element_size() == np.zeros(1, np.float32).itemsize == estimates.FLOAT_BYTES
+
+
+@pytest.mark.parametrize('compute, load, num_workers, cores, processes, busy, expected', [
+    (1.0, 0.1, 4, 100, 1, 1, 1.0),  # the model: 8 samples take 4 workers 0.2 s
+    (0.1, 0.1, 4, 100, 1, 1, 0.2),  # the workers
+    (0.1, 0.1, 0, 100, 1, 1, 0.9),  # no workers: one after the other
+    (1.0, 0.1, 4, 2, 1, 2, 1.4),  # the cores: 1.0 s on two and 0.8 s on one, for two
+    (1.0, 0.1, 4, 2, 4, 0.5, 2.6),  # four processes: 4 x (0.5 + 0.8) core seconds
+])
+def test_the_slowest_part_counts(compute, load, num_workers, cores, processes, busy, expected):
+    seconds = estimates.pipelined_seconds(compute, load, 8, num_workers, cores, processes, busy)
+    assert seconds == pytest.approx(expected)
+
+
+def test_workers_needed():
+    assert estimates.workers_needed(compute=0.5, load=0.1, batch_size=32) == 7  # 3.2 s of loading
+    assert estimates.workers_needed(compute=5.0, load=0.1, batch_size=32) == 1
+
+
+@pytest.mark.parametrize('seconds, bytes_per_image, free, expected', [
+    (10.0, None, None, 8),
+    (5.9, None, None, 4),
+    (0.5, None, None, 1),
+    (10.0, 100.0, 450.0, 4),
+    (10.0, 100.0, 10.0, 1),
+    (-1.0, None, None, 1),
+])
+def test_images_that_fit(seconds, bytes_per_image, free, expected):
+    assert estimates.images_that_fit([1, 2, 4, 8], 1.0, seconds, bytes_per_image, free) == expected
+
+
+@pytest.mark.parametrize('epochs, interval, keep, expected', [
+    (20, 5, 3, 4),  # three, and the fourth being written
+    (20, 5, -1, 4),
+    (20, 3, -1, 7),  # epochs 3, 6, 9, 12, 15, 18 and the last
+    (20, 10, 3, 2),
+    (20, 50, 3, 1),
+    (20, 0, 3, 1),
+])
+def test_kept_checkpoints(epochs, interval, keep, expected):
+    assert estimates.kept_checkpoints(epochs, interval, keep) == expected
+
+
+def test_the_papers_learning_rate():
+    assert estimates.lr_by_rule(512, 0.06) == 0.06
+    assert estimates.lr_by_rule(32, 0.06) == pytest.approx(0.00375)

@@ -1,0 +1,87 @@
+"""Bytes and seconds of a training, worked out by hand."""
+
+import pytest
+from made_facts import GIB, facts
+
+N = 1_281_167
+
+
+def test_time_of_a_step():
+    plan = facts().forecast
+    assert plan.compute == pytest.approx(0.2)  # 16 images took 0.1 s, the batch has 32
+    assert plan.load == pytest.approx(32 * 0.04 / 8)
+    assert plan.step == pytest.approx(0.2)  # 8 processes x (0.2 + 1.28) core seconds on 128 cores are less
+    assert plan.epoch == pytest.approx(2502 * 0.2)
+
+
+def test_time_of_a_step_on_few_cores():
+    plan = facts(machine=dict(cores=16)).forecast
+    assert plan.step == pytest.approx(8 * (0.2 + 1.28) / 16)
+
+
+def test_time_of_a_refresh():
+    refresh = facts().forecast.refresh
+    own_images = 80_073  # a sixteenth, rounded up
+    # The encoder alone takes 40 s; 8 workers take 100 s; 8 processes' core seconds on 128 cores are 53 s.
+    assert refresh.extract == pytest.approx(own_images * 0.01 / 8)
+    assert refresh.cluster == pytest.approx(21 * 2 * N * 10_000 * 128 / 2e13)
+    assert refresh.search == pytest.approx(2 * N * N * 128 / 1e13)
+    assert refresh.seconds == refresh.extract + refresh.cluster + refresh.search
+    assert refresh.share == pytest.approx(refresh.seconds / (5 * 2502 * 0.2 + refresh.seconds))
+
+
+def test_search_in_inverted_lists():
+    refresh = facts(refresh=dict(exact=False)).forecast.refresh
+    coarse = 2 * 2 * N * 10_000 * 128 / 2e13
+    assert refresh.search == pytest.approx(coarse + 2 * N * (32 * N / 10_000) * 128 / 1e13)
+
+
+@pytest.mark.parametrize('start, refreshes', [(0, 40), (150, 10)])
+def test_time_in_all(start, refreshes):
+    plan = facts(dict(start_epoch=start), refresh=dict(num_refreshes=refreshes)).forecast
+    assert plan.training == pytest.approx((200 - start) * plan.epoch + refreshes * plan.refresh.seconds)
+
+
+def test_memory_of_training():
+    plan = facts().forecast
+    assert plan.activation_bytes == 8 * GIB
+    assert plan.training_bytes == 2 * 112_000_000 + 500_000 + 33_554_432 + 2 * 112_000_000 + 8 * GIB
+
+
+def test_memory_of_a_refresh():
+    refresh = facts().forecast.refresh
+    features = N * 128 * 4
+    assert refresh.feature_bytes == refresh.index_bytes == features
+    assert refresh.table_bytes == 8 * N * 10 * 4
+    gathering = features * (3 + 3 / 16)
+    assert refresh.host_bytes == pytest.approx(gathering)  # searching on a GPU: features and results are less
+    on_host = facts(refresh=dict(num_neighbors=400, num_clusters=10_000), measured=dict(
+        search=facts().measured.search.__class__(1e11, 1e11, on_gpu=False))).forecast.refresh
+    assert on_host.host_bytes == 2 * features + N * (400 * 8 + 16 + 10 * 4)
+
+
+def test_disk():
+    plan = facts().forecast
+    model = 2 * 112_000_000 + 500_000 + 33_554_432
+    assert plan.checkpoint_bytes == model + 112_000_000 + N * 10 * 4
+    assert plan.disk_bytes == 4 * plan.checkpoint_bytes
+
+
+def test_without_neighbours():
+    plan = facts(dict(refresh=None), measured=dict(extraction=None, search=None)).forecast
+    assert plan.refresh is None
+    assert plan.training == pytest.approx(200 * plan.epoch)
+    assert plan.checkpoint_bytes == 2 * 112_000_000 + 500_000 + 33_554_432 + 112_000_000
+
+
+def test_what_was_not_measured_is_unknown():
+    plan = facts(measured=dict(loading=None, step=None, extraction=None, search=None)).forecast
+    assert (plan.compute, plan.load, plan.step, plan.epoch, plan.training) == (None, ) * 5
+    assert plan.refresh is None and plan.optimizer_bytes is None and plan.activation_bytes is None
+    assert plan.training_bytes == 3 * 112_000_000 + 500_000 + 33_554_432
+
+
+def test_a_refresh_without_a_step_has_no_share():
+    plan = facts(measured=dict(step=None)).forecast
+    assert plan.refresh.share is None and plan.refresh.seconds > 0 and plan.training is None
+    assert facts(dict(steps=0)).forecast.refresh.share is None

@@ -1,0 +1,112 @@
+"""The plan as people and machines read it."""
+
+import json
+from dataclasses import replace
+
+import pytest
+from made_facts import IMAGES, facts
+
+from clim_mm.preflight.facts import Finding
+from clim_mm.preflight.plan import Plan
+
+TABLE = """\
+Preflight of a training
+  machine           a GPU with 32 GiB, 128 cores, 400 GiB of memory free
+  images            N = 1,281,167; 64 opened: none unreadable, 75 x 60 to 4000 x 3000 pixels, 107 KiB each, 1
+                    CMYK, 2 grey
+  epochs            200 of 2,502 steps: 500,400 steps
+  batch             512 images = 32 x 16 processes
+  learning rate     0.06, SGD, CosineAnnealingLR
+  queue             K = 65,536 keys of 128 dimensions; the momentum encoder keeps 0.999 of itself
+  neighbours        m = 10,000 clusters, k = 40 neighbours (exact), P = 10 positives by center_wise; every 5
+                    epochs from epoch 0 on
+  memory, training  8.4 GiB in each process: parameters 107 MiB, gradients 107 MiB, optimizer 107 MiB,
+                    momentum encoder 107 MiB, queue 32 MiB, activations 8 GiB
+  memory, refresh   1.9 GiB at most in the first process; features N x 128 626 MiB, index 626 MiB on each GPU,
+                    tables 391 MiB
+  time of a step    200 ms: model 200 ms, loading 160 ms by 8 workers
+  time of a refresh 2.4 min: extraction 1.7 min, clustering 3.4 s, search 42 s; 5.5% of the time
+  time in all       29 h: 200 epochs of 8.3 min and 40 refreshes
+  disk              1.6 GiB for checkpoints of 402 MiB every 5 epochs, 900 GiB free
+  measured          loading by 7 samples, the model by 5 steps of 16 images, extraction by 8 images, search by
+                    a block of random vectors"""
+
+
+def lines(**differences):
+    """The table's lines by their names, with what stands in the next line joined to them."""
+    rows = {}
+    for line in Plan('a training', facts(**differences), ()).table().splitlines()[1:]:
+        name, text = line[2:20].strip(), line[20:]
+        if name:
+            rows[name] = text
+        else:
+            rows[list(rows)[-1]] += f' {text}'
+    return rows
+
+
+def test_the_table():
+    assert Plan('a training', facts(), ()).table() == TABLE
+
+
+def test_the_verdict():
+    plan = Plan('a training', facts(), ())
+    assert plan.verdict() == 'Nothing looks wrong.'
+    long = 'The learning rate is wrong: ' + 'set it ' * 11 + '/a-path/with-hyphens/that-must-stay-whole.'
+    plan = replace(plan, findings=(Finding('lr', 'Short: mend it.'), Finding('lr', long)))
+    first, *rest = plan.verdict().splitlines()
+    assert first == 'Looks wrong:' and rest[0] == '  - Short: mend it.'
+    assert [line.strip() for line in rest[1:]] == ['- ' + long.rpartition(' ')[0], long.rpartition(' ')[2]]
+    assert plan.text() == f'{plan.table()}\n{plan.verdict()}'
+
+
+def test_without_neighbours_queue_and_gpu():
+    rows = lines(
+        settings=dict(refresh=None, queue_len=None, momentum=None),
+        measured=dict(extraction=None, search=None, step=replace(facts().measured.step, activation_bytes=None)),
+        machine=dict(gpu=None, gpu_memory=None, free_memory=None))
+    assert rows['neighbours'] == 'none'
+    assert not {'queue', 'memory, refresh', 'time of a refresh'} & set(rows)
+    assert rows['machine'] == 'no GPU, 128 cores, unknown of memory free'
+    assert rows['memory, training'].endswith('; activations were not measured')
+    assert rows['time in all'] == '28 h: 200 epochs of 8.3 min'
+
+
+def test_what_was_not_measured_is_said():
+    rows = lines(measured=dict(loading=None, step=None, extraction=None, search=None, missing='No sample.'))
+    assert rows['time of a step'] == rows['time in all'] == 'not measured'
+    assert rows['measured'] == 'nothing. No sample.'
+
+
+@pytest.mark.parametrize('settings, name, text', [
+    (dict(start_epoch=150), 'epochs', '200 of 2,502 steps: 500,400 steps, from epoch 150 on'),
+    (dict(accumulation=4, processes=1), 'batch', '128 images = 32 x 1 process x 4 accumulated'),
+    (dict(bn_splits=8, processes=1), 'batch', '32 images = 32 x 1 process; batch statistics in up to 8 groups'),
+    (dict(schedules=()), 'learning rate', '0.06, SGD, no schedule'),
+    (dict(checkpoint_interval=1, max_keep_ckpts=1), 'disk',
+     '804 MiB for checkpoints of 402 MiB every epoch, 900 GiB free'),
+    (dict(checkpoint_interval=None), 'disk', '402 MiB for checkpoints of 402 MiB at the end, 900 GiB free'),
+])
+def test_settings_in_the_table(settings, name, text):
+    assert lines(settings=settings)[name] == text
+
+
+def test_images_in_the_table():
+    assert lines(images=None)['images'].endswith('none opened, since the data set does not tell their paths')
+    same = replace(IMAGES, smallest=(32, 32), largest=(32, 32), odd_modes={}, unreadable=3)
+    assert lines(images=same)['images'] == 'N = 1,281,167; 64 opened: 3 unreadable, 32 x 32 pixels, 107 KiB each'
+    none = replace(IMAGES, opened=2, unreadable=2, smallest=None, largest=None)
+    assert lines(images=none)['images'] == 'N = 1,281,167; 2 opened: 2 unreadable'
+
+
+def test_for_machines():
+    plan = Plan('a training', facts(), (Finding('lr', 'Wrong: mend it.'), ))
+    content = json.loads(json.dumps(plan.to_dict()))
+    assert content['name'] == 'a training'
+    assert content['findings'] == [dict(name='lr', sentence='Wrong: mend it.')]
+    assert content['settings']['schedules'][0]['cosine_ends'] == 200
+    assert content['settings']['refresh']['num_clusters'] == 10_000
+    assert content['measured']['step']['images'] == 16
+    assert content['forecast']['epoch'] == pytest.approx(500.4)
+    assert content['forecast']['refresh']['feature_bytes'] == 655_957_504
+    assert content['machine']['gpu'] == 'a GPU'
+    assert content['images']['odd_modes'] == dict(grey=2, CMYK=1)
