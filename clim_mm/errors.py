@@ -68,6 +68,8 @@ def on_one_line(error: Exception) -> str:
 
 def printable(name: str) -> str:
     """A file's name for a list or a sentence: line breaks, tabs and bytes that are no text are written as escapes."""
+    if name.isprintable():
+        return name
     return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in name)
 
 

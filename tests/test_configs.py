@@ -11,6 +11,7 @@ from mmselfsup.models.algorithms import MoCo
 
 from clim_mm.datasets import LoadImage
 from clim_mm.models import CLIM
+from clim_mm.neighbors.sizes import default_num_positives, default_queue_len
 from clim_mm.registry import HOOKS, MODELS, TRANSFORMS
 
 ROOT = Path(__file__).parents[1]
@@ -20,6 +21,7 @@ IN1K = [path for path in CONFIGS if path.stem.endswith('_in1k')]
 NAME = re.compile(r'(?P<model>clim|mocov2)_r(?P<depth>\d+)_(?P<processes>\d+)xb(?P<batch>\d+)-(?P<epochs>\d+)e_'
                   r'(?P<data>in1k|digits)')
 CLIM_IN1K = ROOT / 'configs/clim/clim_r50_16xb32-200e_in1k.py'
+IMAGENET = 1281167  # images of its training set
 MOCO_IN1K = ROOT / 'configs/mocov2/mocov2_r50_16xb32-200e_in1k.py'
 
 
@@ -58,7 +60,7 @@ def test_the_model_builds(path):
     with DefaultScope.overwrite_default_scope('clim_mm'):
         model = MODELS.build(cfg.model)
     assert type(model) is (MoCo if cfg.model.type == 'mmselfsup.MoCo' else CLIM)
-    assert model.queue.shape == (cfg.model.feat_dim, cfg.model.queue_len)
+    assert model.queue.shape == (cfg.model.feat_dim, cfg.model.queue_len or 0)
     assert cfg.model.neck.out_channels == cfg.model.feat_dim
 
 
@@ -79,14 +81,15 @@ def test_the_pipelines_and_hooks_build(path):
 def test_the_papers_setting():
     cfg = load(CLIM_IN1K)
     assert cfg.model.head == dict(type='MixedContrastiveHead', temperature=0.2)
-    assert (cfg.model.queue_len, cfg.model.feat_dim, cfg.model.momentum) == (65536, 128, 0.999)
+    assert (cfg.model.queue_len, cfg.model.feat_dim, cfg.model.momentum) == (None, 128, 0.999)
+    assert default_queue_len(IMAGENET, keys_per_step=512) == 65536
     assert (cfg.model.neck.in_channels, cfg.model.neck.hid_channels) == (2048, 2048)
     optimizer = cfg.optim_wrapper.optimizer
     assert dict(optimizer) == dict(type='SGD', lr=0.06, momentum=0.9, weight_decay=1e-4)
     assert [dict(scheduler) for scheduler in cfg.param_scheduler] == [dict(type='CosineAnnealingLR', by_epoch=True)]
 
     pairs = cfg.train_dataloader.dataset
-    assert pairs.type == 'NeighborPairs' and pairs.num_positives == 10
+    assert pairs.type == 'NeighborPairs' and 'num_positives' not in pairs and default_num_positives(IMAGENET) == 10
     views, cutmix, _ = pairs.pipeline
     assert [transform.type for transform in pairs.pipeline] == ['PairViews', 'CutMix', 'PackPair']
     assert cutmix.alpha == 2.0
@@ -122,9 +125,13 @@ def test_clim_and_its_baseline_share_what_they_can():
     assert photometric == view.transforms and len(photometric) == 4
     assert crop.size == max(view.resolutions)
     assert (crop.scale, crop.backend) == (view.scale, view.backend)
-    for name in ('optim_wrapper', 'param_scheduler', 'train_cfg', 'default_hooks', 'env_cfg'):
+    for name in ('optim_wrapper', 'param_scheduler', 'train_cfg', 'env_cfg', 'log_processor'):
         assert clim[name] == moco[name]
-    for name in ('queue_len', 'feat_dim', 'momentum', 'data_preprocessor', 'backbone', 'neck'):
+    of_clim_alone = {'queue', 'quarantine', 'manifest'}
+    assert {name: hook for name, hook in clim.default_hooks.items() if name not in of_clim_alone} == moco.default_hooks
+    assert of_clim_alone <= set(clim.default_hooks)
+    assert moco.model.queue_len == default_queue_len(IMAGENET, keys_per_step=512)
+    for name in ('feat_dim', 'momentum', 'data_preprocessor', 'backbone', 'neck'):
         assert clim.model[name] == moco.model[name]
     assert clim.model.head.temperature == moco.model.head.temperature
     for name in ('batch_size', 'sampler', 'drop_last', 'collate_fn', 'persistent_workers'):

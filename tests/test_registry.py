@@ -15,7 +15,10 @@ OURS = {value.name: value for value in vars(clim_registry).values() if isinstanc
 NAMES = {
     'dataset': ['ImageFolder', 'NeighborPairs', 'SingleViews'],
     'function': ['stack_collate'],
-    'hook': ['CenterWiseNeighborHook'],
+    'hook': [
+        'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'ManifestHook', 'PreflightHook',
+        'QuarantineHook', 'QueueHook', 'WatchdogHook'
+    ],
     'model': ['CLIM', 'MixedContrastiveHead'],
     'model_wrapper': ['DeviceDDP'],
     'transform': ['CutMix', 'LoadImage', 'MultiRes', 'PackPair', 'PairViews'],

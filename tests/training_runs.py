@@ -144,7 +144,9 @@ def runner_of(folder, work_dir, epochs=1, hook=None, witness=None, more_hooks=()
         train_cfg=dict(by_epoch=True, max_epochs=epochs),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.5, momentum=0.9)),
         custom_hooks=[hook_cfg() if hook is None else hook, *([] if witness is None else [witness]), *more_hooks],
-        default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1) if checkpoints else None),
+        default_hooks=dict(
+            sampler_seed=dict(type='EpochRandomnessHook'),
+            checkpoint=dict(type='CheckpointHook', interval=1) if checkpoints else None),
         visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]),
         default_scope='clim_mm',
         randomness=dict(seed=7),

@@ -11,19 +11,20 @@ import time
 from importlib.metadata import version
 
 import numpy as np
-import torch
 from mmengine.config import Config
-from mmengine.runner import find_latest_checkpoint
 from prepare_digits import write_digits
 
+from clim_mm.checkpoints import latest_checkpoint, read_checkpoint, write_atomically
 from clim_mm.datasets import SingleViews, labels_of
 from clim_mm.datasets.source import build_source
 from clim_mm.evaluation import backbone_features, knn_top1, load_model
 from clim_mm.visualization import draw_positives
+from clim_mm.watchdog import STATES
 
 CONFIG = 'configs/clim/clim_r18_1xb32-20e_digits.py'
 DATA = 'data/digits'
 WORK_DIR = 'work_dirs/quickstart'
+SHOWN = ('Epoch(train)', 'Neighbours', *(f' - {state.capitalize()}' for state in STATES))  # of the log
 PACKAGES = ('torch', 'torchvision', 'onedl-mmengine', 'onedl-mmcv', 'mmselfsup', 'mmcls', 'faiss-cpu', 'numpy')
 
 
@@ -36,7 +37,7 @@ def main() -> None:
 
     print(f'Pretraining CLIM on {DATA}/train with {CONFIG}; the whole log is in {WORK_DIR}/train.log', flush=True)
     train()
-    checkpoint = find_latest_checkpoint(WORK_DIR)
+    checkpoint = latest_checkpoint(WORK_DIR)
 
     print('Measuring the frozen features by weighted 20-NN on the held-out digits', flush=True)
     top1 = dict(random_init=measure(cfg, None), clim=measure(cfg, checkpoint))
@@ -52,7 +53,7 @@ def main() -> None:
         versions=dict(python=platform.python_version(), **{name: version(name) for name in ('clim-mm', *PACKAGES)}),
         config=CONFIG,
         checkpoint=checkpoint)
-    write_json(summary, osp.join(WORK_DIR, 'summary.json'))
+    write_atomically(osp.join(WORK_DIR, 'summary.json'), f'{json.dumps(summary, indent=2)}\n'.encode())
     print(table(summary))
 
 
@@ -67,7 +68,7 @@ def train() -> None:
         assert process.stdout is not None
         for line in process.stdout:
             log.write(line)
-            if 'Epoch(train)' in line or 'Neighbours' in line or line.startswith('Error'):
+            if line.startswith('Error') or any(start in line for start in SHOWN):
                 message = line.partition(' - INFO - ')[2] or line
                 print('  ' + message.strip(), flush=True)
     if process.wait() != 0:
@@ -96,18 +97,11 @@ def draw(cfg: Config, checkpoint: str) -> None:
     """One anchor of each class beside its positives of the last refresh."""
     source = build_source(cfg.train_dataloader.dataset.dataset)
     labels = labels_of(source)
-    state = torch.load(checkpoint, map_location='cpu', weights_only=False)
+    table = read_checkpoint(checkpoint)['neighbors']['table']
     anchors = [int(np.flatnonzero(labels == label)[0]) for label in np.unique(labels)]
     draw_positives(
-        source, state['neighbor_table']['positives'].numpy(), anchors, osp.join(WORK_DIR, 'positives.png'), labels,
+        source, table['positives'].numpy(), anchors, osp.join(WORK_DIR, 'positives.png'), labels,
         'Anchors and their positives of the last refresh (green: the same digit)')
-
-
-def write_json(content: dict, path: str) -> None:
-    with open(path + '.unfinished', 'w') as file:
-        json.dump(content, file, indent=2)
-        file.write('\n')
-    os.replace(path + '.unfinished', path)
 
 
 def table(summary: dict) -> str:

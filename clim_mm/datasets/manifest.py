@@ -2,13 +2,17 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 
 from mmengine.dataset import BaseDataset
 
 from clim_mm.errors import printable, some_of
 from clim_mm.progress import progress_bar
+
+_BLOCK, _THREADS = 1000, 16
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,21 @@ class Manifest:
     def of(cls, dataset: BaseDataset, progress: bool = False) -> 'Manifest':
         """Ask the file system for the size of every image of an MMEngine-style dataset."""
         root = os.path.join(getattr(dataset, 'data_root', None) or '', '')
-        ids = progress_bar(range(len(dataset)), desc='manifest', unit='image', show=progress)
-        paths = (str(dataset.get_data_info(i).get('img_path', i)) for i in ids)
-        return cls([f'{_size(path)}\t{printable(path.removeprefix(root))}' for path in paths])
+        paths = [str(dataset.get_data_info(i).get('img_path', i)) for i in range(len(dataset))]
+        blocks = [paths[start:start + _BLOCK] for start in range(0, len(paths), _BLOCK)]
+        with ThreadPoolExecutor(_THREADS) as pool:  # a network file system answers many at once
+            answers = pool.map(_sizes, blocks)
+            sizes = list(progress_bar(answers, total=len(blocks), desc='manifest', unit='block', show=progress))
+        return cls([f'{size}\t{printable(path.removeprefix(root))}'
+                    for path, size in zip(paths, chain.from_iterable(sizes), strict=True)])
+
+    def without_sizes_of(self, ids: Collection[int]) -> 'Manifest':
+        """The same with '?' for the sizes of some images, so that to mend a broken one changes nothing."""
+        lines = list(self.lines)
+        for i in ids:
+            if i < len(lines):
+                lines[i] = '\t'.join(['?', *lines[i].split('\t')[1:]])
+        return Manifest(lines)
 
     @property
     def digest(self) -> str:
@@ -56,6 +72,10 @@ def difference(before: Manifest, now: Manifest) -> str:
         return ', '.join(parts)
     in_another_order = sorted(before.lines) == sorted(now.lines)
     return 'the same images in another order' if in_another_order else 'some images are listed more or less often'
+
+
+def _sizes(paths: Sequence[str]) -> list[int]:
+    return [_size(path) for path in paths]
 
 
 def _size(path: str) -> int:

@@ -90,7 +90,9 @@ class NeighborPairs(Dataset):
             sample = self._pair(substitute, unreadable)
             if sample is not None:
                 return sample
-        raise DataError(f'{_MOST_SUBSTITUTES} images in a row cannot be read: mend the data folder.')
+        first = next(iter(unreadable.values()), 'known before').replace('\t', ': ')
+        raise DataError(f'{_MOST_SUBSTITUTES} images in a row cannot be read (the first is {first}): mend the data '
+                        'folder.')
 
     def _pair(self, sample_idx: int, unreadable: dict[int, str]) -> Optional[Any]:
         """What the pipeline makes of an anchor, or None if the anchor is unreadable; notes what is."""

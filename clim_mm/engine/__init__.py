@@ -1,6 +1,16 @@
 """When things happen, and on which processes."""
 
 from .center_wise_neighbor_hook import CenterWiseNeighborHook
+from .checkpoint_guard_hook import CheckpointGuardHook
 from .distributed import DeviceDDP
+from .epoch_randomness_hook import EpochRandomnessHook
+from .manifest_hook import ManifestHook
+from .preflight_hook import PreflightHook
+from .quarantine_hook import QuarantineHook
+from .queue_hook import QueueHook
+from .watchdog_hook import WatchdogHook
 
-__all__ = ['CenterWiseNeighborHook', 'DeviceDDP']
+__all__ = [
+    'CenterWiseNeighborHook', 'CheckpointGuardHook', 'DeviceDDP', 'EpochRandomnessHook', 'ManifestHook',
+    'PreflightHook', 'QuarantineHook', 'QueueHook', 'WatchdogHook'
+]

@@ -8,22 +8,27 @@ from typing import Optional
 import numpy as np
 import torch
 from mmengine import dist
+from mmengine.dataset import Compose
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
+from clim_mm.checks import MOST_WORKERS, check_bool, check_choice, check_keys, check_list, check_whole
 from clim_mm.datasets import NeighborPairs, SingleViews, labels_of
 from clim_mm.errors import ConfigError
 from clim_mm.models import CLIM
 from clim_mm.neighbors import STRATEGIES
 from clim_mm.neighbors.faiss_backend import load_faiss
-from clim_mm.neighbors.refresh import refresh
+from clim_mm.neighbors.readable import refresh_readable
 from clim_mm.neighbors.sizes import neighbor_sizes
 from clim_mm.registry import HOOKS
 
 from .distributed import host_group
 from .extract import extract_features
 from .refresh_report import report_refresh
+from .runner_parts import clim_of, pairs_of, resumed, taking_up
+from .share_quarantine import list_quarantine
+
+_NAME = 'CenterWiseNeighborHook'
 
 
 @HOOKS.register_module()
@@ -52,6 +57,7 @@ class CenterWiseNeighborHook(Hook):
     """
 
     priority = 'NORMAL'
+    checkpoint_part = 'neighbors'
 
     def __init__(self,
                  extract: dict,
@@ -65,15 +71,18 @@ class CenterWiseNeighborHook(Hook):
                  encoder: str = 'momentum',
                  layer: str = 'embedding',
                  compare: Sequence[str] = ()) -> None:
-        for name, value, choices in [('strategy', strategy, STRATEGIES), ('encoder', encoder, ('momentum', 'query')),
-                                     ('layer', layer, ('embedding', 'pooled')),
-                                     *(('compare', rival, STRATEGIES) for rival in compare)]:
-            if value not in choices:
-                raise ConfigError(f'{name} of CenterWiseNeighborHook must be one of {", ".join(choices)}, '
-                                  f'not {value!r}.')
-        if interval < 1 or begin < 0:
-            raise ConfigError('CenterWiseNeighborHook needs interval >= 1 and begin >= 0, '
-                              f'not {interval} and {begin}.')
+        _check_extract(extract)
+        for name, whole, least, optional in [
+            ('interval', interval, 1, False), ('begin', begin, 0, False), ('num_clusters', num_clusters, 1, True),
+            ('num_neighbors', num_neighbors, 1, True), ('nprobe', nprobe, 1, False)
+        ]:
+            check_whole(f'{name} of {_NAME}', whole, least, optional=optional)
+        check_bool(f'exact of {_NAME}', exact)
+        rivals = compare if isinstance(compare, (tuple, list)) else [compare]
+        for name, word, choices in [('strategy', strategy, STRATEGIES), ('encoder', encoder, ('momentum', 'query')),
+                                    ('layer', layer, ('embedding', 'pooled')),
+                                    *(('compare', rival, STRATEGIES) for rival in rivals)]:
+            check_choice(f'{name} of {_NAME}', word, choices)
         self.extract = dict(extract)
         self.interval = interval
         self.begin = begin
@@ -84,18 +93,20 @@ class CenterWiseNeighborHook(Hook):
         self.nprobe = nprobe
         self.encoder = encoder
         self.layer = layer
-        self.compare = tuple(compare)
-        self._loaded_table: Optional[dict] = None
+        self.compare = tuple(rivals)
+        self._loaded: Optional[dict] = None
+        self._centroids: Optional[torch.Tensor] = None  # (m, C) of the last refresh, on rank 0
         self._labels: Optional[np.ndarray] = None
 
     def before_train(self, runner: Runner) -> None:
         """Check that all belongs together, print the sizes, and take up the table of a resumed run."""
         load_faiss()  # missing: say so before the first extraction
-        _clim(runner)
+        Compose(self.extract['pipeline'])  # a transform that cannot be made, likewise
+        clim_of(runner, _NAME)
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             raise ConfigError('CenterWiseNeighborHook refreshes between epochs: use '
                               'train_cfg=dict(type="EpochBasedTrainLoop", ...).')
-        dataset = _pairs(runner)
+        dataset = pairs_of(runner, _NAME)
         self.sizes = neighbor_sizes(len(dataset), self.num_clusters, self.num_neighbors)
         runner.logger.info(
             f'Neighbours of {len(dataset)} images: {self.sizes.num_clusters} clusters'
@@ -105,47 +116,50 @@ class CenterWiseNeighborHook(Hook):
             f'refreshed every {self.interval} epochs from epoch {self.begin} on.')
         if dist.is_main_process():
             self._labels = labels_of(dataset.dataset)
-        if runner.epoch > 0 and self._loaded_table is not None:  # resumed, not merely started from other weights
-            try:
-                dataset.table.load_state_dict(self._loaded_table)
-            except ValueError as error:
-                raise ConfigError(f'The checkpoint belongs to another training set: {error}') from error
+        if resumed(runner) and self._loaded is not None:
+            with taking_up('neighbours'):
+                self._centroids = self._loaded['centroids']
+                dataset.table.load_state_dict(self._loaded['table'])
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Refresh if it is time; no worker draws between two epochs."""
-        dataset = _pairs(runner)
-        dataset.randomness.start_epoch(runner.seed, runner.epoch)
+        dataset = pairs_of(runner, _NAME)
         since_begin = runner.epoch - self.begin
         never = dataset.table.version == 0  # a run that goes on from a checkpoint without a table
         if since_begin >= 0 and (since_begin % self.interval == 0 or never):
             self._refresh(runner, dataset)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Put the table into the checkpoint."""
-        checkpoint['neighbor_table'] = _pairs(runner).table.state_dict()
+        """Put the table and the centres into the checkpoint."""
+        table = pairs_of(runner, _NAME).table
+        checkpoint['neighbors'] = dict(table=table.state_dict(), centroids=self._centroids)
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the checkpoint's table until the training set is known to be there."""
-        self._loaded_table = checkpoint.get('neighbor_table')
+        self._loaded = checkpoint.get('neighbors')
 
     def _refresh(self, runner: Runner, dataset: NeighborPairs) -> None:
         start = time.perf_counter()
-        features = self._extract(_clim(runner), dataset)
+        features = self._extract(clim_of(runner, _NAME), dataset)
+        list_quarantine(dataset.quarantine, runner.work_dir)
         seconds_extract = time.perf_counter() - start
         positives = torch.empty(len(dataset), dataset.table.num_positives, dtype=torch.int32)
         if features is not None:  # rank 0
-            result = refresh(
+            result = refresh_readable(
                 features,
+                dataset.quarantine.readable,
                 self.sizes,
+                labels=self._labels,
+                previous=dataset.table.positives if dataset.table.version else None,
                 num_positives=dataset.table.num_positives,
                 strategy=self.strategy,
                 exact=self.exact,
                 nprobe=self.nprobe,
                 seed=refresh_seed(runner.seed, runner.epoch),
-                labels=self._labels,
                 compare=self.compare,
                 progress=True)
             positives.copy_(torch.from_numpy(result.positives))
+            self._centroids = torch.from_numpy(result.centroids)
             report_refresh(
                 runner, dict(seconds_extract=seconds_extract, **result.report), version=dataset.table.version + 1)
         dist.broadcast(positives, group=host_group())
@@ -153,7 +167,7 @@ class CenterWiseNeighborHook(Hook):
 
     def _extract(self, model: CLIM, dataset: NeighborPairs) -> Optional[np.ndarray]:
         options = dict(self.extract)
-        views = SingleViews(dataset.dataset, options.pop('pipeline'))
+        views = SingleViews(dataset.dataset, options.pop('pipeline'), dataset.quarantine)
         # Each process has batch statistics of its own [moco]; features must come from one encoder.
         for buffer in model.encoder(self.encoder).buffers():
             dist.broadcast(buffer)
@@ -166,23 +180,14 @@ class CenterWiseNeighborHook(Hook):
             model.train(was_training)
 
 
+def _check_extract(extract: dict) -> None:
+    name = f'extract of {_NAME}'
+    check_keys(name, extract, required=['pipeline'], allowed=['batch_size', 'num_workers'])
+    check_list(f'{name}: pipeline', extract['pipeline'])
+    check_whole(f'{name}: batch_size', extract.get('batch_size', 1), least=1)
+    check_whole(f'{name}: num_workers', extract.get('num_workers', 0), most=MOST_WORKERS)
+
+
 def refresh_seed(seed: int, epoch: int) -> int:
     """A seed for the refresh of one epoch, in the signed 32 bits that faiss takes."""
     return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0] >> 1)
-
-
-def _pairs(runner: Runner) -> NeighborPairs:
-    dataset = runner.train_dataloader.dataset
-    if not isinstance(dataset, NeighborPairs):
-        raise ConfigError('CenterWiseNeighborHook fills the table of a NeighborPairs dataset, but the training set is '
-                          f'a {type(dataset).__name__}: wrap it, as configs/_base_/datasets does, or take the hook out '
-                          'of custom_hooks.')
-    return dataset
-
-
-def _clim(runner: Runner) -> CLIM:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    if not isinstance(model, CLIM):
-        raise ConfigError('CenterWiseNeighborHook takes features from a CLIM model, but the model is a '
-                          f'{type(model).__name__}: set model.type to "CLIM", or take the hook out of custom_hooks.')
-    return model

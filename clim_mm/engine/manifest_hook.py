@@ -5,6 +5,7 @@ import os.path as osp
 from typing import Optional
 
 from mmengine import dist
+from mmengine.dataset import BaseDataset
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -33,8 +34,9 @@ class ManifestHook(Hook):
     checkpoint_part = 'manifest'
 
     def __init__(self) -> None:
-        self._digest: Optional[str] = None
+        self._manifest: Optional[Manifest] = None  # on the main process
         self._loaded: Optional[str] = None
+        self._mendable: list[int] = []  # ids that were in quarantine then
 
     def before_train(self, runner: Runner) -> None:
         """Make the manifest, compare it, and write it."""
@@ -45,28 +47,31 @@ class ManifestHook(Hook):
             raise DataError(verdict[0])
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Put the digest into the checkpoint."""
-        checkpoint['manifest'] = self._digest
+        """Put the digest into the checkpoint; the sizes of images in quarantine do not count."""
+        if self._manifest is not None:
+            held = runner.train_dataloader.dataset.quarantine.entries
+            checkpoint['manifest'] = self._manifest.without_sizes_of(held).digest
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the checkpoint's digest until the training set is known to be there."""
         self._loaded = checkpoint.get('manifest')
+        self._mendable = (checkpoint.get('quarantine') or {}).get('ids', [])
 
-    def _compare(self, runner: Runner, dataset) -> str:
+    def _compare(self, runner: Runner, dataset: BaseDataset) -> str:
         """A sentence on what is wrong, or nothing; on the main process."""
-        manifest = Manifest.of(dataset, progress=True)
-        self._digest = manifest.digest
+        self._manifest = Manifest.of(dataset, progress=True)
+        now = self._manifest.without_sizes_of(self._mendable)
         path = osp.join(runner.work_dir, 'manifest.txt.gz')
-        if resumed(runner) and self._loaded not in (None, self._digest):
-            before = _read(path) if osp.exists(path) else None
-            changes = difference(before, manifest) if before is not None and before.digest == self._loaded else ''
+        if resumed(runner) and self._loaded not in (None, now.digest):
+            before = _read(path).without_sizes_of(self._mendable) if osp.exists(path) else None
+            changes = difference(before, now) if before is not None and before.digest == self._loaded else ''
             return (f'The training set is not the one of the checkpoint{": " if changes else ""}{changes}. Sample ids '
                     'would mean other images than the neighbour table\'s: put the data back as it was, or start anew '
                     'from the weights alone, by load_from instead of --resume.')
-        write_atomically(path, gzip.compress(manifest.text().encode(), compresslevel=1))
+        write_atomically(path, gzip.compress(self._manifest.text().encode(), compresslevel=1, mtime=0))
         return ''
 
 
 def _read(path: str) -> Manifest:
-    with gzip.open(path, 'rt') as file:
+    with gzip.open(path, 'rt', encoding='utf-8') as file:
         return Manifest(file.read().splitlines())

@@ -24,4 +24,5 @@ def list_quarantine(quarantine: Quarantine, work_dir: str) -> None:
     """
     if quarantine.entries and dist.is_main_process():
         write_atomically(osp.join(work_dir, 'quarantine.txt'), quarantine.listing().encode())
+    dist.barrier(group=host_group())  # a process that stops would take the writing one with it
     quarantine.check()

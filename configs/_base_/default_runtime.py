@@ -6,16 +6,24 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', interval=5, max_keep_ckpts=3),
-    sampler_seed=dict(type='DistSamplerSeedHook'))
+    checkpoint=dict(
+        type='CheckpointHook', interval=5, max_keep_ckpts=3, backend_args=dict(backend='clim_mm.atomic')),
+    checkpoint_guard=dict(type='CheckpointGuardHook'),
+    sampler_seed=dict(type='EpochRandomnessHook'),
+    watchdog=dict(type='WatchdogHook'),
+    preflight=dict(type='PreflightHook'))
 
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
 
+# The framework would average the losses alone over the last iterations, and show CLIM's figures of one.
 log_processor = dict(
-    type='LogProcessor', window_size=10, custom_cfg=[dict(data_src='', method='mean', window_size='global')])
+    type='LogProcessor',
+    window_size=10,
+    mean_pattern=r'.*(loss|time|grad_norm|relative_nce|similarity|feature_std|queue_fill|without_positive).*',
+    custom_cfg=[dict(data_src='', method='mean', window_size='global')])
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
 
 log_level = 'INFO'

@@ -4,5 +4,5 @@ _base_ = [
     '../_base_/datasets/imagenet_clim.py',
     '../_base_/neighbors/center_wise.py',
     '../_base_/schedules/sgd_b512_coslr.py',
-    '../_base_/default_runtime.py',
+    '../_base_/clim_runtime.py',
 ]

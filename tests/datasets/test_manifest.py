@@ -120,3 +120,26 @@ def test_changes_in_words(now, words):
 def test_an_image_that_was_listed_twice_and_is_not_any_more_is_no_other_order():
     words = difference(Manifest([BEFORE[0], *BEFORE]), Manifest(BEFORE))
     assert words and 'another order' not in words
+
+
+def test_the_sizes_of_some_images_can_be_left_out():
+    masked = Manifest(BEFORE).without_sizes_of([1, 7])
+    assert list(masked.lines) == ['10\ta.png', '?\tb.png', '30\tc.png']
+    assert masked == Manifest([BEFORE[0], '99\tb.png', BEFORE[2]]).without_sizes_of([1])
+    assert masked != Manifest([BEFORE[0], '99\tB.png', BEFORE[2]]).without_sizes_of([1])
+
+
+def test_more_images_than_are_asked_for_at_once_keep_their_order(tmp_path):
+    class Listed:
+        data_root = str(tmp_path)
+
+        def __len__(self):
+            return 2345
+
+        def get_data_info(self, i):
+            return dict(img_path=str(tmp_path / f'{i}.png'))
+
+    for i in (0, 999, 1000, 2344):
+        (tmp_path / f'{i}.png').write_bytes(b'x' * (i + 1))
+    expected = [f'{i + 1 if i in (0, 999, 1000, 2344) else -1}\t{i}.png' for i in range(2345)]
+    assert list(Manifest.of(Listed()).lines) == expected

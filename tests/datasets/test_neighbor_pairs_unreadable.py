@@ -7,7 +7,7 @@ from colored_images import cut_off, damage, empty, make_text, number_of, write_c
 from torch._utils import ExceptionWrapper
 from torch.utils.data import DataLoader
 
-from clim_mm.datasets import CutMix, LoadImage, MultiRes, NeighborPairs, PackPair, PairViews, stack_collate
+from clim_mm.datasets import CutMix, LoadImage, MultiRes, NeighborPairs, PackPair, PairViews
 from clim_mm.errors import ConfigError, DataError, sentence
 
 N = 12
@@ -231,7 +231,8 @@ def test_if_nothing_can_be_read_a_sentence_says_so(paths, known):
             # As a worker hands it over; a real one takes torch five seconds to stop after an error.
             ExceptionWrapper(where='in DataLoader worker process 0').reraise()
     assert 'Traceback' in str(caught.value)
-    assert sentence(caught.value) == '100 images in a row cannot be read: mend the data folder.'
+    first = 'known before' if known else f'{paths[7]}: the file is empty'
+    assert sentence(caught.value) == f'100 images in a row cannot be read (the first is {first}): mend the data folder.'
 
 
 def test_one_readable_image_fills_every_place(paths):

@@ -108,6 +108,20 @@ def test_a_state_is_a_copy():
     assert state == dict(ids=[7, 2], entries=[ENTRIES[7], ENTRIES[2]])
 
 
+@pytest.mark.parametrize('ids, entries', [
+    ([10], ['of a larger set\tno image']),
+    ([-1], ['a.png\tno image']),
+    (['3'], ['a.png\tno image']),
+    ([3], [None]),
+    ([3, 4], ['a.png\tno image']),
+])
+def test_a_state_that_cannot_be_of_this_set_is_an_error_and_changes_nothing(ids, entries):
+    quarantine = held()
+    with pytest.raises(ValueError, match='no id of 10 images|shorter'):
+        quarantine.load_state_dict(dict(ids=ids, entries=entries))
+    assert quarantine.entries == ENTRIES and len(quarantine) == 2
+
+
 def mark_on_demand(quarantine, connection):
     """Run in a child: mark the ids that come in, and send what is held and what has an entry there."""
     while (sample_idx := connection.recv()) >= 0:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-
 from torch.utils.data import DataLoader
 
 from clim_mm.datasets import ImageFolder, NoView, Quarantine, SingleViews, stack_collate

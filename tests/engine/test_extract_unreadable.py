@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 from colored_images import cut_off, damage, empty, make_text, write_colored
+from colored_runs import colored_runner
 from gloo import on_processes
+from mmengine.hooks import Hook
 from torch import nn
+from training_runs import hook_cfg, lines_of
 
 from clim_mm.datasets import ImageFolder, Quarantine, SingleViews
 from clim_mm.engine.extract import extract_features, gather_by_id
@@ -129,7 +132,7 @@ class Diverged:
     def __init__(self, values):
         self.values = values
 
-    def __call__(self, batch):
+    def __call__(self, batch):  # noqa: D102
         features = encode(batch)
         for row, sample in enumerate(batch['data_samples']):
             if (sample_idx := int(sample.sample_idx.value)) in self.values:
@@ -161,6 +164,27 @@ def test_features_that_are_no_numbers_are_refused_with_the_ids(paths, values, na
 def test_features_that_are_no_numbers_stop_every_process(paths):
     first, second = on_processes(2, refusal, paths[0].parent, DIVERGED)
     assert first == second == refusal(paths[0].parent, DIVERGED)
+
+
+class Diverge(Hook):
+    """Puts what is no number into the momentum encoder when an epoch has ended."""
+
+    def after_train_epoch(self, runner):  # noqa: D102
+        with torch.no_grad():
+            next(runner.model.encoder('momentum').parameters()).view(-1)[0] = float('nan')
+        self.table = runner.train_dataloader.dataset.table.positives.copy()
+
+
+def test_the_table_stays_as_it_was(tmp_path):
+    write_colored(tmp_path / 'images', 24)
+    diverge = Diverge()
+    runner = colored_runner(tmp_path / 'images', tmp_path / 'work', 3, hook=hook_cfg(interval=1), more_hooks=[diverge])
+    with pytest.raises(TrainingError, match='features of 24 images are not finite .samples 0, 1, 2'):
+        runner.train()
+    table = runner.train_dataloader.dataset.table
+    assert runner.epoch == 1 and table.version == 1 and (table.positives >= 0).any()
+    np.testing.assert_array_equal(table.positives, diverge.table)
+    assert len(lines_of(tmp_path / 'work')) == 1
 
 
 def test_bad_images_are_no_diverged_features(paths):

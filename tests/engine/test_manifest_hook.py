@@ -17,8 +17,8 @@ from clim_mm.errors import ConfigError, DataError, sentence
 
 HOOKS = dict(manifest=dict(type='ManifestHook'))
 NEVER = hook_cfg(begin=99)  # no refresh: nothing is read before the comparison
-REMEDY = ('. Sample ids would mean other images than the neighbour table\'s: put the data back as it was, or start anew '
-          'from the weights alone, by load_from instead of --resume.')
+REMEDY = ('. Sample ids would mean other images than the neighbour table\'s: put the data back as it was, or start '
+          'anew from the weights alone, by load_from instead of --resume.')
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -202,3 +202,20 @@ def test_a_plain_dataset_is_refused(trained, tmp_path):
     runner = runner_of(trained / 'images', tmp_path, hook=dict(type='ManifestHook'), train_dataloader=loader)
     with pytest.raises(ConfigError, match='ManifestHook needs a NeighborPairs dataset, .* is a ImageFolder'):
         runner.train()
+
+
+def test_an_image_in_quarantine_may_be_mended(root):
+    """The others may not change; and what was in quarantine stays there in this run."""
+    both = dict(HOOKS, quarantine=dict(type='QuarantineHook'))
+    sound = (root / 'images' / '07.png').read_bytes()
+    empty(root / 'images' / '07.png')
+    train(root / 'images', root / 'again', 1, hooks=both, checkpoints=True, max_unreadable=0.5)
+    assert read_checkpoint(root / 'again' / 'epoch_1.pth')['quarantine']['ids'] == [7]
+    (root / 'images' / '07.png').write_bytes(sound)
+    again = dict(hooks=both, checkpoints=True, max_unreadable=0.5, resume=True,
+                 load_from=str(root / 'again' / 'epoch_1.pth'))
+    _, runner = train(root / 'images', root / 'again', 2, **again)
+    assert runner.epoch == 2 and list(runner.train_dataloader.dataset.quarantine.entries) == [7]
+    empty(root / 'images' / '08.png')
+    with pytest.raises(DataError, match='1 of another size .08.png.'):
+        train(root / 'images', root / 'again', 2, **again)

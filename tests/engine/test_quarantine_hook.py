@@ -178,7 +178,8 @@ def test_if_nothing_can_be_read_the_run_stops_without_a_refresh_too(paths, tmp_p
     damage(paths, {i: empty for i in range(N)})
     with pytest.raises(DataError) as caught:
         train(paths[0].parent, tmp_path / 'work', hook=hook_cfg(begin=5), num_workers=num_workers)
-    assert sentence(caught.value) == '100 images in a row cannot be read: mend the data folder.'
+    assert sentence(caught.value).startswith(f'100 images in a row cannot be read (the first is {paths[0].parent}')
+    assert sentence(caught.value).endswith('.png: the file is empty): mend the data folder.')
 
 
 def test_a_plain_dataset_is_refused(paths, tmp_path):

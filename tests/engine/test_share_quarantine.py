@@ -15,8 +15,8 @@ from clim_mm.datasets import Quarantine
 from clim_mm.engine.share_quarantine import list_quarantine, share_quarantine
 from clim_mm.errors import DataError, UnreadableImage, sentence
 
-# Extraction reads 0 to 9 and 20 to 23 on the first process, the others on the second. The first epoch trains on 3 and 17
-# on the first process, on 16 on the second.
+# Extraction reads 0 to 9 and 20 to 23 on the first process, the others on the second. The first epoch trains on 3 and
+# 17 on the first process, on 16 on the second.
 BAD = {3: cut_off, 16: empty, 17: make_text}
 LATE = {5: empty, 12: cut_off, 21: make_text}
 
@@ -55,7 +55,8 @@ def test_if_they_are_too_many_the_list_is_there(tmp_path):
     assert (tmp_path / 'quarantine.txt').read_text() == '1\t1.png\tno image\n4\t4.png\tno image\n'
 
 
-@pytest.mark.parametrize('name', [b'caf\xe9.png', b'new\nline.png', b'tab\t.png', b'a\xe2\x80\xa8b.png', '日本.png'.encode()],
+@pytest.mark.parametrize('name', [b'caf\xe9.png', b'new\nline.png', b'tab\t.png', b'a\xe2\x80\xa8b.png',
+                                  '日本.png'.encode()],
                          ids=['no UTF-8', 'line break', 'tab', 'line separator', 'Japanese'])
 def test_unusual_names_have_a_line_too(tmp_path, name):
     quarantine = Quarantine(10, 0.5)

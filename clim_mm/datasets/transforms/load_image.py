@@ -1,14 +1,18 @@
 """Read an image, or say which one could not be read."""
 
+import errno
 import os
+import stat
+from contextlib import suppress
 
 from mmcv.image.io import supported_backends
 from mmcv.transforms import LoadImageFromFile
 
 from clim_mm.checks import check_choice, check_whole
-from clim_mm.errors import UnreadableImage, on_one_line
+from clim_mm.errors import DataError, UnreadableImage, on_one_line, printable
 from clim_mm.registry import TRANSFORMS
 
+_FAULTS_OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _COLOR_TYPES = ('color', 'color_ignore_orientation')
 
 
@@ -16,8 +20,8 @@ _COLOR_TYPES = ('color', 'color_ignore_orientation')
 class LoadImage(LoadImageFromFile):
     """mmcv's ``LoadImageFromFile``, whose every failure names the file, the reason and the remedy.
 
-    Grey, CMYK, palette and 16-bit images become 8-bit colour. Transparency is left out, but in TIFF files, which libtiff
-    blends with black.
+    Grey, CMYK, palette and 16-bit images become 8-bit colour. Transparency is left out, except in TIFF files, which
+    libtiff blends with black.
 
     Args:
         min_side: Images with a shorter side, in pixels, count as unreadable: no view of them shows anything
@@ -27,6 +31,7 @@ class LoadImage(LoadImageFromFile):
     Raises:
         ConfigError: If ``min_side`` is below 1, or the images would not be colour images.
         UnreadableImage: If the file is missing, is no image, is cut off, or is too small or too large.
+        DataError: If the process has no memory, or may open no further file.
     """
 
     def __init__(self, min_side: int = 4, **kwargs) -> None:
@@ -39,16 +44,26 @@ class LoadImage(LoadImageFromFile):
     def transform(self, results: dict) -> dict:
         """Add ``img``, (H, W, 3) uint8, BGR."""
         path = results['img_path']
-        if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):
-            raise UnreadableImage.of(path, 'it is a pipe or a device')  # reading might never end
         try:
+            _refuse_endless(path)
             loaded = super().transform(results)
         except Exception as error:  # the decoders raise whatever they like
+            if isinstance(error, MemoryError) or getattr(error, 'errno', None) in _FAULTS_OF_THE_PROCESS:
+                raise DataError(f'Cannot read the image {printable(path)} ({type(error).__name__}: '
+                                f'{on_one_line(error)}), for which the file is not to blame: let the process open more '
+                                'files, or take less memory, as with fewer workers.') from error
             raise UnreadableImage.of(path, _reason(path, error)) from error
         height, width = loaded['img'].shape[:2]
         if min(height, width) < self.min_side:
             raise UnreadableImage.of(path, f'{width}x{height} pixels are too few, min_side is {self.min_side}')
         return loaded
+
+
+def _refuse_endless(path: str) -> None:
+    """A pipe or a device might never end."""
+    with suppress(FileNotFoundError):  # perhaps it is no local file
+        if not (stat.S_ISREG(mode := os.stat(path).st_mode) or stat.S_ISDIR(mode)):
+            raise OSError(errno.EINVAL, 'it is a pipe or a device')
 
 
 def _reason(path: str, error: Exception) -> str:

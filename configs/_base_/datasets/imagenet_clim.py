@@ -4,7 +4,6 @@ train_dataloader = dict(
     dataset=dict(
         type='NeighborPairs',
         dataset=_base_.source,
-        num_positives=10,
         pipeline=[
             dict(
                 type='PairViews',

@@ -1,6 +1,9 @@
 """Reading images, and what is said of those that cannot be read."""
 
+import contextlib
 import io
+import os
+import resource
 import struct
 import zlib
 
@@ -9,7 +12,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from clim_mm.datasets import LoadImage
-from clim_mm.errors import ConfigError, UnreadableImage, sentence
+from clim_mm.errors import ConfigError, DataError, UnreadableImage, sentence
 
 # (40, 48, 4): blocks of eight pixels, so that JPEG keeps them well.
 PIXELS = np.kron(np.random.default_rng(0).integers(40, 216, (5, 6, 4)), np.ones((8, 8, 1))).astype(np.uint8)
@@ -89,7 +92,7 @@ LOSSLESS = {
     'grey BMP': (encoded(GREY, 'BMP'), GREY_THRICE),
     'grey TIFF': (encoded(GREY, 'TIFF'), GREY_THRICE),
     'palette PNG': (encoded(PALETTE, 'PNG'), np.array(PALETTE.convert('RGB'))),
-    'palette PNG with a transparent colour': (encoded(PALETTE, 'PNG', transparency=3), np.array(PALETTE.convert('RGB'))),
+    'transparent palette PNG': (encoded(PALETTE, 'PNG', transparency=3), np.array(PALETTE.convert('RGB'))),
     'palette BMP': (encoded(PALETTE, 'BMP'), np.array(PALETTE.convert('RGB'))),
     'palette TIFF': (encoded(PALETTE, 'TIFF'), np.array(PALETTE.convert('RGB'))),
     '1-bit PNG': (encoded(BLACK_AND_WHITE, 'PNG'), BITS_THRICE),
@@ -195,6 +198,12 @@ def test_what_is_no_file_is_refused(tmp_path):
         loop='Too many levels of symbolic links')
 
 
+def test_what_never_ends_is_not_read(tmp_path):
+    os.mkfifo(tmp_path / 'pipe.jpg')
+    (tmp_path / 'zeros.jpg').symlink_to('/dev/zero')
+    assert [reason(tmp_path / f'{name}.jpg') for name in ('pipe', 'zeros')] == ['it is a pipe or a device'] * 2
+
+
 def test_a_link_to_an_image_is_an_image(tmp_path):
     (tmp_path / 'image.png').write_bytes(encoded(RGB, 'PNG'))
     (tmp_path / 'link.png').symlink_to('image.png')
@@ -240,3 +249,32 @@ def test_images_without_pixels_enough_are_refused(tmp_path, size, min_side, refu
 def test_a_shorter_side_than_one_pixel_is_an_error(min_side):
     with pytest.raises(ConfigError, match=f'min_side of LoadImage .* at least 1, not {min_side}'):
         LoadImage(min_side=min_side)
+
+
+@pytest.mark.parametrize('options, complaint', [
+    (dict(color_type='grayscale'), 'color_type of LoadImage must be one of color, '),
+    (dict(color_type='unchanged'), 'color_type of LoadImage must be one of color, '),
+    (dict(imdecode_backend='cv3'), 'imdecode_backend of LoadImage must be one of cv2, '),
+])
+def test_options_with_which_no_image_could_be_used_are_errors(options, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        LoadImage(**options)
+
+
+def test_a_fault_of_the_process_is_none_of_the_image(tmp_path):
+    Image.fromarray(np.full((8, 8, 3), 7, np.uint8)).save(tmp_path / 'sound.png')
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir('/proc/self/fd')), before[1]))
+    held = []
+    try:
+        with contextlib.suppress(OSError):
+            while True:
+                held.append(open(os.devnull))
+        with pytest.raises(DataError, match='the file is not to blame') as caught:
+            LoadImage()(dict(img_path=str(tmp_path / 'sound.png')))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        for file in held:
+            file.close()
+    assert not isinstance(caught.value, UnreadableImage)
+    assert (LoadImage()(dict(img_path=str(tmp_path / 'sound.png')))['img'] == 7).all()
