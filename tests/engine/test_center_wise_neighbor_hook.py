@@ -23,6 +23,8 @@ from training_runs import (
 )
 
 from clim_mm.datasets import labels_of
+from clim_mm.engine.center_wise_neighbor_hook import refresh_seed
+from clim_mm.neighbors import cluster
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -75,8 +77,17 @@ def test_purity_is_that_of_the_table_and_goes_to_every_log(folder, tmp_path):
         assert line['share_without_positive'] == (witness.tables[epoch] < 0).all(axis=1).mean()
         assert all(line[f'seconds_{name}'] > 0 for name in ('extract', 'cluster', 'search', 'select'))
         assert shown['step'] == witness.steps[epoch] == epoch * STEPS
-        figures = {name: value for name, value in line.items() if name not in ('run', 'epoch', 'version')}
+        _, assignments = cluster(features, 4, seed=refresh_seed(7, epoch))
+        sizes = [int((assignments == center).sum()) for center in range(4)]
+        assert line['largest_cluster'] == pytest.approx(max(sizes) / N, abs=1e-12)
+        assert (line['num_clusters'], line['empty_clusters']) == (4, sizes.count(0))
+        verdict = ('run', 'epoch', 'version', 'state', 'reason')
+        figures = {name: value for name, value in line.items() if name not in verdict}
         assert {name: shown[f'neighbors/{name}'] for name in figures} == pytest.approx(figures)
+    new = [positive not in before.tolist() for before, row in zip(witness.tables[0], witness.tables[2], strict=True)
+           for positive in row.tolist() if positive >= 0]
+    assert 'positives_changed' not in lines[0]
+    assert lines[1]['positives_changed'] == pytest.approx(sum(new) / len(new), abs=1e-12) and any(new)
     text = next((tmp_path / runner.timestamp).glob('*.log')).read_text()
     assert text.count('Neighbours refreshed at epoch') == 0, 'the log level of this run is ERROR'
 

@@ -19,7 +19,6 @@ NO_EXTRACTION = dict(pipeline=[never_run], num_workers=0)
 
 @pytest.mark.parametrize('options, complaint', [
     (dict(num_clusters=25), 'num_clusters=25 does not fit a training set of 24 images: set it from 1 to 24'),
-    (dict(num_clusters=0), 'num_clusters=0 does not fit'),
     (dict(num_neighbors=24), 'num_neighbors=24 does not fit a training set of 24 images: set it from 1 to 23'),
 ])
 def test_sizes_that_do_not_fit_are_refused_before_any_extraction(folder, tmp_path, options, complaint):
@@ -46,7 +45,7 @@ def test_a_plain_dataset_is_refused(folder, tmp_path):
 def test_another_model_is_refused(folder, tmp_path):
     head = dict(type='mmselfsup.ContrastiveHead', loss=dict(type='mmcls.CrossEntropyLoss'), temperature=0.2)
     runner = runner_of(folder, tmp_path, model=model_cfg(type='mmselfsup.MoCo', head=head))
-    with pytest.raises(ConfigError, match='from a CLIM model, but the model is a MoCo: set model.type to "CLIM"'):
+    with pytest.raises(ConfigError, match='needs a CLIM model, but the model is a MoCo: set model.type to "CLIM"'):
         runner.train()
 
 
@@ -61,13 +60,24 @@ def test_a_loop_without_epochs_is_refused(folder, tmp_path):
     (dict(compare=('knn', 'all')), 'compare .* one of random, knn, kmeans, knn_kmeans, center_wise, not \'all\''),
     (dict(encoder='teacher'), 'encoder .* one of momentum, query, not \'teacher\''),
     (dict(layer='bank'), 'layer .* one of embedding, pooled, not \'bank\''),
-    (dict(interval=0), 'interval >= 1 and begin >= 0, not 0 and 0'),
-    (dict(interval=-5), 'not -5 and 0'),
-    (dict(begin=-1), 'not 5 and -1'),
+    (dict(compare='knn_kmean'), 'compare .* not \'knn_kmean\' .did you mean \'knn_kmeans\'?.'),
+    (dict(interval=0), 'interval of CenterWiseNeighborHook .* whole number of at least 1, not 0'),
+    (dict(interval=-5), 'interval .* not -5'),
+    (dict(begin=-1), 'begin .* at least 0, not -1'),
+    (dict(num_clusters=0), 'num_clusters .* at least 1 or None, not 0'),
+    (dict(num_neighbors='40'), 'num_neighbors .* at least 1 or None, not \'40\''),
+    (dict(nprobe=1.5), 'nprobe .* not 1.5'),
+    (dict(exact='no'), 'exact .* True or False, not \'no\''),
+    (dict(extract=[]), 'extract .* a dict, not'),
+    (dict(extract=dict(batch_size=4)), 'extract of CenterWiseNeighborHook lacks \'pipeline\''),
+    (dict(extract=dict(NO_EXTRACTION, batchsize=4)), 'no setting \'batchsize\' .did you mean \'batch_size\'?.'),
+    (dict(extract=dict(NO_EXTRACTION, batch_size=0)), 'extract .*batch_size .* at least 1, not 0'),
+    (dict(extract=dict(NO_EXTRACTION, num_workers=-1)), 'extract .*num_workers .* from 0 to 1024, not -1'),
+    (dict(extract=dict(pipeline=[])), 'extract .*pipeline must be a list that is not empty'),
 ])
 def test_options_out_of_range_are_refused(options, complaint):
     with pytest.raises(ConfigError, match=complaint):
-        CenterWiseNeighborHook(extract=NO_EXTRACTION, **options)
+        CenterWiseNeighborHook(**dict(dict(extract=NO_EXTRACTION), **options))
 
 
 def test_the_defaults_are_those_of_the_method():

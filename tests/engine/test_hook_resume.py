@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from training_runs import hook_cfg, lines_of, runner_of, train, write_images
+from training_runs import features_by_hand, hook_cfg, lines_of, runner_of, train, write_images
 
-from clim_mm.errors import ConfigError
+from clim_mm.engine.center_wise_neighbor_hook import refresh_seed
+from clim_mm.errors import CheckpointError
+from clim_mm.neighbors import cluster
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -13,6 +15,16 @@ pytestmark = pytest.mark.usefixtures('one_torch_thread')
 def state_of(runner):
     table = runner.train_dataloader.dataset.table
     return table.positives.copy(), table.version
+
+
+def neighbors_in(path):
+    """What the hook has put into a checkpoint."""
+    return torch.load(path, map_location='cpu', weights_only=False)['neighbors']
+
+
+def centroids_by_hand(folder, witness, epoch):
+    """(4, 16): what faiss makes of the features that a refresh must have found."""
+    return cluster(features_by_hand(folder, witness.encoders[epoch]['momentum']), 4, seed=refresh_seed(7, epoch))[0]
 
 
 @pytest.fixture(scope='module')
@@ -30,12 +42,14 @@ def test_a_resumed_run_goes_on_as_if_undisturbed(folder, tmp_path, undisturbed_r
     undisturbed, whole = undisturbed_run
     first, stopped = train(folder, tmp_path / 'parts', stop, hook, num_workers=0, checkpoints=True)
     path = tmp_path / 'parts' / f'epoch_{stop}.pth'
-    saved = torch.load(path, map_location='cpu', weights_only=False)['neighbor_table']
+    saved = neighbors_in(path)
     positives, version = state_of(stopped)
-    np.testing.assert_array_equal(saved['positives'].numpy(), positives)
-    assert int(saved['version']) == version == sum(e in range(begin, stop, 2) for e in range(stop))
+    np.testing.assert_array_equal(saved['table']['positives'].numpy(), positives)
+    assert int(saved['table']['version']) == version == sum(e in range(begin, stop, 2) for e in range(stop))
+    np.testing.assert_array_equal(saved['centroids'].numpy(), centroids_by_hand(folder, first, epoch=0))
 
-    resumed, runner = train(folder, tmp_path / 'parts', 4, hook, num_workers=1, resume=True, load_from=str(path))
+    resumed, runner = train(
+        folder, tmp_path / 'parts', 4, hook, num_workers=1, resume=True, load_from=str(path))
     assert sorted(resumed.tables) == list(range(stop, 4)), 'it went on where it was stopped'
     due = [epoch for epoch in range(stop, 4) if epoch >= begin and (epoch - begin) % 2 == 0]
     assert [line['epoch'] for line in lines_of(tmp_path / 'parts')[version:]] == due
@@ -46,6 +60,24 @@ def test_a_resumed_run_goes_on_as_if_undisturbed(folder, tmp_path, undisturbed_r
     assert state_of(runner)[1] == state_of(whole)[1] == undisturbed.versions()[3].pop()
     drawn = [[sample[:4] for sample in witness.samples if sample[0] >= stop] for witness in (undisturbed, resumed)]
     assert drawn[0] == drawn[1], 'the same samples in the same order'
+
+
+def test_the_centres_stay_in_the_checkpoints_of_a_resumed_run(folder, tmp_path):
+    first, _ = train(folder, tmp_path, 1, num_workers=0, checkpoints=True)
+    path = str(tmp_path / 'epoch_1.pth')
+    resumed, _ = train(folder, tmp_path, 3, num_workers=0, checkpoints=True, resume=True, load_from=path)
+    expected = centroids_by_hand(folder, first, epoch=0)
+    assert expected.shape == (4, 16) and expected.dtype == np.float32
+    for epoch, centroids in [(1, expected), (2, expected), (3, centroids_by_hand(folder, resumed, epoch=2))]:
+        saved = neighbors_in(tmp_path / f'epoch_{epoch}.pth')
+        np.testing.assert_array_equal(saved['centroids'].numpy(), centroids)
+        assert int(saved['table']['version']) == (1 if epoch < 3 else 2)
+
+
+def test_before_the_first_refresh_there_are_no_centres(folder, tmp_path):
+    saved = neighbors_in(checkpoint_of(folder, tmp_path, hook=hook_cfg(begin=1)))
+    assert saved['centroids'] is None
+    assert int(saved['table']['version']) == 0 and (saved['table']['positives'] == -1).all()
 
 
 def checkpoint_of(folder, work_dir, **kwargs):
@@ -66,7 +98,7 @@ def test_weights_alone_bring_no_table(folder, tmp_path):
 def test_a_checkpoint_without_a_table_is_refreshed_at_once(folder, tmp_path):
     path = checkpoint_of(folder, tmp_path)
     checkpoint = torch.load(path, map_location='cpu', weights_only=False)
-    del checkpoint['neighbor_table']
+    del checkpoint['neighbors']
     torch.save(checkpoint, path)
     witness, _ = train(folder, tmp_path / 'on', 3, hook_cfg(interval=5), resume=True, load_from=path)
     assert witness.versions() == {1: {1}, 2: {1}}
@@ -77,5 +109,5 @@ def test_a_checkpoint_of_another_training_set_is_refused(folder, tmp_path):
     path = checkpoint_of(folder, tmp_path / 'first')
     write_images(tmp_path / 'fewer', 20)
     runner = runner_of(tmp_path / 'fewer', tmp_path / 'second', 2, resume=True, load_from=path)
-    with pytest.raises(ConfigError, match='The checkpoint belongs to another training set: The table has 20 samples'):
+    with pytest.raises(CheckpointError, match='The neighbours of the checkpoint .*The table has 20 samples'):
         runner.train()

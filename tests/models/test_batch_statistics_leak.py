@@ -115,10 +115,11 @@ def test_the_network_learns_to_cheat_by_batch_statistics():
 
 
 def test_split_batch_statistics_leave_nothing_to_cheat_by():
-    others, error, same, _ = train(bn_splits=8, same_content=False)  # 0.50, 0.006, 0.50 with each of six seeds
-    assert abs(others - 0.5) < 0.04 and error < 0.012 and abs(same - 0.5) < 0.04
+    # 0.50, 0.010, 0.50 with each of four seeds; without the shuffle 0.74 to 0.79, and 0.68 to 0.70 in the own batch.
+    others, error, same, _ = train(bn_splits=4, same_content=False)
+    assert abs(others - 0.5) < 0.06 and error < 0.02 and abs(same - 0.5) < 0.06
 
 
 def test_with_split_batch_statistics_the_network_learns_what_the_views_share():
-    others, _, same, _ = train(bn_splits=8, same_content=True)  # 0.95, 0.95; over six seeds 0.94 to 0.96
+    others, _, same, _ = train(bn_splits=4, same_content=True, steps=300)  # 0.95, 0.95; over five seeds 0.93 to 0.95
     assert others > 0.85 and same > 0.85
