@@ -43,8 +43,7 @@ def queue_runner(folder, work_dir, epochs=1, batch_size=BATCH, accumulative_coun
         **dict(
             dict(
                 train_dataloader=loader_cfg(pairs_cfg(folder), batch_size),
-                optim_wrapper=optim_wrapper,
-                cfg=Config(dict(optim_wrapper=optim_wrapper))),  # as Runner.from_cfg has it
+                optim_wrapper=optim_wrapper),
             **overrides))
 
 

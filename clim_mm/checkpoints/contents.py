@@ -10,11 +10,12 @@ from clim_mm.errors import some_of
 _KINDS: dict[str, Any] = dict(meta=Mapping, optimizer=Mapping, message_hub=Mapping, param_schedulers=(list, Mapping))
 
 
-def oddities(checkpoint: Mapping[str, Any]) -> list[str]:
+def oddities(checkpoint: Mapping[str, Any], schedules: int) -> list[str]:
     """What a run that goes on from a checkpoint would stumble over, sooner or later, in a few words each.
 
     Args:
         checkpoint: What its file holds, of which all parts of MMEngine's are there.
+        schedules: Parameter schedulers of the run.
     """
     found = [f'{part} is a {type(checkpoint[part]).__name__}' for part, kind in _KINDS.items()
              if part in checkpoint and not isinstance(checkpoint[part], kind)]
@@ -23,6 +24,8 @@ def oddities(checkpoint: Mapping[str, Any]) -> list[str]:
     meta = checkpoint['meta']
     found += [f'meta.{name} is {meta[name]!r}' for name in ('epoch', 'iter', 'seed')
               if not _is_count(meta.get(name, 0)) and not (name == 'seed' and meta[name] is None)]
+    saved = len(checkpoint.get('param_schedulers', ()))
+    found += [f'it has {saved} parameter schedulers instead of {schedules}'] * (saved != schedules > 0)
     state = checkpoint['optimizer'].get('state')
     return found + ([] if state is None else not_finite('optimizer', state))
 

@@ -1,6 +1,6 @@
 """Whether a checkpoint's weights are those of a model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,11 +81,17 @@ def check_start(fit: Fit, name: str) -> None:
         name: Of the checkpoint.
 
     Raises:
-        ConfigError: If no weight of the checkpoint is the model's, or one is in another shape.
+        ConfigError: If no weight of the checkpoint is the model's, or one is in another shape, or a module of the
+            model, such as its backbone, finds only some of its weights.
     """
-    if fit.reshaped or not fit.matched:
+    if fit.reshaped or not fit.matched or _modules(fit.matched) & _modules(fit.missing):
         raise ConfigError(f'The weights of the {name} do not fit the model ({fit.differences()}): give weights of the '
                           'same architecture, or set the model as theirs was.')
+
+
+def _modules(names: Sequence[str]) -> set[str]:
+    """The model's parts that the weights are of. Old checkpoints lack the counters of batch normalisation."""
+    return {name.partition('.')[0] for name in names if not name.endswith('num_batches_tracked')}
 
 
 def _shape(value: Any) -> tuple[int, ...]:

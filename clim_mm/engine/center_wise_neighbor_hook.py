@@ -10,7 +10,7 @@ import torch
 from mmengine import dist
 from mmengine.dataset import Compose
 from mmengine.hooks import Hook
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import Runner
 
 from clim_mm.checks import MOST_WORKERS, check_bool, check_choice, check_keys, check_list, check_whole
 from clim_mm.datasets import NeighborPairs, SingleViews, labels_of
@@ -25,7 +25,7 @@ from clim_mm.registry import HOOKS
 from .distributed import host_group
 from .extract import extract_features
 from .refresh_report import report_refresh
-from .runner_parts import clim_of, pairs_of, resumed, taking_up
+from .runner_parts import check_epochs, clim_of, pairs_of, resumed, taking_up
 from .share_quarantine import list_quarantine
 
 _NAME = 'CenterWiseNeighborHook'
@@ -103,10 +103,12 @@ class CenterWiseNeighborHook(Hook):
         load_faiss()  # missing: say so before the first extraction
         Compose(self.extract['pipeline'])  # a transform that cannot be made, likewise
         clim_of(runner, _NAME)
-        if not isinstance(runner.train_loop, EpochBasedTrainLoop):
-            raise ConfigError('CenterWiseNeighborHook refreshes between epochs: use '
-                              'train_cfg=dict(type="EpochBasedTrainLoop", ...).')
+        check_epochs(runner, _NAME)
         dataset = pairs_of(runner, _NAME)
+        if len(runner.train_dataloader) == 0:
+            raise ConfigError(f'{len(dataset)} images are fewer than one batch of {runner.train_dataloader.batch_size} '
+                              f'on each of {dist.get_world_size()} process(es), and drop_last leaves it out, so that '
+                              'nothing would be trained: lower train_dataloader.batch_size.')
         self.sizes = neighbor_sizes(len(dataset), self.num_clusters, self.num_neighbors)
         runner.logger.info(
             f'Neighbours of {len(dataset)} images: {self.sizes.num_clusters} clusters'
@@ -118,8 +120,9 @@ class CenterWiseNeighborHook(Hook):
             self._labels = labels_of(dataset.dataset)
         if resumed(runner) and self._loaded is not None:
             with taking_up('neighbours'):
-                self._centroids = self._loaded['centroids']
+                self._centroids = _checked_centroids(self._loaded['centroids'])
                 dataset.table.load_state_dict(self._loaded['table'])
+                _check_queue(clim_of(runner, _NAME), len(dataset))
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Refresh if it is time; no worker draws between two epochs."""
@@ -178,6 +181,17 @@ class CenterWiseNeighborHook(Hook):
                 partial(model.embed_batch, encoder=self.encoder, layer=self.layer), views, **options)
         finally:
             model.train(was_training)
+
+
+def _checked_centroids(centroids: Optional[torch.Tensor]) -> Optional[torch.Tensor]:
+    if centroids is not None and (centroids.dim() != 2 or not torch.isfinite(centroids).all()):
+        raise ValueError('The centres are no matrix of finite numbers.')
+    return centroids
+
+
+def _check_queue(model: CLIM, num_images: int) -> None:
+    if model.queue_ids.max() >= num_images or not 0 <= model.queue_ptr < model.queue_len:
+        raise ValueError(f'The queue is of other images, or has no place {int(model.queue_ptr)}.')
 
 
 def _check_extract(extract: dict) -> None:

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 
 from clim_mm.checkpoints.contents import not_finite, oddities
 from clim_mm.checkpoints.fit import check_start, compare, weights_of
-from clim_mm.errors import ConfigError
+from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.registry import HOOKS
 
 
@@ -45,11 +45,18 @@ class CheckpointGuardHook(Hook):
         if lacking:
             raise ConfigError(f'The {name} cannot be resumed from (it lacks {", ".join(lacking)}): give a checkpoint '
                               'that a training has saved whole, or start from its weights by load_from without resume.')
-        _check_sound(odd + oddities(checkpoint), name)
+        _check_sound(odd + oddities(checkpoint, schedules=len(runner.param_schedulers or ())), name)
         if not fit.exact:
             raise ConfigError(f'The {name}, saved after epoch {checkpoint["meta"]["epoch"]}, is of another model '
                               f'({fit.differences()}): resume with the config that it was trained with, or start from '
                               'its weights by load_from without resume.')
+
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Keep weights that the last step has broken out of the checkpoints."""
+        if odd := not_finite('weights', checkpoint['state_dict']):
+            raise TrainingError(f'No checkpoint is written after epoch {runner.epoch + 1} ({odd[0]}): start from the '
+                                'weights of the last one, by load_from without --resume, with a lower learning rate.')
 
 
 def _check_sound(odd: list[str], name: str) -> None:
@@ -71,5 +78,5 @@ def missing_parts(checkpoint: Mapping[str, Any], with_schedule: bool, others: tu
     """
     parts = ['state_dict', 'optimizer', 'message_hub', *(['param_schedulers'] if with_schedule else []), *others]
     meta = checkpoint.get('meta') or {}
-    return [part for part in parts if part not in checkpoint] + [
+    return [part for part in parts if checkpoint.get(part) is None] + [
         f'meta.{part}' for part in ('epoch', 'iter') if part not in meta]

@@ -10,7 +10,11 @@ from mmengine.hooks import DistSamplerSeedHook
 from mmengine.runner import Runner
 
 from clim_mm.datasets import NeighborPairs
+from clim_mm.errors import ConfigError
 from clim_mm.registry import HOOKS
+
+from .distributed import host_group
+from .runner_parts import check_epochs
 
 
 @HOOKS.register_module()
@@ -19,13 +23,22 @@ class EpochRandomnessHook(DistSamplerSeedHook):
 
     The order of the samples, what happens to each (in the workers too), and what the training process draws: nothing
     of it has to be stored, and nothing depends on what came before the epoch.
+
+    Raises:
+        ConfigError: If the processes have different seeds, or pairs are not drawn by epochs.
     """
 
     def before_train(self, runner: Runner) -> None:
         """Give the sampler the seed of the checkpoint, which the Runner takes up after it has built the sampler."""
-        sampler = runner.train_dataloader.sampler
-        if hasattr(sampler, 'seed'):
-            sampler.seed = runner.seed
+        if len(set(dist.all_gather_object(runner.seed, group=host_group()))) > 1:
+            raise ConfigError('randomness.diff_rank_seed=True lets every process divide the images otherwise: set it '
+                              'to False; what a process draws differs by its rank anyhow.')
+        loader = runner.train_dataloader
+        if isinstance(loader.dataset, NeighborPairs):
+            check_epochs(runner, 'EpochRandomnessHook')
+        for sampler in (loader.sampler, getattr(loader.batch_sampler, 'sampler', None)):
+            if sampler is not None and hasattr(sampler, 'seed'):
+                sampler.seed = runner.seed
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Tell the sampler and the samples the epoch."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from clim_mm.datasets import NeighborPairs
 from clim_mm.errors import CheckpointError, ConfigError, on_one_line
@@ -49,6 +49,16 @@ def taking_up(part: str) -> Iterator[None]:
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise CheckpointError(f'The {part} of the checkpoint cannot be taken up ({on_one_line(error).rstrip(".")}): it '
                               'belongs to another training set, or was altered; give another checkpoint.') from error
+
+
+def check_epochs(runner: Runner, hook: str) -> None:
+    """Check that a hook of that name runs in a loop by epochs.
+
+    Raises:
+        ConfigError: If the loop is another.
+    """
+    if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+        raise ConfigError(f'{hook} acts between epochs: use train_cfg=dict(type="EpochBasedTrainLoop", ...).')
 
 
 def resumed(runner: Runner) -> bool:

@@ -22,6 +22,8 @@ from .mixed_contrastive_head import MixedContrastiveHead, at_least_float32
 from .split_batch_norm import split_batch_norms
 from .views import largest, split_views
 
+_SMALLEST_GROUP = 16
+
 
 @MODELS.register_module()
 class CLIM(MoCo):
@@ -65,21 +67,28 @@ class CLIM(MoCo):
                  **kwargs) -> None:
         check_whole('model.queue_len', queue_len, least=1, optional=True)
         check_whole('model.bn_splits', bn_splits, least=1, optional=True)
-        check_whole('model.feat_dim', kwargs.get('feat_dim', 128), least=1)
-        check_number('model.momentum', kwargs.get('momentum', 0.999), least=0, below=1)
+        feat_dim = kwargs.get('feat_dim', 128)
+        check_whole('model.feat_dim', feat_dim, least=1)
+        check_number('model.momentum', kwargs.get('momentum', 0.999), above=0, below=1)
         check_bool('model.mask_own_keys', mask_own_keys, optional=True)
         check_bool('model.sum_pairs', sum_pairs)
+        for name in ('backbone', 'neck', 'head'):
+            if not isinstance(kwargs.get(name, {}), dict):  # MMEngine would make a list an empty module
+                raise ConfigError(f'model.{name} must be a dict with its type, not {kwargs[name]!r}.')
+        neck_dim = kwargs.get('neck', {}).get('out_channels', feat_dim)
+        if neck_dim != feat_dim:
+            raise ConfigError(f'model.neck.out_channels={neck_dim!r} must be model.feat_dim, the dimension of the keys '
+                              f'in the queue, which is {feat_dim}.')
         super().__init__(*args, queue_len=queue_len or 0, **kwargs)
         if not isinstance(self.head, MixedContrastiveHead):
             raise ConfigError(f'CLIM needs a MixedContrastiveHead, but model.head is a {type(self.head).__name__}: set '
                               'its type, or take model.type="mmselfsup.MoCo".')
         self.register_buffer('queue_ids', torch.full((self.queue_len, ), NO_KEY))
         self.register_load_state_dict_pre_hook(_fit_to_state)
-        # On the digits positives were purer with 2 groups of 16 (0.65 at epoch 10) than with 8 of 4 (0.53).
-        smallest_group = 16 if bn_splits is None else 2
+        self._smallest_group = _SMALLEST_GROUP if bn_splits is None else 2
         self.bn_splits = bn_splits or (1 if get_world_size() > 1 else 8)
         if self.bn_splits > 1:
-            split_batch_norms(self, self.bn_splits, smallest_group)
+            split_batch_norms(self, self.bn_splits, self._smallest_group)
         self.mask_own_keys = mask_own_keys
         self.sum_pairs = sum_pairs
         self.advance_after_loss = True
@@ -106,6 +115,14 @@ class CLIM(MoCo):
         self.queue_ids = self.queue_ids.new_full((queue_len, ), NO_KEY)
         self.queue_ptr.zero_()
 
+    def bn_groups(self, batch_size: int) -> int:
+        """Groups of batch statistics in one process: 1 means that the statistics of a batch give its positives away."""
+        return max(1, min(self.bn_splits, batch_size // self._smallest_group))
+
+    def disown_keys(self) -> None:
+        """Forget which images the keys in the queue are of: those of another training set mean nothing here."""
+        self.queue_ids[self.queue_ids >= 0] = NO_ID
+
     def loss(self, inputs: Sequence[torch.Tensor], data_samples: Sequence[SelfSupDataSample],
              **kwargs) -> dict[str, torch.Tensor]:
         """The loss of a batch. Updates the momentum encoder with the first batch of an optimizer step.
@@ -128,7 +145,7 @@ class CLIM(MoCo):
         """
         if not self.queue_len:
             raise ConfigError('model.queue_len is None, and no QueueHook has derived it: put one into default_hooks, '
-                              'as configs/_base_/safeguards.py does, or set a number.')
+                              'as configs/_base_/clim_runtime.py does, or set a number.')
         x_query, x_anchor, x_positive = split_views(inputs)
         q = [self._normalized(self.neck(self.backbone(x))[0]) for x in x_query]  # |R| x (N, C)
         with torch.no_grad():
@@ -145,7 +162,7 @@ class CLIM(MoCo):
             self.head(q_r, anchor_keys, positive_keys, queue, lam_r, own) for q_r, lam_r in zip(q, lam, strict=True)
         ]
         mean_loss = torch.stack(losses).mean()
-        self._check_finite(mean_loss, q + anchor_keys + positive_keys, anchor_ids)
+        self._check_finite(mean_loss, [inputs, q + anchor_keys + positive_keys], anchor_ids)
         top = largest(x_anchor)
         figures = self._figures(mean_loss, q[top], anchor_keys[top], positive_keys[top] if positive_keys else None,
                                 queue, lam[top], positive_ids)
@@ -212,9 +229,9 @@ class CLIM(MoCo):
         return like.new_tensor([sample.lam for sample in data_samples]).T
 
     @staticmethod
-    def _check_finite(loss: torch.Tensor, features: Sequence[torch.Tensor], anchor_ids: torch.Tensor) -> None:
+    def _check_finite(loss: torch.Tensor, parts: Sequence[Sequence[torch.Tensor]], anchor_ids: torch.Tensor) -> None:
         if not torch.isfinite(loss):
-            raise TrainingError(not_finite(features, anchor_ids.tolist()))
+            raise TrainingError(not_finite(parts, anchor_ids.tolist()))
 
     def _figures(self, loss: torch.Tensor, q: torch.Tensor, anchor_keys: torch.Tensor,
                  positive_keys: Optional[torch.Tensor], queue: torch.Tensor, lam: torch.Tensor,

@@ -32,14 +32,20 @@ def diagnose(q: torch.Tensor, anchor_keys: torch.Tensor, positive_keys: torch.Te
         feature_std=q.std(dim=0).mean() * q.shape[1]**0.5)
 
 
-def not_finite(features: Sequence[torch.Tensor], ids: Sequence[int]) -> str:
+def not_finite(parts: Sequence[Sequence[torch.Tensor]], ids: Sequence[int]) -> str:
     """A sentence on a loss that is not finite.
 
     Args:
-        features: Any number of (N, C), queries and keys of the batch.
+        parts: What led to it, in order, such as pixels and then features: any number of (N, ...) each. The first part
+            that is not finite tells the samples; batch statistics then carry it over to others.
         ids: N sample ids.
     """
-    broken = ~torch.stack([torch.isfinite(x).all(dim=1) for x in features]).all(dim=0)
-    guilty = [i for i, is_broken in zip(ids, broken.tolist(), strict=True) if is_broken] or list(ids)
+    guilty = next(filter(None, (_broken(part, ids) for part in parts)), list(ids))
     return (f'The loss is not finite (samples {some_of(guilty)}): this step enters neither the queue nor a checkpoint. '
-            'Resume from the last checkpoint with a lower learning rate, or without mixed precision.')
+            'Start from the last checkpoint\'s weights, by load_from without --resume, with a lower learning rate or '
+            'without mixed precision.')
+
+
+def _broken(part: Sequence[torch.Tensor], ids: Sequence[int]) -> list[int]:
+    sound = torch.stack([torch.isfinite(x).flatten(1).all(dim=1) for x in part]).all(dim=0)
+    return [i for i, is_sound in zip(ids, sound.tolist(), strict=True) if not is_sound]

@@ -62,3 +62,20 @@ def test_what_a_model_can_start_from():
         check_start(compare(tensors(c=(4, )), own), 'checkpoint x.pth')
     with pytest.raises(ConfigError, match=r'1 of another shape: b \(4,\) instead of \(3,\)'):
         check_start(compare(tensors(a=(2, ), b=(4, )), own), 'checkpoint x.pth')
+
+
+def test_a_module_starts_from_all_of_its_weights_or_none():
+    def tree(*names):
+        return {name: torch.zeros(1) for name in names}
+
+    own = tree('backbone.a', 'backbone.b.weight', 'backbone.b.num_batches_tracked', 'neck.a')
+    check_start(compare(tree('backbone.a', 'backbone.b.weight'), own), 'checkpoint x.pth')
+    with pytest.raises(ConfigError, match='do not fit the model .3 missing: backbone.b.weight, '):
+        check_start(compare(tree('backbone.a'), own), 'checkpoint x.pth')
+
+
+def test_whole_numbers_and_fractions_do_not_take_each_others_place():
+    own = dict(a=torch.zeros(2), b=torch.zeros(2, dtype=torch.int64))
+    assert compare(dict(a=torch.zeros(2).half(), b=torch.zeros(2, dtype=torch.int32)), own).exact
+    fit = compare(dict(a=torch.zeros(2, dtype=torch.int64), b=torch.zeros(2)), own)
+    assert fit.reshaped == ('a of torch.int64 instead of torch.float32', 'b of torch.float32 instead of torch.int64')

@@ -140,3 +140,12 @@ def test_mmclassifications_checkpoints(tmp_path):
     assert checkpoint['message_hub']['runtime_info']['best_score'] == first.message_hub.get_info('best_score')
     resumed = run(2, 2, resume=True, load_from=latest)
     assert resumed.epoch == 2 and resumed.iter == 6
+
+
+def test_a_config_in_a_checkpoint_is_not_run(tmp_path, toy_checkpoint):
+    checkpoint = torch.load(toy_checkpoint, weights_only=False)
+    checkpoint['meta']['config'] = f'open({str(tmp_path / "ran")!r}, "w")'
+    torch.save(checkpoint, tmp_path / 'with_code.pth')
+    runner = toy_runner(toy_config(tmp_path, 3, resume=True, load_from=str(tmp_path / 'with_code.pth')))
+    runner.train()
+    assert runner.epoch == 3 and not (tmp_path / 'ran').exists()

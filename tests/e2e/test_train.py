@@ -15,7 +15,7 @@ pytestmark = pytest.mark.e2e
 
 def table_of(work_dir, epoch):
     """The neighbour table of a checkpoint: version and positives."""
-    state = torch.load(work_dir / f'epoch_{epoch}.pth', weights_only=False)['neighbor_table']
+    state = torch.load(work_dir / f'epoch_{epoch}.pth', weights_only=False)['neighbors']['table']
     return int(state['version']), state['positives'].numpy()
 
 

@@ -11,6 +11,7 @@ from training_runs import hook_cfg, model_cfg, runner_of
 
 from clim_mm.engine import QueueHook
 from clim_mm.errors import ConfigError
+from clim_mm.models.key_ids import NO_ID, NO_KEY
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -34,6 +35,7 @@ def built(work_dir, size, batch_size=8, accumulative_counts=1, log_level='ERROR'
         None, work_dir, 1, batch_size, accumulative_counts, model=model_cfg(**kwargs), log_level=log_level,
         randomness=dict(seed=seed), train_dataloader=loader_cfg(dict(type=Numbers, size=size), batch_size))
     assert runner.train_loop.dataloader is runner.train_dataloader, 'the loop builds the loader'
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)  # as Runner.train does
     return runner
 
 
@@ -81,9 +83,9 @@ def test_own_keys_are_masked_on_small_sets(tmp_path, size, given, expected):
 
 @pytest.mark.parametrize('options, line', [
     (dict(queue_len=None), 'Queue of 500 keys (from the number of images), 24 new ones each step; own keys from '
-     'earlier epochs are left out; batch statistics of up to 8 group(s) in each of 1 process(es).'),
+     'earlier epochs are left out; batch statistics of 1 group(s) in each of 1 process(es).'),
     (dict(queue_len=100, mask_own_keys=False, bn_splits=2), 'Queue of 100 keys, 24 new ones each step; own keys from '
-     'earlier epochs count; batch statistics of up to 2 group(s) in each of 1 process(es).'),
+     'earlier epochs count; batch statistics of 2 group(s) in each of 1 process(es).'),
 ])
 def test_what_was_chosen_is_printed(tmp_path, options, line):
     runner = prepared(tmp_path, 4000, accumulative_counts=3, log_level='INFO', **options)
@@ -130,6 +132,7 @@ def queues_on_this_process(folder, work_dir):
     runner = queue_runner(
         folder, work_dir, 1, 4, hook=hook_cfg(begin=5), **as_launched(optim_wrapper, model=model_cfg(queue_len=None)))
     assert runner.train_loop.dataloader is runner.train_dataloader, 'the loop builds the loader'
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)  # as Runner.train does
     torch.manual_seed(dist.get_rank())
     QueueHook().before_train(runner)
     model = runner.model.module
@@ -161,3 +164,31 @@ def test_a_resumed_run_takes_the_checkpoints_queue(folder, tmp_path):
     longer = queue_runner(folder, tmp_path, 2, batch_size=12, load_from=path, resume=True, **options)
     with pytest.raises(ConfigError, match='model.queue_len=8 is too short for the 12 keys of one optimizer step'):
         longer.train()
+
+
+def test_batch_statistics_of_a_whole_batch_are_warned_of(tmp_path):
+    def warned(name, **kwargs):
+        runner = prepared(tmp_path / name, 4000, log_level='INFO', **kwargs)
+        text = next((tmp_path / name / runner.timestamp).glob('*.log')).read_text()
+        return 'gives the positives away' in text, runner.model.bn_groups(runner.train_dataloader.batch_size)
+
+    assert warned('a', batch_size=31, queue_len=64) == (True, 1)
+    assert warned('b', batch_size=32, queue_len=64) == (False, 2)
+    assert warned('c', batch_size=300, queue_len=512) == (False, 8)
+    assert warned('d', batch_size=8, queue_len=64, bn_splits=4) == (False, 4)
+    assert warned('e', batch_size=8, queue_len=64, bn_splits=1) == (True, 1)
+
+
+def test_a_loop_by_iterations_is_refused(tmp_path):
+    runner = queue_runner(
+        None, tmp_path, 1, 8, model=model_cfg(), train_cfg=dict(by_epoch=False, max_iters=4),
+        train_dataloader=loader_cfg(dict(type=Numbers, size=40), 8))
+    with pytest.raises(ConfigError, match='QueueHook acts between epochs'):
+        QueueHook().before_train(runner)
+
+
+def test_keys_of_another_training_set_have_no_ids(tmp_path):
+    runner = built(tmp_path, 4000, queue_len=24)
+    runner.model.queue_ids.copy_(torch.arange(24) - 2)
+    QueueHook().before_train(runner)
+    assert runner.model.queue_ids.tolist() == [NO_ID, NO_KEY, *[NO_ID] * 22]

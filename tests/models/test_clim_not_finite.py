@@ -17,7 +17,7 @@ def refused(model, views, lam=((0.4, ), ) * 8):
     """The ids in the sentence, with which the step is refused; the queue stays as it was."""
     before = {name: value.clone() for name, value in model.state_dict().items() if name.startswith('queue')}
     assert set(before) == {'queue', 'queue_ids', 'queue_ptr'} and before['queue_ptr'] == 8
-    complaint = 'The loss is not finite .* neither the queue nor a checkpoint.*Resume'
+    complaint = 'The loss is not finite .* neither the queue nor a checkpoint.*Start from'
     with pytest.raises(TrainingError, match=complaint) as error:
         model.loss(views, samples(lam, ids=IDS, positives=[1] * 8))
     model.advance()  # nothing of it is waiting either

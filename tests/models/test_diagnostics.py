@@ -111,6 +111,9 @@ def test_who_is_guilty_of_a_loss_that_is_not_finite():
     features = [torch.zeros(4, 3) for _ in range(3)]
     features[0][1, 2] = float('nan')
     features[2][3, 0] = float('inf')
-    message = not_finite(features, [10, 11, 12, 13])
+    ids, pixels = [10, 11, 12, 13], [torch.zeros(4, 3, 2, 2), torch.zeros(4, 3, 1, 1)]
+    message = not_finite([pixels, features], ids)
     assert 'samples 11, 13)' in message and '\n' not in message
-    assert 'samples 10, 11, 12, 13)' in not_finite([torch.zeros(4, 3)], [10, 11, 12, 13]), 'all, where none stands out'
+    assert 'samples 10, 11, 12, 13)' in not_finite([[torch.zeros(4, 3)]], ids), 'all, where none stands out'
+    pixels[1][2, 0, 0, 0] = float('nan')
+    assert '(samples 12)' in not_finite([pixels, features], ids), 'what came first'
