@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Train with several processes: one for each GPU, or that many on the CPU of a machine without GPUs.
 #   bash tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]
-# Several machines: run it on each, with NNODES, NODE_RANK, MASTER_ADDR and PORT set.
+# Several machines: run it on each, with NNODES, NODE_RANK, MASTER_ADDR and PORT set. When one of them dies the others
+# end, at the latest after CLIM_PEER_PATIENCE seconds without a word from it (40); go on with --resume.
 set -euo pipefail
 
 if [ $# -lt 2 ]; then

@@ -5,6 +5,7 @@ alone that is there already: here gloo is started first, and a wrapper takes no 
 """
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from functools import lru_cache
 from typing import Optional
@@ -15,11 +16,23 @@ from mmengine.config import Config
 from mmengine.dist import is_distributed
 from mmengine.model import MMDistributedDataParallel
 
-from clim_mm.errors import ConfigError
+from clim_mm.errors import ConfigError, on_one_line
 from clim_mm.registry import MODEL_WRAPPERS
 
-# One rank may cluster for hours while the others wait; a process that dies is torchrun's to notice.
+from .peer_watch import PeerLostError, PeerWatch
+
+# One rank may cluster for hours while the others wait; a process that is gone is PeerWatch's to notice.
 _HOST_TIMEOUT = timedelta(days=1)
+# Machines of a cluster may start minutes apart, and read the same packages over the network then.
+_START_TIMEOUT = timedelta(minutes=10)
+# But torchrun's store is there before the processes are that it starts.
+_STORE_TIMEOUT = timedelta(seconds=45)
+# What torch reads from the environment, and what other launchers than torchrun call it.
+_VARIABLES = {
+    'slurm': dict(RANK='SLURM_PROCID', LOCAL_RANK='SLURM_LOCALID', WORLD_SIZE='SLURM_NTASKS'),
+    'mpi': dict(RANK='OMPI_COMM_WORLD_RANK', LOCAL_RANK='OMPI_COMM_WORLD_LOCAL_RANK',
+                WORLD_SIZE='OMPI_COMM_WORLD_SIZE'),
+}
 
 
 @MODEL_WRAPPERS.register_module()
@@ -35,6 +48,44 @@ class DeviceDDP(MMDistributedDataParallel):
     def __init__(self, module: torch.nn.Module, device_ids: Optional[list] = None, **kwargs) -> None:
         on_cpu = next(module.parameters()).device.type == 'cpu'
         super().__init__(module, device_ids=None if on_cpu else device_ids, **kwargs)
+
+
+def watch_peers(launcher: str) -> AbstractContextManager:
+    """A context in which this process ends soon after another process of the training is gone, and says so.
+
+    The environment variable ``CLIM_PEER_PATIENCE`` gives the seconds of silence after which a process counts as gone.
+
+    Args:
+        launcher: ``none``, ``pytorch`` (torchrun), ``slurm`` or ``mpi``.
+
+    Returns:
+        A :class:`PeerWatch`; one that does nothing for a single process.
+
+    Raises:
+        ConfigError: If the launcher's variables are not there, or the patience is no number of seconds.
+        PeerLostError: If the process of rank 0, or the torchrun that starts it, cannot be reached.
+    """
+    if launcher == 'none':
+        return nullcontext()
+    _set_variables(launcher)
+    if int(os.environ['WORLD_SIZE']) == 1:
+        return nullcontext()
+    options = {}
+    if 'CLIM_PEER_PATIENCE' in os.environ:
+        options['patience'] = _seconds('CLIM_PEER_PATIENCE')
+    try:
+        by_torchrun = os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == str(True)
+        timeout = _STORE_TIMEOUT if by_torchrun else _START_TIMEOUT
+        store, rank, world_size = next(torch_dist.rendezvous('env://', timeout=timeout))
+        store.set_timeout(_START_TIMEOUT)
+    except torch_dist.DistError as error:
+        raise PeerLostError(
+            f'Not all of {os.environ["WORLD_SIZE"]} processes met at {os.environ["MASTER_ADDR"]}, port '
+            f'{os.environ["MASTER_PORT"]}: see the output on every machine, and start again '
+            f'({on_one_line(error)}).') from error
+    attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')  # torchrun keeps its store when it starts anew
+    return PeerWatch(torch_dist.PrefixStore(attempt, store), rank, world_size, os.environ['MASTER_ADDR'],
+                     start_timeout=_START_TIMEOUT.total_seconds(), **options)
 
 
 def prepare_launch(cfg: Config, launcher: str) -> None:
@@ -56,8 +107,7 @@ def prepare_launch(cfg: Config, launcher: str) -> None:
                               'start at most one for each GPU, or hide the GPUs with CUDA_VISIBLE_DEVICES="" to train '
                               'on the CPU.')
         return
-    if launcher == 'slurm':
-        _set_rank_from_slurm()
+    _set_variables(launcher)
     if not is_distributed():
         torch_dist.init_process_group(backend='gloo')
     cfg.model_wrapper_cfg = dict(
@@ -66,10 +116,26 @@ def prepare_launch(cfg: Config, launcher: str) -> None:
         find_unused_parameters=cfg.get('find_unused_parameters', False))
 
 
-def _set_rank_from_slurm() -> None:
-    """Tell torch what srun says; MASTER_ADDR and MASTER_PORT come from tools/slurm_train.sh."""
-    for name, slurm_name in [('RANK', 'SLURM_PROCID'), ('LOCAL_RANK', 'SLURM_LOCALID'), ('WORLD_SIZE', 'SLURM_NTASKS')]:
-        os.environ[name] = os.environ[slurm_name]
+def _set_variables(launcher: str) -> None:
+    """Tell torch what another launcher than torchrun says; MASTER_ADDR and MASTER_PORT come from the command."""
+    for name, source in _VARIABLES.get(launcher, {}).items():
+        if source in os.environ:
+            os.environ[name] = os.environ[source]
+    missing = [name for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT')
+               if name not in os.environ]
+    if missing:
+        raise ConfigError(f'Launcher {launcher!r} gives no {", ".join(missing)}: start with tools/dist_train.sh or '
+                          'tools/slurm_train.sh, or set them in the environment of each process.')
+
+
+def _seconds(variable: str) -> float:
+    try:
+        seconds = float(os.environ[variable])
+    except ValueError:
+        seconds = 0
+    if not seconds > 0:
+        raise ConfigError(f'{variable}={os.environ[variable]} must be a number of seconds above 0.')
+    return seconds
 
 
 @lru_cache(maxsize=1)

@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from mmengine.config import Config
 from mmengine.device import get_device
 
+from clim_mm.checks import check_whole
 from clim_mm.errors import ConfigError, MissingDependencyError
 
 # The hooks without which a NeighborPairs goes wrong silently, and what each does for it.
@@ -68,6 +69,7 @@ def _check_queue(cfg: Config, world_size: int) -> None:
     queue_len = model.get('queue_len', 65536)
     if not _is(model.get('type'), 'CLIM') or batch_size is None or queue_len is None:
         return
+    check_whole('model.queue_len', queue_len, least=1)
     keys = batch_size * world_size
     if keys > queue_len:
         raise ConfigError(f'model.queue_len={queue_len} is too short for the {keys} keys of one step ({batch_size} '

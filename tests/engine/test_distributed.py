@@ -1,17 +1,22 @@
 """Two real processes on the CPU: gradients are averaged; and launches that cannot work are refused."""
 
 import os
+import signal
+import time
+from datetime import timedelta
 
 import pytest
 import torch
 import torch.distributed as torch_dist
-from gloo import on_processes
+from gloo import free_port, on_processes
 from mmengine import dist
 from mmengine.config import Config
 from mmengine.registry import MODEL_WRAPPERS
+from processes import started
 
 from clim_mm.engine import DeviceDDP
-from clim_mm.engine.distributed import host_group, prepare_launch
+from clim_mm.engine.distributed import host_group, prepare_launch, watch_peers
+from clim_mm.engine.peer_watch import PeerLostError, PeerWatch
 from clim_mm.errors import ConfigError
 
 INPUTS = torch.tensor([[1.0, 2.0], [3.0, 5.0]])
@@ -41,23 +46,88 @@ def test_gradients_are_averaged_over_two_processes():
         assert wrapper_cfg == dict(type='clim_mm.DeviceDDP', broadcast_buffers=False, find_unused_parameters=False)
 
 
-def rank_under_slurm():
-    """Launch as srun does: RANK and the like are not there, or someone else's."""
-    rank = os.environ['RANK']
-    os.environ.update(SLURM_PROCID=rank, SLURM_LOCALID=rank, SLURM_NTASKS=os.environ['WORLD_SIZE'])
-    for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE'):
-        del os.environ[name]
+def rank_under(launcher, names):
+    """Launch as srun or mpirun does: RANK and the like are not there, or someone else's."""
+    rank, size = (os.environ.pop(name) for name in ('RANK', 'WORLD_SIZE'))
+    os.environ['LOCAL_RANK'] = '7'
+    os.environ.update(zip(names, (rank, rank, size), strict=True))
     cfg = Config(dict(find_unused_parameters=True))
-    prepare_launch(cfg, 'slurm')
-    total = torch.tensor([10.0**dist.get_rank()])
-    torch_dist.all_reduce(total)
+    with watch_peers(launcher) as watch:
+        prepare_launch(cfg, launcher)  # meets at the same port as the watch
+        total = torch.tensor([10.0**dist.get_rank()])
+        torch_dist.all_reduce(total)
     variables = [os.environ[name] for name in ('RANK', 'LOCAL_RANK', 'WORLD_SIZE')]
-    return variables, total.item(), cfg.model_wrapper_cfg.find_unused_parameters
+    return variables, total.item(), cfg.model_wrapper_cfg.find_unused_parameters, type(watch)
 
 
-def test_slurms_variables_are_taken():
-    results = on_processes(2, rank_under_slurm, init=False)
-    assert results == [(['0', '0', '2'], 11.0, True), (['1', '1', '2'], 11.0, True)]
+@pytest.mark.parametrize(('launcher', 'names'), [
+    ('pytorch', ('RANK', 'LOCAL_RANK', 'WORLD_SIZE')),
+    ('slurm', ('SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_NTASKS')),
+    ('mpi', ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE')),
+])
+def test_the_launchers_variables_are_taken_and_the_processes_watched(launcher, names):
+    results = on_processes(2, rank_under, launcher, names, init=False)
+    assert results == [(['0', '0', '2'], 11.0, True, PeerWatch), (['1', '1', '2'], 11.0, True, PeerWatch)]
+
+
+@pytest.fixture
+def torchrun(monkeypatch):
+    """The variables of one process of two, of which the other never comes; or of other values."""
+    for name, value in dict(RANK='1', LOCAL_RANK='0', WORLD_SIZE='2', MASTER_ADDR='localhost',
+                            MASTER_PORT=str(free_port())).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv('CLIM_PEER_PATIENCE', raising=False)
+    return monkeypatch
+
+
+def test_one_process_is_not_watched(torchrun):
+    with watch_peers('none') as watch:
+        assert watch is None
+    torchrun.setenv('WORLD_SIZE', '1')
+    with watch_peers('pytorch') as watch:
+        assert watch is None
+
+
+@pytest.mark.parametrize('launcher', ['pytorch', 'slurm', 'mpi'])
+def test_variables_that_are_not_there_are_named(torchrun, launcher):
+    for name in ('RANK', 'MASTER_PORT'):
+        torchrun.delenv(name)
+    with pytest.raises(ConfigError, match=f"Launcher '{launcher}' gives no RANK, MASTER_PORT: start with tools/"):
+        watch_peers(launcher)
+
+
+@pytest.mark.parametrize('patience', ['', '0', '-3', 'nan', 'long'])
+def test_a_patience_that_is_no_time_is_refused(torchrun, patience):
+    torchrun.setenv('CLIM_PEER_PATIENCE', patience)
+    with pytest.raises(ConfigError, match=f'CLIM_PEER_PATIENCE={patience} must be a number of seconds above 0'):
+        watch_peers('pytorch')
+
+
+@pytest.mark.parametrize(('by_torchrun', 'timeout'), [('True', '_STORE_TIMEOUT'), ('', '_START_TIMEOUT')])
+def test_a_meeting_place_that_is_not_there_is_named(torchrun, by_torchrun, timeout):
+    torchrun.setenv('TORCHELASTIC_USE_AGENT_STORE', by_torchrun)
+    torchrun.setattr(f'clim_mm.engine.distributed.{timeout}', timedelta(seconds=1))
+    with pytest.raises(PeerLostError, match=f'processes met at localhost, port {os.environ["MASTER_PORT"]}: see the'):
+        watch_peers('pytorch')
+
+
+def fall_silent(rank, port):
+    """A training of which one process stops, where patience is short."""
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2', MASTER_ADDR='localhost',
+                      MASTER_PORT=str(port), CLIM_PEER_PATIENCE='0.9')
+    with watch_peers('pytorch'):
+        time.sleep(1)  # both have come
+        if rank == 1:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        time.sleep(600)
+
+
+def test_the_patience_is_taken_from_the_environment(tmp_path):
+    outputs, port = [tmp_path / 'output.0', tmp_path / 'output.1'], free_port()
+    with started([(fall_silent, (rank, port)) for rank in (0, 1)], outputs) as processes:
+        processes[0].join(30)
+        assert processes[0].exitcode == 1 and processes[1].exitcode is None
+    assert 'has been silent for 1 s' in outputs[0].read_text()
 
 
 def sums_in_host_memory():

@@ -1,7 +1,7 @@
 """What the hook refuses, before any extraction."""
 
 import pytest
-from training_runs import BATCH, EXTRACT_PIPELINE, hook_cfg, model_cfg, runner_of, train
+from training_runs import BATCH, EXTRACT_PIPELINE, hook_cfg, model_cfg, runner_of, train, write_images
 
 from clim_mm.engine import CenterWiseNeighborHook
 from clim_mm.engine.center_wise_neighbor_hook import refresh_seed
@@ -30,6 +30,12 @@ def test_sizes_that_do_not_fit_are_refused_before_any_extraction(folder, tmp_pat
 def test_no_refresh_means_no_extraction(folder, tmp_path):
     witness, _ = train(folder, tmp_path, hook=hook_cfg(extract=NO_EXTRACTION, begin=1))
     assert witness.versions() == {0: {0}}
+
+
+def test_a_set_without_a_whole_batch_is_refused(tmp_path):
+    write_images(tmp_path / 'few', BATCH - 1)
+    with pytest.raises(ConfigError, match=f'^{BATCH - 1} images are fewer than one batch of {BATCH} .*: lower'):
+        runner_of(tmp_path / 'few', tmp_path, num_workers=0).train()
 
 
 def test_a_plain_dataset_is_refused(folder, tmp_path):

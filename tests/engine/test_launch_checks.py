@@ -8,8 +8,10 @@ from mmengine.config import Config
 from clim_mm.engine.launch_checks import check_config
 from clim_mm.errors import ConfigError, MissingDependencyError
 
+OF_PAIRS = ('CenterWiseNeighborHook', 'EpochRandomnessHook', 'QuarantineHook')
 
-def config(hooks=('CenterWiseNeighborHook', ), dataset='NeighborPairs', model='CLIM', batch_size=32, **model_options):
+
+def config(hooks=OF_PAIRS, dataset='NeighborPairs', model='CLIM', batch_size=32, **model_options):
     return Config(
         dict(
             default_scope='clim_mm',
@@ -20,7 +22,7 @@ def config(hooks=('CenterWiseNeighborHook', ), dataset='NeighborPairs', model='C
 
 @pytest.mark.parametrize('prefix', ['', 'clim_mm.'])
 def test_a_good_config_passes(prefix):
-    hooks = ['EMAHook', f'{prefix}CenterWiseNeighborHook']
+    hooks = ['EMAHook', *(f'{prefix}{hook}' for hook in OF_PAIRS)]
     check_config(config(hooks, f'{prefix}NeighborPairs', f'{prefix}CLIM', queue_len=512), world_size=16)
 
 
@@ -41,6 +43,15 @@ def test_pairs_without_the_hook_are_refused(hooks, dataset):
         check_config(config(hooks, dataset), world_size=1)
 
 
+@pytest.mark.parametrize('missing', OF_PAIRS)
+def test_pairs_need_each_of_their_hooks(missing):
+    cfg = config([hook for hook in OF_PAIRS if hook != missing])
+    with pytest.raises(ConfigError, match=f'is a NeighborPairs, but no {missing} in custom_hooks or default_hooks'):
+        check_config(cfg, world_size=1)
+    cfg.default_hooks = dict(mine=dict(type=missing))
+    check_config(cfg, world_size=1)
+
+
 def test_pairs_without_any_custom_hooks_are_refused():
     cfg = config()
     for value in (None, []):
@@ -58,17 +69,18 @@ def test_pairs_without_any_custom_hooks_are_refused():
     (511, 32, 16, False),
     (32, 32, 1, True),
     (32, 33, 1, False),
-    (None, 4096, 16, True),
-    (None, 4097, 16, False),
+    ('default', 4096, 16, True),
+    ('default', 4097, 16, False),
+    (None, 4097, 16, True),
 ])
 def test_the_queue_must_hold_one_steps_keys(queue_len, batch_size, world_size, fits, model):
-    options = {} if queue_len is None else dict(queue_len=queue_len)
+    options = {} if queue_len == 'default' else dict(queue_len=queue_len)
     cfg = config(model=model, batch_size=batch_size, **options)
     if fits:
         check_config(cfg, world_size)
         return
     keys = batch_size * world_size
-    complaint = (f'model.queue_len={queue_len or 65536} is too short for the {keys} keys of one step '
+    complaint = (f'model.queue_len={options.get("queue_len", 65536)} is too short for the {keys} keys of one step '
                  f'\\({batch_size} images on {world_size} processes\\): set it to at least {keys}')
     with pytest.raises(ConfigError, match=complaint):
         check_config(cfg, world_size)

@@ -1,0 +1,177 @@
+"""Settings of the parts that others have made, which do not look at them, or only when hours have passed."""
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from numbers import Real
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import Runner
+
+from clim_mm.checks import MOST_WORKERS, check_bool, check_keys, check_number, check_whole, suggestion
+from clim_mm.errors import ConfigError
+from clim_mm.registry import FUNCTIONS
+
+from .config_errors import dicts_below
+
+# What a Runner takes from a config, or looks up in it.
+KNOWN_KEYS = (*(name for name in inspect.signature(Runner).parameters if name != 'cfg'), 'compile', 'custom_imports',
+              'model_wrapper_cfg', 'find_unused_parameters', 'activation_checkpointing', 'efficient_conv_bn_eval',
+              'sync_bn', 'runner_type')
+_NEEDED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
+_DICTS = (*_NEEDED, 'train_dataloader.dataset', 'train_dataloader.sampler', 'default_hooks', 'optim_wrapper.optimizer')
+_OPTIMIZERS_WITH_LR = ('SGD', 'Adam', 'AdamW', 'LARS')  # torch's own default fits no training
+# They are used when the first epoch has ended.
+_SCHEDULE_COUNTS = ('T_max', 'begin', 'end', 'step_size')
+_SCHEDULE_NUMBERS = ('eta_min', 'eta_min_ratio', 'gamma', 'start_factor', 'end_factor', 'power', 'factor')
+
+
+def _check_path(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise ConfigError(f'{name} must be a path, not {value!r}.')
+
+
+def _check_interval(name: str, value: Any) -> None:
+    check_whole(name, value, least=-1)
+    if value == 0:
+        raise ConfigError(f'{name} must be a whole number of at least 1, or -1 for never, not 0.')
+
+
+_RULES: dict[str, Callable[[str, Any], None]] = {
+    'train_dataloader.batch_size': partial(check_whole, least=1),
+    'train_dataloader.num_workers': partial(check_whole, most=MOST_WORKERS),
+    'train_dataloader.persistent_workers': check_bool,
+    'train_dataloader.pin_memory': check_bool,
+    'train_dataloader.drop_last': check_bool,
+    'train_dataloader.sampler.shuffle': check_bool,
+    'train_cfg.max_epochs': partial(check_whole, least=1),
+    'optim_wrapper.accumulative_counts': partial(check_whole, least=1),
+    'optim_wrapper.optimizer.lr': partial(check_number, above=0),
+    'optim_wrapper.optimizer.momentum': partial(check_number, least=0, below=1),
+    'optim_wrapper.optimizer.weight_decay': partial(check_number, least=0),
+    'optim_wrapper.clip_grad.max_norm': partial(check_number, above=0),
+    'model.data_preprocessor.bgr_to_rgb': check_bool,
+    'default_hooks.logger.interval': partial(check_whole, least=1),
+    'default_hooks.checkpoint.interval': _check_interval,
+    'default_hooks.checkpoint.max_keep_ckpts': partial(check_whole, least=-1),
+    'default_hooks.checkpoint.by_epoch': check_bool,
+    'default_hooks.checkpoint.save_optimizer': check_bool,
+    'default_hooks.checkpoint.save_param_scheduler': check_bool,
+    'log_processor.window_size': partial(check_whole, least=1),
+    'randomness.seed': partial(check_whole, most=2**32 - 1, optional=True),
+    'randomness.deterministic': check_bool,
+    'randomness.diff_rank_seed': check_bool,
+    'env_cfg': partial(check_keys, required=(), allowed=('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit')),
+    'env_cfg.cudnn_benchmark': check_bool,
+    'env_cfg.mp_cfg': partial(check_keys, required=(), allowed=('mp_start_method', 'opencv_num_threads')),
+    'resume': check_bool,
+    'work_dir': _check_path,
+}
+
+
+def check_settings(cfg: Config) -> None:
+    """Check the settings of MMEngine's and torch's parts that they would take as they are.
+
+    Args:
+        cfg: Of a training, whoever's it is.
+
+    Raises:
+        ConfigError: If a value is of the wrong type or out of range, or a name looks like a slip of the pen.
+    """
+    for name in cfg:
+        if name not in KNOWN_KEYS and (near := suggestion(name, KNOWN_KEYS, likeness=0.85)):
+            raise ConfigError(f'The config has {name}, which nothing reads{near}: correct it, or give it another name.')
+    for name in _NEEDED:
+        if cfg.get(name) is None:
+            raise ConfigError(f'The config lacks {name}: set it, or inherit from one of the configs below configs/.')
+    settings = dict(cfg.items())  # a Config is no Mapping itself
+    for path in _DICTS:
+        for value in _values(settings, path):
+            if not isinstance(value, Mapping):
+                raise ConfigError(f'{path} must be a dict, not {value!r}.')
+    if not isinstance(settings.get('custom_hooks', []), (list, tuple, type(None))):
+        raise ConfigError(f'custom_hooks must be a list, not {settings["custom_hooks"]!r}.')
+    for path, check in _RULES.items():
+        for value in _values(settings, path):
+            check(path, value)
+    _check_loader(cfg.train_dataloader)
+    _check_epochs_end(cfg)
+    _check_optimizer(cfg.optim_wrapper)
+    _check_schedules(settings)
+    _check_checkpoint_hook(settings)
+    for path, part in dicts_below(dict(train_dataloader=cfg.train_dataloader)):
+        if isinstance(part.get('prob'), Real):  # of a transform; some take a list
+            check_number(f'{path}.prob', part['prob'], least=0, most=1)
+
+
+def _check_loader(loader: Mapping) -> None:
+    for name in ('dataset', 'sampler'):
+        if name not in loader:
+            raise ConfigError(f'train_dataloader lacks {name!r}: set it.')
+    if 'batch_size' not in loader and 'batch_sampler' not in loader:
+        raise ConfigError('train_dataloader lacks \'batch_size\', and torch would take 1: set it.')
+    _check_collate(loader.get('collate_fn', dict(type='pseudo_collate')))
+
+
+def _check_collate(function: Any) -> None:
+    named = function.get('type') if isinstance(function, Mapping) else function
+    if isinstance(named, str) and isinstance(function, Mapping):
+        try:
+            found = FUNCTIONS.get(named)
+        except RuntimeError:  # MMEngine's, for a name that is no path of a module either
+            found = None
+        if found is None:
+            raise ConfigError(f'train_dataloader.collate_fn.type={named!r} names nothing that is registered'
+                              f'{suggestion(named, list(FUNCTIONS.module_dict))}: correct it.')
+    elif not callable(named):
+        raise ConfigError(f'train_dataloader.collate_fn must be a dict with its type, not {function!r}.')
+
+
+def _check_epochs_end(cfg: Config) -> None:
+    sampler, loop = cfg.train_dataloader['sampler'].get('type'), cfg.train_cfg
+    by_epoch = loop.get('by_epoch') or _is(loop.get('type'), 'EpochBasedTrainLoop')
+    if by_epoch and _is(sampler, 'InfiniteSampler'):
+        raise ConfigError('train_dataloader.sampler.type="InfiniteSampler" never ends an epoch: take "DefaultSampler", '
+                          'or a loop by iterations.')
+
+
+def _check_optimizer(wrapper: Mapping) -> None:
+    optimizer = wrapper.get('optimizer') or {}
+    if optimizer.get('type') in _OPTIMIZERS_WITH_LR and 'lr' not in optimizer:
+        raise ConfigError('optim_wrapper.optimizer lacks \'lr\', and torch would take 0.001: set it.')
+
+
+def _is(type_name: Any, name: str) -> bool:
+    """Whether a config's ``type`` means ``name``, with or without a scope."""
+    return isinstance(type_name, str) and type_name.rpartition('.')[2] == name
+
+
+def _check_schedules(settings: Mapping) -> None:
+    for path, schedule in dicts_below(dict(param_scheduler=settings.get('param_scheduler'))):
+        for name, value in schedule.items():
+            if name in _SCHEDULE_COUNTS:
+                check_whole(f'{path}.{name}', value, least=1 if name == 'T_max' else 0, optional=True)
+            elif name in _SCHEDULE_NUMBERS:
+                check_number(f'{path}.{name}', value, optional=True)
+
+
+def _check_checkpoint_hook(settings: Mapping) -> None:
+    """It hands on what it does not know, when the first checkpoint is due."""
+    taken = [name for function in (CheckpointHook, Runner.save_checkpoint)
+             for name in inspect.signature(function).parameters if name not in ('self', 'kwargs')]
+    hooks = {name: settings.get(name) for name in ('default_hooks', 'custom_hooks')}
+    for path, hook in dicts_below(hooks):
+        if _is(hook.get('type'), 'CheckpointHook'):
+            check_keys(path, hook, required=(), allowed=('type', 'priority', '_scope_', *taken))
+
+
+def _values(settings: Mapping, path: str) -> Iterator[Any]:
+    """What a dotted key leads to, if it leads anywhere."""
+    value: Any = settings
+    for key in path.split('.'):
+        if not isinstance(value, Mapping) or key not in value:
+            return
+        value = value[key]
+    yield value
