@@ -1,0 +1,8 @@
+# The quickstart on 100 digits: seconds. Every epoch ends with a checkpoint, every second begins with a refresh.
+_base_ = '../../configs/clim/clim_r18_1xb32-20e_digits.py'
+
+train_dataloader = dict(batch_size=16, num_workers=1)
+custom_hooks = [dict(_base_.custom_hooks[0], interval=2, extract=dict(_base_.custom_hooks[0].extract, num_workers=1))]
+train_cfg = dict(max_epochs=6)
+default_hooks = dict(logger=dict(interval=2), checkpoint=dict(interval=1, max_keep_ckpts=2), preflight=dict(seconds=0))
+randomness = dict(seed=0, deterministic=True)
