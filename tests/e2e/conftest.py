@@ -19,7 +19,7 @@ SMALL = [
     'train_dataloader.num_workers=1', 'train_dataloader.dataset.pipeline.0.view.0.resolutions=(48,32)',
     'custom_hooks.0.extract.pipeline.1.scale=56', 'custom_hooks.0.extract.pipeline.2.crop_size=48',
     'custom_hooks.0.extract.num_workers=1', 'custom_hooks.0.interval=1', 'default_hooks.checkpoint.interval=1',
-    'default_hooks.logger.interval=5', 'randomness.seed=0'
+    'default_hooks.logger.interval=5', 'default_hooks.preflight.seconds=0', 'randomness.seed=0'
 ]
 
 
