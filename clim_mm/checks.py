@@ -56,7 +56,8 @@ def check_number(name: str,
               ('of at most', most, operator.le)]
     given = [(words, bound, holds) for words, bound, holds in bounds if bound is not None]
     if not is_number or not all(holds(value, bound) for _, bound, holds in given):
-        _refuse(name, f'a number {" and ".join(f"{words} {bound}" for words, bound, _ in given)}', value, optional)
+        bounded = ' and '.join(f'{words} {bound}' for words, bound, _ in given)
+        _refuse(name, f'a number {bounded}' if bounded else 'a finite number', value, optional)
 
 
 def check_bool(name: str, value: Any, optional: bool = False) -> None:

@@ -38,7 +38,7 @@ class _Part:
     made_by: str = ''
     known: Sequence[str] = ()
     wanted_type: Any = None
-    fails: str = 'cannot be set up'
+    fails: bool = False  # at its work
 
     @property
     def name(self) -> str:
@@ -69,12 +69,16 @@ def explain(error: Exception) -> Optional[str]:
     if part.wanted_type is not None:
         return (f'{part.place}.type={part.wanted_type!r} names nothing that is registered'
                 f'{suggestion(part.wanted_type, part.known)}: correct it.')
+    if part.fails:
+        return f'{part.name} fails ({text}): correct its settings.'
+    if '"type"' in text:
+        return f'{part.place} lacks \'type\', the name of a class: set it.'
     if unknown := _UNKNOWN.search(str(error)):
         return (f'{part.name} has no setting {unknown[1]!r}{suggestion(unknown[1], part.known)}: correct it, or leave '
                 'it out.')
     if missing := _MISSING.search(str(error)):
         return f'{part.name} lacks {missing[1]}: set it.'
-    return f'{part.name} {part.fails} ({text}): correct its settings.'
+    return f'{part.name} cannot be set up ({text}): correct its settings.'
 
 
 def _config(frame: FrameType) -> Optional[Mapping]:
@@ -111,7 +115,7 @@ def _failed(frames: Sequence[FrameType], cfg: Mapping) -> Optional[_Part]:
     owners = [type(frame.f_locals['self']).__name__ for frame in frames
               if isinstance(frame.f_locals.get('self'), (torch.nn.Module, Hook))]
     types = [(str(part.get('type')).rpartition('.')[2], path) for path, part in dicts_below(cfg)]
-    return next((_Part(path, owner, fails='fails') for owner in reversed(owners) for name, path in types
+    return next((_Part(path, owner, fails=True) for owner in reversed(owners) for name, path in types
                  if name == owner), None)
 
 

@@ -9,7 +9,7 @@ from mmengine import dist
 from torch.utils.data import DataLoader
 
 from clim_mm.datasets import NoView, SingleViews, stack_collate
-from clim_mm.errors import TrainingError, some_of
+from clim_mm.errors import ConfigError, TrainingError, some_of
 from clim_mm.progress import progress_bar
 
 from .distributed import host_group
@@ -60,6 +60,7 @@ def extract_features(encode: Callable[[dict], torch.Tensor],
         (N, d) float32 on rank 0, None on the others. The rows of unreadable images are NaN.
 
     Raises:
+        ConfigError: If the dataset's pipeline gives no packed images.
         TrainingError: If a feature is not finite, with the ids.
         RuntimeError: If the id of a readable image arrives not exactly once.
     """
@@ -91,6 +92,9 @@ def extract_features(encode: Callable[[dict], torch.Tensor],
 def _collate_views(samples: list) -> tuple[Optional[dict], list[NoView]]:
     """The batch of the views there are, None if there is none, and what stands for the others."""
     views = [sample for sample in samples if not isinstance(sample, NoView)]
+    if not all(isinstance(view, dict) and len(view.get('inputs', ())) and 'data_samples' in view for view in views):
+        raise ConfigError('The pipeline of the extraction gives no images: let it begin with LoadImage, and end with '
+                          'PackSelfSupInputs(algorithm_keys=["sample_idx"]).')
     return (stack_collate(views) if views else None), [sample for sample in samples if isinstance(sample, NoView)]
 
 

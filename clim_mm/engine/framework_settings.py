@@ -1,18 +1,19 @@
 """Settings of the parts that others have made, which do not look at them, or only when hours have passed."""
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+import math
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from numbers import Real
-from typing import Any
+from typing import Any, Optional
 
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
+from mmengine.registry import FUNCTIONS, OPTIMIZERS, Registry
 from mmengine.runner import Runner
 
-from clim_mm.checks import MOST_WORKERS, check_bool, check_keys, check_number, check_whole, suggestion
+from clim_mm.checks import MOST_WORKERS, check_bool, check_keys, check_list, check_number, check_whole, suggestion
 from clim_mm.errors import ConfigError
-from clim_mm.registry import FUNCTIONS
 
 from .config_errors import dicts_below
 
@@ -28,9 +29,20 @@ _SCHEDULE_COUNTS = ('T_max', 'begin', 'end', 'step_size')
 _SCHEDULE_NUMBERS = ('eta_min', 'eta_min_ratio', 'gamma', 'start_factor', 'end_factor', 'power', 'factor')
 
 
-def _check_path(name: str, value: Any) -> None:
-    if not isinstance(value, str):
-        raise ConfigError(f'{name} must be a path, not {value!r}.')
+def _check_string(name: str, value: Any, optional: bool = False) -> None:
+    if not isinstance(value, str) and not (value is None and optional):
+        raise ConfigError(f'{name} must be a string{" or None" if optional else ""}, not {value!r}.')
+
+
+def _check_clipping(name: str, value: Any) -> None:
+    if value is not None:
+        check_keys(name, value, (), ('type', 'max_norm', 'clip_value', 'norm_type', 'error_if_nonfinite', 'foreach'))
+
+
+def _check_numbers(name: str, value: Any, above: float) -> None:
+    check_list(name, value)
+    for number in value:
+        check_number(f'each value of {name}', number, above=above)
 
 
 def _check_interval(name: str, value: Any) -> None:
@@ -51,7 +63,10 @@ _RULES: dict[str, Callable[[str, Any], None]] = {
     'optim_wrapper.optimizer.lr': partial(check_number, above=0),
     'optim_wrapper.optimizer.momentum': partial(check_number, least=0, below=1),
     'optim_wrapper.optimizer.weight_decay': partial(check_number, least=0),
+    'optim_wrapper.clip_grad': _check_clipping,
     'optim_wrapper.clip_grad.max_norm': partial(check_number, above=0),
+    'model.data_preprocessor.mean': partial(_check_numbers, above=-math.inf),
+    'model.data_preprocessor.std': partial(_check_numbers, above=0),
     'model.data_preprocessor.bgr_to_rgb': check_bool,
     'default_hooks.logger.interval': partial(check_whole, least=1),
     'default_hooks.checkpoint.interval': _check_interval,
@@ -67,7 +82,9 @@ _RULES: dict[str, Callable[[str, Any], None]] = {
     'env_cfg.cudnn_benchmark': check_bool,
     'env_cfg.mp_cfg': partial(check_keys, required=(), allowed=('mp_start_method', 'opencv_num_threads')),
     'resume': check_bool,
-    'work_dir': _check_path,
+    'work_dir': _check_string,
+    'default_scope': _check_string,
+    'load_from': partial(_check_string, optional=True),
 }
 
 
@@ -98,7 +115,7 @@ def check_settings(cfg: Config) -> None:
             check(path, value)
     _check_loader(cfg.train_dataloader)
     _check_epochs_end(cfg)
-    _check_optimizer(cfg.optim_wrapper)
+    _check_optimizer(cfg.optim_wrapper, cfg.get('default_scope'))
     _check_schedules(settings)
     _check_checkpoint_hook(settings)
     for path, part in dicts_below(dict(train_dataloader=cfg.train_dataloader)):
@@ -112,21 +129,23 @@ def _check_loader(loader: Mapping) -> None:
             raise ConfigError(f'train_dataloader lacks {name!r}: set it.')
     if 'batch_size' not in loader and 'batch_sampler' not in loader:
         raise ConfigError('train_dataloader lacks \'batch_size\', and torch would take 1: set it.')
-    _check_collate(loader.get('collate_fn', dict(type='pseudo_collate')))
+    collate = loader.get('collate_fn', dict(type='pseudo_collate'))
+    if isinstance(collate, Mapping):
+        _check_type('train_dataloader.collate_fn', collate, FUNCTIONS, ('clim_mm.stack_collate', ))
+    elif not callable(collate):
+        raise ConfigError(f'train_dataloader.collate_fn must be a dict with its type, not {collate!r}.')
 
 
-def _check_collate(function: Any) -> None:
-    named = function.get('type') if isinstance(function, Mapping) else function
-    if isinstance(named, str) and isinstance(function, Mapping):
-        try:
-            found = FUNCTIONS.get(named)
-        except RuntimeError:  # MMEngine's, for a name that is no path of a module either
-            found = None
-        if found is None:
-            raise ConfigError(f'train_dataloader.collate_fn.type={named!r} names nothing that is registered'
-                              f'{suggestion(named, list(FUNCTIONS.module_dict))}: correct it.')
-    elif not callable(named):
-        raise ConfigError(f'train_dataloader.collate_fn must be a dict with its type, not {function!r}.')
+def _check_type(path: str, part: Mapping, registry: Registry, more: Collection[str] = ()) -> None:
+    """Check the type of a part for which MMEngine takes whatever the registry gives, even None."""
+    name = part.get('type')
+    try:
+        found = registry.get(name) if isinstance(name, str) else name
+    except RuntimeError:  # MMEngine's, for a name that is no path of a module either
+        found = None
+    if not callable(found):
+        raise ConfigError(f'{path}.type={name!r} names nothing that is registered'
+                          f'{suggestion(name, [*registry.module_dict, *more])}: correct it.')
 
 
 def _check_epochs_end(cfg: Config) -> None:
@@ -137,8 +156,13 @@ def _check_epochs_end(cfg: Config) -> None:
                           'or a loop by iterations.')
 
 
-def _check_optimizer(wrapper: Mapping) -> None:
-    optimizer = wrapper.get('optimizer') or {}
+def _check_optimizer(wrapper: Mapping, scope: Optional[str]) -> None:
+    if not any(isinstance(part, Mapping) for part in wrapper.values()):  # there may be several, by names of their own
+        raise ConfigError('optim_wrapper lacks \'optimizer\': set it to a dict such as dict(type="SGD", lr=0.06).')
+    optimizer = wrapper.get('optimizer', {})
+    if 'optimizer' in wrapper:
+        with OPTIMIZERS.switch_scope_and_registry(scope) as registry:
+            _check_type('optim_wrapper.optimizer', optimizer, registry)
     if optimizer.get('type') in _OPTIMIZERS_WITH_LR and 'lr' not in optimizer:
         raise ConfigError('optim_wrapper.optimizer lacks \'lr\', and torch would take 0.001: set it.')
 

@@ -23,11 +23,13 @@ from .framework_settings import KNOWN_KEYS
 class Options(DictAction):
     """MMEngine's ``KEY=VALUE``, with a sentence on what is none."""
 
-    def __call__(self, *args: Any) -> None:  # noqa: D102
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: Any,
+                 option_string: Optional[str] = None) -> None:
+        """Take up the pairs."""
         try:
-            super().__call__(*args)
+            super().__call__(parser, namespace, values, option_string)
         except (ValueError, AssertionError) as error:  # no "=", or brackets that do not match
-            raise argparse.ArgumentError(self, f'give KEY=VALUE ({on_one_line(error)})') from error
+            raise argparse.ArgumentError(self, f'give KEY=VALUE, not {" ".join(values)}') from error
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:

@@ -72,7 +72,7 @@ class NeighborTable:
             ValueError: If the state is of a table of another size, or of other numbers.
         """
         positives, version = state['positives'], state['version']
-        if positives.dtype != torch.int32 or version.shape != (1, ) or version < 0:
+        if positives.dtype != torch.int32 or version.dtype != torch.int64 or version.shape != (1, ) or version < 0:
             raise ValueError(f'A table has int32 positives and one version, not {positives.dtype} and {version}.')
         self._write(positives.cpu().numpy())
         self._version.copy_(version)

@@ -6,6 +6,7 @@ from mmengine.dataset import default_collate
 from mmengine.runner import Runner
 
 from clim_mm.datasets import ImageFolder, SingleViews, stack_collate
+from clim_mm.errors import ConfigError
 
 PIPELINE = [
     dict(type='clim_mm.LoadImage'),
@@ -40,3 +41,15 @@ def test_a_loader_from_a_config(class_folder, scope, num_workers):
     assert [batch['inputs'][0].shape[0] for batch in batches] == [5, 5, 2]
     ids = [int(sample.sample_idx.value) for batch in batches for sample in batch['data_samples']]
     assert ids == list(range(12))
+
+
+@pytest.mark.parametrize('samples', [
+    [dict(inputs=[torch.zeros(3, 4, 4)]), dict(inputs=[torch.zeros(3, 5, 4)])],
+    [dict(inputs=torch.zeros(3, 4, 4)), dict(inputs=torch.zeros(1, 4, 4))],
+    [dict(inputs=object()), dict(inputs=object())],
+    [dict(inputs=torch.zeros(1)), dict(image=torch.zeros(1))],
+])
+def test_samples_that_cannot_be_stacked(samples):
+    with pytest.raises(ConfigError, match='The samples of a batch cannot be stacked .*: let the pipeline end') as e:
+        stack_collate(samples)
+    assert len(str(e.value).splitlines()) == 1

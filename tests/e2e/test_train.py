@@ -83,7 +83,7 @@ def test_a_second_run_in_the_same_folder_keeps_the_first_log(train, tmp_path):
     (['model.queue_len=4'], ['queue_len=4', '8 keys']),
     (['custom_hooks=None'], ['NeighborPairs', 'CenterWiseNeighborHook']),
     (['model.type=mmselfsup.MoCo', 'model.head.type=mmselfsup.ContrastiveHead',
-      'model.head.loss.type=mmcls.CrossEntropyLoss'], ['MoCo', 'CenterWiseNeighborHook']),
+      'model.head.loss.type=mmcls.CrossEntropyLoss'], ['needs a CLIM model', 'MoCo', 'model.type']),
     (['optim_wrapper.type=AmpOptimWrapper'], ['Mixed precision', '--amp']),
     (['default_scope=mmdet'], ['compiled operators', 'pip install']),
 ])
@@ -97,18 +97,24 @@ def test_bad_settings_end_in_one_sentence_before_any_work(train, tmp_path, optio
     assert 'Neighbours refreshed' not in result.stdout
 
 
-def test_an_unreadable_image_is_named(run, imagenet_like, tmp_path):
+def test_an_unreadable_image_is_quarantined_or_stops_the_run(train, imagenet_like, tmp_path):
     bad = imagenet_like / 'train' / 'n00000000' / 'zzz.JPEG'
     bad.write_bytes(next((imagenet_like / 'train' / 'n00000001').glob('*.JPEG')).read_bytes()[:40])
     try:
-        result = run(sys.executable, 'tools/train.py', IN1K, '--work-dir', tmp_path,
-                     '--cfg-options', f'train_dataloader.dataset.dataset.data_root={imagenet_like}',
-                     'custom_hooks.0.extract.num_workers=1', 'custom_hooks.0.extract.pipeline.1.scale=56',
-                     'custom_hooks.0.extract.pipeline.2.crop_size=48')
+        goes_on = train(tmp_path / 'goes_on', 1)
+        stops = train(tmp_path / 'stops', 1, options=['train_dataloader.dataset.max_unreadable=0'])
     finally:
         bad.unlink()
-    assert result.returncode == 1
-    assert result.stdout.strip().splitlines()[-1].startswith(f'Error: Cannot read the image {bad}')
+    assert goes_on.returncode == 0, goes_on.stdout[-3000:]
+    sample_idx, path, reason = (tmp_path / 'goes_on' / 'quarantine.txt').read_text().split('\t')
+    assert path == str(bad) and 'cut off or damaged' in reason
+    _, positives = table_of(tmp_path / 'goes_on', 1)
+    assert (positives[int(sample_idx)] == -1).all() and int(sample_idx) not in positives
+
+    assert stops.returncode == 1
+    sentence = stops.stdout.strip().splitlines()[-1]
+    assert sentence.startswith(f'Error: 1 of 204 images cannot be read (the first is {bad}: ')
+    assert (tmp_path / 'stops' / 'quarantine.txt').read_text().split('\t')[1] == str(bad)
 
 
 def test_a_config_that_is_not_there(run):

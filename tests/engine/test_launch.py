@@ -85,4 +85,4 @@ def test_an_option_without_a_value(config, capsys, argument):
     with pytest.raises(SystemExit) as end:
         parser.parse_args([config, '--cfg-options', argument])
     assert end.value.code == 2
-    assert 'error: argument --cfg-options: give KEY=VALUE' in capsys.readouterr().err
+    assert f'error: argument --cfg-options: give KEY=VALUE, not {argument}' in capsys.readouterr().err

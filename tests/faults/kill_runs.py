@@ -76,7 +76,7 @@ def disturbed_run(images: Path, work_dir: Path, processes: int, seconds: float, 
     """Kill and resume until the training ends; yields the moment of each kill."""
     planned = rng.randint(1, 3)
     for attempt in itertools.count():
-        newest = newest_checkpoint(work_dir)
+        newest, said_before = newest_checkpoint(work_dir), len(text_of(work_dir.with_suffix('.out')))
         training = Training(images, work_dir, processes, resume=attempt > 0)
         moment = rng.choice(MOMENTS)
         due = when(moment, work_dir, training.output, seconds, rng) if attempt < planned else None
@@ -85,7 +85,7 @@ def disturbed_run(images: Path, work_dir: Path, processes: int, seconds: float, 
             training.kill()
         elif any(training.exit_codes):
             raise RuntimeError(f'ended with {training.exit_codes}:\n{training.output.read_text()[-3000:]}')
-        check_nothing_lost(training.output, newest, attempt)
+        check_nothing_lost(text_of(training.output)[said_before:], newest)
         if not killed:
             return
         yield moment
@@ -110,11 +110,16 @@ def when(moment: str, work_dir: Path, output: Path, seconds: float, rng: random.
     return refreshing
 
 
-def check_nothing_lost(output: Path, newest: Optional[int], attempt: int) -> None:
-    """A resumed run goes on from the newest checkpoint that was there, if it lived long enough to say so."""
-    resumed = re.findall(r'resumed epoch: (\d+)', text_of(output))
-    if newest is not None and resumed and attempt and int(resumed[-1]) < newest:
-        raise RuntimeError(f'resumed from epoch {resumed[-1]}, although there was a checkpoint of epoch {newest}')
+def check_nothing_lost(text: str, newest: Optional[int]) -> None:
+    """A resumed run goes on from the newest checkpoint that was there, if it lived long enough to say so.
+
+    Args:
+        text: What this run has printed.
+        newest: Epochs of the newest checkpoint before it, if there was one.
+    """
+    resumed = re.search(r'resumed epoch: (\d+)', text)
+    if newest is not None and resumed and int(resumed[1]) < newest:
+        raise RuntimeError(f'resumed from epoch {resumed[1]}, although there was a checkpoint of epoch {newest}')
 
 
 def newest_checkpoint(work_dir: Path) -> Optional[int]:

@@ -133,6 +133,17 @@ def test_state_dict_round_trip(tmp_path):
     np.testing.assert_array_equal(restored.positives, POSITIVES[::-1])
 
 
+@pytest.mark.parametrize('change', [
+    dict(positives=torch.zeros(5, 3)), dict(positives=torch.zeros(5, 3, dtype=torch.int64)),
+    dict(version=torch.tensor([-1])), dict(version=torch.tensor([1, 2])), dict(version=torch.tensor([1.0]))])
+def test_a_state_of_other_numbers_is_an_error_and_changes_nothing(change):
+    table = published()
+    with pytest.raises(ValueError, match='A table has int32 positives and one version'):
+        table.load_state_dict(dict(table.state_dict(), **change))
+    np.testing.assert_array_equal(table.positives, POSITIVES)
+    assert table.version == 1
+
+
 def test_state_dict_is_a_copy_outside_of_shared_memory():
     table = published()
     state = table.state_dict()

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import mmcv
 import numpy as np
+from mmcv.image.geometric import cv2_interp_codes
 from mmengine.dataset import Compose
 from mmselfsup.datasets.transforms import RandomResizedCrop
 
-from clim_mm.checks import check_range
+from clim_mm.checks import check_choice, check_range, check_whole
 from clim_mm.errors import ConfigError
 from clim_mm.registry import TRANSFORMS
 
@@ -42,6 +43,9 @@ class MultiRes(RandomResizedCrop):
                               f'such as (224, 160), not {resolutions!r}.')
         check_range('scale of MultiRes', kwargs.get('scale', (0.08, 1.0)), above=0, most=1)
         check_range('ratio of MultiRes', kwargs.get('ratio', (3 / 4, 4 / 3)), above=0)
+        check_whole('max_attempts of MultiRes', kwargs.get('max_attempts', 10))
+        check_choice('interpolation of MultiRes', kwargs.get('interpolation', 'bilinear'), cv2_interp_codes)
+        check_choice('backend of MultiRes', kwargs.get('backend', 'cv2'), ('cv2', 'pillow'))
         super().__init__(size=max(sides), **kwargs)
         self.resolutions = tuple(sides)
         self.transforms = Compose(transforms)

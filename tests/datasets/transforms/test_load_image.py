@@ -278,3 +278,18 @@ def test_a_fault_of_the_process_is_none_of_the_image(tmp_path):
             file.close()
     assert not isinstance(caught.value, UnreadableImage)
     assert (LoadImage()(dict(img_path=str(tmp_path / 'sound.png')))['img'] == 7).all()
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / 'pipe.png')
+    assert reason(tmp_path / 'pipe.png') == 'it is a pipe or a device'
+    assert reason('/dev/zero') == 'it is a pipe or a device'
+
+
+@pytest.mark.parametrize('options, words', [
+    (dict(color_type='grayscale'), 'color_type of LoadImage must be one of color, color_ignore_orientation, not'),
+    (dict(imdecode_backend='pilow'), 'imdecode_backend of LoadImage .* not \'pilow\' .did you mean \'pillow\'?.'),
+])
+def test_settings_that_would_spoil_every_image(options, words):
+    with pytest.raises(ConfigError, match=words):
+        LoadImage(**options)
