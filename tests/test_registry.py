@@ -69,7 +69,8 @@ def root_of(kind):
 def test_what_is_registered(warnings):
     for kind, registry in OURS.items():
         registry.import_from_location()
-        assert sorted(registry.module_dict) == NAMES.get(kind, []), kind
+        ours = [name for name, part in registry.module_dict.items() if part.__module__.startswith('clim_mm.')]
+        assert sorted(ours) == NAMES.get(kind, []), kind  # tests register parts of their own
     assert set(NAMES) <= set(OURS)
     assert warnings == []
 

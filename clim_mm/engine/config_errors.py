@@ -107,7 +107,7 @@ def _blamed(frames: Sequence[FrameType], cfg: Mapping, text: str) -> _Part:
     place = _path(names['cfg'], cfg) or place
     if names.get('obj_cls') is not None:
         return _Part(place, names['obj_cls'].__name__, _parameters(names['obj_cls']))
-    return _Part(place, known=[*_registered(names['registry'])], wanted_type=names.get('obj_type'))
+    return _Part(place, known=[*registered_names(names['registry'])], wanted_type=names.get('obj_type'))
 
 
 def _failed(frames: Sequence[FrameType], cfg: Mapping) -> Optional[_Part]:
@@ -126,7 +126,7 @@ def _parameters(made_by: Any) -> list[str]:
             for name in inspect.signature(function).parameters if name != 'self']
 
 
-def _registered(registry: Registry) -> Iterator[str]:
+def registered_names(registry: Registry) -> Iterator[str]:
     """The names that a config may give there."""
     above: Optional[Registry] = registry
     while above is not None:

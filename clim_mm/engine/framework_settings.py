@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from clim_mm.checks import MOST_WORKERS, check_bool, check_keys, check_list, check_number, check_whole, suggestion
 from clim_mm.errors import ConfigError
 
-from .config_errors import dicts_below
+from .config_errors import dicts_below, registered_names
 
 # What a Runner takes from a config, or looks up in it.
 KNOWN_KEYS = (*(name for name in inspect.signature(Runner).parameters if name != 'cfg'), 'compile', 'custom_imports',
@@ -145,7 +145,7 @@ def _check_type(path: str, part: Mapping, registry: Registry, more: Collection[s
         found = None
     if not callable(found):
         raise ConfigError(f'{path}.type={name!r} names nothing that is registered'
-                          f'{suggestion(name, [*registry.module_dict, *more])}: correct it.')
+                          f'{suggestion(name, [*registered_names(registry), *more])}: correct it.')
 
 
 def _check_epochs_end(cfg: Config) -> None:

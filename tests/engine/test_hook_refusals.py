@@ -32,6 +32,20 @@ def test_no_refresh_means_no_extraction(folder, tmp_path):
     assert witness.versions() == {0: {0}}
 
 
+@pytest.mark.parametrize('pipeline', [EXTRACT_PIPELINE[:-1], EXTRACT_PIPELINE[-1:], [lambda results: 3]])
+def test_an_extraction_without_images_is_refused(folder, tmp_path, pipeline):
+    runner = runner_of(folder, tmp_path, hook=hook_cfg(extract=dict(pipeline=pipeline, num_workers=0)))
+    with pytest.raises(ConfigError, match='pipeline of the extraction gives no images: let it begin with LoadImage'):
+        runner.train()
+
+
+def test_a_transform_that_cannot_be_made_is_refused_before_any_extraction(folder, tmp_path):
+    pipeline = [never_run, dict(type='NoSuchTransform')]
+    runner = runner_of(folder, tmp_path, hook=hook_cfg(extract=dict(pipeline=pipeline, num_workers=0)))
+    with pytest.raises(KeyError, match='NoSuchTransform is not in the'):
+        runner.train()
+
+
 def test_a_set_without_a_whole_batch_is_refused(tmp_path):
     write_images(tmp_path / 'few', BATCH - 1)
     with pytest.raises(ConfigError, match=f'^{BATCH - 1} images are fewer than one batch of {BATCH} .*: lower'):

@@ -19,10 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from bad_settings import file_cases, setting_cases
-from checkpoint_cases import Sound, checkpoint_cases
+from checkpoint_cases import checkpoint_cases
 from image_cases import folder_cases, one_folder, one_list
 from malformed import Case, Result
 from small_training import write_images
+from sound_checkpoint import Sound
 from tqdm import tqdm
 
 GROUPS = ('images', 'checkpoints', 'settings')
