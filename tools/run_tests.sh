@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Every check of this repository, on a fresh machine too: linters, type check, tests.
 #   bash tools/run_tests.sh                   everything
-#   bash tools/run_tests.sh -m "not e2e"      the quick tests only; arguments go to pytest
+#   bash tools/run_tests.sh --quick           without the end-to-end tests
+#   bash tools/run_tests.sh tests/models      some tests; arguments go to pytest
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
@@ -9,4 +10,12 @@ bash tools/setup_env.sh requirements/tests.txt
 .venv/bin/ruff check .
 .venv/bin/shellcheck tools/*.sh .ci/run
 .venv/bin/mypy
-exec .venv/bin/python -m pytest "$@"
+
+if [[ $# -gt 0 && $1 != --quick ]]; then
+    exec .venv/bin/python -m pytest "$@"
+fi
+# The quick tests on every core, with a thread each; the others start processes of their own, and are run in turn.
+OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m "not e2e" -n auto --dist worksteal "${@:2}"
+if [[ $# -eq 0 ]]; then
+    .venv/bin/python -m pytest -m e2e
+fi

@@ -20,6 +20,7 @@ from clim_mm.errors import ConfigError, on_one_line
 from clim_mm.registry import MODEL_WRAPPERS
 
 from .peer_watch import PeerLostError, PeerWatch
+from .settle_before_fork import settle_before_fork
 
 # One rank may cluster for hours while the others wait; a process that is gone is PeerWatch's to notice.
 _HOST_TIMEOUT = timedelta(days=1)
@@ -100,6 +101,7 @@ def prepare_launch(cfg: Config, launcher: str) -> None:
     """
     if launcher == 'none':
         return
+    settle_before_fork()
     if torch.cuda.is_available():
         processes = int(os.environ.get('LOCAL_WORLD_SIZE', os.environ.get('SLURM_NTASKS_PER_NODE', 1)))
         if processes > torch.cuda.device_count():

@@ -106,7 +106,7 @@ def test_the_baseline(run, imagenet_like, tmp_path):
 
 
 def test_a_training_starts_with_its_plan(train, tmp_path):
-    result = train(tmp_path, 2)
+    result = train(tmp_path, 2, options=['default_hooks.preflight.seconds=2'])  # off in the other trainings
     assert result.returncode == 0, result.stdout[-3000:]
     start = result.stdout.index('Preflight of ')
     assert start < result.stdout.index('Epoch(train)') and result.stdout.count('Preflight of ') == 1
