@@ -16,7 +16,7 @@ DATASETS = _child(mmengine_registry.DATASETS, 'clim_mm.datasets')
 FUNCTIONS = _child(mmengine_registry.FUNCTIONS, 'clim_mm.datasets')
 HOOKS = _child(mmengine_registry.HOOKS, 'clim_mm.engine')
 MODELS = _child(mmengine_registry.MODELS, 'clim_mm.models')
-MODEL_WRAPPERS = _child(mmengine_registry.MODEL_WRAPPERS, 'clim_mm.engine')
+MODEL_WRAPPERS = _child(mmengine_registry.MODEL_WRAPPERS, 'clim_mm.distributed')
 TRANSFORMS = _child(mmengine_registry.TRANSFORMS, 'clim_mm.datasets.transforms')
 
 # Nothing is added to these; without them MMEngine warns that the scope lacks them.

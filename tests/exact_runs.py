@@ -5,7 +5,7 @@ from mmengine.config import Config
 from mmselfsup.models.utils import SelfSupDataPreprocessor
 from training_runs import BATCH, model_cfg, pairs_cfg, runner_of
 
-from clim_mm.engine.distributed import prepare_launch
+from clim_mm.distributed import prepare_launch
 
 
 class DoublePreprocessor(SelfSupDataPreprocessor):

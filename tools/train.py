@@ -11,11 +11,11 @@ from mmengine.config import Config
 
 import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pictures before cv2 is imported)
 from clim_mm.checkpoints import resume_latest
-from clim_mm.engine.distributed import prepare_launch, watch_peers
-from clim_mm.engine.end_process import tie_children
-from clim_mm.engine.framework_settings import check_settings
-from clim_mm.engine.launch import add_config_arguments, errors_in_a_sentence, load_config, train
-from clim_mm.engine.launch_checks import check_config
+from clim_mm.distributed import prepare_launch, watch_peers
+from clim_mm.distributed.end_process import tie_children
+from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, load_config, train
+from clim_mm.launch.framework_settings import check_settings
+from clim_mm.launch.launch_checks import check_config
 
 
 def parse_args() -> argparse.Namespace:

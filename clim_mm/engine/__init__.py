@@ -1,8 +1,7 @@
-"""When things happen, and on which processes."""
+"""When things happen in a training."""
 
 from .center_wise_neighbor_hook import CenterWiseNeighborHook
 from .checkpoint_guard_hook import CheckpointGuardHook
-from .distributed import DeviceDDP
 from .epoch_randomness_hook import EpochRandomnessHook
 from .manifest_hook import ManifestHook
 from .preflight_hook import PreflightHook
@@ -11,6 +10,6 @@ from .queue_hook import QueueHook
 from .watchdog_hook import WatchdogHook
 
 __all__ = [
-    'CenterWiseNeighborHook', 'CheckpointGuardHook', 'DeviceDDP', 'EpochRandomnessHook', 'ManifestHook',
+    'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'ManifestHook',
     'PreflightHook', 'QuarantineHook', 'QueueHook', 'WatchdogHook'
 ]

@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 
 from clim_mm.checks import MOST_WORKERS, check_bool, check_choice, check_keys, check_list, check_whole
 from clim_mm.datasets import NeighborPairs, SingleViews, labels_of
+from clim_mm.distributed import host_group
 from clim_mm.errors import ConfigError
 from clim_mm.models import CLIM
 from clim_mm.neighbors import STRATEGIES
@@ -22,7 +23,6 @@ from clim_mm.neighbors.readable import refresh_readable
 from clim_mm.neighbors.sizes import neighbor_sizes
 from clim_mm.registry import HOOKS
 
-from .distributed import host_group
 from .extract import extract_features
 from .refresh_report import report_refresh
 from .runner_parts import check_epochs, clim_of, pairs_of, resumed, taking_up

@@ -10,10 +10,10 @@ from mmengine.hooks import DistSamplerSeedHook
 from mmengine.runner import Runner
 
 from clim_mm.datasets import NeighborPairs
+from clim_mm.distributed import host_group
 from clim_mm.errors import ConfigError
 from clim_mm.registry import HOOKS
 
-from .distributed import host_group
 from .runner_parts import check_epochs
 
 

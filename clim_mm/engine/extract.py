@@ -9,10 +9,10 @@ from mmengine import dist
 from torch.utils.data import DataLoader
 
 from clim_mm.datasets import NoView, SingleViews, stack_collate
+from clim_mm.distributed import host_group
 from clim_mm.errors import ConfigError, TrainingError, some_of
 from clim_mm.progress import progress_bar
 
-from .distributed import host_group
 from .share_quarantine import share_quarantine
 
 

@@ -11,10 +11,10 @@ from mmengine.runner import Runner
 
 from clim_mm.checkpoints import write_atomically
 from clim_mm.datasets.manifest import Manifest, difference
+from clim_mm.distributed import host_group
 from clim_mm.errors import DataError
 from clim_mm.registry import HOOKS
 
-from .distributed import host_group
 from .runner_parts import pairs_of, resumed
 
 

@@ -6,8 +6,7 @@ from mmengine import dist
 
 from clim_mm.checkpoints import write_atomically
 from clim_mm.datasets import Quarantine
-
-from .distributed import host_group
+from clim_mm.distributed import host_group
 
 
 def share_quarantine(quarantine: Quarantine) -> None:

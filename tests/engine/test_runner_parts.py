@@ -7,7 +7,7 @@ from mmengine.model import is_model_wrapper
 from training_runs import EXTRACT_PIPELINE, hook_cfg, model_cfg, runner_of
 
 from clim_mm.datasets import NeighborPairs
-from clim_mm.engine import DeviceDDP
+from clim_mm.distributed import DeviceDDP
 from clim_mm.engine.runner_parts import clim_of, pairs_of, resumed, taking_up
 from clim_mm.errors import CheckpointError, ConfigError
 from clim_mm.models import CLIM

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from clim_mm.engine.peer_link import PeerLink
+from clim_mm.distributed.peer_link import PeerLink
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from importlib.util import find_spec
 import pytest
 from mmengine.config import Config
 
-from clim_mm.engine.launch_checks import check_config
 from clim_mm.errors import ConfigError, MissingDependencyError
+from clim_mm.launch.launch_checks import check_config
 
 OF_PAIRS = ('CenterWiseNeighborHook', 'EpochRandomnessHook', 'QuarantineHook')
 

@@ -14,9 +14,8 @@ from mmengine.config import Config
 from mmengine.registry import MODEL_WRAPPERS
 from processes import started
 
-from clim_mm.engine import DeviceDDP
-from clim_mm.engine.distributed import host_group, prepare_launch, watch_peers
-from clim_mm.engine.peer_watch import PeerLostError, PeerWatch
+from clim_mm.distributed import DeviceDDP, host_group, prepare_launch, watch_peers
+from clim_mm.distributed.peer_watch import PeerLostError, PeerWatch
 from clim_mm.errors import ConfigError
 
 INPUTS = torch.tensor([[1.0, 2.0], [3.0, 5.0]])
@@ -106,7 +105,7 @@ def test_a_patience_that_is_no_time_is_refused(torchrun, patience):
 @pytest.mark.parametrize(('by_torchrun', 'timeout'), [('True', '_STORE_TIMEOUT'), ('', '_START_TIMEOUT')])
 def test_a_meeting_place_that_is_not_there_is_named(torchrun, by_torchrun, timeout):
     torchrun.setenv('TORCHELASTIC_USE_AGENT_STORE', by_torchrun)
-    torchrun.setattr(f'clim_mm.engine.distributed.{timeout}', timedelta(seconds=1))
+    torchrun.setattr(f'clim_mm.distributed.process_group.{timeout}', timedelta(seconds=1))
     with pytest.raises(PeerLostError, match=f'processes met at localhost, port {os.environ["MASTER_PORT"]}: see the'):
         watch_peers('pytorch')
 

@@ -11,7 +11,7 @@ import pytest
 from processes import is_running, started, wait_until
 from torch.utils.data import DataLoader
 
-from clim_mm.engine.end_process import end_process, tie_children
+from clim_mm.distributed.end_process import end_process, tie_children
 
 
 def wait_in_c():

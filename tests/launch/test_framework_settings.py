@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from clim_mm.engine.framework_settings import check_settings
 from clim_mm.errors import ConfigError
+from clim_mm.launch.framework_settings import check_settings
 
 ROOT = Path(__file__).parents[2]
 GOOD = dict(

@@ -17,7 +17,7 @@ import torch.distributed as torch_dist
 from processes import is_running, started, wait_until
 from torch.utils.data import DataLoader
 
-from clim_mm.engine.peer_watch import PeerLostError, PeerWatch
+from clim_mm.distributed.peer_watch import PeerLostError, PeerWatch
 from clim_mm.errors import ConfigError, sentence
 from clim_mm.neighbors import cluster
 

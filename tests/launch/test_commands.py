@@ -4,8 +4,8 @@ import argparse
 
 import pytest
 
-from clim_mm.engine.launch import add_config_arguments, errors_in_a_sentence, load_config
 from clim_mm.errors import ConfigError, DataError
+from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, load_config
 
 CONFIG = """
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))

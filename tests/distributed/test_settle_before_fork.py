@@ -7,7 +7,7 @@ import pytest
 
 FORKS = """
 import os, sys, threading
-from clim_mm.engine.settle_before_fork import settle_before_fork
+from clim_mm.distributed.settle_before_fork import settle_before_fork
 
 wake, awake = threading.Event(), threading.Event()
 threading.Thread(target=lambda: (wake.wait(), awake.set())).start()

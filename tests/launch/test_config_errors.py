@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from training_runs import hook_cfg, model_cfg, pairs_cfg
 
-from clim_mm.engine.config_errors import dicts_below, explain
+from clim_mm.launch.config_errors import dicts_below, explain
 from clim_mm.registry import HOOKS
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')

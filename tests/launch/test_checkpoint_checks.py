@@ -3,8 +3,8 @@
 import pytest
 from mmengine.config import Config
 
-from clim_mm.engine.launch_checks import check_config
 from clim_mm.errors import ConfigError
+from clim_mm.launch.launch_checks import check_config
 
 
 def config(checkpoint=None, custom=(), model='CLIM', **train_cfg):
