@@ -35,7 +35,9 @@ _NAME = 'CenterWiseNeighborHook'
 class CenterWiseNeighborHook(Hook):
     """Every ``interval`` epochs: extract, cluster, search, select, publish [paper A.2].
 
-    The table goes into every checkpoint and comes back on resume.
+    The table goes into every checkpoint and comes back on resume. After a refresh every hook that has a method
+    ``after_neighbor_refresh(runner, features, found)`` is called on all processes, with the (N, d) float32 features and
+    the :class:`~clim_mm.neighbors.refresh.Refresh` on rank 0, None and None on the others.
 
     Args:
         extract: ``pipeline`` of the one deterministic view that features are taken from, ``batch_size`` and
@@ -147,8 +149,9 @@ class CenterWiseNeighborHook(Hook):
         list_quarantine(dataset.quarantine, runner.work_dir)
         seconds_extract = time.perf_counter() - start
         positives = torch.empty(len(dataset), dataset.table.num_positives, dtype=torch.int32)
+        found = None
         if features is not None:  # rank 0
-            result = refresh_readable(
+            found = refresh_readable(
                 features,
                 dataset.quarantine.readable,
                 self.sizes,
@@ -161,12 +164,13 @@ class CenterWiseNeighborHook(Hook):
                 seed=refresh_seed(runner.seed, runner.epoch),
                 compare=self.compare,
                 progress=True)
-            positives.copy_(torch.from_numpy(result.positives))
-            self._centroids = torch.from_numpy(result.centroids)
+            positives.copy_(torch.from_numpy(found.positives))
+            self._centroids = torch.from_numpy(found.centroids)
             report_refresh(
-                runner, dict(seconds_extract=seconds_extract, **result.report), version=dataset.table.version + 1)
+                runner, dict(seconds_extract=seconds_extract, **found.report), version=dataset.table.version + 1)
         dist.broadcast(positives, group=host_group())
         dataset.table.publish(positives.numpy())
+        runner.call_hook('after_neighbor_refresh', features=features, found=found)
 
     def _extract(self, model: CLIM, dataset: NeighborPairs) -> Optional[np.ndarray]:
         options = dict(self.extract)

@@ -1,7 +1,54 @@
 """Weighted nearest-neighbour classification of frozen features."""
 
 import numpy as np
-from sklearn.neighbors import KNeighborsClassifier
+
+from clim_mm.errors import ConfigError
+from clim_mm.neighbors.faiss_backend import as_float32_matrix, load_faiss, on_every_core, on_gpus
+
+_QUERIES_PER_BLOCK = 16384
+
+
+@on_every_core
+def knn_predict(train_features: np.ndarray,
+                train_labels: np.ndarray,
+                test_features: np.ndarray,
+                k: int = 20,
+                temperature: float = 0.07) -> np.ndarray:
+    """The class for which the ``k`` nearest training features vote, each with weight ``exp(cosine / temperature)``.
+
+    The weights are those of Wu et al., CVPR 2018, section 3.4.
+
+    Args:
+        train_features, test_features: (N, d) and (M, d) float, of any length but 0.
+        train_labels: (N,) int.
+        k: Voters, at most N.
+        temperature: Of the weights, above 0.
+
+    Returns:
+        (M,) labels; of classes with equal votes the one with the smallest label.
+
+    Raises:
+        ConfigError: If there are fewer training features than voters, or the temperature is not above 0.
+        ValueError: If a feature is not finite.
+        MissingDependencyError: If faiss is missing.
+    """
+    if not 1 <= k <= len(train_features):
+        raise ConfigError(f'{k} nearest neighbours cannot vote among {len(train_features)} training images: let k be '
+                          f'from 1 to {len(train_features)}.')
+    if not temperature > 0:
+        raise ConfigError(f'The temperature of the votes must be above 0, not {temperature}.')
+    train, test = _unit_rows(train_features), _unit_rows(test_features)
+    classes, votes_for = np.unique(train_labels, return_inverse=True)
+    index = on_gpus(load_faiss().IndexFlatIP(train.shape[1]))
+    index.add(train)
+    winners = np.empty(len(test), dtype=np.int64)
+    for start in range(0, len(test), _QUERIES_PER_BLOCK):
+        cosines, neighbors = index.search(test[start:start + _QUERIES_PER_BLOCK], k)
+        weights = np.exp((cosines - 1.0) / temperature)  # the factor exp(1 / temperature) changes no winner
+        scores = np.zeros((len(cosines), len(classes)))
+        np.add.at(scores, (np.arange(len(cosines))[:, None], votes_for[neighbors]), weights)
+        winners[start:start + len(cosines)] = scores.argmax(axis=1)
+    return classes[winners]
 
 
 def knn_top1(train_features: np.ndarray,
@@ -10,19 +57,19 @@ def knn_top1(train_features: np.ndarray,
              test_labels: np.ndarray,
              k: int = 20,
              temperature: float = 0.07) -> float:
-    """Top-1 accuracy where the ``k`` nearest training features vote with weight ``exp(cosine / temperature)``.
-
-    Weights and temperature are those of Wu et al., CVPR 2018, section 3.4.
+    """Top-1 accuracy of :func:`knn_predict`, from 0 to 1.
 
     Args:
-        train_features, test_features: (N, d) and (M, d) float.
-        train_labels, test_labels: (N,) and (M,) int.
-        k: Voters, at most N.
-        temperature: Of the weights, above 0.
+        train_features, train_labels, test_features, k, temperature: As for :func:`knn_predict`.
+        test_labels: (M,) int.
 
-    Returns:
-        From 0 to 1.
+    Raises:
+        ConfigError, ValueError, MissingDependencyError: As there.
     """
-    classifier = KNeighborsClassifier(
-        n_neighbors=k, metric='cosine', weights=lambda distance: np.exp((1 - distance) / temperature))
-    return float(classifier.fit(train_features, train_labels).score(test_features, test_labels))
+    predicted = knn_predict(train_features, train_labels, test_features, k, temperature)
+    return float((predicted == test_labels).mean())
+
+
+def _unit_rows(features: np.ndarray) -> np.ndarray:
+    features = as_float32_matrix(features)
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(np.float32).tiny)

@@ -25,15 +25,26 @@ def refresh_readable(features: np.ndarray,
         **options: The other arguments of ``refresh``.
 
     Returns:
-        As ``refresh``, with (N, P) positives. The report is on the readable images.
+        As ``refresh``, of all N images; the others have no cluster and no neighbours. The report is on the readable
+        images.
     """
     if len(readable) == len(features):
         return refresh(features, sizes, labels=labels, previous=previous, **options)
     most = NeighborSizes(min(sizes.num_clusters, len(readable)), max(1, min(sizes.num_neighbors, len(readable) - 1)))
     found = refresh(features[readable], most, labels=None if labels is None else labels[readable], **options)
-    positives = np.full((len(features), found.positives.shape[1]), -1, dtype=np.int32)
-    positives[readable] = np.where(found.positives >= 0, readable[found.positives], -1)
+    assignments = np.full(len(features), -1, dtype=np.int64)
+    assignments[readable] = found.assignments
+    positives = _of_all(found.positives, readable, len(features))
     report = dict(found.report)
     if previous is not None:
         report['positives_changed'] = positives_changed(previous, positives)
-    return replace(found, positives=positives, report=report)
+    return replace(
+        found, positives=positives, assignments=assignments,
+        neighbors=_of_all(found.neighbors, readable, len(features)), report=report)
+
+
+def _of_all(rows: np.ndarray, readable: np.ndarray, num_images: int) -> np.ndarray:
+    """Rows of places among the readable images, as rows of ids of all images."""
+    of_all = np.full((num_images, rows.shape[1]), -1, dtype=rows.dtype)
+    of_all[readable] = np.where(rows >= 0, readable[rows], -1)
+    return of_all

@@ -21,6 +21,8 @@ class Refresh:
     Attributes:
         positives: (N, P) int32, -1 = none.
         centroids: (m, d) float32.
+        assignments: (N,) int64, the cluster of each image; -1 = not clustered.
+        neighbors: (N, k) int64, nearest first; -1 = none.
         report: Figures to log. ``seconds_*`` of each step, ``share_without_positive``, ``num_clusters``,
             ``empty_clusters``, ``cluster_balance`` and ``largest_cluster``; with a table before also
             ``positives_changed``, with labels also ``purity_<strategy>``. NaN where there is no positive to take a
@@ -29,6 +31,8 @@ class Refresh:
 
     positives: np.ndarray
     centroids: np.ndarray
+    assignments: np.ndarray
+    neighbors: np.ndarray
     report: dict[str, float]
 
 
@@ -84,7 +88,7 @@ def refresh(features: np.ndarray,
     if labels is not None:
         report[f'purity_{strategy}'] = purity(positives, labels)
         report.update({f'purity_{name}': purity(select(name), labels) for name in compare if name != strategy})
-    return Refresh(positives, centroids, report)
+    return Refresh(positives, centroids, assignments, neighbors, report)
 
 
 def purity(positives: np.ndarray, labels: np.ndarray) -> float:

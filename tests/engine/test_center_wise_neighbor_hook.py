@@ -151,3 +151,27 @@ def test_a_refresh_changes_no_parameter_and_no_batch_statistics(folder, tmp_path
     unchanged = Unchanged(witness)
     train(folder, tmp_path, 2, hook_cfg(interval=1), witness=witness, more_hooks=[unchanged])
     assert unchanged.compared > 400
+
+
+class AfterRefresh(Hook):
+    """Keeps what it is given after each refresh."""
+
+    def __init__(self):
+        self.calls = []
+
+    def after_neighbor_refresh(self, runner, features, found):
+        """Keep it."""
+        self.calls.append((runner.epoch, features, found, runner.train_dataloader.dataset.table.positives.copy()))
+
+
+def test_other_hooks_are_given_each_refresh_when_it_is_published(folder, tmp_path):
+    after = AfterRefresh()
+    train(folder, tmp_path, 3, hook_cfg(interval=2), more_hooks=[after])
+    assert [epoch for epoch, *_ in after.calls] == [0, 2]
+    for _, features, found, table in after.calls:
+        np.testing.assert_array_equal(found.positives, table)
+        np.testing.assert_allclose(np.linalg.norm(features, axis=1), 1, rtol=1e-5)
+        distances = np.linalg.norm(features[:, None] - found.centroids[None], axis=2)
+        np.testing.assert_array_equal(found.assignments, distances.argmin(axis=1))
+        nearest = np.linalg.norm(features[:, None] - features[None], axis=2) + 9 * np.eye(N)
+        np.testing.assert_array_equal(found.neighbors[:, 0], nearest.argmin(axis=1))

@@ -51,6 +51,9 @@ def test_it_is_the_refresh_of_the_others_under_their_own_ids(strategy):
     np.testing.assert_array_equal(found.positives, mapped(alone.positives))
     np.testing.assert_array_equal(found.centroids, alone.centroids)
     assert figures(found.report) == figures(alone.report)
+    np.testing.assert_array_equal(found.neighbors, mapped(alone.neighbors))
+    np.testing.assert_array_equal(found.assignments[READABLE], alone.assignments)
+    assert (found.assignments[BAD] == -1).all()
     assert (found.positives[BAD] == -1).all() and not np.isin(found.positives, BAD).any()
     assert (found.positives[READABLE] >= 0).mean() > 0.5, 'the others have positives'
 
