@@ -41,7 +41,7 @@ def build_source(dataset: Union[dict, BaseDataset]) -> BaseDataset:
     except UserError:
         raise
     # What MMEngine's and MMClassification's datasets raise for a folder or list without a usable line.
-    except (RuntimeError, ValueError, IndexError, OSError) as error:
+    except (RuntimeError, ValueError, IndexError, OSError, AssertionError) as error:
         raise DataError(f'{place_of(cfg)} cannot be used as {cfg.get("type")}: {on_one_line(error).rstrip(".")}. '
                         'For a folder without class folders use type="ImageFolder".') from error
     if empty:

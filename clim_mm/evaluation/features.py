@@ -43,20 +43,23 @@ def load_model(cfg: Config, checkpoint: Optional[str] = None) -> CLIM:
     return model.to(get_device()).eval()
 
 
-def backbone_features(model: CLIM,
-                      views: SingleViews,
-                      batch_size: int = 64,
-                      num_workers: int = 4) -> Optional[np.ndarray]:
-    """Average-pooled output of the query encoder's backbone.
+def frozen_features(model: CLIM,
+                    views: SingleViews,
+                    batch_size: int = 64,
+                    num_workers: int = 4,
+                    encoder: str = 'query',
+                    layer: str = 'pooled') -> Optional[np.ndarray]:
+    """Features of images by a model that is not trained.
 
     Args:
         model: A ``CLIM``, in eval mode.
         views: The images.
         batch_size: Images in a batch.
         num_workers: Of the DataLoader.
+        encoder: ``query`` or ``momentum``.
+        layer: ``pooled``, the average-pooled output of the backbone, or ``embedding``, that of the neck.
 
     Returns:
         (N, d) float32, L2-normalised, on rank 0; None on other processes.
     """
-    encode = partial(model.embed_batch, encoder='query', layer='pooled')
-    return extract_features(encode, views, batch_size, num_workers)
+    return extract_features(partial(model.embed_batch, encoder=encoder, layer=layer), views, batch_size, num_workers)

@@ -5,6 +5,8 @@ import numpy as np
 from clim_mm.errors import ConfigError
 from clim_mm.neighbors.faiss_backend import as_float32_matrix, load_faiss, on_every_core, on_gpus
 
+from .representation import unit_rows
+
 _QUERIES_PER_BLOCK = 16384
 
 
@@ -29,7 +31,7 @@ def knn_predict(train_features: np.ndarray,
 
     Raises:
         ConfigError: If there are fewer training features than voters, or the temperature is not above 0.
-        ValueError: If a feature is not finite.
+        ValueError: If a feature is 0 or not finite.
         MissingDependencyError: If faiss is missing.
     """
     if not 1 <= k <= len(train_features):
@@ -37,7 +39,7 @@ def knn_predict(train_features: np.ndarray,
                           f'from 1 to {len(train_features)}.')
     if not temperature > 0:
         raise ConfigError(f'The temperature of the votes must be above 0, not {temperature}.')
-    train, test = _unit_rows(train_features), _unit_rows(test_features)
+    train, test = (as_float32_matrix(unit_rows(rows)) for rows in (train_features, test_features))
     classes, votes_for = np.unique(train_labels, return_inverse=True)
     index = on_gpus(load_faiss().IndexFlatIP(train.shape[1]))
     index.add(train)
@@ -68,8 +70,3 @@ def knn_top1(train_features: np.ndarray,
     """
     predicted = knn_predict(train_features, train_labels, test_features, k, temperature)
     return float((predicted == test_labels).mean())
-
-
-def _unit_rows(features: np.ndarray) -> np.ndarray:
-    features = as_float32_matrix(features)
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(np.float32).tiny)

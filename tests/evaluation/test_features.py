@@ -8,7 +8,7 @@ from mmengine.device import get_device
 from mmengine.logging import MMLogger
 
 from clim_mm.datasets import ImageFolder, SingleViews
-from clim_mm.evaluation import backbone_features, load_model
+from clim_mm.evaluation import frozen_features, load_model
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -68,13 +68,13 @@ def test_the_checkpoint_decides_if_there_is_one(tmp_path):
     assert differ(trained, load_model(config(), path)) == []
 
 
-def test_backbone_features(class_folder):
+def test_frozen_features(class_folder):
     model = load_model(config())
     with torch.no_grad():
         for parameter in model.encoder('momentum').parameters():
             parameter.fill_(0.123)
     views = SingleViews(ImageFolder(str(class_folder)), PIPELINE)
-    features = backbone_features(model, views, batch_size=5, num_workers=1)
+    features = frozen_features(model, views, batch_size=5, num_workers=1)
 
     images = torch.stack([views[i]['inputs'][0].flip(0) for i in range(12)]).float()
     images = (images - torch.tensor([100, 110, 120])[:, None, None]) / torch.tensor([50, 60, 70])[:, None, None]

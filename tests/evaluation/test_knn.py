@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from sklearn.neighbors import KNeighborsClassifier
 
-from clim_mm.evaluation import knn_top1
+from clim_mm.errors import ConfigError
+from clim_mm.evaluation import knn_predict, knn_top1
 
 
 def features_of(labels, rng, spread, dim=6):
@@ -51,3 +53,22 @@ def test_the_defaults_are_twenty_voters_at_007():
     found = knn_top1(train, labels, test, test_labels)
     assert isinstance(found, float)
     assert found == top1_by_hand(train, labels, test, test_labels, 20, 0.07)
+
+
+@pytest.mark.parametrize('k', [1, 7, 50])
+def test_against_scikit_learn(k):
+    rng = np.random.default_rng(k)
+    labels = np.array([3, 5, 9, 12])[rng.integers(0, 4, 400)]
+    train, test = rng.normal(size=(400, 12)) + labels[:, None] / 9, rng.normal(size=(300, 12)) + 0.8
+    theirs = KNeighborsClassifier(k, metric='cosine', weights=lambda distance: np.exp((1 - distance) / 0.07))
+    expected = theirs.fit(train, labels).predict(test)
+    assert len(set(expected)) == 4
+    np.testing.assert_array_equal(knn_predict(train, labels, test, k), expected)
+
+
+@pytest.mark.parametrize('k, temperature, words', [(13, 0.07, '13 nearest neighbours.*12'), (0, 0.07, '0 nearest'),
+                                                   (3, 0.0, 'temperature')])
+def test_what_cannot_vote(k, temperature, words):
+    features = np.random.default_rng(0).normal(size=(12, 3))
+    with pytest.raises(ConfigError, match=words):
+        knn_predict(features, np.arange(12) % 2, features, k, temperature)

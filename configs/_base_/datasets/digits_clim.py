@@ -1,6 +1,8 @@
 # scikit-learn's digits, written as 32x32 images by tools/prepare_digits.py. They are not mirrored and have no colour.
 _base_ = 'imagenet_clim.py'
 
+held_out = dict(data_prefix='test')
+
 train_dataloader = dict(
     batch_size=32,
     num_workers=2,

@@ -1,0 +1,90 @@
+"""The images of a pretraining config as a classification task: training images and held-out ones, with labels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.registry import init_default_scope
+
+from clim_mm.datasets import SingleViews, labels_of
+from clim_mm.datasets.source import build_source, place_of
+from clim_mm.errors import ConfigError, DataError
+
+
+@dataclass(frozen=True)
+class LabelledViews:
+    """One deterministic view of each image, and the class of each.
+
+    Attributes:
+        views: N images.
+        labels: (N,) int64.
+        classes: Names of the classes, by label; their numbers where the dataset has no names.
+    """
+
+    views: SingleViews
+    labels: np.ndarray
+    classes: tuple[str, ...]
+
+
+def train_and_held_out(cfg: Config) -> tuple[LabelledViews, LabelledViews]:
+    """The images that the config trains on, and those that its ``held_out`` names, each in the view of the refresh.
+
+    Args:
+        cfg: A config of CLIM's, with a ``CenterWiseNeighborHook`` whose ``extract`` has the view's pipeline, and with
+            ``held_out``, the keys by which the dataset of the held-out images differs.
+
+    Raises:
+        ConfigError: If the config has no ``held_out`` or no such pipeline, or the two have other classes.
+        DataError: If a folder is missing, or an image has no label.
+    """
+    if 'held_out' not in cfg:
+        raise ConfigError('The config does not say which images are held out: give, for example, --cfg-options '
+                          'held_out.data_prefix=val.')
+    init_default_scope(cfg.default_scope)
+    source = source_of(cfg)
+    train, test = (labelled_views(cfg, dataset) for dataset in (source, dict(source, **cfg.held_out)))
+    if train.classes != test.classes:
+        raise ConfigError(f'The held-out images in {place_of(dict(source, **cfg.held_out))} have '
+                          f'{len(test.classes)} classes that are not the {len(train.classes)} of the training images: '
+                          'set held_out to images of the same classes.')
+    return train, test
+
+
+def labelled_views(cfg: Config, source: dict) -> LabelledViews:
+    """The images of a dataset, in the view of the config's refresh.
+
+    Raises:
+        ConfigError: If the config has no ``CenterWiseNeighborHook``.
+        DataError: If a folder is missing, or an image has no label.
+    """
+    dataset = build_source(source)
+    labels = labels_of(dataset)
+    if labels is None:
+        raise DataError(f'The images in {place_of(source)} have no labels, without which nothing can be measured: '
+                        'give a dataset with labels, such as mmcls.CustomDataset with a folder for each class.')
+    return LabelledViews(SingleViews(dataset, extraction_of(cfg)['pipeline']), labels, _classes(dataset, labels))
+
+
+def source_of(cfg: Config) -> dict:
+    """The config of the dataset that tells which images there are to train on."""
+    dataset = cfg.train_dataloader.dataset
+    return dict(dataset.get('dataset', dataset))
+
+
+def extraction_of(cfg: Config) -> dict:
+    """``extract`` of the config's ``CenterWiseNeighborHook``.
+
+    Raises:
+        ConfigError: If it has none.
+    """
+    for hook in cfg.get('custom_hooks') or []:
+        if str(hook.get('type', '')).rpartition('.')[2] == 'CenterWiseNeighborHook':
+            return dict(hook['extract'])
+    raise ConfigError('The config has no CenterWiseNeighborHook, whose pipeline gives the view to be measured: use a '
+                      'config of CLIM with the same backbone.')
+
+
+def _classes(dataset: BaseDataset, labels: np.ndarray) -> tuple[str, ...]:
+    names = (dataset.metainfo or {}).get('classes')
+    return tuple(map(str, names)) if names else tuple(str(label) for label in range(int(labels.max()) + 1))

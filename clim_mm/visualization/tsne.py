@@ -1,0 +1,63 @@
+"""t-SNE of the features of a few classes (paper Figure 3)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.manifold import TSNE
+
+from clim_mm.errors import ConfigError
+
+_PERPLEXITY = 30.0  # scikit-learn's default; fewer images take less
+
+
+def choose_images(labels: np.ndarray, num_classes: int = 10, per_class: int = 200, seed: int = 0) -> np.ndarray:
+    """Ids of some images of the first classes, in the order of the classes.
+
+    Args:
+        labels: (N,) int.
+        num_classes: Classes at most; the paper shows 10.
+        per_class: Images of each at most, drawn at random if there are more.
+        seed: Of the draw.
+
+    Returns:
+        (n,) int64.
+    """
+    rng = np.random.default_rng(seed)
+    chosen = [np.flatnonzero(labels == label) for label in np.unique(labels)[:num_classes]]
+    return np.concatenate([
+        np.sort(rng.choice(ids, per_class, replace=False)) if len(ids) > per_class else ids for ids in chosen])
+
+
+def draw_tsne(features: np.ndarray,
+              labels: np.ndarray,
+              classes: Sequence[str],
+              path: str,
+              title: str = '',
+              seed: int = 0) -> None:
+    """Draw the features in two dimensions, a colour for each class.
+
+    Args:
+        features: (n, d) float.
+        labels: (n,) int.
+        classes: Names by label.
+        path: The picture to write; its ending gives the format.
+        title: Above the picture.
+        seed: Of t-SNE.
+
+    Raises:
+        ConfigError: If there are fewer than three images.
+    """
+    if len(features) < 3:
+        raise ConfigError(f't-SNE of {len(features)} images shows nothing: give three or more.')
+    perplexity = min(_PERPLEXITY, (len(features) - 1) / 3)
+    places = TSNE(perplexity=perplexity, init='pca', random_state=seed).fit_transform(np.asarray(features))
+    figure = Figure(figsize=(7, 6), layout='constrained')
+    axes = figure.subplots()
+    for number, label in enumerate(np.unique(labels)):
+        of_class = labels == label
+        x, y = places[of_class].T
+        axes.scatter(x, y, s=9, color=f'C{number % 10}', label=classes[label], alpha=0.7, linewidths=0)
+    axes.set(xticks=[], yticks=[], title=title)
+    axes.legend(loc='center left', bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2)
+    figure.savefig(path, dpi=130)

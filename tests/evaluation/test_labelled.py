@@ -1,0 +1,67 @@
+"""Training images and held-out ones, by the config's words."""
+
+import shutil
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+
+from clim_mm.errors import ConfigError, DataError, sentence
+from clim_mm.evaluation import extraction_of, train_and_held_out
+
+PIPELINE = [
+    dict(type='LoadImage'),
+    dict(type='CenterCrop', crop_size=32),
+    dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx']),
+]
+
+
+def config(folder, hooks=(dict(type='clim_mm.CenterWiseNeighborHook', extract=dict(batch_size=3, pipeline=PIPELINE)), ),
+           dataset_type='mmcls.CustomDataset', **others):
+    source = dict(type=dataset_type, data_root=str(folder), data_prefix='train')
+    return Config(dict(
+        default_scope='clim_mm', custom_hooks=list(hooks),
+        train_dataloader=dict(dataset=dict(type='NeighborPairs', dataset=source, pipeline=[])), **others))
+
+
+@pytest.fixture
+def folder(class_folder, tmp_path):
+    """``train`` has six cats and six dogs, ``held`` a cat and two dogs, ``other`` cats and cows."""
+    root = tmp_path / 'root'
+    shutil.copytree(class_folder, root / 'train')
+    for name in ('cat/5.png', 'dog/0.png', 'dog/3.png'):
+        (root / 'held' / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(class_folder / name, root / 'held' / name)
+    shutil.copytree(class_folder, root / 'other')
+    (root / 'other' / 'dog').rename(root / 'other' / 'cow')
+    return root
+
+
+def test_labels_views_and_names(folder):
+    train, test = train_and_held_out(config(folder, held_out=dict(data_prefix='held')))
+    assert train.classes == test.classes == ('cat', 'dog')
+    np.testing.assert_array_equal(train.labels, [0] * 6 + [1] * 6)
+    np.testing.assert_array_equal(test.labels, [0, 1, 1])
+    assert len(train.views) == 12
+    np.testing.assert_array_equal(test.views[2]['inputs'][0], train.views[9]['inputs'][0])
+    assert test.views[2]['inputs'][0].shape == (3, 32, 32)
+
+
+def test_the_extraction_is_that_of_the_refresh(folder):
+    assert extraction_of(config(folder)) == dict(batch_size=3, pipeline=PIPELINE)
+    with pytest.raises(ConfigError, match='no CenterWiseNeighborHook'):
+        extraction_of(config(folder, hooks=[]))
+
+
+@pytest.mark.parametrize('changed, error, words', [
+    ({}, ConfigError, ['held_out', 'held_out.data_prefix=val']),
+    (dict(held_out=dict(data_prefix='nowhere')), DataError, ['nowhere', 'does not exist']),
+    (dict(held_out=dict(data_prefix='held'), dataset_type='ImageFolder'), DataError, ['train', 'no labels']),
+    (dict(held_out=dict(data_prefix='other')), ConfigError, ['other', '2 classes that are not the 2']),
+    (dict(held_out=dict(data_prefix='held', classes=['cat', 'dog', 'cow'])), DataError, ['held', 'specified classes']),
+])
+def test_what_cannot_be_measured(folder, changed, error, words):
+    with pytest.raises(error) as raised:
+        train_and_held_out(config(folder, **changed))
+    text = sentence(raised.value)
+    assert all(word in text for word in words), text

@@ -1,0 +1,40 @@
+"""The picture of a few classes."""
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from clim_mm.errors import ConfigError
+from clim_mm.visualization import choose_images, draw_tsne
+
+
+def test_which_images():
+    labels = np.array([4, 7, 7, 4, 9, 7, 7, 9])
+    np.testing.assert_array_equal(choose_images(labels), [0, 3, 1, 2, 5, 6, 4, 7])
+    np.testing.assert_array_equal(choose_images(labels, num_classes=1), [0, 3])
+    some = choose_images(labels, num_classes=2, per_class=3, seed=1)
+    assert len(some) == 5 and set(some[:2]) == {0, 3} and len(set(some[2:]) & {1, 2, 5, 6}) == 3
+    drawn = {tuple(choose_images(labels, 2, 3, seed)[2:]) for seed in range(20)}
+    assert len(drawn) == 4, 'each of the four may be left out'
+
+
+def test_classes_are_in_places_and_colours_of_their_own(tmp_path):
+    labels = np.repeat([0, 1, 2], 20)
+    features = np.eye(6)[labels] + 0.2 * np.random.default_rng(0).normal(size=(60, 6))
+    path = tmp_path / 'tsne.png'
+    draw_tsne(features, labels, ('a', 'b', 'c'), str(path), 'three blobs')
+    picture = matplotlib.image.imread(path)[..., :3]
+    places = []
+    for color in ([0x1f, 0x77, 0xb4], [0xff, 0x7f, 0x0e], [0x2c, 0xa0, 0x2c]):
+        like = np.abs(picture[:, :int(picture.shape[1] * 0.8)] - np.array(color) / 255).max(axis=2) < 0.3
+        assert like.sum() > 50
+        rows, columns = np.nonzero(like)
+        places.append((np.median(rows), np.median(columns)))
+    apart = [np.hypot(*np.subtract(a, b)) for a, b in zip(places, places[1:] + places[:1], strict=True)]
+    assert min(apart) > 100, 'pixels'
+
+
+def test_too_few_images(tmp_path):
+    with pytest.raises(ConfigError, match='2 images'):
+        draw_tsne(np.eye(2), np.arange(2), ('a', 'b'), str(tmp_path / 'none.png'))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,115 @@
+"""Measure the frozen features of a pretraining checkpoint. The network is not trained.
+
+    python tools/evaluate.py knn         CONFIG CHECKPOINT     weighted kNN on the held-out images
+    python tools/evaluate.py probe       CONFIG CHECKPOINT     a logistic regression, for quick looks
+    python tools/evaluate.py diagnostics CONFIG CHECKPOINT     similarity within classes, alignment, purity ...
+    python tools/evaluate.py tsne        CONFIG CHECKPOINT     a picture of ten classes
+
+CONFIG is the one that the checkpoint was pretrained with; its ``held_out`` says where the other images are.
+"""
+
+import argparse
+import json
+import os.path as osp
+import sys
+from typing import Any
+
+import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pictures before cv2 is imported)
+
+# isort: split
+from mmengine.config import Config
+
+from clim_mm.checkpoints import write_atomically
+from clim_mm.evaluation import (
+    LabelledViews,
+    diagnose,
+    extraction_of,
+    frozen_features,
+    knn_top1,
+    load_model,
+    probe_top1,
+    train_and_held_out,
+)
+from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, load_config
+from clim_mm.models import CLIM
+from clim_mm.neighbors.sizes import default_num_positives, neighbor_sizes
+from clim_mm.visualization import choose_images, draw_tsne
+
+
+class Task:
+    """The images, and the features that a checkpoint's network gives them."""
+
+    def __init__(self, cfg: Config, checkpoint: str) -> None:
+        self.cfg = cfg
+        self.train, self.test = train_and_held_out(cfg)
+        self.model: CLIM = load_model(cfg, checkpoint)
+
+    def features(self, views: LabelledViews, **options: str) -> Any:
+        """(N, d) float32."""
+        extract = {name: value for name, value in extraction_of(self.cfg).items() if name != 'pipeline'}
+        return frozen_features(self.model, views.views, **extract, **options)
+
+    def train_and_test(self) -> tuple:
+        """Features and labels of the training images, then of the others."""
+        return self.features(self.train), self.train.labels, self.features(self.test), self.test.labels
+
+
+def knn(task: Task, args: argparse.Namespace) -> dict[str, float]:
+    """Weighted kNN."""
+    return {f'knn_{args.k}_top1': knn_top1(*task.train_and_test(), k=args.k, temperature=args.temperature)}
+
+
+def probe(task: Task, args: argparse.Namespace) -> dict[str, float]:
+    """Logistic regression."""
+    return dict(probe_top1=probe_top1(*task.train_and_test()))
+
+
+def diagnostics(task: Task, args: argparse.Namespace) -> dict[str, float]:
+    """All without training."""
+    num_images = len(task.train.labels)
+    return diagnose(
+        task.features(task.test), task.test.labels,
+        task.features(task.train, encoder='momentum', layer='embedding'), task.train.labels,
+        neighbor_sizes(num_images, None, None), default_num_positives(num_images))
+
+
+def tsne(task: Task, args: argparse.Namespace) -> dict[str, float]:
+    """A picture."""
+    chosen = choose_images(task.test.labels, args.classes)
+    draw_tsne(task.features(task.test)[chosen], task.test.labels[chosen], task.test.classes, args.out,
+              title=f't-SNE of held-out images, {osp.basename(args.checkpoint)}')
+    print(f'The picture is {args.out}.')
+    return dict(images=len(chosen))
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Measure the frozen features of a pretraining checkpoint.')
+    commands = parser.add_subparsers(dest='command', required=True)
+    for run in (knn, probe, diagnostics, tsne):
+        command = commands.add_parser(run.__name__, help=(run.__doc__ or '').strip())
+        command.set_defaults(run=run)
+        add_config_arguments(command)
+        command.add_argument('checkpoint', help='the checkpoint, as pretraining wrote it')
+        command.add_argument('--json', metavar='FILE', help='write the figures there too, as JSON')
+        if run is knn:
+            command.add_argument('--k', type=int, default=20, help='voters (default: 20; 200 is usual on ImageNet)')
+            command.add_argument('--temperature', type=float, default=0.07, help='of their weights (default: 0.07)')
+        if run is tsne:
+            command.add_argument('--classes', type=int, default=10, help='classes at most (default: 10)')
+            command.add_argument('--out', default='tsne.png', help='the picture (default: tsne.png)')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    with errors_in_a_sentence():
+        cfg = load_config(args.config, args.work_dir, args.amp, args.cfg_options)
+        figures = args.run(Task(cfg, args.checkpoint), args)
+        for name, value in figures.items():
+            print(f'{name:26}{value:>10.4f}' if isinstance(value, float) else f'{name:26}{value:>10}')
+        if args.json:
+            write_atomically(args.json, (json.dumps(figures, indent=2) + '\n').encode())
+
+
+if __name__ == '__main__':
+    sys.exit(main())
