@@ -2,6 +2,8 @@
 
     python tools/train.py configs/clim/clim_r18_1xb32-20e_digits.py
     bash tools/dist_train.sh configs/clim/clim_r50_16xb32-1200e_in1k.py 16 --resume
+    bash tools/dist_train.sh configs/benchmarks/classification/imagenet/resnet50_linear-8xb32-steplr-100e_in1k.py 8 \\
+        --pretrained work_dirs/clim_r50_16xb32-1200e_in1k/epoch_1200.pth
 """
 
 import argparse
@@ -24,13 +26,16 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resume', nargs='?', const='auto', metavar='CHECKPOINT',
         help='go on from this checkpoint, or from the latest in the work dir')
+    parser.add_argument(
+        '--pretrained', metavar='CHECKPOINT',
+        help='a pretraining checkpoint, as it was written, that the backbone starts from')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
     return parser.parse_args()
 
 
 def config_of(args: argparse.Namespace) -> Config:
     """The config as the command line has it, and where it goes on from."""
-    cfg = load_config(args.config, args.work_dir, args.amp, args.cfg_options, args.launcher)
+    cfg = load_config(args.config, args.work_dir, args.amp, args.cfg_options, args.launcher, args.pretrained)
     check_settings(cfg)
     if args.resume not in (None, 'auto'):
         cfg.resume, cfg.load_from = True, args.resume

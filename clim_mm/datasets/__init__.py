@@ -1,7 +1,9 @@
 """Which images there are, and what happens to them until they are a batch."""
 
+from .balanced_split import balanced_split
 from .collate import stack_collate
 from .image_folder import ImageFolder
+from .label_split import LabelSplit
 from .labels import labels_of
 from .neighbor_pairs import NeighborPairs
 from .quarantine import Quarantine
@@ -10,6 +12,6 @@ from .single_views import NoView, SingleViews
 from .transforms import CutMix, LoadImage, MultiRes, PackPair, PairViews
 
 __all__ = [
-    'CutMix', 'ImageFolder', 'LoadImage', 'MultiRes', 'NeighborPairs', 'NoView', 'PackPair', 'PairViews', 'Quarantine',
-    'SampleRandomness', 'SingleViews', 'labels_of', 'stack_collate'
+    'CutMix', 'ImageFolder', 'LabelSplit', 'LoadImage', 'MultiRes', 'NeighborPairs', 'NoView', 'PackPair', 'PairViews',
+    'Quarantine', 'SampleRandomness', 'SingleViews', 'balanced_split', 'labels_of', 'stack_collate'
 ]

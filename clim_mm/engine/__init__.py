@@ -5,11 +5,12 @@ from .checkpoint_guard_hook import CheckpointGuardHook
 from .epoch_randomness_hook import EpochRandomnessHook
 from .manifest_hook import ManifestHook
 from .preflight_hook import PreflightHook
+from .pretrained_backbone_hook import PretrainedBackboneHook
 from .quarantine_hook import QuarantineHook
 from .queue_hook import QueueHook
 from .watchdog_hook import WatchdogHook
 
 __all__ = [
     'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'ManifestHook',
-    'PreflightHook', 'QuarantineHook', 'QueueHook', 'WatchdogHook'
+    'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook', 'WatchdogHook'
 ]

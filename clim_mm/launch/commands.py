@@ -46,7 +46,8 @@ def load_config(path: str,
                 work_dir: Optional[str] = None,
                 amp: bool = False,
                 cfg_options: Optional[dict] = None,
-                launcher: str = 'none') -> Config:
+                launcher: str = 'none',
+                pretrained: Optional[str] = None) -> Config:
     """Read a config and let the command line's options override it.
 
     Args:
@@ -55,9 +56,11 @@ def load_config(path: str,
         amp: Train in mixed precision.
         cfg_options: Settings by dotted keys.
         launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
+        pretrained: A pretraining checkpoint that the model's backbone starts from.
 
     Raises:
-        ConfigError: If there is no such file, it cannot be read, or an option fits nowhere.
+        ConfigError: If there is no such file, it cannot be read, or an option fits nowhere; or if a checkpoint is given
+            for a model without a backbone.
     """
     if not osp.isfile(path):
         raise ConfigError(f'There is no config {path}: the ones of this project are below configs/.')
@@ -71,6 +74,10 @@ def load_config(path: str,
         _merge(cfg, cfg_options)
     name = osp.splitext(osp.basename(path))[0]
     cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
+    if pretrained is not None:
+        if 'backbone' not in cfg.get('model', {}):
+            raise ConfigError(f'--pretrained {pretrained}: the model of {path} has no backbone to start from it.')
+        cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=pretrained, prefix='backbone.')
     if amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')

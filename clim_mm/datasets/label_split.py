@@ -1,0 +1,70 @@
+"""The images of a class folder that a list names: those whose labels a semi-supervised training may use."""
+
+import os.path as osp
+from collections import Counter
+from typing import Any
+
+from mmcls.datasets import CustomDataset
+from mmengine.fileio import list_from_file
+
+from clim_mm.errors import DataError, some_of
+from clim_mm.registry import DATASETS
+
+
+@DATASETS.register_module()
+class LabelSplit(CustomDataset):
+    """MMClassification's ``CustomDataset``, with only the images that a list names.
+
+    Args:
+        split: Path of the list. Each line names an image by its path below the data folder, ``CLASS/IMAGE.JPEG``, or
+            by its file name alone, as SimCLR's lists of ImageNet do.
+        **kwargs: As for ``CustomDataset``.
+
+    Raises:
+        DataError: If there is no such list, it names an image that is not there, or none of some class.
+    """
+
+    def __init__(self, split: str, **kwargs: Any) -> None:
+        self.split = split
+        super().__init__(**kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Find the images of all classes, and keep those of the list."""
+        images = super().load_data_list()
+        wanted = read_split(self.split)
+        by_path = any('/' in name for name in wanted)
+        names = [self._path_below(image['img_path']) if by_path else osp.basename(image['img_path'])
+                 for image in images]
+        missing = wanted - set(names)
+        if missing:
+            raise DataError(f'{len(missing)} of the {len(wanted)} images that {self.split} names are not in '
+                            f'{self.img_prefix} ({some_of(sorted(missing), 3)}): give the list that was made for this '
+                            'folder.')
+        chosen = [image for name, image in zip(names, images, strict=True) if name in wanted]
+        number = Counter(image['gt_label'] for image in chosen)
+        without = [name for label, name in enumerate(self.CLASSES) if not number[label]]
+        if without:
+            raise DataError(f'{self.split} names no image of {len(without)} of the {len(self.CLASSES)} classes '
+                            f'({some_of(without, 3)}): give a list with images of every class, such as '
+                            'tools/make_label_split.py writes.')
+        return chosen
+
+    def _path_below(self, path: str) -> str:
+        return osp.relpath(path, self.img_prefix)
+
+
+def read_split(path: str) -> set[str]:
+    """The names in a list of images, one a line.
+
+    Raises:
+        DataError: If it cannot be read, or names none.
+    """
+    try:
+        lines = list_from_file(path)
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f'The list of labelled images {path} cannot be read ({error.__class__.__name__}): make one '
+                        'by tools/make_label_split.py, or give the path of yours.') from error
+    names = {line.strip() for line in lines if line.strip()}
+    if not names:
+        raise DataError(f'The list of labelled images {path} is empty: make one by tools/make_label_split.py.')
+    return names

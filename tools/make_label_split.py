@@ -1,0 +1,34 @@
+"""Write a list of labelled images for semi-supervised training: a share of a class folder, as many of each class.
+
+    python tools/make_label_split.py data/imagenet/train --percent 1 --out data/imagenet/1percent.txt
+"""
+
+import argparse
+import os.path as osp
+
+import clim_mm  # noqa: F401  (opens the host's version gate)
+
+# isort: split
+from clim_mm.checkpoints import write_atomically
+from clim_mm.datasets import balanced_split, labels_of
+from clim_mm.datasets.source import build_source
+from clim_mm.launch.commands import errors_in_a_sentence
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description='Write a list of labelled images, as many of each class.')
+    parser.add_argument('folder', help='with a folder for each class')
+    parser.add_argument('--percent', type=float, required=True, help='of the images')
+    parser.add_argument('--seed', type=int, default=0, help='of the draw (default: 0)')
+    parser.add_argument('--out', required=True, help='the list')
+    args = parser.parse_args()
+    with errors_in_a_sentence():
+        source = build_source(dict(type='mmcls.CustomDataset', data_prefix=args.folder))
+        chosen = balanced_split(labels_of(source), args.percent / 100, args.seed)
+        paths = [osp.relpath(source.get_data_info(int(i))['img_path'], args.folder) for i in chosen]
+        write_atomically(args.out, ('\n'.join(paths) + '\n').encode())
+        print(f'{args.out}: {len(paths)} of {len(source)} images, of {len(source.CLASSES)} classes.')
+
+
+if __name__ == '__main__':
+    main()
