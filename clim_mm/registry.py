@@ -8,13 +8,13 @@ from mmengine import registry as mmengine_registry
 from mmengine.registry import Registry
 
 
-def _child(parent: Registry, location: str) -> Registry:
-    return Registry(parent.name, parent=parent, scope='clim_mm', locations=[location])
+def _child(parent: Registry, *locations: str) -> Registry:
+    return Registry(parent.name, parent=parent, scope='clim_mm', locations=list(locations))
 
 
 DATASETS = _child(mmengine_registry.DATASETS, 'clim_mm.datasets')
 FUNCTIONS = _child(mmengine_registry.FUNCTIONS, 'clim_mm.datasets')
-HOOKS = _child(mmengine_registry.HOOKS, 'clim_mm.engine')
+HOOKS = _child(mmengine_registry.HOOKS, 'clim_mm.engine', 'clim_mm.evaluation')
 MODELS = _child(mmengine_registry.MODELS, 'clim_mm.models')
 MODEL_WRAPPERS = _child(mmengine_registry.MODEL_WRAPPERS, 'clim_mm.distributed')
 TRANSFORMS = _child(mmengine_registry.TRANSFORMS, 'clim_mm.datasets.transforms')

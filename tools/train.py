@@ -1,8 +1,8 @@
-"""Train a model from a config: CLIM's, or any of MMClassification's and MMDetection's.
+r"""Train a model from a config: CLIM's, or any of MMClassification's and MMDetection's.
 
     python tools/train.py configs/clim/clim_r18_1xb32-20e_digits.py
     bash tools/dist_train.sh configs/clim/clim_r50_16xb32-1200e_in1k.py 16 --resume
-    bash tools/dist_train.sh configs/benchmarks/classification/imagenet/resnet50_linear-8xb32-steplr-100e_in1k.py 8 \\
+    bash tools/dist_train.sh configs/benchmarks/classification/imagenet/resnet50_linear-8xb32-steplr-100e_in1k.py 8 \
         --pretrained work_dirs/clim_r50_16xb32-1200e_in1k/epoch_1200.pth
 """
 

@@ -145,7 +145,8 @@ class CenterWiseNeighborHook(Hook):
 
     def _refresh(self, runner: Runner, dataset: NeighborPairs) -> None:
         start = time.perf_counter()
-        features = self._extract(clim_of(runner, _NAME), dataset)
+        views = SingleViews(dataset.dataset, self.extract['pipeline'], dataset.quarantine)
+        features = self.features_of(clim_of(runner, _NAME), views)
         list_quarantine(dataset.quarantine, runner.work_dir)
         seconds_extract = time.perf_counter() - start
         positives = torch.empty(len(dataset), dataset.table.num_positives, dtype=torch.int32)
@@ -172,17 +173,25 @@ class CenterWiseNeighborHook(Hook):
         dataset.table.publish(positives.numpy())
         runner.call_hook('after_neighbor_refresh', features=features, found=found)
 
-    def _extract(self, model: CLIM, dataset: NeighborPairs) -> Optional[np.ndarray]:
-        options = dict(self.extract)
-        views = SingleViews(dataset.dataset, options.pop('pipeline'), dataset.quarantine)
+    def features_of(self, model: CLIM, views: SingleViews) -> Optional[np.ndarray]:
+        """Features as a refresh takes them. All processes call it together.
+
+        Args:
+            model: Whose encoder is meant; its mode is what it was afterwards.
+            views: The images, in the view of ``extract``.
+
+        Returns:
+            (N, d) float32, L2-normalised, on rank 0, None on the others. The rows of unreadable images are NaN.
+        """
         # Each process has batch statistics of its own [moco]; features must come from one encoder.
         for buffer in model.encoder(self.encoder).buffers():
             dist.broadcast(buffer)
         was_training = model.training
         model.eval()
         try:
+            loading = {name: value for name, value in self.extract.items() if name != 'pipeline'}
             return extract_features(
-                partial(model.embed_batch, encoder=self.encoder, layer=self.layer), views, **options)
+                partial(model.embed_batch, encoder=self.encoder, layer=self.layer), views, **loading)
         finally:
             model.train(was_training)
 

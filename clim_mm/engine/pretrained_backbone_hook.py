@@ -1,6 +1,6 @@
 """When a backbone is held against its pretraining."""
 
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 from mmengine.hooks import Hook
@@ -41,8 +41,8 @@ class PretrainedBackboneHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Compare the backbone with the checkpoint, and say so."""
         backbone = _backbone_of(runner)
-        init_cfg = backbone.init_cfg if isinstance(getattr(backbone, 'init_cfg', None), dict) else {}
-        checkpoint = init_cfg.get('checkpoint')
+        init_cfg: Any = getattr(backbone, 'init_cfg', None)
+        checkpoint = init_cfg.get('checkpoint') if isinstance(init_cfg, dict) else None
         if not checkpoint:
             raise ConfigError('This evaluation starts from a pretraining checkpoint: give it by --pretrained FILE.')
         if self.frozen or not resumed(runner):

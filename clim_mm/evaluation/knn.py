@@ -34,9 +34,7 @@ def knn_predict(train_features: np.ndarray,
         ValueError: If a feature is 0 or not finite.
         MissingDependencyError: If faiss is missing.
     """
-    if not 1 <= k <= len(train_features):
-        raise ConfigError(f'{k} nearest neighbours cannot vote among {len(train_features)} training images: let k be '
-                          f'from 1 to {len(train_features)}.')
+    check_voters(k, len(train_features))
     if not temperature > 0:
         raise ConfigError(f'The temperature of the votes must be above 0, not {temperature}.')
     train, test = (as_float32_matrix(unit_rows(rows)) for rows in (train_features, test_features))
@@ -70,3 +68,14 @@ def knn_top1(train_features: np.ndarray,
     """
     predicted = knn_predict(train_features, train_labels, test_features, k, temperature)
     return float((predicted == test_labels).mean())
+
+
+def check_voters(k: int, num_images: int) -> None:
+    """Check that ``k`` of ``num_images`` can vote.
+
+    Raises:
+        ConfigError: If they are too few or too many.
+    """
+    if not 1 <= k <= num_images:
+        raise ConfigError(f'{k} nearest neighbours cannot vote among {num_images} training images: let k be from 1 to '
+                          f'{num_images}.')

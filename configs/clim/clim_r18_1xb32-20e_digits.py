@@ -27,7 +27,8 @@ custom_hooks = [
                 dict(type='LoadImage'),
                 dict(type='Resize', scale=(16, 16), backend='pillow'),
                 dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx']),
-            ]))
+            ])),
+    dict(type='KNNHook'),
 ]
 
 optim_wrapper = dict(optimizer=dict(lr=0.02))

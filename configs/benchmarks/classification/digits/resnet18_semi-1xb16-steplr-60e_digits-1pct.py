@@ -5,4 +5,5 @@ _base_ = [
     '../../../_base_/evaluation_runtime.py',
 ]
 
-train_dataloader = dict(batch_size=16, drop_last=False, dataset=dict(type='LabelSplit', split='data/digits/1percent.txt'))
+train_dataloader = dict(
+    batch_size=16, drop_last=False, dataset=dict(type='LabelSplit', split='data/digits/1percent.txt'))
