@@ -13,11 +13,11 @@ HEAD = dict(type='MixedContrastiveHead', temperature=0.1)
 VIEW = dict(type='MultiRes', resolutions=(16, 12), transforms=[dict(type='RandomFlip', prob=0.5)])
 OURS = {value.name: value for value in vars(clim_registry).values() if isinstance(value, Registry)}
 NAMES = {
-    'dataset': ['ImageFolder', 'NeighborPairs', 'SingleViews'],
+    'dataset': ['ImageFolder', 'LabelSplit', 'NeighborPairs', 'SingleViews'],
     'function': ['stack_collate'],
     'hook': [
-        'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'ManifestHook', 'PreflightHook',
-        'QuarantineHook', 'QueueHook', 'WatchdogHook'
+        'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'KNNHook', 'ManifestHook',
+        'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook', 'WatchdogHook'
     ],
     'model': ['CLIM', 'MixedContrastiveHead'],
     'model_wrapper': ['DeviceDDP'],
@@ -31,6 +31,7 @@ def options_of(name, folder):
     neck = dict(type='mmselfsup.MoCoV2Neck', in_channels=64, hid_channels=8, out_channels=8)
     return dict(
         ImageFolder=dict(data_root=str(folder)),
+        LabelSplit=dict(data_prefix=str(folder), split=str(folder.parent / 'split.txt')),
         NeighborPairs=dict(dataset=source, pipeline=[dict(type='PackPair')]),
         SingleViews=dict(dataset=source, pipeline=[dict(type='LoadImage')]),
         CenterWiseNeighborHook=dict(extract=dict(pipeline=[dict(type='LoadImage')])),
@@ -80,6 +81,7 @@ def test_what_is_registered(warnings):
 ])
 @pytest.mark.parametrize('prefix', ['', 'clim_mm.'])
 def test_it_builds(kind, name, prefix, class_folder, warnings):
+    (class_folder.parent / 'split.txt').write_text('cat/0.png\ndog/0.png\n')
     built = root_of(kind).build(dict(options_of(name, class_folder), type=prefix + name))
     assert type(built) is OURS[kind].module_dict[name]
     assert type(built).__name__ == name and type(built).__module__.startswith('clim_mm.')
