@@ -3,6 +3,7 @@
     python tools/evaluate.py knn         CONFIG CHECKPOINT     weighted kNN on the held-out images
     python tools/evaluate.py probe       CONFIG CHECKPOINT     a logistic regression, for quick looks
     python tools/evaluate.py diagnostics CONFIG CHECKPOINT     similarity within classes, alignment, purity ...
+    python tools/evaluate.py figures     CONFIG CHECKPOINT     all of these
     python tools/evaluate.py tsne        CONFIG CHECKPOINT     a picture of ten classes
 
 CONFIG is the one that the checkpoint was pretrained with; its ``held_out`` says where the other images are.
@@ -11,12 +12,12 @@ CONFIG is the one that the checkpoint was pretrained with; its ``held_out`` says
 import argparse
 import json
 import os.path as osp
-import sys
-from typing import Any
+from functools import cached_property
 
 import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pictures before cv2 is imported)
 
 # isort: split
+import numpy as np
 from mmengine.config import Config
 
 from clim_mm.checkpoints import write_atomically
@@ -44,14 +45,24 @@ class Task:
         self.train, self.test = train_and_held_out(cfg)
         self.model: CLIM = load_model(cfg, checkpoint)
 
-    def features(self, views: LabelledViews, **options: str) -> Any:
+    def features(self, views: LabelledViews, **options: str) -> np.ndarray:
         """(N, d) float32."""
         extract = {name: value for name, value in extraction_of(self.cfg).items() if name != 'pipeline'}
         return frozen_features(self.model, views.views, **extract, **options)
 
-    def train_and_test(self) -> tuple:
+    @cached_property
+    def train_features(self) -> np.ndarray:
+        """Pooled, of the training images."""
+        return self.features(self.train)
+
+    @cached_property
+    def test_features(self) -> np.ndarray:
+        """Pooled, of the held-out images."""
+        return self.features(self.test)
+
+    def train_and_test(self) -> tuple[np.ndarray, ...]:
         """Features and labels of the training images, then of the others."""
-        return self.features(self.train), self.train.labels, self.features(self.test), self.test.labels
+        return self.train_features, self.train.labels, self.test_features, self.test.labels
 
 
 def knn(task: Task, args: argparse.Namespace) -> dict[str, float]:
@@ -68,15 +79,19 @@ def diagnostics(task: Task, args: argparse.Namespace) -> dict[str, float]:
     """All without training."""
     num_images = len(task.train.labels)
     return diagnose(
-        task.features(task.test), task.test.labels,
-        task.features(task.train, encoder='momentum', layer='embedding'), task.train.labels,
-        neighbor_sizes(num_images, None, None), default_num_positives(num_images))
+        task.test_features, task.test.labels, task.features(task.train, encoder='momentum', layer='embedding'),
+        task.train.labels, neighbor_sizes(num_images, None, None), default_num_positives(num_images))
+
+
+def figures(task: Task, args: argparse.Namespace) -> dict[str, float]:
+    """All figures."""
+    return dict(knn(task, args), **probe(task, args), **diagnostics(task, args))
 
 
 def tsne(task: Task, args: argparse.Namespace) -> dict[str, float]:
     """A picture."""
     chosen = choose_images(task.test.labels, args.classes)
-    draw_tsne(task.features(task.test)[chosen], task.test.labels[chosen], task.test.classes, args.out,
+    draw_tsne(task.test_features[chosen], task.test.labels[chosen], task.test.classes, args.out,
               title=f't-SNE of held-out images, {osp.basename(args.checkpoint)}')
     print(f'The picture is {args.out}.')
     return dict(images=len(chosen))
@@ -85,13 +100,13 @@ def tsne(task: Task, args: argparse.Namespace) -> dict[str, float]:
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Measure the frozen features of a pretraining checkpoint.')
     commands = parser.add_subparsers(dest='command', required=True)
-    for run in (knn, probe, diagnostics, tsne):
+    for run in (knn, probe, diagnostics, figures, tsne):
         command = commands.add_parser(run.__name__, help=(run.__doc__ or '').strip())
         command.set_defaults(run=run)
         add_config_arguments(command)
         command.add_argument('checkpoint', help='the checkpoint, as pretraining wrote it')
         command.add_argument('--json', metavar='FILE', help='write the figures there too, as JSON')
-        if run is knn:
+        if run in (knn, figures):
             command.add_argument('--k', type=int, default=20, help='voters (default: 20; 200 is usual on ImageNet)')
             command.add_argument('--temperature', type=float, default=0.07, help='of their weights (default: 0.07)')
         if run is tsne:
@@ -104,12 +119,12 @@ def main() -> None:
     args = parse_args()
     with errors_in_a_sentence():
         cfg = load_config(args.config, args.work_dir, args.amp, args.cfg_options)
-        figures = args.run(Task(cfg, args.checkpoint), args)
-        for name, value in figures.items():
+        found = args.run(Task(cfg, args.checkpoint), args)
+        for name, value in found.items():
             print(f'{name:26}{value:>10.4f}' if isinstance(value, float) else f'{name:26}{value:>10}')
         if args.json:
-            write_atomically(args.json, (json.dumps(figures, indent=2) + '\n').encode())
+            write_atomically(args.json, (json.dumps(found, indent=2) + '\n').encode())
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()
