@@ -24,7 +24,7 @@ class Mixing(BaseTransform):
         unmixed_term: Let the unmixed anchor's views follow as further queries, with ``lam = 1``. The loss, a mean
             over the queries, becomes ``(L_mix + NCE(f_q(x_i), f_k(x_i))) / 2``: one more forward and backward for
             each image [ours, the plainest reading; csml averages three terms: the mixed one and one each of the
-            unmixed anchor and the unmixed positive, pulled to both keys in equal parts after 10 epochs].
+            unmixed anchor and the unmixed positive, pulled to both keys in equal parts after its first epochs].
 
     Raises:
         ConfigError: If alpha is no number above 0, or a switch is none.
