@@ -1,4 +1,4 @@
-"""One parser of config names: what a name says of its config, and the same read off the parts that are built from it."""
+"""One parser of config names: what a name says of its config, and the same read off the parts built from it."""
 
 import re
 from pathlib import Path

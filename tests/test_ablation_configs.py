@@ -11,6 +11,7 @@ from clim_mm.launch.launch_checks import check_config
 
 CLIM = ROOT / 'configs' / 'clim'
 CHANGED = [path for path in CONFIGS if path.parent.name in ('ablations', 'options')]
+OF_CLIM = [path for path in CONFIGS if path.stem.startswith('clim_')]
 MAIN = CLIM / 'clim_r50_16xb32-200e_in1k.py'
 # The choices that a name tells are in these; the rest must be the main config's.
 KNOBS = ['model.sum_pairs', 'model.enqueue_positives', 'train_cfg.max_epochs', 'custom_hooks',
@@ -35,7 +36,7 @@ def without_knobs(cfg):
     return left
 
 
-@pytest.mark.parametrize('path', [path for path in CONFIGS if path.stem.startswith('clim_')], ids=lambda path: path.stem)
+@pytest.mark.parametrize('path', OF_CLIM, ids=lambda path: path.stem)
 def test_it_does_what_its_name_says(path):
     assert done_by(load(path)) == said_by(path.stem)
 
