@@ -83,8 +83,7 @@ def done_by(cfg: Config) -> dict[str, Any]:
 
 
 def _views(drawn: Any) -> list[tuple]:
-    """Side and scale of each image of a view: of a MultiRes, or of the crops of a MultiView."""
+    """Side and scale of each image of a view: of a MultiRes, or of those of a MultiView."""
     (view, ) = drawn.transforms
-    if hasattr(view, 'resolutions'):
-        return [(side, *view.scale) for side in view.resolutions]
-    return [(crop.size[0], *crop.scale) for crop in (pipeline.transforms[0] for pipeline in view.transforms)]
+    crops = [view] if hasattr(view, 'resolutions') else [pipeline.transforms[0] for pipeline in view.transforms]
+    return [(side, *crop.scale) for crop in crops for side in crop.resolutions]

@@ -52,11 +52,8 @@ def test_it_differs_in_nothing_else(path):
     assert views.load == of_main.load
     photometric = of_main.view[0].transforms
     for view in [*views.view, *views.get('key_view', [])]:
-        if view.type == 'MultiRes':
-            assert view.transforms == photometric and view.backend == 'pillow'
-        else:
-            for crop, *rest in view.transforms:
-                assert crop.type == 'mmselfsup.RandomResizedCrop' and crop.backend == 'pillow' and rest == photometric
+        for crop in [view] if view.type == 'MultiRes' else [crop for (crop, ) in view.transforms]:
+            assert crop.type == 'MultiRes' and crop.transforms == photometric and crop.backend == 'pillow'
     check_settings(cfg)
     check_config(cfg, world_size=16)
 

@@ -30,11 +30,10 @@ def config(change):
 
 
 def shrunk(setting):
-    """A pipeline with small images: MultiRes' resolutions and the crops' sizes, wherever they are."""
+    """A pipeline with small images: MultiRes' resolutions, wherever they are."""
     if isinstance(setting, dict):
-        sizes = dict(
-            resolutions=lambda sides: tuple(SIDES[side] for side in sides), size=lambda side: SIDES[side])
-        return {name: sizes.get(name, shrunk)(value) for name, value in setting.items()}
+        return {name: tuple(SIDES[side] for side in value) if name == 'resolutions' else shrunk(value)
+                for name, value in setting.items()}
     return [shrunk(one) for one in setting] if isinstance(setting, list) else setting
 
 

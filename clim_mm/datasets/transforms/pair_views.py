@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Optional
 
+import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
 
@@ -21,11 +22,12 @@ class PairViews(BaseTransform):
     Added keys, each a list of (r, r, 3) uint8 for r in R: ``query`` and ``positive_query``, the views to mix;
     ``anchor_key`` and ``positive_key``.
 
-    Multi-crop (paper Table 7) is a ``view`` of several crops, by ``mmselfsup.MultiView``, beside a ``key_view`` of the
-    large one alone. The paper's 2 x 224 + 2 x 96 are then: the query and the key at 224, and two small queries at 96,
-    each from a window of its own. Every crop of the anchor is mixed with the positive's of its size, by one relative
-    rectangle or one ``lam``; each mixed crop is pulled towards the large keys alone; the loss is the mean over these
-    pairs [ours: the paper does not say; small crops are no keys in SwAV either].
+    Multi-crop (paper Table 7) is a ``view`` of several :class:`MultiRes`, by ``mmselfsup.MultiView``, beside a
+    ``key_view`` of the large one alone. The paper's 2 x 224 + 2 x 96 are then: the query and the key at 224, and two
+    small queries at 96, each from a window of its own. Every crop of the anchor is mixed with the positive's crop in
+    the same place of the list, by one relative rectangle or one ``lam``; each mixed crop is pulled towards the large
+    keys alone; the loss is the mean over these pairs [ours: the paper does not say; small crops are no keys in SwAV
+    either].
 
     Args:
         load: Transforms, or their configs, run once on each of the two images.
@@ -50,8 +52,13 @@ class PairViews(BaseTransform):
         anchor, positive = self.load(results['anchor']), self.load(results['positive'])
         for name, image, view in [('query', anchor, self.view), ('positive_query', positive, self.view),
                                   ('anchor_key', anchor, self.key_view), ('positive_key', positive, self.key_view)]:
-            results[name] = view(dict(image))['img']
+            results[name] = _flat(view(dict(image))['img'])
         return results
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(load={self.load}, view={self.view}, key_view={self.key_view})'
+
+
+def _flat(crops: list) -> list[np.ndarray]:
+    """The images of a view: each crop of MultiView is one, or a list of them."""
+    return [image for crop in crops for image in (crop if isinstance(crop, list) else [crop])]

@@ -92,8 +92,8 @@ def test_other_keys_stay(class_folder):
 
 def multi_crop():
     """The paper's 2 x 224 + 2 x 96, a seventh of it: the query's crops, and the key's."""
-    large, small = RandomResizedCrop(32, scale=(0.2, 1.0)), RandomResizedCrop(14, scale=(0.05, 0.14))
-    return dict(view=[MultiView([[large], [small]], num_views=[1, 2])], key_view=[MultiRes((32, ), scale=(0.2, 1.0))])
+    large, small = MultiRes((32, ), scale=(0.2, 1.0)), MultiRes((14, ), scale=(0.05, 0.14))
+    return dict(view=[MultiView([[large], [small]], num_views=[1, 2])], key_view=[large])
 
 
 def test_queries_can_have_more_crops_than_keys(class_folder):
@@ -128,6 +128,13 @@ def test_every_crop_is_mixed_and_no_key(class_folder):
     for name in VIEWS[1:]:
         for image, kept in zip(mixed[name], before[name], strict=True):
             np.testing.assert_array_equal(image, kept)
+
+
+def test_crops_can_be_at_several_resolutions_or_at_one(class_folder):
+    several = MultiView([[MultiRes((32, 24))], [RandomResizedCrop(14)]], num_views=[1, 2])
+    results = PairViews([LoadImage()], [several], [MultiRes((32, 24))])(infos(class_folder))
+    assert [image.shape[0] for image in results['query']] == [32, 24, 14, 14]
+    assert [image.shape[0] for image in results['positive_key']] == [32, 24]
 
 
 @pytest.mark.parametrize('key_view', [[], 'MultiRes', dict(type='MultiRes')])
