@@ -36,6 +36,11 @@ def without_knobs(cfg):
     return left
 
 
+def without(setting, names):
+    """The settings of a part that have none of these names."""
+    return {name: value for name, value in setting.items() if name not in names}
+
+
 @pytest.mark.parametrize('path', OF_CLIM, ids=lambda path: path.stem)
 def test_it_does_what_its_name_says(path):
     assert done_by(load(path)) == said_by(path.stem)
@@ -46,14 +51,13 @@ def test_it_differs_in_nothing_else(path):
     cfg, main = load(path), load(MAIN)
     assert without_knobs(cfg) == without_knobs(main)
     (hook, ), (of_main, ) = cfg.custom_hooks, main.custom_hooks
-    assert hook.extract == of_main.extract and hook.type == of_main.type
+    assert without(hook, said_by(path.stem)) == without(of_main, said_by(path.stem))
     assert cfg.train_cfg.max_epochs == int(NAME.fullmatch(path.stem)['epochs'])
     views, of_main = cfg.train_dataloader.dataset.pipeline[0], main.train_dataloader.dataset.pipeline[0]
     assert views.load == of_main.load
-    photometric = of_main.view[0].transforms
     for view in [*views.view, *views.get('key_view', [])]:
         for crop in [view] if view.type == 'MultiRes' else [crop for (crop, ) in view.transforms]:
-            assert crop.type == 'MultiRes' and crop.transforms == photometric and crop.backend == 'pillow'
+            assert without(crop, ['resolutions', 'scale']) == without(of_main.view[0], ['resolutions', 'scale'])
     check_settings(cfg)
     check_config(cfg, world_size=16)
 

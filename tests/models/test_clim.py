@@ -122,10 +122,10 @@ def test_the_loss_is_the_mean_over_pairs_of_queries_and_keys(queries, lam, resol
 
 def test_figures_are_of_the_largest_query_and_key():
     model = separated()
-    views = [*images(1, sizes=(12, 32), dtype=torch.float64), *images(2, sizes=(24, 28), seed=1, dtype=torch.float64)]
+    views = [*images(1, sizes=(12, 32), dtype=torch.float64), *images(2, sizes=(28, 24), seed=1, dtype=torch.float64)]
     found = model.loss(views, samples([[0.9, 0.25]] * 8))
     q = F.normalize(model.encoder('query')(views[1])[0], dim=1)
-    anchor, positive = (F.normalize(model.encoder('momentum')(views[i])[0], dim=1) for i in (3, 5))
+    anchor, positive = (F.normalize(model.encoder('momentum')(views[i])[0], dim=1) for i in (2, 4))
     expected = (q * (0.25 * anchor + 0.75 * positive)).sum(dim=1).mean()
     torch.testing.assert_close(found['positive_similarity'], expected.detach(), rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(model.queue[:, :8], anchor.T, rtol=1e-10, atol=1e-10)
