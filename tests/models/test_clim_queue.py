@@ -141,6 +141,25 @@ def test_the_keys_of_all_processes_enter_the_queue_of_each():
     np.testing.assert_allclose(queue, np.concatenate(expected).T, rtol=1e-10, atol=1e-10)
 
 
+def queue_of_two_processes_with_positives():
+    """What the queue of each process holds after a step with positives' keys, and the keys of this process."""
+    rank = dist.get_rank()
+    model = separated(queue_len=10, norm='GN', enqueue_positives=True)
+    views = images(3, num_samples=2, seed=rank, dtype=torch.float64)
+    model.loss(views, samples([[0.5]] * 2, ids=[10 * rank, 10 * rank + 1], positives=[10 * rank + 5, -1]))
+    keys = [F.normalize(model.encoder('momentum')(x)[0], dim=1).detach().numpy() for x in views[1:]]
+    return [x.numpy() for x in (model.queue, model.queue_ids, model.queue_ptr)], np.concatenate(keys)
+
+
+def test_the_positives_keys_of_all_processes_enter_the_queue_of_each():
+    (first, keys_0), (second, keys_1) = on_processes(2, queue_of_two_processes_with_positives)
+    for mine, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(mine, other)
+    queue, ids, place = first
+    assert ids.tolist() == [0, 1, 5, 1, 10, 11, 15, 11] + [NO_KEY] * 2 and place.tolist() == [8]
+    np.testing.assert_allclose(queue[:, :8], np.concatenate([keys_0, keys_1]).T, rtol=1e-10, atol=1e-10)
+
+
 def test_a_key_is_no_negative_of_its_own_step():
     # A queue of one step's keys, all of which are replaced: the loss must still be against the old ones.
     model = separated(queue_len=8)
