@@ -21,7 +21,7 @@ NAMES = {
     ],
     'model': ['CLIM', 'MixedContrastiveHead'],
     'model_wrapper': ['DeviceDDP'],
-    'transform': ['CutMix', 'LoadImage', 'MultiRes', 'PackPair', 'PairViews'],
+    'transform': ['CutMix', 'LoadImage', 'MixUp', 'MultiRes', 'PackPair', 'PairViews'],
 }
 
 

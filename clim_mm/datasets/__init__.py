@@ -9,9 +9,9 @@ from .neighbor_pairs import NeighborPairs
 from .quarantine import Quarantine
 from .sample_randomness import SampleRandomness
 from .single_views import NoView, SingleViews
-from .transforms import CutMix, LoadImage, MultiRes, PackPair, PairViews
+from .transforms import CutMix, LoadImage, MixUp, MultiRes, PackPair, PairViews
 
 __all__ = [
-    'CutMix', 'ImageFolder', 'LabelSplit', 'LoadImage', 'MultiRes', 'NeighborPairs', 'NoView', 'PackPair', 'PairViews',
-    'Quarantine', 'SampleRandomness', 'SingleViews', 'balanced_split', 'labels_of', 'stack_collate'
+    'CutMix', 'ImageFolder', 'LabelSplit', 'LoadImage', 'MixUp', 'MultiRes', 'NeighborPairs', 'NoView', 'PackPair',
+    'PairViews', 'Quarantine', 'SampleRandomness', 'SingleViews', 'balanced_split', 'labels_of', 'stack_collate'
 ]

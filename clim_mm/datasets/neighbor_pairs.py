@@ -34,6 +34,8 @@ class NeighborPairs(Dataset):
       MoCo's, else 0.0: without mixing the positive is pulled by a plain NCE [paper Table 6, "none"].
     - ``table_version``: int, of the table the positive was drawn from.
     - ``rng``: a ``numpy.random.Generator`` of the sample's own.
+    - ``batch_rng``: one that draws the same for all samples of the batch, as a DataLoader asks for it in one process:
+      by (seed, epoch, id of the batch's first sample). A sample asked for alone is a batch of one.
     - ``unreadable``: path and reason by id, of images that turned out to be unreadable on the way to this sample.
 
     The place of an unreadable image is taken by another image under that image's own id; an unreadable
@@ -80,21 +82,28 @@ class NeighborPairs(Dataset):
         return len(self.dataset)
 
     def __getitem__(self, sample_idx: int) -> Any:
+        return self._sample(sample_idx, first_of_batch=sample_idx)
+
+    def __getitems__(self, sample_ids: Sequence[int]) -> list:
+        """The samples of a batch; torch's DataLoader asks for them by this method."""
+        return [self._sample(sample_idx, first_of_batch=sample_ids[0]) for sample_idx in sample_ids]
+
+    def _sample(self, sample_idx: int, first_of_batch: int) -> Any:
         unreadable: dict[int, str] = {}
-        sample = self._pair(sample_idx, unreadable)
+        sample = self._pair(sample_idx, first_of_batch, unreadable)
         if sample is not None:
             return sample
         with self.randomness.of(sample_idx) as rng:
             substitutes = rng.integers(len(self), size=_MOST_SUBSTITUTES).tolist()
         for substitute in substitutes:
-            sample = self._pair(substitute, unreadable)
+            sample = self._pair(substitute, first_of_batch, unreadable)
             if sample is not None:
                 return sample
         first = next(iter(unreadable.values()), 'known before').replace('\t', ': ')
         raise DataError(f'{_MOST_SUBSTITUTES} images in a row cannot be read (the first is {first}): mend the data '
                         'folder.')
 
-    def _pair(self, sample_idx: int, unreadable: dict[int, str]) -> Optional[Any]:
+    def _pair(self, sample_idx: int, first_of_batch: int, unreadable: dict[int, str]) -> Optional[Any]:
         """What the pipeline makes of an anchor, or None if the anchor is unreadable; notes what is."""
         anchor = self.dataset.get_data_info(sample_idx)
         while not self.quarantine.holds(sample_idx):
@@ -110,6 +119,7 @@ class NeighborPairs(Dataset):
                     lam=0.0 if has_positive else 1.0,
                     table_version=version,
                     rng=rng,
+                    batch_rng=self.randomness.of_batch(first_of_batch),
                     unreadable=dict(unreadable))
                 try:
                     return run_pipeline(self.pipeline, results, sample_idx)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+_OF_A_BATCH = 1  # sets its stream apart from the sample's
+
 
 @dataclass(frozen=True)
 class GlobalRandomness:
@@ -61,3 +63,12 @@ class SampleRandomness:
             yield np.random.default_rng(sequence)
         finally:
             before.restore()
+
+    def of_batch(self, first_idx: int) -> np.random.Generator:
+        """A generator that the samples of a batch have in common, each a copy of its own at the same place.
+
+        Args:
+            first_idx: Id of the batch's first sample, whose own generator is another.
+        """
+        seed, epoch = self._seed_and_epoch.tolist()
+        return np.random.default_rng(np.random.SeedSequence((seed, epoch, first_idx), spawn_key=(_OF_A_BATCH, )))

@@ -43,7 +43,7 @@ class QueueHook(Hook):
         if batch_size is None:
             raise ConfigError(f'{_NAME} needs the batch size, which train_dataloader.batch_sampler does not tell: set '
                               'train_dataloader.batch_size.')
-        keys_per_step = batch_size * dist.get_world_size() * accumulative_counts(runner)
+        keys_per_step = batch_size * dist.get_world_size() * accumulative_counts(runner) * model.keys_per_sample
         derived = model.queue_len == 0
         if derived:
             generator = torch.Generator().manual_seed(runner.seed)

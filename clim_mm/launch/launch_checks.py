@@ -70,7 +70,7 @@ def _check_queue(cfg: Config, world_size: int) -> None:
     if not _is(model.get('type'), 'CLIM') or batch_size is None or queue_len is None:
         return
     check_whole('model.queue_len', queue_len, least=1)
-    keys = batch_size * world_size
+    keys = batch_size * world_size * (2 if model.get('enqueue_positives') else 1)
     if keys > queue_len:
         raise ConfigError(f'model.queue_len={queue_len} is too short for the {keys} keys of one step ({batch_size} '
                           f'images on {world_size} processes): set it to at least {keys}, or lower the batch size.')

@@ -17,7 +17,7 @@ from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.registry import MODELS
 
 from .diagnostics import diagnose, not_finite
-from .key_ids import NO_ID, NO_KEY, image_ids, own_keys
+from .key_ids import NO_ID, NO_KEY, ids_of_pairs, image_ids, own_keys
 from .mixed_contrastive_head import MixedContrastiveHead, at_least_float32
 from .split_batch_norm import split_batch_norms
 from .views import largest, split_views
@@ -45,6 +45,8 @@ class CLIM(MoCo):
             epochs. None leaves it to ``QueueHook``, which turns it on for small sets [ours].
         sum_pairs: Sum the loss over the pairs of resolutions [paper 3.3]. False takes the mean, so that the learning
             rate does not depend on |R| [ours].
+        enqueue_positives: Let the positives' keys enter the queue too, behind the anchors' of the batch [ours]. False:
+            the anchors' alone, one for each image [csml]. With both, the queue reaches half as many steps back.
         **kwargs: ``pretrained``, ``data_preprocessor`` and ``init_cfg``, as for ``mmselfsup.MoCo``.
 
     Attributes:
@@ -64,6 +66,7 @@ class CLIM(MoCo):
                  bn_splits: Optional[int] = None,
                  mask_own_keys: Optional[bool] = None,
                  sum_pairs: bool = False,
+                 enqueue_positives: bool = False,
                  **kwargs) -> None:
         check_whole('model.queue_len', queue_len, least=1, optional=True)
         check_whole('model.bn_splits', bn_splits, least=1, optional=True)
@@ -72,6 +75,7 @@ class CLIM(MoCo):
         check_number('model.momentum', kwargs.get('momentum', 0.999), above=0, below=1)
         check_bool('model.mask_own_keys', mask_own_keys, optional=True)
         check_bool('model.sum_pairs', sum_pairs)
+        check_bool('model.enqueue_positives', enqueue_positives)
         for name in ('backbone', 'neck', 'head'):
             if not isinstance(kwargs.get(name, {}), dict):  # MMEngine would make a list an empty module
                 raise ConfigError(f'model.{name} must be a dict with its type, not {kwargs[name]!r}.')
@@ -91,6 +95,7 @@ class CLIM(MoCo):
             split_batch_norms(self, self.bn_splits, self._smallest_group)
         self.mask_own_keys = mask_own_keys
         self.sum_pairs = sum_pairs
+        self.enqueue_positives = enqueue_positives
         self.advance_after_loss = True
         self._waiting: list[tuple[torch.Tensor, torch.Tensor]] = []  # (n, C) keys and (n,) ids, of this process
 
@@ -119,6 +124,11 @@ class CLIM(MoCo):
         """Groups of batch statistics in one process: 1 means that the statistics of a batch give its positives away."""
         return max(1, min(self.bn_splits, batch_size // self._smallest_group))
 
+    @property
+    def keys_per_sample(self) -> int:
+        """How many keys of a sample with a positive view enter the queue."""
+        return 2 if self.enqueue_positives else 1
+
     def disown_keys(self) -> None:
         """Forget which images the keys in the queue are of: those of another training set mean nothing here."""
         self.queue_ids[self.queue_ids >= 0] = NO_ID
@@ -129,15 +139,16 @@ class CLIM(MoCo):
 
         Args:
             inputs: 3|R| tensors (N, 3, r, r): queries, anchor keys and positive keys, each at every r of R.
-                Or 2|R| without positive keys: MoCo's two views.
-            data_samples: N of them, with ``lam`` in their meta info (one for each r) and ``positive_idx``, if there
-                are positives; with ``sample_idx``, if own keys are to be masked.
+                Or 2|R| without positive keys: MoCo's two views. There may be other queries than those at every r of R,
+                such as unmixed ones or small crops, if ``lam`` tells how many.
+            data_samples: N of them, with ``lam`` in their meta info (one for each query) and ``positive_idx``, if
+                there are positives; with ``sample_idx``, if own keys are to be masked.
 
         Returns:
-            ``loss``: scalar, the mean (or the sum) over the ordered pairs of resolutions. Beside it, to be logged:
-            ``relative_nce``, the mean over the pairs divided by log(1 + K), which is 1 at chance; ``queue_fill``, the
-            share of the queue that holds keys; ``without_positive``, the share of anchors that have none, if the
-            inputs have positive keys; and the figures of ``diagnose`` at the largest resolution.
+            ``loss``: scalar, the mean (or the sum) over all pairs of a query and a key's resolution. Beside it, to be
+            logged: ``relative_nce``, the mean over these pairs divided by log(1 + K), which is 1 at chance;
+            ``queue_fill``, the share of the queue that holds keys; ``without_positive``, the share of anchors that
+            have none, if the inputs have positive keys; and the figures of ``diagnose`` at the largest resolution.
 
         Raises:
             ConfigError: If there are more keys than the queue holds, or the inputs are not of that form.
@@ -146,14 +157,15 @@ class CLIM(MoCo):
         if not self.queue_len:
             raise ConfigError('model.queue_len is None, and no QueueHook has derived it: put one into default_hooks, '
                               'as configs/_base_/clim_runtime.py does, or set a number.')
-        x_query, x_anchor, x_positive = split_views(inputs)
-        q = [self._normalized(self.neck(self.backbone(x))[0]) for x in x_query]  # |R| x (N, C)
+        first_lam = data_samples[0].get('lam')
+        x_query, x_anchor, x_positive = split_views(inputs, len(first_lam) if isinstance(first_lam, list) else None)
+        q = [self._normalized(self.neck(self.backbone(x))[0]) for x in x_query]  # Q x (N, C)
         with torch.no_grad():
             if not self._waiting:
                 self.encoder_k.update_parameters(self._query_encoder())
             anchor_keys = [self._key(x) for x in x_anchor]  # |R| x (N, C)
             positive_keys = [self._key(x) for x in x_positive]  # |R| x (N, C)
-        lam = self._lam(data_samples, like=q[0], paired=bool(x_positive), num_resolutions=len(q))  # |R| x N
+        lam = self._lam(data_samples, like=q[0], paired=bool(x_positive), num_queries=len(q))  # Q x N
         anchor_ids, positive_ids = image_ids(data_samples, self.queue_ids.device)  # N, N
 
         queue = self.queue.clone()  # the enqueued keys must not change what backward needs
@@ -163,10 +175,12 @@ class CLIM(MoCo):
         ]
         mean_loss = torch.stack(losses).mean()
         self._check_finite(mean_loss, [inputs, q + anchor_keys + positive_keys], anchor_ids)
-        top = largest(x_anchor)
-        figures = self._figures(mean_loss, q[top], anchor_keys[top], positive_keys[top] if positive_keys else None,
-                                queue, lam[top], positive_ids)
+        top_query, top = largest(x_query), largest(x_anchor)
+        figures = self._figures(mean_loss, q[top_query], anchor_keys[top],
+                                positive_keys[top] if positive_keys else None, queue, lam[top_query], positive_ids)
         self._waiting.append((anchor_keys[top], anchor_ids))
+        if self.enqueue_positives and positive_keys:
+            self._waiting.append((positive_keys[top], ids_of_pairs(anchor_ids, positive_ids)))
         if self.advance_after_loss:
             self.advance()
         return dict(loss=mean_loss * (len(x_query) * len(x_anchor) if self.sum_pairs else 1), **figures)
@@ -223,9 +237,9 @@ class CLIM(MoCo):
 
     @staticmethod
     def _lam(data_samples: Sequence[SelfSupDataSample], like: torch.Tensor, paired: bool,
-             num_resolutions: int) -> torch.Tensor:
+             num_queries: int) -> torch.Tensor:
         if not paired:
-            return like.new_ones(num_resolutions, len(like))
+            return like.new_ones(num_queries, len(like))
         return like.new_tensor([sample.lam for sample in data_samples]).T
 
     @staticmethod

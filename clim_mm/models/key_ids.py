@@ -7,6 +7,7 @@ from mmselfsup.structures import SelfSupDataSample
 
 NO_KEY = -1  # the random vector that stands in the queue before the first key
 NO_ID = -2  # an image that the pipeline gives no id
+NO_POSITIVE = -1  # an anchor that is paired with itself
 
 
 def image_ids(data_samples: Sequence[SelfSupDataSample], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -23,6 +24,18 @@ def image_ids(data_samples: Sequence[SelfSupDataSample], device: torch.device) -
     positives = [sample.get('positive_idx', NO_ID) for sample in data_samples]
     anchor_ids, positive_ids = torch.tensor([anchors, positives], device=device)
     return anchor_ids, positive_ids
+
+
+def ids_of_pairs(anchor_ids: torch.Tensor, positive_ids: torch.Tensor) -> torch.Tensor:
+    """The ids of the images that stand beside the anchors: their positives, or else the anchors themselves.
+
+    Args:
+        anchor_ids, positive_ids: (N,) int64, as ``image_ids`` gives them.
+
+    Returns:
+        (N,) int64.
+    """
+    return torch.where(positive_ids == NO_POSITIVE, anchor_ids, positive_ids)
 
 
 def own_keys(queue_ids: torch.Tensor, anchor_ids: torch.Tensor, positive_ids: torch.Tensor) -> torch.Tensor:

@@ -91,7 +91,8 @@ class Run:
 
     def _changed(self, stage: Stage) -> ConfigError:
         return ConfigError(f'The config of {self.row}, seed {self.seed}, {stage.name}, is another than when '
-                           f'{self.folder} was made: undo the change, take the folder away, or give another --work-dir.')
+                           f'{self.folder} was made: undo the change, take the folder away, or give another '
+                           '--work-dir.')
 
     def add_result(self, stage: Stage, figures: dict[str, float], seconds: float) -> None:
         """Keep what a stage gave."""

@@ -40,6 +40,7 @@ def report_draws(results):
         anchor=results['anchor']['img_path'],
         positive=results['positive']['img_path'],
         number=results['rng'].random(),
+        batch_number=results['batch_rng'].random(),
         numpy_number=np.random.rand(),
         pid=os.getpid())
 
@@ -186,6 +187,28 @@ def test_persistent_workers_see_each_table_and_each_epoch(class_folder):
     assert len(pids) == 1, 'the workers are those of the first epoch'
     assert len(next(iter(pids))) == 2 and os.getpid() not in next(iter(pids))
     assert len(set(numbers)) == 36
+
+
+@pytest.mark.parametrize('num_workers', [0, 2])
+def test_the_samples_of_a_batch_have_a_generator_in_common(class_folder, num_workers):
+    dataset = pairs(class_folder, [report_draws], seed=3)
+    order = [5, 2, 8, 0, 11, 4, 7]
+    for epoch in range(2):
+        dataset.randomness.start_epoch(3, epoch)
+        batches = DataLoader(dataset, batch_size=3, sampler=order, collate_fn=list, num_workers=num_workers)
+        found = [[sample['batch_number'] for sample in batch] for batch in batches]
+        assert found == [[dataset.randomness.of_batch(order[start]).random()] * size
+                         for start, size in [(0, 3), (3, 3), (6, 1)]]
+        assert len({numbers[0] for numbers in found}) == 3
+    assert dataset[7]['batch_number'] == found[2][0] != dataset[8]['batch_number']
+
+
+def test_one_box_and_one_lam_for_a_batch(class_folder):
+    pipeline = full_pipeline()
+    pipeline[1] = CutMix(per_batch=True)
+    batches = list(loader(pairs(class_folder, pipeline)))
+    lam = [{tuple(sample.lam) for sample in batch['data_samples']} for batch in batches]
+    assert [len(of_batch) for of_batch in lam] == [1] * 4 and len(set.union(*lam)) == 4
 
 
 def test_views_do_not_depend_on_the_number_of_workers(class_folder):

@@ -114,3 +114,16 @@ def test_a_running_child_sees_the_epoch():
         assert child.exitcode == 0
     finally:
         child.kill()
+
+
+def test_a_batch_has_a_stream_that_its_first_sample_has_not():
+    keys = [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    found = [started(seed, epoch).of_batch(first).random(3).tolist() for seed, epoch, first in keys]
+    assert len({tuple(numbers) for numbers in found}) == len(keys)
+    randomness = started()
+    assert randomness.of_batch(0).random(3).tolist() == found[0] == randomness.of_batch(0).random(3).tolist()
+    with randomness.of(0) as rng:
+        assert rng.random(3).tolist() != found[0]
+    # The stream itself, from its definition.
+    expected = np.random.default_rng(np.random.SeedSequence((0, 1, 0), spawn_key=(1, ))).random(3)
+    assert expected.tolist() == found[2]

@@ -101,6 +101,14 @@ def test_a_queue_shorter_than_a_step_is_refused_at_the_start(tmp_path, counts, k
     assert prepared(tmp_path, 4000, accumulative_counts=counts, queue_len=keys).model.queue_len == keys
 
 
+def test_a_step_has_twice_as_many_keys_with_the_positives(tmp_path):
+    options = dict(accumulative_counts=3, enqueue_positives=True)
+    with pytest.raises(ConfigError, match='model.queue_len=47 is too short for the 48 keys of one optimizer step'):
+        prepared(tmp_path, 4000, queue_len=47, **options)
+    assert prepared(tmp_path, 4000, queue_len=48, **options).model.queue_len == 48
+    assert prepared(tmp_path, 24, queue_len=None, **options).model.queue_len == 48
+
+
 def test_another_model_is_refused(folder, tmp_path):
     head = dict(type='mmselfsup.ContrastiveHead', loss=dict(type='mmcls.CrossEntropyLoss'), temperature=0.2)
     runner = queue_runner(folder, tmp_path, hook=dict(type='EpochRandomnessHook'),

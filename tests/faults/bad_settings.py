@@ -68,6 +68,7 @@ OPTIONS: dict[str, list] = {
     # The transforms
     f'{PAIRS}.pipeline.0.load': PIPELINE,
     f'{PAIRS}.pipeline.0.view': PIPELINE,
+    f'{PAIRS}.pipeline.0.key_view': [value for value in PIPELINE if value is not None],
     f'{PAIRS}.pipeline.0.load.0.min_side': whole(1),
     f'{PAIRS}.pipeline.0.load.0.color_type': ['grayscale', *WORD],
     f'{PAIRS}.pipeline.0.load.0.imdecode_backend': [value for value in WORD if value is not None],
@@ -84,6 +85,8 @@ OPTIONS: dict[str, list] = {
     f'{BLUR}.prob': ['a', -1, 2, NAN, None, []],
     f'{PAIRS}.pipeline.1.alpha': number(0, -2),
     f'{PAIRS}.pipeline.1.same_place': switch(),
+    f'{PAIRS}.pipeline.1.per_batch': switch(),
+    f'{PAIRS}.pipeline.1.unmixed_term': switch(),
     # CLIM
     'model': [*PART, None],
     'model.type': WORD,
@@ -96,6 +99,7 @@ OPTIONS: dict[str, list] = {
     'model.bn_splits': whole(1, optional=True),
     'model.mask_own_keys': switch(optional=True),
     'model.sum_pairs': switch(),
+    'model.enqueue_positives': switch(),
     'model.head.temperature': number(0, -0.2),
     'model.backbone.depth': ['18', 19, None, NAN, []],
     'model.backbone.out_indices': [(9, ), 'a', None, 3],

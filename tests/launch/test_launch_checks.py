@@ -86,6 +86,12 @@ def test_the_queue_must_hold_one_steps_keys(queue_len, batch_size, world_size, f
         check_config(cfg, world_size)
 
 
+def test_the_positives_keys_count_if_they_enter_the_queue():
+    check_config(config(queue_len=64, batch_size=8, enqueue_positives=True), world_size=4)
+    with pytest.raises(ConfigError, match='model.queue_len=63 is too short for the 64 keys of one step'):
+        check_config(config(queue_len=63, batch_size=8, enqueue_positives=True), world_size=4)
+
+
 def test_the_queue_of_another_model_is_its_own_matter():
     check_config(config(model='mmselfsup.MoCo', queue_len=3), world_size=4)
 

@@ -86,6 +86,51 @@ def test_without_positives_the_loss_is_the_mean_over_pairs_of_plain_nce():
     torch.testing.assert_close(loss, expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize('queries, lam', [
+    ((32, 12, 12), None),  # multi-crop: a large query and two small ones, keys at the large size
+    ((32, 32), [None, 1.0]),  # an unmixed term beside the mixed one
+    ((24, 16, 24, 16), [None, None, 1.0, 1.0]),
+])
+@pytest.mark.parametrize('resolutions', [(32, ), (32, 24)])
+def test_the_loss_is_the_mean_over_pairs_of_queries_and_keys(queries, lam, resolutions):
+    model = separated()
+    views = [x for sizes, num_views in [(queries, 1), (resolutions, 2)]
+             for x in images(num_views, sizes=sizes, seed=len(sizes), dtype=torch.float64)]
+    drawn = torch.rand(8, len(queries), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    shares = [[mine if fixed is None else fixed for mine, fixed in zip(row, lam or [None] * len(queries), strict=True)]
+              for row in drawn.tolist()]
+    queue = model.queue.clone()
+    loss = model.loss(views, samples(shares))['loss']
+
+    def encode(name, x):
+        return F.normalize(model.encoder(name)(x)[0], dim=1)
+
+    num_queries, num = len(queries), len(resolutions)
+    q = [encode('query', x) for x in views[:num_queries]]
+    keys = [encode('momentum', x) for x in views[num_queries:]]
+    total = 0
+    for i in range(8):
+        for j in range(num_queries):
+            for r in range(num):
+                anchor, positive = (nce(q[j][i:i + 1], k[i:i + 1], queue).item() for k in (keys[r], keys[num + r]))
+                total += shares[i][j] * anchor + (1 - shares[i][j]) * positive
+    assert loss.item() == pytest.approx(total / (8 * num_queries * num), rel=1e-10)
+
+    other = separated(sum_pairs=True).loss(views, samples(shares))['loss']
+    torch.testing.assert_close(other, num_queries * num * loss, rtol=1e-12, atol=0)
+
+
+def test_figures_are_of_the_largest_query_and_key():
+    model = separated()
+    views = [*images(1, sizes=(12, 32), dtype=torch.float64), *images(2, sizes=(28, 24), seed=1, dtype=torch.float64)]
+    found = model.loss(views, samples([[0.9, 0.25]] * 8))
+    q = F.normalize(model.encoder('query')(views[1])[0], dim=1)
+    anchor, positive = (F.normalize(model.encoder('momentum')(views[i])[0], dim=1) for i in (2, 4))
+    expected = (q * (0.25 * anchor + 0.75 * positive)).sum(dim=1).mean()
+    torch.testing.assert_close(found['positive_similarity'], expected.detach(), rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(model.queue[:, :8], anchor.T, rtol=1e-10, atol=1e-10)
+
+
 def test_only_the_query_encoder_gets_gradients():
     model = separated()
     model.loss(images(3, sizes=(32, 24), dtype=torch.float64), samples([[0.4, 0.6]] * 8))['loss'].backward()

@@ -56,6 +56,38 @@ def test_keys_without_ids_are_known_as_such():
     assert model.queue_ids.tolist() == [NO_ID] * 8 + [NO_KEY] * 2
 
 
+@pytest.mark.parametrize('sizes', [(32, ), (24, 32)])
+def test_the_positives_keys_can_follow_the_anchors(sizes):
+    model = separated(queue_len=20, norm='GN', enqueue_positives=True)
+    before = model.queue.clone()
+    views = images(3, num_samples=4, sizes=sizes, dtype=torch.float64)
+    # 7 and 5 are positives, an anchor without one is its own, and of the last nothing is known.
+    data_samples = samples([[0.5] * len(sizes)] * 4, ids=[10, 11, 12, 13], positives=[7, -1, 5, NO_ID])
+    model.loss(views, data_samples)
+    anchors, positives = (
+        F.normalize(model.encoder('momentum')(views[part * len(sizes) + sizes.index(32)])[0], dim=1) for part in (1, 2))
+    torch.testing.assert_close(model.queue[:, :8], torch.cat([anchors, positives]).T, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(model.queue[:, 8:], before[:, 8:], rtol=0, atol=0)
+    assert model.queue_ids.tolist() == [10, 11, 12, 13, 7, 11, 5, NO_ID] + [NO_KEY] * 12
+    assert model.queue_ptr.tolist() == [8] and model.keys_per_sample == 2
+
+    model.advance_after_loss = False  # two batches to a step: all four parts wait
+    for _ in range(2):
+        model.loss(views, data_samples)
+    assert model.queue_ptr.tolist() == [8] and model.encoder_k.steps == 3
+    model.advance()
+    assert model.queue_ptr.tolist() == [4]
+    anchor_ids, positive_ids = [10, 11, 12, 13], [7, 11, 5, NO_ID]
+    assert model.queue_ids.tolist() == 2 * positive_ids + anchor_ids + positive_ids + anchor_ids  # wrapped around
+
+
+def test_without_positive_views_there_are_only_anchors_keys():
+    model = separated(queue_len=20, enqueue_positives=True)
+    model.loss(images(2, dtype=torch.float64), samples([None] * 8, ids=range(8)))
+    assert model.queue_ids.tolist() == [*range(8)] + [NO_KEY] * 12
+    assert separated().keys_per_sample == 1
+
+
 def test_keys_wait_for_the_end_of_the_optimizer_step():
     model = separated(queue_len=20, norm='GN')
     model.advance_after_loss = False
@@ -107,6 +139,25 @@ def test_the_keys_of_all_processes_enter_the_queue_of_each():
     assert place.tolist() == [4]
     expected = [keys_1[2], keys_1[0], keys_0[1], keys_1[1], keys_0[2]]
     np.testing.assert_allclose(queue, np.concatenate(expected).T, rtol=1e-10, atol=1e-10)
+
+
+def queue_of_two_processes_with_positives():
+    """What the queue of each process holds after a step with positives' keys, and the keys of this process."""
+    rank = dist.get_rank()
+    model = separated(queue_len=10, norm='GN', enqueue_positives=True)
+    views = images(3, num_samples=2, seed=rank, dtype=torch.float64)
+    model.loss(views, samples([[0.5]] * 2, ids=[10 * rank, 10 * rank + 1], positives=[10 * rank + 5, -1]))
+    keys = [F.normalize(model.encoder('momentum')(x)[0], dim=1).detach().numpy() for x in views[1:]]
+    return [x.numpy() for x in (model.queue, model.queue_ids, model.queue_ptr)], np.concatenate(keys)
+
+
+def test_the_positives_keys_of_all_processes_enter_the_queue_of_each():
+    (first, keys_0), (second, keys_1) = on_processes(2, queue_of_two_processes_with_positives)
+    for mine, other in zip(first, second, strict=True):
+        np.testing.assert_array_equal(mine, other)
+    queue, ids, place = first
+    assert ids.tolist() == [0, 1, 5, 1, 10, 11, 15, 11] + [NO_KEY] * 2 and place.tolist() == [8]
+    np.testing.assert_allclose(queue[:, :8], np.concatenate([keys_0, keys_1]).T, rtol=1e-10, atol=1e-10)
 
 
 def test_a_key_is_no_negative_of_its_own_step():

@@ -15,6 +15,7 @@ from clim_mm.errors import ConfigError
     (dict(bn_splits=2.0), 'model.bn_splits .* not 2.0'),
     (dict(mask_own_keys='no'), 'model.mask_own_keys must be True or False or None, not \'no\''),
     (dict(sum_pairs=1), 'model.sum_pairs must be True or False, not 1'),
+    (dict(enqueue_positives='yes'), 'model.enqueue_positives must be True or False, not \'yes\''),
     (dict(head=MOCO_HEAD), 'needs a MixedContrastiveHead, but model.head is a ContrastiveHead'),
     (dict(head=[CLIM_HEAD]), 'model.head must be a dict with its type'),
     (dict(head=dict(CLIM_HEAD, temperature=math.inf)), 'temperature of MixedContrastiveHead .* above 0, not inf'),

@@ -6,7 +6,7 @@ from mmselfsup.structures import SelfSupDataSample
 from tiny_clim import samples
 
 from clim_mm.datasets.transforms import PackPair
-from clim_mm.models.key_ids import NO_ID, NO_KEY, image_ids, own_keys
+from clim_mm.models.key_ids import NO_ID, NO_KEY, ids_of_pairs, image_ids, own_keys
 
 
 def test_ids_are_those_of_the_samples():
@@ -27,6 +27,10 @@ def test_images_without_an_id():
     assert NO_ID < 0 and NO_KEY < 0 and NO_ID != NO_KEY
     anchors, positives = image_ids([SelfSupDataSample(), *samples([[1.0]], ids=[4])], torch.device('cpu'))
     assert anchors.tolist() == [NO_ID, 4] and positives.tolist() == [NO_ID, NO_ID]
+
+
+def test_an_anchor_without_a_positive_stands_beside_itself():
+    assert ids_of_pairs(torch.tensor([3, 0, 9]), torch.tensor([7, -1, NO_ID])).tolist() == [7, 0, NO_ID]
 
 
 def test_own_keys_by_hand():

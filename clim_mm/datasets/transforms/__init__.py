@@ -1,12 +1,14 @@
 """From two files on disk to a mixed query and its keys, in the order of a pipeline:
 
-    PairViews (LoadImage, MultiRes) -> CutMix -> PackPair
+    PairViews (LoadImage, MultiRes) -> CutMix or MixUp -> PackPair
 """
 
 from .cutmix import CutMix
 from .load_image import LoadImage
+from .mixing import Mixing
+from .mixup import MixUp
 from .multi_res import MultiRes
 from .pack_pair import PackPair
 from .pair_views import PairViews
 
-__all__ = ['CutMix', 'LoadImage', 'MultiRes', 'PackPair', 'PairViews']
+__all__ = ['CutMix', 'LoadImage', 'MixUp', 'Mixing', 'MultiRes', 'PackPair', 'PairViews']

@@ -3,58 +3,51 @@
 from collections.abc import Sequence
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 
-from clim_mm.checks import check_bool, check_number
+from clim_mm.checks import check_bool
 from clim_mm.registry import TRANSFORMS
+
+from .mixing import Mixing
 
 
 @TRANSFORMS.register_module()
-class CutMix(BaseTransform):
+class CutMix(Mixing):
     """Paste a rectangle of the positive's view into the anchor's.
 
     ``x_mix = M * x_i + (1 - M) * x~_i``. The rectangle is the same in relative coordinates at every
-    resolution, and ``lam`` is the share of anchor pixels that remain at each. A sample without a positive
-    stays as it is. One rectangle and one ``lam`` are drawn for each sample [ours; csml: for each batch].
+    resolution, and ``lam`` is the share of anchor pixels that remain at each.
 
-    Required keys: ``query``, ``positive_query``: lists of (r, r, 3) uint8; ``positive_idx``; ``rng``.
-
-    Modified keys: ``query``; ``lam``, a list of floats, one for each resolution.
+    Required and modified keys, ``per_batch`` and ``unmixed_term``: as for :class:`Mixing`.
 
     Args:
         alpha: Of ``lam ~ Beta(alpha, alpha)``, above 0. The paper's best is 2 (Table 9).
         same_place: Take the rectangle from the same place of the positive's view [csml; also Yun et al.]. False
             takes it from a place of its own, uniformly [the paper's "randomly selected patch"].
+        **kwargs: ``per_batch``, ``unmixed_term``.
 
     Raises:
-        ConfigError: If alpha is no number above 0, or same_place no switch.
+        ConfigError: If alpha is no number above 0, or a switch is none.
     """
 
-    def __init__(self, alpha: float = 2.0, same_place: bool = True) -> None:
-        check_number('alpha of CutMix', alpha, above=0)
+    def __init__(self, alpha: float = 2.0, same_place: bool = True, **kwargs) -> None:
+        super().__init__(alpha, **kwargs)
         check_bool('same_place of CutMix', same_place)
-        self.alpha = alpha
         self.same_place = same_place
 
-    def transform(self, results: dict) -> dict:
-        """Mix ``query`` and set ``lam``."""
-        if results['positive_idx'] < 0:
-            return results
-        rng = results['rng']
+    def mix(self, images: list[np.ndarray], others: list[np.ndarray],
+            rng: np.random.Generator) -> tuple[list[np.ndarray], list[float]]:
+        """Paste one rectangle into each, in place."""
         rectangle = relative_rectangle(rng.beta(self.alpha, self.alpha), rng)
         elsewhere = None if self.same_place else rng.random(2)
-        results['lam'] = []
-        for image, patch in zip(results['query'], results['positive_query'], strict=True):
+        lam = []
+        for image, patch in zip(images, others, strict=True):
             height, width = image.shape[:2]
             box = pixel_box(rectangle, height, width)
             top, left, bottom, right = box
             from_top, from_left = (top, left) if elsewhere is None else moved(box, elsewhere, height, width)
             image[top:bottom, left:right] = patch[from_top:from_top + bottom - top, from_left:from_left + right - left]
-            results['lam'].append(anchor_share(box, height, width))
-        return results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(alpha={self.alpha}, same_place={self.same_place})'
+            lam.append(anchor_share(box, height, width))
+        return images, lam
 
 
 def relative_rectangle(lam: float, rng: np.random.Generator) -> np.ndarray:

@@ -2,30 +2,19 @@
 _base_ = 'imagenet_clim.py'
 
 held_out = dict(data_prefix='test')
+photometric = [
+    dict(
+        type='RandomApply',
+        transforms=[dict(type='mmselfsup.ColorJitter', brightness=0.4, contrast=0.4)],
+        prob=0.8),
+    dict(type='mmselfsup.RandomGaussianBlur', sigma_min=0.1, sigma_max=1.0, prob=0.5),
+]
+pair_views = dict(
+    _base_.pair_views,
+    view=[dict(type='MultiRes', resolutions=(16, 12), scale=(0.4, 1.0), transforms=photometric)])
 
 train_dataloader = dict(
     batch_size=32,
     num_workers=2,
     pin_memory=False,
-    dataset=dict(
-        dataset=dict(data_root='data/digits'),
-        pipeline=[
-            dict(
-                type='PairViews',
-                load=[dict(type='LoadImage')],
-                view=[
-                    dict(
-                        type='MultiRes',
-                        resolutions=(16, 12),
-                        scale=(0.4, 1.0),
-                        transforms=[
-                            dict(
-                                type='RandomApply',
-                                transforms=[dict(type='mmselfsup.ColorJitter', brightness=0.4, contrast=0.4)],
-                                prob=0.8),
-                            dict(type='mmselfsup.RandomGaussianBlur', sigma_min=0.1, sigma_max=1.0, prob=0.5),
-                        ])
-                ]),
-            dict(type='CutMix', alpha=2.0),
-            dict(type='PackPair'),
-        ]))
+    dataset=dict(dataset=dict(data_root='data/digits'), pipeline=[pair_views, _base_.mixing, _base_.pack]))

@@ -76,3 +76,13 @@ def test_samples_stack_to_a_batch():
     expected = PackPair()(results([0.5, 0.5], sample_idx=2))['inputs']
     for stacked, one in zip(batch['inputs'], expected, strict=True):
         torch.testing.assert_close(stacked[2], one)
+
+
+@pytest.mark.parametrize('lam, expected', [([0.2, 0.3, 1.0], [0.2, 0.3, 1.0]), (1.0, [1.0] * 3)])
+def test_there_can_be_more_queries_than_keys(lam, expected):
+    given = results(lam)
+    given['query'].append(np.full((20, 20, 3), 7, np.uint8))
+    packed = PackPair()(given)
+    assert [x.shape[-1] for x in packed['inputs']] == [32, 24, 20, 32, 24, 32, 24]
+    assert packed['data_samples'].lam == expected
+    np.testing.assert_array_equal(packed['inputs'][3].numpy(), given['anchor_key'][0].transpose(2, 0, 1))

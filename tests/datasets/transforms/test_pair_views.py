@@ -5,9 +5,10 @@ import random
 import numpy as np
 import pytest
 from mmcv.transforms import RandomApply, RandomFlip
-from mmselfsup.datasets.transforms import ColorJitter, RandomGaussianBlur
+from mmselfsup.datasets.transforms import ColorJitter, MultiView, RandomGaussianBlur, RandomResizedCrop
 
 from clim_mm.datasets import CutMix, LoadImage, MultiRes, PairViews
+from clim_mm.errors import ConfigError
 
 VIEWS = ('query', 'positive_query', 'anchor_key', 'positive_key')
 
@@ -87,3 +88,56 @@ def test_views_from_configs_are_those_from_transforms(class_folder):
 def test_other_keys_stay(class_folder):
     results = PairViews([LoadImage()], [view()])(dict(infos(class_folder), sample_idx=4, lam=0.0))
     assert results['sample_idx'] == 4 and results['lam'] == 0.0
+
+
+def multi_crop():
+    """The paper's 2 x 224 + 2 x 96, a seventh of it: the query's crops, and the key's."""
+    large, small = MultiRes((32, ), scale=(0.2, 1.0)), MultiRes((14, ), scale=(0.05, 0.14))
+    return dict(view=[MultiView([[large], [small]], num_views=[1, 2])], key_view=[large])
+
+
+def test_queries_can_have_more_crops_than_keys(class_folder):
+    for seed in range(5):
+        seed_everything(seed)
+        results = PairViews([LoadImage()], **multi_crop())(infos(class_folder))
+
+        seed_everything(seed)
+        anchor, positive = (LoadImage()(info)['img'] for info in infos(class_folder).values())
+        for name, image in [('query', anchor), ('positive_query', positive)]:
+            crops = [RandomResizedCrop(r, scale=scale) for r, scale in [(32, (0.2, 1.0)), *[(14, (0.05, 0.14))] * 2]]
+            expected = [crop(dict(img=image))['img'] for crop in crops]
+            assert [crop.shape for crop in results[name]] == [(32, 32, 3), (14, 14, 3), (14, 14, 3)]
+            for found, wanted in zip(results[name], expected, strict=True):
+                np.testing.assert_array_equal(found, wanted)
+            assert (results[name][1] != results[name][2]).any(), 'each from a window of its own'
+        for name, image in [('anchor_key', anchor), ('positive_key', positive)]:
+            (found, ) = results[name]
+            np.testing.assert_array_equal(found, RandomResizedCrop(32, scale=(0.2, 1.0))(dict(img=image))['img'])
+
+
+def test_every_crop_is_mixed_and_no_key(class_folder):
+    seed_everything(0)
+    results = PairViews([LoadImage()], **multi_crop())(infos(class_folder))
+    before = {name: [image.copy() for image in results[name]] for name in VIEWS}
+    mixed = CutMix()(dict(results, positive_idx=9, rng=np.random.default_rng(1)))
+    assert len(mixed['lam']) == 3 and all(0 < lam < 1 for lam in mixed['lam'])
+    assert mixed['lam'][1] == mixed['lam'][2] and abs(mixed['lam'][0] - mixed['lam'][1]) < 0.1
+    for i, (image, lam) in enumerate(zip(mixed['query'], mixed['lam'], strict=True)):
+        of_anchor, of_positive = ((image == before[name][i]).all(axis=2) for name in ('query', 'positive_query'))
+        assert (of_anchor | of_positive).all() and of_anchor.mean() == pytest.approx(lam, abs=0.01)
+    for name in VIEWS[1:]:
+        for image, kept in zip(mixed[name], before[name], strict=True):
+            np.testing.assert_array_equal(image, kept)
+
+
+def test_crops_can_be_at_several_resolutions_or_at_one(class_folder):
+    several = MultiView([[MultiRes((32, 24))], [RandomResizedCrop(14)]], num_views=[1, 2])
+    results = PairViews([LoadImage()], [several], [MultiRes((32, 24))])(infos(class_folder))
+    assert [image.shape[0] for image in results['query']] == [32, 24, 14, 14]
+    assert [image.shape[0] for image in results['positive_key']] == [32, 24]
+
+
+@pytest.mark.parametrize('key_view', [[], 'MultiRes', dict(type='MultiRes')])
+def test_a_key_view_that_is_no_list_is_an_error(key_view):
+    with pytest.raises(ConfigError, match='key_view of PairViews must be a list that is not empty'):
+        PairViews([LoadImage()], [view()], key_view)

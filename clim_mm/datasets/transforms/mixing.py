@@ -1,0 +1,69 @@
+"""What CutMix and MixUp have in common: when to mix, from which draws, and what is told of it."""
+
+from abc import abstractmethod
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from clim_mm.checks import check_bool, check_number
+
+
+class Mixing(BaseTransform):
+    """Mix an anchor's views with its positive's, and tell the anchor's share ``lam`` of each.
+
+    A sample without a positive stays as it is: its ``lam`` is 1.0.
+
+    Required keys: ``query``, ``positive_query``: lists of Q images (r, r, 3) uint8; ``positive_idx``; ``rng``, or
+    ``batch_rng`` with ``per_batch``.
+
+    Modified keys: ``query``; ``lam``, a list of floats, one for each image of ``query``.
+
+    Args:
+        alpha: Of ``lam ~ Beta(alpha, alpha)``, above 0.
+        per_batch: Draw once for a batch of one process [csml: once for a GPU's batch], not for each sample [ours].
+        unmixed_term: Let the unmixed anchor's views follow as further queries, with ``lam = 1``. The loss, a mean
+            over the queries, becomes ``(L_mix + NCE(f_q(x_i), f_k(x_i))) / 2``: one more forward and backward for
+            each image [ours, the plainest reading; csml averages three terms: the mixed one and one each of the
+            unmixed anchor and the unmixed positive, pulled to both keys in equal parts after its first epochs].
+
+    Raises:
+        ConfigError: If alpha is no number above 0, or a switch is none.
+    """
+
+    def __init__(self, alpha: float, per_batch: bool = False, unmixed_term: bool = False) -> None:
+        name = type(self).__name__
+        check_number(f'alpha of {name}', alpha, above=0)
+        check_bool(f'per_batch of {name}', per_batch)
+        check_bool(f'unmixed_term of {name}', unmixed_term)
+        self.alpha = alpha
+        self.per_batch = per_batch
+        self.unmixed_term = unmixed_term
+
+    def transform(self, results: dict) -> dict:
+        """Mix ``query`` and set ``lam``."""
+        query = results['query']
+        unmixed = [image.copy() for image in query] if self.unmixed_term else []
+        if results['positive_idx'] >= 0:
+            rng = results['batch_rng' if self.per_batch else 'rng']
+            query, lam = self.mix(query, results['positive_query'], rng)
+            results['lam'] = lam + [1.0] * len(unmixed)
+        results['query'] = query + unmixed
+        return results
+
+    @abstractmethod
+    def mix(self, images: list[np.ndarray], others: list[np.ndarray],
+            rng: np.random.Generator) -> tuple[list[np.ndarray], list[float]]:
+        """Mix each of the anchor's images with that of the positive which has its shape.
+
+        Args:
+            images: The anchor's, (H, W, 3) uint8. They may be written to.
+            others: The positive's, which stay as they are.
+            rng: Of all draws.
+
+        Returns:
+            The mixed images, and the anchor's share of each.
+        """
+
+    def __repr__(self) -> str:
+        options = ', '.join(f'{name}={value}' for name, value in vars(self).items())
+        return f'{type(self).__name__}({options})'
