@@ -8,17 +8,20 @@ What is finished is not run again; a study that was broken off goes on. The tabl
 
 import argparse
 import os.path as osp
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pictures before cv2 is imported)
 
 # isort: split
 from clim_mm.checkpoints import write_atomically
+from clim_mm.checks import check_whole
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.progress import progress_bar
 from clim_mm.study import Study, read_study, runs_of, table_of
 from clim_mm.study.execute import execute
-from clim_mm.study.runs import Run, unfinished
+from clim_mm.study.runs import Run, Stage, unfinished
 
 
 def write_table(study: Study, runs: list[Run], work_dir: str) -> str:
@@ -30,24 +33,42 @@ def write_table(study: Study, runs: list[Run], work_dir: str) -> str:
     return table.markdown()
 
 
+def finish(study: Study, runs: list[Run], todo: list[tuple[Run, Stage]], work_dir: str, jobs: int) -> None:
+    """Run what is still to do, ``jobs`` runs at once; the stages of a run one after another."""
+    lock = threading.Lock()
+    with progress_bar(total=len(todo), desc=study.name, unit='stage') as bar, ThreadPoolExecutor(jobs) as pool:
+
+        def run_stages(run: Run) -> None:
+            for stage in [stage for of, stage in todo if of is run]:
+                execute(run, stage, osp.dirname(__file__))
+                with lock:
+                    bar.update()
+                    write_table(study, runs, work_dir)
+
+        for done in [pool.submit(run_stages, run) for run in dict.fromkeys(run for run, _ in todo)]:
+            try:
+                done.result()
+            except BaseException:
+                pool.shutdown(cancel_futures=True)  # those that run may end, and are kept
+                raise
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description='Compare configs over several seeds.')
     parser.add_argument('study', help='the study file')
     parser.add_argument('--work-dir', help='where the runs and the table go (default: work_dirs/studies/STUDY)')
+    parser.add_argument('--jobs', type=int, default=1, help='runs at once (default: 1)')
     parser.add_argument('--table-only', action='store_true', help='make the table of what is finished; run nothing')
     args = parser.parse_args()
     with errors_in_a_sentence():
+        check_whole('--jobs', args.jobs, least=1)
         study = read_study(args.study)
         work_dir = args.work_dir or osp.join('work_dirs', 'studies', study.name)
         runs = runs_of(study, work_dir)
         todo = unfinished(runs)
         Path(work_dir).mkdir(parents=True, exist_ok=True)
         if not args.table_only:
-            with progress_bar(todo, desc=study.name, unit='stage') as bar:
-                for run, stage in bar:
-                    bar.set_postfix_str(f'{run.row}, seed {run.seed}, {stage.name}')
-                    execute(run, stage, osp.dirname(__file__))
-                    write_table(study, runs, work_dir)
+            finish(study, runs, todo, work_dir, args.jobs)
         print(write_table(study, runs, work_dir))
         print(f'The table is {work_dir}/table.md, table.csv and table.png.')
 

@@ -72,13 +72,15 @@ def _checkpoint(run: Run) -> str:
 
 
 def _last_refresh(work_dir: str) -> dict[str, float]:
-    """Figures of the last refresh, of a training that had one."""
+    """Purity of the positives with which the training ended, if it had any and the images have labels."""
     path = osp.join(work_dir, 'neighbors.jsonl')
     if not osp.exists(path):
         return {}
     with open(path) as file:
         last = json.loads(file.readlines()[-1])
-    return {name: value for name, value in last.items() if name.startswith('purity_') or name == 'cluster_balance'}
+    # The first is that of the training's own strategy; others are compared with it.
+    purities = [value for name, value in last.items() if name.startswith('purity_')]
+    return dict(purity=purities[0]) if purities else {}
 
 
 def _last_accuracy(work_dir: str) -> float:

@@ -59,6 +59,7 @@ def read_study(path: str) -> Study:
 
     ``rows`` is a dictionary of ``dict(config=..., options={...})``; ``seeds`` a list; ``baseline`` a row; ``frozen`` a
     switch, ``training`` a dictionary like ``rows``; ``metrics`` a list; ``options`` a dictionary.
+    Names with an underscore before them are the file's own.
 
     Raises:
         ConfigError: If it cannot be read, or something in it is missing, misspelt or not there.
@@ -66,7 +67,7 @@ def read_study(path: str) -> Study:
     if not osp.isfile(path):
         raise ConfigError(f'There is no study {path}: the ones of this project are below configs/studies/.')
     try:
-        raw = Config.fromfile(path).to_dict()
+        raw = {name: value for name, value in Config.fromfile(path).to_dict().items() if not name.startswith('_')}
     except Exception as error:  # a config is code
         raise ConfigError(f'The study {path} cannot be read ({type(error).__name__}: {on_one_line(error)}): correct '
                           'it.') from error

@@ -6,8 +6,9 @@ from clim_mm.errors import ConfigError, sentence
 from clim_mm.study import read_study
 
 SOUND = """
+_config = '{config}'
 rows = dict(
-    moco=dict(config='{config}', options={{'custom_hooks.0.begin': 1000}}),
+    moco=dict(config=_config, options={{'custom_hooks.0.begin': 1000}}),
     clim=dict(config='{config}'))
 seeds = [0, 3]
 baseline = 'moco'

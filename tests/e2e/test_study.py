@@ -1,0 +1,100 @@
+"""A study of real trainings: killed, gone on with, and put into a table."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT
+
+pytestmark = pytest.mark.e2e
+
+STUDY = """
+_config = 'configs/clim/clim_r18_1xb32-20e_digits.py'
+rows = dict(
+    moco=dict(config=_config, options={{'custom_hooks.0.begin': 1000}}), clim=dict(config=_config))
+seeds = [3]
+baseline = 'moco'
+training = dict(semi=dict(
+    config='configs/benchmarks/classification/digits/resnet18_semi-1xb16-steplr-60e_digits-1pct.py',
+    options={{'default_hooks.preflight.seconds': 0, 'train_dataloader.dataset.data_root': {root!r},
+             'val_dataloader.dataset.data_root': {root!r}, 'train_dataloader.dataset.split': {split!r}}}))
+metrics = ['knn_20_top1', 'semi_top1', 'purity', 'intra_class_similarity']
+options = {{'train_cfg.max_epochs': {epochs}, 'default_hooks.preflight.seconds': 0,
+           'default_hooks.checkpoint.interval': 1, 'train_dataloader.dataset.dataset.data_root': {root!r}}}
+"""
+
+
+@pytest.fixture
+def write(run, tmp_path):
+    """Write the study file for so many epochs, and give its path."""
+    root, split = str(tmp_path / 'digits'), str(tmp_path / '1percent.txt')
+    made = run(sys.executable, '-c', 'import sys; sys.path.insert(0, "tools"); '
+               f'from prepare_digits import write_digits; write_digits({root!r})')
+    assert made.returncode == 0, made.stdout
+    made = run(sys.executable, 'tools/make_label_split.py', f'{root}/train', '--percent', 1, '--out', split)
+    assert made.returncode == 0, made.stdout
+
+    def write_study(epochs):
+        path = tmp_path / 'small.py'
+        path.write_text(STUDY.format(root=root, split=split, epochs=epochs))
+        return path
+
+    return write_study
+
+
+def killed_after_the_first_checkpoint(command, checkpoint):
+    """Start it, and kill it and all that it has started with SIGKILL."""
+    environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
+    process = subprocess.Popen([str(part) for part in command], cwd=ROOT, env=environment, start_new_session=True,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    stop = time.monotonic() + 300
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < stop:
+        time.sleep(0.1)
+    assert checkpoint.exists()
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_a_study_that_is_killed_goes_on_and_is_not_run_twice(run, write, tmp_path):
+    work = tmp_path / 'work'
+    command = [sys.executable, 'tools/study.py', write(2), '--work-dir', work]
+    killed_after_the_first_checkpoint(command, work / 'moco/seed_3/pretraining/epoch_1.pth')
+    assert not (work / 'moco/seed_3/results.json').exists()
+
+    result = run(*command, '--jobs', 2)
+    assert result.returncode == 0, result.stdout[-3000:]
+    log = (work / 'moco/seed_3/pretraining.log').read_text()
+    assert 'Epoch(train) [2]' in log and 'Epoch(train) [1]' not in log, 'goes on from the first epoch'
+    rows = {row: json.loads((work / row / 'seed_3/results.json').read_text())['stages'] for row in ('moco', 'clim')}
+    assert all(list(stages) == ['pretraining', 'frozen', 'semi'] for stages in rows.values())
+    assert rows['moco']['pretraining']['figures'] == {} and 0.3 < rows['clim']['pretraining']['figures']['purity'] < 1
+    assert all(stages['semi']['figures']['semi_top1'] > 0.15 for stages in rows.values())
+    table = (work / 'table.md').read_text()
+    assert f'| **clim** | 1 | {rows["clim"]["frozen"]["figures"]["knn_20_top1"]:.3f} |' in table
+    assert table in result.stdout and (work / 'table.png').is_file()
+
+    for path in (work / 'table.md', work / 'table.csv', work / 'table.png'):
+        path.unlink()
+    start = time.monotonic()
+    again = run(*command)
+    assert again.returncode == 0 and (work / 'table.md').read_text() == table
+    assert time.monotonic() - start < 60, 'nothing is trained'
+
+    changed = run(sys.executable, 'tools/study.py', write(3), '--work-dir', work)
+    assert changed.returncode == 1 and 'Traceback' not in changed.stdout
+    assert 'is another than when' in changed.stdout.strip().splitlines()[-1]
+    assert (work / 'table.md').read_text() == table
+
+
+def test_a_run_that_fails_is_told_with_its_log(run, write, tmp_path):
+    path = write(1)
+    path.write_text(path.read_text().replace("'custom_hooks.0.begin': 1000", "'custom_hooks.0.num_clusters': 10**6"))
+    result = run(sys.executable, 'tools/study.py', path, '--work-dir', tmp_path / 'work')
+    assert result.returncode == 1 and 'Traceback' not in result.stdout
+    sentence = result.stdout.strip().splitlines()[-1]
+    assert 'pretraining of moco, seed 3, has ended with status 1' in sentence and 'num_clusters=1000000' in sentence
+    assert 'pretraining.log' in sentence and not (tmp_path / 'work/moco/seed_3/results.json').exists()
