@@ -15,7 +15,7 @@ from clim_mm.checks import check_list, check_whole
 from clim_mm.errors import ConfigError, UserError
 from clim_mm.neighbors.refresh import Refresh
 from clim_mm.registry import HOOKS
-from clim_mm.visualization.positives_page import PageHead, evenly_spread, positives_page
+from clim_mm.visualization import PageHead, evenly_spread, positives_page
 
 from .center_wise_neighbor_hook import CenterWiseNeighborHook
 from .runner_parts import pairs_of
@@ -35,7 +35,8 @@ class NeighborPageHook(Hook):
         thumbnail: Side of the pictures in pixels, 16 to 256; they are made smaller where the page would grow beyond
             14 MB [ours].
         interval: Write at every so many refreshes, the first included.
-        load: Transforms, or their configs, that read an image for the page.
+        load: Transforms, or their configs, that read an image for the page. None takes the first transform of the
+            extraction.
 
     Raises:
         ConfigError: If an option is out of range, the training set is no NeighborPairs, or nothing refreshes it.
@@ -47,23 +48,23 @@ class NeighborPageHook(Hook):
                  num_anchors: int = 500,
                  thumbnail: int = 64,
                  interval: int = 1,
-                 load: Sequence = (dict(type='LoadImage'), )) -> None:
+                 load: Optional[Sequence] = None) -> None:
         check_whole('num_anchors of NeighborPageHook', num_anchors, least=1)
         check_whole('thumbnail of NeighborPageHook', thumbnail, least=16, most=256)
         check_whole('interval of NeighborPageHook', interval, least=1)
-        check_list('load of NeighborPageHook', load)
+        if load is not None:
+            check_list('load of NeighborPageHook', load)
         self.num_anchors = num_anchors
         self.thumbnail = thumbnail
         self.interval = interval
-        self.load = tuple(load)
+        self.load = load
         self._anchors = np.empty(0, dtype=np.int64)
         self._previous: Optional[np.ndarray] = None  # (A, P) positives of the anchors at the refresh before
 
     def before_train(self, runner: Runner) -> None:
         """Choose the anchors, and note their positives if the run goes on from a table."""
         dataset = pairs_of(runner, 'NeighborPageHook')
-        Compose(self.load)  # a transform that cannot be made: say so before the first extraction
-        _strategy_of(runner)
+        Compose(self._load(runner))  # a transform that cannot be made: say so before the first extraction
         self._anchors = evenly_spread(len(dataset), self.num_anchors)
         self._previous = dataset.table.positives[self._anchors] if dataset.table.version else None
 
@@ -82,23 +83,25 @@ class NeighborPageHook(Hook):
 
     def _write(self, runner: Runner, features: np.ndarray, found: Refresh) -> None:
         start = time.perf_counter()
-        strategy = _strategy_of(runner)
+        strategy = _refresher_of(runner).strategy
         whole = {text: found.report[name] for name, text in _SHARES.items() if name in found.report}
         if f'purity_{strategy}' in found.report:
             whole['purity'] = found.report[f'purity_{strategy}']
         page = positives_page(
             pairs_of(runner, 'NeighborPageHook').dataset, features, found, self._anchors,
-            PageHead(strategy, epoch=runner.epoch, whole=whole), previous=self._previous, thumbnail=self.thumbnail,
-            load=self.load).encode()
+            PageHead(f'Positives of the refresh before epoch {runner.epoch}', strategy, whole=whole),
+            previous=self._previous, thumbnail=self.thumbnail, load=self._load(runner)).encode()
         path = osp.join(runner.work_dir, 'neighbors', f'epoch_{runner.epoch}.html')
         write_atomically(path, page)
         runner.logger.info(f'Wrote {path} ({len(page) / 1e6:.1f} MB) in {time.perf_counter() - start:.1f} s.')
 
+    def _load(self, runner: Runner) -> Sequence:
+        return _refresher_of(runner).extract['pipeline'][:1] if self.load is None else self.load
 
-def _strategy_of(runner: Runner) -> str:
-    """By which the runner's positives are chosen."""
+
+def _refresher_of(runner: Runner) -> CenterWiseNeighborHook:
     for hook in runner.hooks:
         if isinstance(hook, CenterWiseNeighborHook):
-            return hook.strategy
+            return hook
     raise ConfigError('NeighborPageHook shows what CenterWiseNeighborHook finds, and there is none: inherit from '
                       'configs/_base_/neighbors/center_wise.py, or take NeighborPageHook out of the config.')

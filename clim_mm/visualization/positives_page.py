@@ -32,15 +32,15 @@ class PageHead:
     """What the page says at its top.
 
     Attributes:
+        title: Of the page.
         strategy: By which the positives were chosen.
-        epoch: Before which the refresh was; None if that is not known.
         note: A sentence that the reader must know.
         whole: Shares of the whole training set, 0 to 1, by what they are of.
         drifted: Whether the features are of a later time than the choice.
     """
 
+    title: str
     strategy: str
-    epoch: Optional[int] = None
     note: str = ''
     whole: Mapping[str, float] = field(default_factory=dict)
     drifted: bool = False
@@ -84,7 +84,7 @@ def positives_page(source: BaseDataset,
               for image_id in ids}
     page_data = dict(
         facts=dict(
-            epoch=head.epoch, strategy=head.strategy, images=len(features), clusters=len(found.centroids),
+            title=head.title, strategy=head.strategy, images=len(features), clusters=len(found.centroids),
             neighbors=found.neighbors.shape[1], positives=found.positives.shape[1], place=printable(place),
             note=head.note, whole=[[name, _number(share)] for name, share in head.whole.items()],
             previous=previous is not None, labelled=any(entry[1] is not None for entry in images.values())),
