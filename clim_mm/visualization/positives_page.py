@@ -59,7 +59,7 @@ def positives_page(source: BaseDataset,
                    previous: Optional[np.ndarray] = None,
                    thumbnail: int = 64,
                    max_bytes: int = 14_000_000,
-                   load: Sequence = (dict(type='LoadImage'), )) -> str:
+                   load: Sequence = (dict(type='clim_mm.LoadImage'), )) -> str:
     """Make the page: HTML that opens from a file and fetches nothing.
 
     Where the source has labels, positives of the anchor's label are marked green, others red.

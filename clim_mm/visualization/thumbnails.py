@@ -22,7 +22,7 @@ _STEPS = ((1, 85), (1, 70), (1, 50), (3 / 4, 55), (5 / 8, 50), (1 / 2, 45), (3 /
 def read_thumbnails(source: BaseDataset,
                     ids: Iterable[int],
                     side: int = 64,
-                    load: Sequence = (dict(type='LoadImage'), )) -> dict[int, Union[np.ndarray, str]]:
+                    load: Sequence = (dict(type='clim_mm.LoadImage'), )) -> dict[int, Union[np.ndarray, str]]:
     """Read each image once, and keep the square in its middle.
 
     Args:
