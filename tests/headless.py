@@ -63,8 +63,8 @@ def visit(path, questions='return {};', fragment=''):
         proxy.asked = []
         threading.Thread(target=proxy.serve_forever, daemon=True).start()
         try:
-            dom = _run(folder, f'file://{copy}{fragment}', '--dump-dom', f'--proxy-server=127.0.0.1:{proxy.server_port}',
-                       '--proxy-bypass-list=<-loopback>')
+            dom = _run(folder, f'file://{copy}{fragment}', '--dump-dom', '--proxy-bypass-list=<-loopback>',
+                       f'--proxy-server=127.0.0.1:{proxy.server_port}')
         finally:
             proxy.shutdown()
             proxy.server_close()

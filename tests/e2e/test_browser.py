@@ -1,4 +1,4 @@
-"""The positives browser in a real browser: a training's pages, a checkpoint's page, and a page as large as they get."""
+"""The positives browser in a real browser: a training's pages, a checkpoint's, a large one; the picture of views."""
 
 import sys
 from pathlib import Path
@@ -16,11 +16,13 @@ from clim_mm.visualization import PageHead, evenly_spread, positives_page
 
 pytestmark = pytest.mark.e2e
 
+IN1K = 'configs/clim/clim_r50_16xb32-200e_in1k.py'
+
 # In JavaScript: the ids of the rows that can be seen, by their height.
 SEEN = ("const seen = () => [...document.querySelectorAll('article')].filter(a => a.getBoundingClientRect().height > 0)"
         ".map(a => +a.id.replace('anchor-', ''));")
 CONFIG = f"""
-_base_ = '{Path(__file__).parents[2]}/configs/clim/clim_r50_16xb32-200e_in1k.py'
+_base_ = '{Path(__file__).parents[2]}/{IN1K}'
 custom_hooks = [*_base_.custom_hooks, dict(type='NeighborPageHook', num_anchors=60)]
 """
 
@@ -49,8 +51,9 @@ def ids_of(data, wanted=lambda row: True):
 def test_the_page_says_what_it_shows_and_asks_the_network_for_nothing(page):
     path, data = page
     seen = visit(path, SEEN + """return {
-        title: document.title, facts: document.getElementById('facts').innerText, count: document.getElementById('count').textContent,
-        seen: seen(), broken: [...document.images].filter(i => i.naturalWidth === 0).length, images: document.images.length,
+        title: document.title, facts: document.getElementById('facts').innerText,
+        count: document.getElementById('count').textContent, seen: seen(), images: document.images.length,
+        broken: [...document.images].filter(i => i.naturalWidth === 0).length,
         sizes: [...new Set([...document.images].map(i => i.naturalWidth))]};""")
     assert seen.requests == []
     answers = seen.answers
@@ -105,8 +108,7 @@ def test_controls_and_keys(page):
         const select = document.getElementById('cluster');
         select.value = select.options[1].value;
         select.dispatchEvent(new Event('change', {bubbles: true}));
-        return {down, up, opened, first, second, seen: seen(), hash: location.hash, cluster: select.value,
-                focusable: document.querySelectorAll('input:not([disabled]), select, summary, a[href]').length};""").answers
+        return {down, up, opened, first, second, seen: seen(), hash: location.hash, cluster: select.value};""").answers
     assert (answers['down'], answers['up']) == (f'anchor-{answers["second"]}', f'anchor-{answers["first"]}')
     assert answers['opened'] is True
     assert answers['hash'] == f'#filter=all&cluster={answers["cluster"]}'
@@ -116,12 +118,11 @@ def test_controls_and_keys(page):
 def test_dropped_neighbours_appear_under_their_reason(page):
     path, data = page
     row = max(data['anchors'], key=lambda row: len({entry[3] for entry in row['neighbors']}))
-    answers = visit(path, """
-        const details = document.querySelector('#anchor-%d details');
+    answers = visit(path, f"const details = document.querySelector('#anchor-{row['id']} details');" + """
         details.open = true;
         details.dispatchEvent(new Event('toggle'));
         return {headings: [...details.querySelectorAll('h3')].map(h => h.textContent),
-                cells: [...details.querySelectorAll('.cells')].map(c => c.children.length)};""" % row['id']).answers
+                cells: [...details.querySelectorAll('.cells')].map(c => c.children.length)};""").answers
     reasons = [entry[3] for entry in row['neighbors']]
     expected = [(f'{data["reasons"][name]} ({reasons.count(name)})', reasons.count(name))
                 for name in ('not_drawn', 'farther', 'other_cluster') if name in reasons]
@@ -186,7 +187,8 @@ def test_a_checkpoint_has_a_page_too(trained, run, imagenet_like, tmp_path):
     ]
 
     def browse(*arguments):
-        return run(sys.executable, 'tools/browse_neighbors.py', trained / 'mine.py', *arguments, '--cfg-options', *options)
+        tool = 'tools/browse_neighbors.py'
+        return run(sys.executable, tool, trained / 'mine.py', *arguments, '--cfg-options', *options)
 
     epoch = [trained / 'work' / f'epoch_{i}.pth' for i in (1, 2)]
     result = browse(epoch[1], '--out', out, '--since', epoch[0], '--num-anchors', 60)
@@ -195,12 +197,34 @@ def test_a_checkpoint_has_a_page_too(trained, run, imagenet_like, tmp_path):
     for mine, written in zip(data['anchors'], last['anchors'], strict=True):
         assert {entry[0] for entry in mine['positives']} == {entry[0] for entry in written['positives']}
         assert mine['gone'] == written['gone']
-    answers = visit(out, SEEN + 'return {seen: seen().length, note: document.getElementById("note").innerText};').answers
+    questions = 'return {seen: seen().length, note: document.getElementById("note").innerText};'
+    answers = visit(out, SEEN + questions).answers
     assert answers['seen'] == 60 and 'are by the weights of epoch_2.pth' in answers['note']
 
     result = browse(tmp_path / 'none.pth', '--out', tmp_path / 'none.html')
     assert result.returncode == 1 and 'Error: There is no checkpoint' in result.stdout.splitlines()[-1]
     assert not (tmp_path / 'none.html').exists()
+
+
+def test_what_the_network_is_fed(run, imagenet_like, tmp_path):
+    out = tmp_path / 'views.png'
+    options = [
+        f'train_dataloader.dataset.dataset.data_root={imagenet_like}',
+        'train_dataloader.dataset.pipeline.0.view.0.resolutions=(48,32)'
+    ]
+
+    def browse(*arguments):
+        return run(sys.executable, 'tools/browse_views.py', IN1K, *arguments, '--cfg-options', *options)
+
+    result = browse('--num', 3, '--out', out)
+    assert result.returncode == 0, result.stdout[-2000:]
+    pixels = np.asarray(Image.open(out).convert('RGB')).astype(int)
+    assert pixels.shape[1] > pixels.shape[0] > 300
+    for color in ((0x1F, 0x5F, 0xBF), (0xE0, 0x7B, 0)):  # frames and bars
+        assert (np.abs(pixels - color).max(axis=2) < 5).sum() > 2000
+    result = browse('--out', tmp_path / 'views.doc')
+    assert result.returncode == 1 and 'The ending of --out must be one of png, pdf, svg' in result.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ['views.png']
 
 
 def test_500_anchors_with_all_that_belongs_to_them_are_below_15_mb(tmp_path):

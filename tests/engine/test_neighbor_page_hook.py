@@ -49,7 +49,7 @@ def test_a_page_for_each_refresh_shows_the_table_of_the_training(run):
     assert sorted(pages) == [0, 2, 4]
     for epoch, data in pages.items():
         expected = rows_of(witness.tables[epoch])
-        assert positives_on(data) == {i: expected[i] for i in evenly_spread(N, A).tolist()}, 'the same anchors each time'
+        assert positives_on(data) == {i: expected[i] for i in evenly_spread(N, A).tolist()}, 'the same anchors'
         assert data['facts']['title'] == f'Positives of the refresh before epoch {epoch}'
         assert [data['facts'][name] for name in ('strategy', 'images', 'clusters', 'neighbors', 'positives')] == \
             ['center_wise', N, 4, 6, P]
@@ -170,7 +170,7 @@ def test_options_out_of_range_are_refused(options, complaint):
 
 def test_without_refreshes_it_is_refused(folder, tmp_path):
     runner = runner_of(folder, tmp_path, num_workers=0, custom_hooks=[page_cfg()])
-    with pytest.raises(ConfigError, match='NeighborPageHook shows what CenterWiseNeighborHook finds, and there is none'):
+    with pytest.raises(ConfigError, match='shows what CenterWiseNeighborHook finds, and there is none: inherit'):
         runner.train()
 
 
