@@ -15,7 +15,7 @@ bash tools/setup_env.sh requirements/tests.txt
 if ! { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null \
     && [[ ${1:-} != --quick && $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
     echo 'Installing chromium for the tests of the pages ...'
-    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; } >/dev/null \
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y chromium; } >/dev/null \
         || echo 'chromium could not be installed.' >&2
 fi
 
