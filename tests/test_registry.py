@@ -16,8 +16,8 @@ NAMES = {
     'dataset': ['ImageFolder', 'NeighborPairs', 'SingleViews'],
     'function': ['stack_collate'],
     'hook': [
-        'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'ManifestHook', 'PreflightHook',
-        'QuarantineHook', 'QueueHook', 'WatchdogHook'
+        'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'ManifestHook', 'NeighborPageHook',
+        'PreflightHook', 'QuarantineHook', 'QueueHook', 'WatchdogHook'
     ],
     'model': ['CLIM', 'MixedContrastiveHead'],
     'model_wrapper': ['DeviceDDP'],
