@@ -49,6 +49,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['clim_mm', 'clim_mm.*']),
+    package_data={'clim_mm.visualization': ['*.html']},
     python_requires='>=3.10,<3.13',
     install_requires=requirements('runtime.txt'),
     extras_require=dict(cpu=['faiss-cpu>=1.12,<1.16'], gpu=['faiss-gpu-cu12>=1.12,<1.16']),

@@ -17,7 +17,7 @@ NAMES = {
     'function': ['stack_collate'],
     'hook': [
         'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'KNNHook', 'ManifestHook',
-        'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook', 'WatchdogHook'
+        'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook', 'WatchdogHook'
     ],
     'model': ['CLIM', 'MixedContrastiveHead'],
     'model_wrapper': ['DeviceDDP'],

@@ -24,10 +24,10 @@ from clim_mm.checkpoints import write_atomically
 from clim_mm.evaluation import (
     LabelledViews,
     diagnose,
-    extraction_of,
     frozen_features,
     knn_top1,
     load_model,
+    loading_of,
     probe_top1,
     train_and_held_out,
 )
@@ -47,8 +47,7 @@ class Task:
 
     def features(self, views: LabelledViews, **options: str) -> np.ndarray:
         """(N, d) float32."""
-        extract = {name: value for name, value in extraction_of(self.cfg).items() if name != 'pipeline'}
-        return frozen_features(self.model, views.views, **extract, **options)
+        return frozen_features(self.model, views.views, **loading_of(self.cfg), **options)
 
     @cached_property
     def train_features(self) -> np.ndarray:

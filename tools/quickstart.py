@@ -17,7 +17,7 @@ from prepare_digits import write_digits
 from clim_mm.checkpoints import latest_checkpoint, read_checkpoint, write_atomically
 from clim_mm.datasets import labels_of
 from clim_mm.datasets.source import build_source
-from clim_mm.evaluation import extraction_of, frozen_features, knn_top1, load_model, train_and_held_out
+from clim_mm.evaluation import frozen_features, knn_top1, load_model, loading_of, train_and_held_out
 from clim_mm.visualization import draw_positives
 from clim_mm.watchdog import STATES
 
@@ -77,10 +77,9 @@ def train() -> None:
 
 def measure(cfg: Config, checkpoint: str | None) -> float:
     """20-NN top-1 on the held-out digits; the neighbours come from the training digits."""
-    extract = {name: value for name, value in extraction_of(cfg).items() if name != 'pipeline'}
     model, arrays = load_model(cfg, checkpoint), []
     for images in train_and_held_out(cfg):
-        arrays += [frozen_features(model, images.views, **extract), images.labels]
+        arrays += [frozen_features(model, images.views, **loading_of(cfg)), images.labels]
     return knn_top1(*arrays, k=20)
 
 

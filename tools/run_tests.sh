@@ -11,6 +11,14 @@ bash tools/setup_env.sh requirements/tests.txt
 .venv/bin/shellcheck tools/*.sh .ci/run
 .venv/bin/mypy
 
+# The pages are tested in a real browser; without one their test says how to get it.
+if ! { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null \
+    && [[ ${1:-} != --quick && $(id -u) -eq 0 ]] && command -v apt-get >/dev/null; then
+    echo 'Installing chromium for the tests of the pages ...'
+    { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y chromium; } >/dev/null \
+        || echo 'chromium could not be installed.' >&2
+fi
+
 if [[ $# -gt 0 && $1 != --quick ]]; then
     exec .venv/bin/python -m pytest "$@"
 fi

@@ -4,6 +4,7 @@ from .center_wise_neighbor_hook import CenterWiseNeighborHook
 from .checkpoint_guard_hook import CheckpointGuardHook
 from .epoch_randomness_hook import EpochRandomnessHook
 from .manifest_hook import ManifestHook
+from .neighbor_page_hook import NeighborPageHook
 from .preflight_hook import PreflightHook
 from .pretrained_backbone_hook import PretrainedBackboneHook
 from .quarantine_hook import QuarantineHook
@@ -12,5 +13,5 @@ from .watchdog_hook import WatchdogHook
 
 __all__ = [
     'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'ManifestHook',
-    'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook', 'WatchdogHook'
+    'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook', 'WatchdogHook'
 ]

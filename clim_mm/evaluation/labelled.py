@@ -11,6 +11,8 @@ from clim_mm.datasets import SingleViews, labels_of
 from clim_mm.datasets.source import build_source, place_of
 from clim_mm.errors import ConfigError, DataError
 
+from .refresh_settings import refresh_settings
+
 
 @dataclass(frozen=True)
 class LabelledViews:
@@ -63,26 +65,13 @@ def labelled_views(cfg: Config, source: dict) -> LabelledViews:
     if labels is None:
         raise DataError(f'The images in {place_of(source)} have no labels, without which nothing can be measured: '
                         'give a dataset with labels, such as mmcls.CustomDataset with a folder for each class.')
-    return LabelledViews(SingleViews(dataset, extraction_of(cfg)['pipeline']), labels, _classes(dataset, labels))
+    return LabelledViews(SingleViews(dataset, refresh_settings(cfg)['extract']['pipeline']), labels, _classes(dataset, labels))
 
 
 def source_of(cfg: Config) -> dict:
     """The config of the dataset that tells which images there are to train on."""
     dataset = cfg.train_dataloader.dataset
     return dict(dataset.get('dataset', dataset))
-
-
-def extraction_of(cfg: Config) -> dict:
-    """``extract`` of the config's ``CenterWiseNeighborHook``.
-
-    Raises:
-        ConfigError: If it has none.
-    """
-    for hook in cfg.get('custom_hooks') or []:
-        if str(hook.get('type', '')).rpartition('.')[2] == 'CenterWiseNeighborHook':
-            return dict(hook['extract'])
-    raise ConfigError('The config has no CenterWiseNeighborHook, whose pipeline gives the view to be measured: use a '
-                      'config of CLIM with the same backbone.')
 
 
 def _classes(dataset: BaseDataset, labels: np.ndarray) -> tuple[str, ...]:

@@ -34,17 +34,26 @@ def refresh_readable(features: np.ndarray,
     found = refresh(features[readable], most, labels=None if labels is None else labels[readable], **options)
     assignments = np.full(len(features), -1, dtype=np.int64)
     assignments[readable] = found.assignments
-    positives = _of_all(found.positives, readable, len(features))
+    positives = ids_of_all(found.positives, readable, len(features))
     report = dict(found.report)
     if previous is not None:
         report['positives_changed'] = positives_changed(previous, positives)
     return replace(
         found, positives=positives, assignments=assignments,
-        neighbors=_of_all(found.neighbors, readable, len(features)), report=report)
+        neighbors=ids_of_all(found.neighbors, readable, len(features)), report=report)
 
 
-def _of_all(rows: np.ndarray, readable: np.ndarray, num_images: int) -> np.ndarray:
-    """Rows of places among the readable images, as rows of ids of all images."""
+def ids_of_all(rows: np.ndarray, readable: np.ndarray, num_images: int) -> np.ndarray:
+    """Rows of places among the readable images, as rows of ids of all images.
+
+    Args:
+        rows: (n, c) int, places in ``readable``; -1 = none.
+        readable: (n,) int64 ids, ascending.
+        num_images: N.
+
+    Returns:
+        (N, c) of the same dtype; -1 in the rows of the others.
+    """
     of_all = np.full((num_images, rows.shape[1]), -1, dtype=rows.dtype)
     of_all[readable] = np.where(rows >= 0, readable[rows], -1)
     return of_all

@@ -28,6 +28,7 @@ def test_the_package_brings_configs_tools_and_index(installed):
     mim = installed / 'clim_mm' / '.mim'
     assert (mim / 'model-index.yml').read_text() == (ROOT / 'model-index.yml').read_text()
     assert (mim / 'tools' / 'train.py').is_file()
+    assert (installed / 'clim_mm' / 'visualization' / 'positives_page.html').is_file()
     config = 'clim/clim_r50_16xb32-1200e_in1k.py'
     packed, source = Config.fromfile(mim / 'configs' / config), Config.fromfile(ROOT / 'configs' / config)
     assert packed.pretty_text == source.pretty_text

@@ -1,0 +1,121 @@
+"""The positives that a checkpoint's training draws from, with features taken again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+
+from clim_mm.checkpoints import read_checkpoint
+from clim_mm.datasets import Quarantine, SingleViews
+from clim_mm.engine.center_wise_neighbor_hook import refresh_seed
+from clim_mm.errors import CheckpointError, on_one_line
+from clim_mm.neighbors import NeighborTable
+from clim_mm.neighbors.readable import refresh_readable
+from clim_mm.neighbors.refresh import Refresh
+from clim_mm.neighbors.restored import restored
+from clim_mm.neighbors.sizes import neighbor_sizes
+
+from .features import frozen_features, load_model
+from .refresh_settings import refresh_settings
+
+
+@dataclass(frozen=True)
+class CheckpointNeighbors:
+    """What a checkpoint tells of its training set.
+
+    Attributes:
+        source: The dataset whose ids are meant.
+        features: (N, d) float32, L2-normalised, by the checkpoint's weights; rows of unreadable images are NaN.
+        found: The table and the centres of the last refresh, clusters and neighbours by these features; or what a
+            refresh by these features finds.
+        table: (N, P) int32, the checkpoint's table; -1 = none.
+        strategy: By which positives are chosen.
+        epochs: Trained when the checkpoint was written; None if it does not say.
+    """
+
+    source: BaseDataset
+    features: np.ndarray
+    found: Refresh
+    table: np.ndarray
+    strategy: str
+    epochs: Optional[int]
+
+
+def neighbors_of_checkpoint(cfg: Config, checkpoint: str, anew: bool = False) -> CheckpointNeighbors:
+    """Read the table, take the features again as the config's refresh does, and put them together.
+
+    Args:
+        cfg: A config with a ``CenterWiseNeighborHook``.
+        checkpoint: The file.
+        anew: Cluster and choose by the new features, as a refresh that follows the checkpoint at once.
+
+    Raises:
+        ConfigError: If the config has no such hook, or the weights are of another model.
+        CheckpointError: If the file cannot be read, has no table yet, or one of another training set.
+        DataError: If the training set cannot be used.
+    """
+    hook = refresh_settings(cfg)
+    held = read_checkpoint(checkpoint)
+    model = load_model(cfg, checkpoint)
+    extract = dict(hook['extract'])
+    views = SingleViews(cfg.train_dataloader.dataset.dataset, extract.pop('pipeline'))
+    table = table_of(held, len(views), checkpoint)
+    views.quarantine = Quarantine(len(views))
+    features = frozen_features(
+        model, views, encoder=hook.get('encoder', 'momentum'), layer=hook.get('layer', 'embedding'), **extract)
+    assert features is not None, 'this is the only process'
+    sizes = neighbor_sizes(len(views), hook.get('num_clusters'), hook.get('num_neighbors'))
+    strategy, epochs = hook.get('strategy', 'center_wise'), held.get('meta', {}).get('epoch')
+    if anew:
+        search = {name: hook[name] for name in ('exact', 'nprobe') if name in hook}
+        seed = refresh_seed((cfg.get('randomness') or {}).get('seed') or 0, epochs or 0)
+        found = refresh_readable(
+            features, views.quarantine.readable, sizes, previous=table, num_positives=table.shape[1],
+            strategy=strategy, seed=seed, **search)
+    else:
+        found = _restored(held, checkpoint, features, views.quarantine.readable, table, sizes.num_neighbors)
+    return CheckpointNeighbors(views.dataset, features, found, table, strategy, epochs)
+
+
+def _restored(held: Mapping[str, Any], checkpoint: str, features: np.ndarray, readable: np.ndarray, table: np.ndarray,
+              num_neighbors: int) -> Refresh:
+    try:
+        return restored(features, readable, table, held['neighbors']['centroids'].numpy(), num_neighbors)
+    except (KeyError, ValueError, AttributeError, IndexError) as error:
+        raise CheckpointError(f'The centres of the checkpoint {checkpoint} cannot be used '
+                              f'({on_one_line(error).rstrip(".")}): give one that was trained with this config, or '
+                              'choose anew.') from error
+
+
+def table_of(held: Mapping[str, Any], num_images: int, checkpoint: str) -> np.ndarray:
+    """The table of a checkpoint.
+
+    Args:
+        held: What the checkpoint's file holds.
+        num_images: N, of the training set.
+        checkpoint: The file, for messages.
+
+    Returns:
+        (N, P) int32, -1 = none.
+
+    Raises:
+        CheckpointError: If there is none, or it is of another training set.
+    """
+    try:
+        state = held['neighbors']['table']
+        table = NeighborTable(num_images, state['positives'].shape[1])
+        table.load_state_dict(state)
+    except (KeyError, TypeError):
+        raise CheckpointError(f'The checkpoint {checkpoint} has no neighbour table: give one of a CLIM training, as '
+                              'its runs write them.') from None
+    except (ValueError, AttributeError, IndexError) as error:
+        raise CheckpointError(f'The neighbour table of the checkpoint {checkpoint} is of another training set '
+                              f'({on_one_line(error).rstrip(".")}): set data_root and data_prefix to the images that '
+                              'it was trained on.') from error
+    if table.version == 0:
+        raise CheckpointError(f'The checkpoint {checkpoint} was written before the first refresh, so that no image '
+                              'has positives yet: give a later one.')
+    return table.positives

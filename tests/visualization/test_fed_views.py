@@ -1,0 +1,130 @@
+"""What the network is fed: the dataset's own tensors, and whose each pixel is."""
+
+import numpy as np
+import pytest
+from mmengine.registry import DefaultScope
+from PIL import Image
+
+from clim_mm.datasets import ImageFolder, NeighborPairs
+from clim_mm.errors import ConfigError
+from clim_mm.registry import DATASETS
+from clim_mm.visualization.fed_views import fed_sample
+
+RED, BLUE = (200, 10, 30), (20, 60, 220)
+FLIPPED = dict(type='RandomFlip', prob=0.5)
+
+
+@pytest.fixture(autouse=True)
+def scope():
+    with DefaultScope.overwrite_default_scope('clim_mm'):
+        yield
+
+
+def pairs(folder, *mixing, transforms=(), noise=False, positives=((1, ), (0, ))):
+    """Two images: image 0 is red and image 1 blue, or both are noise."""
+    rng = np.random.default_rng(0)
+    folder.mkdir()
+    for i, color in enumerate((RED, BLUE)):
+        pixels = rng.integers(0, 256, (40, 50, 3)) if noise else np.full((40, 50, 3), color)
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f'{i}.png')
+    view = [dict(type='MultiRes', resolutions=(16, 12), transforms=list(transforms))]
+    dataset = NeighborPairs(
+        dict(type='ImageFolder', data_root=str(folder)), num_positives=1, pipeline=[
+            dict(type='PairViews', load=[dict(type='LoadImage')], view=view), *mixing, dict(type='PackPair')])
+    dataset.table.publish(np.array(positives, dtype=np.int32))
+    dataset.randomness.start_epoch(7, 3)
+    return dataset
+
+
+def blend(results):
+    """A quarter of the positive in every pixel."""
+    results['query'] = [(0.75 * a + 0.25 * b).astype(np.uint8)
+                        for a, b in zip(results['query'], results['positive_query'], strict=True)]
+    results['lam'] = [0.75, 0.75]
+    return results
+
+
+def test_whose_each_pixel_is(tmp_path):
+    sample = fed_sample(pairs(tmp_path / 'i', dict(type='CutMix', alpha=2.0)), 0)
+    assert (sample.sample_idx, sample.positive_idx) == (0, 1)
+    assert [(view.role, len(view.image)) for view in sample.views] == [
+        (role, side) for role in ('query', 'anchor_key', 'positive_key') for side in (16, 12)]
+    for view in sample.views[:2]:
+        blue = (view.image == BLUE).all(axis=2)
+        assert ((view.image == RED).all(axis=2) ^ blue).all() and 0 < blue.mean() < 1
+        np.testing.assert_array_equal(view.share, blue)
+        assert view.lam == pytest.approx(1 - blue.mean())
+    for view in sample.views[2:]:
+        assert (view.image == (RED if view.role == 'anchor_key' else BLUE)).all()
+        assert view.lam is None and view.share is None
+
+
+@pytest.mark.parametrize('same_place', [True, False])
+def test_it_is_what_the_training_draws(tmp_path, same_place):
+    dataset = pairs(tmp_path / 'i', dict(type='CutMix', same_place=same_place), transforms=[FLIPPED], noise=True)
+    pipeline = dataset.pipeline
+    for i in (0, 1):
+        sample, packed = fed_sample(dataset, i), dataset[i]
+        for view, fed in zip(sample.views, packed['inputs'], strict=True):
+            np.testing.assert_array_equal(view.image, fed.numpy().transpose(1, 2, 0)[:, :, ::-1])
+        assert [view.lam for view in sample.views[:2]] == packed['data_samples'].lam
+        for view in sample.views[:2]:
+            assert view.lam == pytest.approx(1 - view.share.mean())
+    assert dataset.pipeline is pipeline
+
+
+def test_to_look_changes_no_later_draw(tmp_path):
+    def brighten(results):
+        results['query'] = [np.minimum(image, 200) + np.uint8(np.random.randint(50)) for image in results['query']]
+        return results
+
+    dataset = pairs(tmp_path / 'i', dict(type='CutMix'), brighten, noise=True)
+    for view, fed in zip(fed_sample(dataset, 0).views, dataset[0]['inputs'], strict=True):
+        np.testing.assert_array_equal(view.image, fed.numpy().transpose(1, 2, 0)[:, :, ::-1])
+
+
+def test_channels_stay_where_the_model_leaves_them(tmp_path):
+    dataset = pairs(tmp_path / 'i', dict(type='CutMix'))
+    assert (fed_sample(dataset, 0, to_rgb=False).views[2].image == RED[::-1]).all()
+
+
+def test_blended_images(tmp_path):
+    sample = fed_sample(pairs(tmp_path / 'i', blend), 0)
+    for view in sample.views[:2]:
+        np.testing.assert_allclose(view.share, 0.25, atol=1 / 255)
+        assert view.lam == 0.75
+
+
+def test_without_a_positive_nothing_is_the_positives(tmp_path):
+    sample = fed_sample(pairs(tmp_path / 'i', dict(type='CutMix'), positives=((-1, ), (-1, ))), 0)
+    assert sample.positive_idx == -1
+    assert all((view.share == 0).all() and view.lam == 1 for view in sample.views[:2])
+
+
+def test_without_mixing_the_query_is_the_anchors(tmp_path):
+    sample = fed_sample(pairs(tmp_path / 'i'), 0)
+    assert all((view.share == 0).all() and view.lam == 0 for view in sample.views[:2])
+
+
+def test_an_unreadable_anchor_gives_way_as_in_the_training(tmp_path):
+    dataset = pairs(tmp_path / 'i', dict(type='CutMix'))
+    (tmp_path / 'i' / '0.png').write_bytes(b'')
+    sample = fed_sample(dataset, 0)
+    assert sample.sample_idx == 1
+
+
+def test_views_of_other_datasets(tmp_path):
+    pairs(tmp_path / 'i')
+    crop = dict(type='mmselfsup.RandomResizedCrop', size=10)
+    pipeline = [dict(type='LoadImage'), dict(type='mmselfsup.MultiView', num_views=2, transforms=[[crop]]),
+                dict(type='mmselfsup.PackSelfSupInputs')]
+    dataset = DATASETS.build(dict(type='ImageFolder', data_root=str(tmp_path / 'i'), pipeline=pipeline))
+    sample = fed_sample(dataset, 1)
+    assert [view.role for view in sample.views] == ['view', 'view'] and sample.positive_idx == -1
+    assert all(view.image.shape == (10, 10, 3) and (view.image == BLUE).all() for view in sample.views)
+
+
+def test_a_pipeline_that_packs_nothing_is_refused(tmp_path):
+    pairs(tmp_path / 'i')
+    with pytest.raises(ConfigError, match='packs no views: let it end with PackPair or PackSelfSupInputs'):
+        fed_sample(ImageFolder(str(tmp_path / 'i')), 0)
