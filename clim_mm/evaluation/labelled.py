@@ -65,7 +65,8 @@ def labelled_views(cfg: Config, source: dict) -> LabelledViews:
     if labels is None:
         raise DataError(f'The images in {place_of(source)} have no labels, without which nothing can be measured: '
                         'give a dataset with labels, such as mmcls.CustomDataset with a folder for each class.')
-    return LabelledViews(SingleViews(dataset, refresh_settings(cfg)['extract']['pipeline']), labels, _classes(dataset, labels))
+    views = SingleViews(dataset, refresh_settings(cfg)['extract']['pipeline'])
+    return LabelledViews(views, labels, _classes(dataset, labels))
 
 
 def source_of(cfg: Config) -> dict:
