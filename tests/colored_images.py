@@ -48,6 +48,11 @@ NO_IMAGE = 'it is cut off or damaged, or in no format that the decoder knows'
 REASONS = {cut_off: NO_IMAGE, empty: 'the file is empty', make_text: NO_IMAGE}
 
 
+def listing(entries):
+    """What ``quarantine.txt`` must hold."""
+    return ''.join(f'{i}\t{entry}\n' for i, entry in sorted(entries.items()))
+
+
 def damage(paths, ways):
     """Damage image by image.
 

@@ -1,6 +1,7 @@
-"""The images of the hook's tests."""
+"""The images of the tests."""
 
 import pytest
+from colored_images import write_colored
 from training_runs import N, write_images
 
 
@@ -10,3 +11,9 @@ def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp('data') / 'images'
     write_images(root, N)
     return root
+
+
+@pytest.fixture
+def paths(tmp_path):
+    """Of N images, each of a colour of its own."""
+    return write_colored(tmp_path / 'images', N)

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from colored_images import cut_off, damage, empty, make_text, write_colored
+from colored_images import cut_off, damage, empty, listing, make_text, write_colored
 from colored_runs import After, check_samples, colored_runner, train
 from mmengine.hooks import Hook
 from training_runs import BATCH, STEPS, N, hook_cfg, lines_of, runner_of
@@ -16,16 +16,6 @@ from clim_mm.errors import ConfigError, DataError, sentence
 BAD = {0: empty, 3: cut_off, 17: make_text}
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
-
-
-@pytest.fixture
-def paths(tmp_path):
-    """Of the images, each of a colour of its own."""
-    return write_colored(tmp_path / 'images', N)
-
-
-def listing(entries):
-    return ''.join(f'{i}\t{entry}\n' for i, entry in sorted(entries.items()))
 
 
 def check_table(table, bad):

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 import pytest
-from colored_images import cut_off, damage, empty, make_text, write_colored
+from colored_images import cut_off, damage, empty, listing, make_text
 from colored_runs import After, substitute, train
 from gloo import on_processes
 from mmengine import dist
@@ -21,16 +21,6 @@ BAD = {3: cut_off, 16: empty, 17: make_text}
 LATE = {5: empty, 12: cut_off, 21: make_text}
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
-
-
-@pytest.fixture
-def paths(tmp_path):
-    """Of the images, each of a colour of its own."""
-    return write_colored(tmp_path / 'images', N)
-
-
-def listing(entries):
-    return ''.join(f'{i}\t{entry}\n' for i, entry in sorted(entries.items()))
 
 
 def test_the_list_has_a_line_for_each(tmp_path):
