@@ -12,14 +12,15 @@ from mmengine.runner import Runner
 
 from clim_mm.checkpoints import write_atomically
 from clim_mm.checks import check_list, check_whole
-from clim_mm.errors import ConfigError, UserError
+from clim_mm.errors import UserError
 from clim_mm.neighbors.refresh import Refresh
 from clim_mm.registry import HOOKS
 from clim_mm.visualization import PageHead, evenly_spread, positives_page
 
-from .center_wise_neighbor_hook import CenterWiseNeighborHook
+from .refresher import refresher_of
 from .runner_parts import pairs_of
 
+_NAME = 'NeighborPageHook'
 _SHARES = dict(share_without_positive='without positive', positives_changed='new positives')
 
 
@@ -63,7 +64,7 @@ class NeighborPageHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         """Choose the anchors, and note their positives if the run goes on from a table."""
-        dataset = pairs_of(runner, 'NeighborPageHook')
+        dataset = pairs_of(runner, _NAME)
         Compose(self._load(runner))  # a transform that cannot be made: say so before the first extraction
         self._anchors = evenly_spread(len(dataset), self.num_anchors)
         self._previous = dataset.table.positives[self._anchors] if dataset.table.version else None
@@ -72,7 +73,7 @@ class NeighborPageHook(Hook):
         """Write the page, on rank 0."""
         if features is None or found is None:
             return
-        if (pairs_of(runner, 'NeighborPageHook').table.version - 1) % self.interval == 0:
+        if (pairs_of(runner, _NAME).table.version - 1) % self.interval == 0:
             try:
                 self._write(runner, features, found)
             except UserError as error:
@@ -83,12 +84,12 @@ class NeighborPageHook(Hook):
 
     def _write(self, runner: Runner, features: np.ndarray, found: Refresh) -> None:
         start = time.perf_counter()
-        strategy = _refresher_of(runner).strategy
+        strategy = refresher_of(runner, _NAME).strategy
         whole = {text: found.report[name] for name, text in _SHARES.items() if name in found.report}
         if f'purity_{strategy}' in found.report:
             whole['purity'] = found.report[f'purity_{strategy}']
         page = positives_page(
-            pairs_of(runner, 'NeighborPageHook').dataset, features, found, self._anchors,
+            pairs_of(runner, _NAME).dataset, features, found, self._anchors,
             PageHead(f'Positives of the refresh before epoch {runner.epoch}', strategy, whole=whole),
             previous=self._previous, thumbnail=self.thumbnail, load=self._load(runner)).encode()
         path = osp.join(runner.work_dir, 'neighbors', f'epoch_{runner.epoch}.html')
@@ -96,12 +97,4 @@ class NeighborPageHook(Hook):
         runner.logger.info(f'Wrote {path} ({len(page) / 1e6:.1f} MB) in {time.perf_counter() - start:.1f} s.')
 
     def _load(self, runner: Runner) -> Sequence:
-        return _refresher_of(runner).extract['pipeline'][:1] if self.load is None else self.load
-
-
-def _refresher_of(runner: Runner) -> CenterWiseNeighborHook:
-    for hook in runner.hooks:
-        if isinstance(hook, CenterWiseNeighborHook):
-            return hook
-    raise ConfigError('NeighborPageHook shows what CenterWiseNeighborHook finds, and there is none: inherit from '
-                      'configs/_base_/neighbors/center_wise.py, or take NeighborPageHook out of the config.')
+        return refresher_of(runner, _NAME).extract['pipeline'][:1] if self.load is None else self.load

@@ -11,8 +11,8 @@ from mmengine.runner import Runner
 from clim_mm.checks import check_number, check_whole
 from clim_mm.engine import CenterWiseNeighborHook
 from clim_mm.engine.json_lines import append_json_line
+from clim_mm.engine.refresher import refresher_of
 from clim_mm.engine.runner_parts import clim_of, pairs_of
-from clim_mm.errors import ConfigError
 from clim_mm.neighbors.refresh import Refresh
 from clim_mm.registry import HOOKS
 
@@ -45,24 +45,21 @@ class KNNHook(Hook):
         check_number(f'temperature of {_NAME}', temperature, above=0)
         self.k = k
         self.temperature = temperature
-        self._neighbor_hook: Optional[CenterWiseNeighborHook] = None
+        self._refresher: Optional[CenterWiseNeighborHook] = None
         self._train: Optional[LabelledViews] = None
         self._test: Optional[LabelledViews] = None
 
     def before_train(self, runner: Runner) -> None:
         """Find the images, and whose features vote."""
-        self._neighbor_hook = next((hook for hook in runner.hooks if isinstance(hook, CenterWiseNeighborHook)), None)
-        if self._neighbor_hook is None:
-            raise ConfigError(f'{_NAME} measures the features of a refresh, but no CenterWiseNeighborHook refreshes '
-                              'any: use it in a config of CLIM.')
+        self._refresher = refresher_of(runner, _NAME)
         self._train, self._test = train_and_held_out(runner.cfg)
         check_voters(self.k, len(self._train.labels))
 
     def after_neighbor_refresh(self, runner: Runner, features: Optional[np.ndarray], found: Optional[Refresh]) -> None:
         """Extract the held-out images, and let the refresh's features vote."""
-        assert self._neighbor_hook is not None and self._train is not None and self._test is not None
+        assert self._refresher is not None and self._train is not None and self._test is not None
         start = time.perf_counter()
-        test_features = self._neighbor_hook.features_of(clim_of(runner, _NAME), self._test.views)
+        test_features = self._refresher.features_of(clim_of(runner, _NAME), self._test.views)
         if features is None or test_features is None:
             return
         readable = pairs_of(runner, _NAME).quarantine.readable
