@@ -8,13 +8,14 @@ import os
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from functools import lru_cache
-from typing import Optional
+from typing import Any, Optional
 
 import torch
 import torch.distributed as torch_dist
 from mmengine.config import Config
 from mmengine.dist import is_distributed
-from mmengine.model import MMDistributedDataParallel
+from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.runner import Runner
 
 from clim_mm.errors import ConfigError, on_one_line
 from clim_mm.registry import MODEL_WRAPPERS
@@ -49,6 +50,11 @@ class DeviceDDP(MMDistributedDataParallel):
     def __init__(self, module: torch.nn.Module, device_ids: Optional[list] = None, **kwargs) -> None:
         on_cpu = next(module.parameters()).device.type == 'cpu'
         super().__init__(module, device_ids=None if on_cpu else device_ids, **kwargs)
+
+
+def unwrapped(runner: Runner) -> Any:
+    """The Runner's model without the wrapper of distributed training."""
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def watch_peers(launcher: str) -> AbstractContextManager:

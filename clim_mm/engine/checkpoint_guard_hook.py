@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from clim_mm.checkpoints.contents import not_finite, oddities
 from clim_mm.checkpoints.fit import check_start, compare, weights_of
+from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.registry import HOOKS
 
@@ -29,9 +29,8 @@ class CheckpointGuardHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare names and shapes, and look for the parts that a resumed run needs."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         weights = weights_of(checkpoint)
-        fit = compare(weights, model.state_dict())
+        fit = compare(weights, unwrapped(runner).state_dict())
         name = f'checkpoint {runner.cfg.get("load_from") or ""}'.strip()
         odd = not_finite('weights', weights)
         if not runner.cfg.get('resume'):
@@ -50,7 +49,6 @@ class CheckpointGuardHook(Hook):
             raise ConfigError(f'The {name}, saved after epoch {checkpoint["meta"]["epoch"]}, is of another model '
                               f'({fit.differences()}): resume with the config that it was trained with, or start from '
                               'its weights by load_from without resume.')
-
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep weights that the last step has broken out of the checkpoints."""

@@ -4,12 +4,12 @@ from typing import Any, Optional
 
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
 from clim_mm.checkpoints.transfer import changed, check_landed, pretrained_weights
 from clim_mm.checks import check_bool
+from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.registry import HOOKS
 
@@ -69,7 +69,7 @@ class PretrainedBackboneHook(Hook):
 
 
 def _backbone_of(runner: Runner) -> nn.Module:
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrapped(runner)
     if not isinstance(getattr(model, 'backbone', None), nn.Module):
         raise ConfigError(f'PretrainedBackboneHook wants a model with a backbone, not {type(model).__name__}.')
     return model.backbone

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mmengine.model import is_model_wrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from clim_mm.datasets import NeighborPairs
+from clim_mm.distributed import unwrapped
 from clim_mm.errors import CheckpointError, ConfigError, on_one_line
 from clim_mm.models import CLIM
 
@@ -30,7 +30,7 @@ def clim_of(runner: Runner, hook: str) -> CLIM:
     Raises:
         ConfigError: If it is no :class:`CLIM`.
     """
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrapped(runner)
     if not isinstance(model, CLIM):
         raise ConfigError(f'{hook} needs a CLIM model, but the model is a {type(model).__name__}: set model.type to '
                           '"CLIM", or take the hook out of the config.')

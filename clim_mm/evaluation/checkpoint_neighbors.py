@@ -19,7 +19,7 @@ from clim_mm.neighbors.restored import restored
 from clim_mm.neighbors.sizes import neighbor_sizes
 
 from .features import frozen_features, load_model
-from .refresh_settings import refresh_settings
+from .refresh_settings import loading_of, refresh_settings
 
 
 @dataclass(frozen=True)
@@ -60,12 +60,11 @@ def neighbors_of_checkpoint(cfg: Config, checkpoint: str, anew: bool = False) ->
     hook = refresh_settings(cfg)
     held = read_checkpoint(checkpoint)
     model = load_model(cfg, checkpoint)
-    extract = dict(hook['extract'])
-    views = SingleViews(cfg.train_dataloader.dataset.dataset, extract.pop('pipeline'))
+    views = SingleViews(cfg.train_dataloader.dataset.dataset, hook['extract']['pipeline'])
     table = table_of(held, len(views), checkpoint)
     views.quarantine = Quarantine(len(views))
     features = frozen_features(
-        model, views, encoder=hook.get('encoder', 'momentum'), layer=hook.get('layer', 'embedding'), **extract)
+        model, views, encoder=hook.get('encoder', 'momentum'), layer=hook.get('layer', 'embedding'), **loading_of(cfg))
     assert features is not None, 'this is the only process'
     sizes = neighbor_sizes(len(views), hook.get('num_clusters'), hook.get('num_neighbors'))
     strategy, epochs = hook.get('strategy', 'center_wise'), held.get('meta', {}).get('epoch')

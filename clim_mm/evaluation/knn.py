@@ -37,7 +37,7 @@ def knn_predict(train_features: np.ndarray,
     check_voters(k, len(train_features))
     if not temperature > 0:
         raise ConfigError(f'The temperature of the votes must be above 0, not {temperature}.')
-    train, test = (as_float32_matrix(unit_rows(rows)) for rows in (train_features, test_features))
+    train, test = (as_float32_matrix(unit_rows(rows, np.float32)) for rows in (train_features, test_features))
     classes, votes_for = np.unique(train_labels, return_inverse=True)
     index = on_gpus(load_faiss().IndexFlatIP(train.shape[1]))
     index.add(train)

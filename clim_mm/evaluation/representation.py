@@ -82,13 +82,13 @@ def uniformity(features: np.ndarray, t: float = 2.0, most: int = 10_000, seed: i
     return float(np.log((total - n) / (n * (n - 1))))  # without the pairs of an image with itself
 
 
-def unit_rows(features: np.ndarray) -> np.ndarray:
-    """Each row at length 1, in float64.
+def unit_rows(features: np.ndarray, dtype: type = np.float64) -> np.ndarray:
+    """Each row at length 1, as ``dtype``.
 
     Raises:
         ValueError: If a row is 0 or not finite.
     """
-    rows = np.asarray(features, dtype=np.float64)
+    rows: np.ndarray = np.asarray(features, dtype=dtype)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or not lengths.all():
         raise ValueError('A feature is 0 or not finite, and has no direction.')

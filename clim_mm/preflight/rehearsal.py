@@ -11,10 +11,10 @@ from mmengine.runner import Runner
 from mmselfsup.models.algorithms import MoCo
 
 from clim_mm.datasets.sample_randomness import GlobalRandomness
+from clim_mm.distributed import unwrapped
 from clim_mm.models import CLIM
 
 from .model_sizes import bytes_of
-from .settings import unwrapped
 
 
 class Rehearsal:

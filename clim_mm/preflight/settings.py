@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Optional
 
 import torch
 from mmengine.hooks import CheckpointHook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmselfsup.models.algorithms import MoCo
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from clim_mm.distributed import unwrapped
 from clim_mm.models import CLIM
 from clim_mm.neighbors.sizes import neighbor_sizes
 
@@ -152,11 +152,6 @@ def settings_of(runner: Runner,
         checkpoint_interval=interval,
         max_keep_ckpts=keep,
         refresh=_refresh(neighbor_hook, runner) if neighbor_hook is not None else None)
-
-
-def unwrapped(runner: Runner) -> Any:
-    """The Runner's model without the wrapper of distributed training."""
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
 def _accumulation(runner: Runner) -> int:

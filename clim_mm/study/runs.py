@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mmengine.config import Config
+
 from clim_mm.checkpoints import write_atomically
 from clim_mm.errors import ConfigError, DataError
 from clim_mm.launch.commands import load_config
@@ -112,21 +114,27 @@ def runs_of(study: Study, work_dir: str) -> list[Run]:
     Raises:
         ConfigError: If a config cannot be read, or an option does not fit it.
     """
-    return [
-        Run(row.name, seed, osp.join(work_dir, row.name, f'seed_{seed}'), _stages(study, row, seed))
-        for seed in study.seeds for row in study.rows
-    ]
+    pretrainings = [(row.name, _config(row, study.options)) for row in study.rows]
+    trainings = [(row.name, _config(row, {})) for row in study.training]
+    runs = []
+    for seed in study.seeds:
+        evaluations = [Stage(name, True, _text(cfg, seed)) for name, cfg in trainings]  # the same for all rows
+        for name, cfg in pretrainings:
+            text = _text(cfg, seed)
+            stages = (Stage(PRETRAINING, True, text), *([Stage(FROZEN, False, text)] if study.frozen else []),
+                      *evaluations)
+            runs.append(Run(name, seed, osp.join(work_dir, name, f'seed_{seed}'), stages))
+    return runs
 
 
-def _stages(study: Study, row: Row, seed: int) -> tuple[Stage, ...]:
-    text = _text(row, study.options, seed)
-    return (Stage(PRETRAINING, True, text), *([Stage(FROZEN, False, text)] if study.frozen else []),
-            *(Stage(training.name, True, _text(training, {}, seed)) for training in study.training))
-
-
-def _text(row: Row, options: dict[str, Any], seed: int) -> str:
-    cfg = load_config(row.config, cfg_options=dict(options, **row.options, **{'randomness.seed': seed}))
+def _config(row: Row, options: dict[str, Any]) -> Config:
+    cfg = load_config(row.config, cfg_options=dict(options, **row.options))
     cfg.pop('work_dir')  # decides nothing
+    return cfg
+
+
+def _text(cfg: Config, seed: int) -> str:
+    cfg.merge_from_dict({'randomness.seed': seed})
     return cfg.pretty_text
 
 
