@@ -24,6 +24,7 @@ _CLIM = dict(
     layer='embedding', mixing='CutMix', alpha=2.0, same_place=True, per_batch=False, unmixed_term=False,
     sum_pairs=False, enqueue_positives=False)
 _VIEWS = dict(in1k=[(224, 0.2, 1.0), (160, 0.2, 1.0)], digits=[(16, 0.4, 1.0), (12, 0.4, 1.0)])
+_SMALL_CROPS = dict(in1k=(0.05, 0.14), digits=(0.15, 0.4))
 _WORDS: dict[str, dict] = dict(
     centerwise=dict(strategy='center_wise'),
     knn=dict(strategy='knn', num_neighbors=10),
@@ -48,24 +49,25 @@ def said_by(name: str) -> dict[str, Any]:
     assert parsed, f'{name} is not {FORM}'
     said = dict(_CLIM, queries=_VIEWS[parsed['data']], keys=_VIEWS[parsed['data']])
     for word in filter(None, (parsed['changes'] or '').split('-')):
-        said.update(_WORDS[word] if word in _WORDS else _change(word))
+        said.update(_WORDS[word] if word in _WORDS else _change(word, parsed['data']))
     return said
 
 
-def _change(word: str) -> dict:
+def _change(word: str, data: str) -> dict:
     """What a word with a number in it says."""
     if found := re.fullmatch(r'(m|k|begin)(\d+)', word):
         return {dict(m='num_clusters', k='num_neighbors', begin='begin')[found[1]]: int(found[2])}
     if found := re.fullmatch(r'alpha(\d+\.\d+)', word):
         return dict(alpha=float(found[1]))
+    _, *large = _VIEWS[data][0]
     if found := re.fullmatch(r'res(\d+(?:and\d+)*)', word):
-        views = [(int(side), 0.2, 1.0) for side in found[1].split('and')]
+        views = [(int(side), *large) for side in found[1].split('and')]
         return dict(queries=views, keys=views)
     found = re.fullmatch(r'crops(\d+)x(\d+)and(\d+)x(\d+)', word)
     assert found, f'no rule for {word!r}'
-    num_large, large, num_small, small = map(int, found.groups())
-    keys = [(large, 0.2, 1.0)]
-    return dict(keys=keys, queries=keys * (num_large - 1) + [(small, 0.05, 0.14)] * num_small)  # one large is the key
+    num_large, large_side, num_small, small_side = map(int, found.groups())
+    keys = [(large_side, *large)]
+    return dict(keys=keys, queries=keys * (num_large - 1) + [(small_side, *_SMALL_CROPS[data])] * num_small)  # one large is the key
 
 
 def done_by(cfg: Config) -> dict[str, Any]:

@@ -1,4 +1,5 @@
-# Rows of the paper's Tables 6 and 7, and MoCo v2, on the digits: at one resolution as there, then at two.
+# Rows of the paper's Tables 6 and 7, and MoCo v2, on the digits: at one resolution as there, then with
+# multi-crop and at two.
 # MoCo v2 is CLIM without a refresh: no image has a positive, lam is 1.
 _clim = 'configs/clim/clim_r18_1xb32-20e_digits.py'
 _nomix = 'configs/clim/clim_r18_1xb32-20e_digits_nomix.py'
@@ -18,6 +19,7 @@ rows = {
     'kmeans+cutmix': dict(config=_clim, options={**_one, _strategy: 'kmeans'}),
     'knn_kmeans+cutmix': dict(config=_clim, options={**_one, _strategy: 'knn_kmeans'}),
     'center_wise+cutmix': dict(config=_clim, options=_one),
+    'center_wise+cutmix+crops': dict(config='configs/clim/clim_r18_1xb32-20e_digits_crops2x16and2x8.py'),
     'center_wise+cutmix+multires': dict(config=_clim),
     'center_wise+cutmix+multires+begin5': dict(config=_clim, options={'custom_hooks.0.begin': 5}),
 }
