@@ -67,7 +67,8 @@ def _change(word: str, data: str) -> dict:
     assert found, f'no rule for {word!r}'
     num_large, large_side, num_small, small_side = map(int, found.groups())
     keys = [(large_side, *large)]
-    return dict(keys=keys, queries=keys * (num_large - 1) + [(small_side, *_SMALL_CROPS[data])] * num_small)  # one large is the key
+    small = (small_side, *_SMALL_CROPS[data])
+    return dict(keys=keys, queries=keys * (num_large - 1) + [small] * num_small)  # one large is the key
 
 
 def done_by(cfg: Config) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Measure the frozen features of a pretraining checkpoint. The network is not trained.
 
     python tools/evaluate.py knn         CONFIG CHECKPOINT     weighted kNN on the held-out images
-    python tools/evaluate.py probe       CONFIG CHECKPOINT     a logistic regression, for quick looks
+    python tools/evaluate.py probe       CONFIG CHECKPOINT     a linear classifier of scikit-learn's, for quick looks
     python tools/evaluate.py diagnostics CONFIG CHECKPOINT     similarity within classes, alignment, purity ...
     python tools/evaluate.py figures     CONFIG CHECKPOINT     all of these
     python tools/evaluate.py tsne        CONFIG CHECKPOINT     a picture of ten classes
@@ -31,6 +31,7 @@ from clim_mm.evaluation import (
     probe_top1,
     train_and_held_out,
 )
+from clim_mm.evaluation.probe import CLASSIFIERS
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, load_config
 from clim_mm.models import CLIM
 from clim_mm.neighbors.sizes import default_num_positives, neighbor_sizes
@@ -70,8 +71,8 @@ def knn(task: Task, args: argparse.Namespace) -> dict[str, float]:
 
 
 def probe(task: Task, args: argparse.Namespace) -> dict[str, float]:
-    """Logistic regression."""
-    return dict(probe_top1=probe_top1(*task.train_and_test()))
+    """Logistic regression, or a linear SVM."""
+    return dict(probe_top1=probe_top1(*task.train_and_test(), classifier=args.classifier))
 
 
 def diagnostics(task: Task, args: argparse.Namespace) -> dict[str, float]:
@@ -108,6 +109,9 @@ def parse_args() -> argparse.Namespace:
         if run in (knn, figures):
             command.add_argument('--k', type=int, default=20, help='voters (default: 20; 200 is usual on ImageNet)')
             command.add_argument('--temperature', type=float, default=0.07, help='of their weights (default: 0.07)')
+        if run in (probe, figures):
+            command.add_argument('--classifier', choices=list(CLASSIFIERS), default='logistic',
+                                 help='of the probe (default: logistic)')
         if run is tsne:
             command.add_argument('--classes', type=int, default=10, help='classes at most (default: 10)')
             command.add_argument('--out', default='tsne.png', help='the picture (default: tsne.png)')

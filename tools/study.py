@@ -2,6 +2,7 @@
 
     python tools/study.py configs/studies/digits.py
     python tools/study.py configs/studies/digits.py --table-only
+    python tools/study.py configs/studies/digits.py --table-only --baseline knn
 
 What is finished is not run again; a study that was broken off goes on. The table is written after each run.
 """
@@ -10,25 +11,27 @@ import argparse
 import os.path as osp
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pictures before cv2 is imported)
 
 # isort: split
 from clim_mm.checkpoints import write_atomically
-from clim_mm.checks import check_whole
+from clim_mm.checks import check_choice, check_whole
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.progress import progress_bar
-from clim_mm.study import Study, read_study, runs_of, table_of
+from clim_mm.study import Study, read_study, runs_csv, runs_of, table_of
 from clim_mm.study.execute import execute
 from clim_mm.study.runs import Run, Stage, unfinished
 
 
 def write_table(study: Study, runs: list[Run], work_dir: str) -> str:
-    """Write it as Markdown, CSV and a plot; give the Markdown."""
+    """Write it as Markdown, CSV and a plot, and each run's figures as CSV; give the Markdown."""
     table = table_of(study.name, study.baseline, study.metrics, runs)
     write_atomically(osp.join(work_dir, 'table.md'), table.markdown().encode())
     write_atomically(osp.join(work_dir, 'table.csv'), table.csv().encode())
+    write_atomically(osp.join(work_dir, 'runs.csv'), runs_csv(runs).encode())
     table.draw(osp.join(work_dir, 'table.png'))
     return table.markdown()
 
@@ -59,10 +62,14 @@ def main() -> None:
     parser.add_argument('--work-dir', help='where the runs and the table go (default: work_dirs/studies/STUDY)')
     parser.add_argument('--jobs', type=int, default=1, help='runs at once (default: 1)')
     parser.add_argument('--table-only', action='store_true', help='make the table of what is finished; run nothing')
+    parser.add_argument('--baseline', help='the row that the others are compared with (default: the study file\'s)')
     args = parser.parse_args()
     with errors_in_a_sentence():
         check_whole('--jobs', args.jobs, least=1)
         study = read_study(args.study)
+        if args.baseline is not None:
+            check_choice('--baseline', args.baseline, [row.name for row in study.rows])
+            study = replace(study, baseline=args.baseline)
         work_dir = args.work_dir or osp.join('work_dirs', 'studies', study.name)
         runs = runs_of(study, work_dir)
         todo = unfinished(runs)
@@ -70,7 +77,7 @@ def main() -> None:
         if not args.table_only:
             finish(study, runs, todo, work_dir, args.jobs)
         print(write_table(study, runs, work_dir))
-        print(f'The table is {work_dir}/table.md, table.csv and table.png.')
+        print(f'The table is {work_dir}/table.md, table.csv and table.png; runs.csv has every run.')
 
 
 if __name__ == '__main__':

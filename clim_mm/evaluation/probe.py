@@ -1,26 +1,33 @@
-"""A logistic regression on frozen features, for quick looks."""
+"""A linear classifier of scikit-learn's on frozen features, for quick looks."""
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
 
+from clim_mm.checks import check_choice
 from clim_mm.errors import ConfigError
+
+CLASSIFIERS = dict(logistic=LogisticRegression, svm=LinearSVC)
 
 
 def probe_top1(train_features: np.ndarray,
                train_labels: np.ndarray,
                test_features: np.ndarray,
                test_labels: np.ndarray,
+               classifier: str = 'logistic',
                c: float = 1.0,
                max_iter: int = 1000) -> float:
-    """Top-1 accuracy of scikit-learn's logistic regression on standardised features.
+    """Top-1 accuracy of a linear classifier on standardised features.
 
     Not the paper's linear protocol, which trains on augmented views for 100 epochs.
 
     Args:
         train_features, test_features: (N, d) and (M, d) float.
         train_labels, test_labels: (N,) and (M,) int.
+        classifier: 'logistic', a regression over all classes, or 'svm', one linear machine for each class against the
+            rest, with the squared hinge loss.
         c: Inverse strength of the L2 penalty, above 0.
         max_iter: Iterations of the solver at most.
 
@@ -28,12 +35,13 @@ def probe_top1(train_features: np.ndarray,
         From 0 to 1.
 
     Raises:
-        ConfigError: If the training images have one class alone, or ``c`` is not above 0.
+        ConfigError: If the training images have one class alone, ``c`` is not above 0, or there is no such classifier.
     """
+    check_choice('The probe', classifier, CLASSIFIERS)
     if not c > 0:
         raise ConfigError(f'The inverse strength of the penalty must be above 0, not {c}.')
     if len(np.unique(train_labels)) < 2:
         raise ConfigError('The training images are all of one class, and there is nothing to tell apart: give images '
                           'of two classes or more.')
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=c, max_iter=max_iter))
+    probe = make_pipeline(StandardScaler(), CLASSIFIERS[classifier](C=c, max_iter=max_iter))
     return float(probe.fit(train_features, train_labels).score(test_features, test_labels))

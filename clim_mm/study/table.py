@@ -93,10 +93,9 @@ def table_of(name: str, baseline: str, metrics: Sequence[str], runs: Sequence[Ru
     """
     by_row: dict[str, dict[str, dict[int, float]]] = {run.row: {metric: {} for metric in metrics} for run in runs}
     for run in runs:
-        for result in run.results().values():
-            for metric in metrics:
-                if metric in result['figures']:
-                    by_row[run.row][metric][run.seed] = result['figures'][metric]
+        for name, value in _figures(run).items():
+            if name in metrics:
+                by_row[run.row][name][run.seed] = value
     cells = {
         row: {
             metric: Cell(estimate(list(values.values())), paired_difference(values, by_row[baseline][metric]))
@@ -104,6 +103,23 @@ def table_of(name: str, baseline: str, metrics: Sequence[str], runs: Sequence[Ru
         } for row, by_metric in by_row.items()
     }
     return Table(name, baseline, tuple(metrics), cells)
+
+
+def runs_csv(runs: Sequence[Run]) -> str:
+    """All figures of all runs that are finished: a line for each row, seed and figure.
+
+    Raises:
+        ConfigError, DataError: As ``Run.results``.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(['row', 'seed', 'figure', 'value'])
+    writer.writerows([run.row, run.seed, name, value] for run in runs for name, value in _figures(run).items())
+    return text.getvalue()
+
+
+def _figures(run: Run) -> dict[str, float]:
+    return {name: value for result in run.results().values() for name, value in result['figures'].items()}
 
 
 def _shown(value: Estimate) -> str:

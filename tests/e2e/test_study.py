@@ -77,12 +77,18 @@ def test_a_study_that_is_killed_goes_on_and_is_not_run_twice(run, write, tmp_pat
     assert f'| **clim** | 1 | {rows["clim"]["frozen"]["figures"]["knn_20_top1"]:.3f} |' in table
     assert table in result.stdout and (work / 'table.png').is_file()
 
-    for path in (work / 'table.md', work / 'table.csv', work / 'table.png'):
+    for path in (work / 'table.md', work / 'table.csv', work / 'table.png', work / 'runs.csv'):
         path.unlink()
     start = time.monotonic()
     again = run(*command)
     assert again.returncode == 0 and (work / 'table.md').read_text() == table
     assert time.monotonic() - start < 60, 'nothing is trained'
+
+    other = run(*command, '--table-only', '--baseline', 'clim')
+    assert other.returncode == 0 and '| minus clim |' in (work / 'table.md').read_text()
+    none = run(*command, '--table-only', '--baseline', 'simclr')
+    assert none.returncode == 1 and 'simclr' in none.stdout.strip().splitlines()[-1]
+    assert run(*command, '--table-only').returncode == 0 and (work / 'table.md').read_text() == table
 
     changed = run(sys.executable, 'tools/study.py', write(3), '--work-dir', work)
     assert changed.returncode == 1 and 'Traceback' not in changed.stdout

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.svm import LinearSVC
 
 from clim_mm.errors import ConfigError
 from clim_mm.evaluation import probe_top1
@@ -13,9 +14,10 @@ def blobs(number, distance, seed):
     return rng.normal(size=(number, 5)) * [1, 100, 1, 1, 1] + distance * np.eye(5)[labels + 2], labels
 
 
-def test_classes_that_are_apart_are_told_apart():
-    assert probe_top1(*blobs(300, 8.0, 0), *blobs(200, 8.0, 1)) > 0.99
-    chance = probe_top1(*blobs(300, 0.0, 0), *blobs(2000, 0.0, 1))
+@pytest.mark.parametrize('classifier', ['logistic', 'svm'])
+def test_classes_that_are_apart_are_told_apart(classifier):
+    assert probe_top1(*blobs(300, 8.0, 0), *blobs(200, 8.0, 1), classifier=classifier) > 0.99
+    chance = probe_top1(*blobs(300, 0.0, 0), *blobs(2000, 0.0, 1), classifier=classifier)
     assert chance == pytest.approx(1 / 3, abs=0.05)
 
 
@@ -30,3 +32,12 @@ def test_what_cannot_be_learned():
         probe_top1(features, np.zeros(30, dtype=int), features, labels)
     with pytest.raises(ConfigError, match='above 0'):
         probe_top1(features, labels, features, labels, c=0.0)
+
+
+def test_the_machine_is_a_linear_svm():
+    (features, labels), (others, their_labels) = blobs(200, 1.5, 0), blobs(500, 1.5, 1)
+    mean, spread = features.mean(axis=0), features.std(axis=0)
+    expected = LinearSVC(max_iter=1000).fit((features - mean) / spread, labels).score(
+        (others - mean) / spread, their_labels)
+    assert probe_top1(features, labels, others, their_labels, classifier='svm') == pytest.approx(expected, abs=0.004)
+    assert probe_top1(features, labels, others, their_labels) != expected

@@ -4,7 +4,7 @@ import csv
 
 import pytest
 
-from clim_mm.study import Run, table_of
+from clim_mm.study import Run, runs_csv, table_of
 from clim_mm.study.runs import Stage
 
 FIGURES = dict(
@@ -14,7 +14,7 @@ FIGURES = dict(
 
 
 @pytest.fixture
-def table(tmp_path):
+def runs(tmp_path):
     """Of three rows, one of which has a single seed."""
     stages = (Stage('pretraining', True, 'a'), Stage('frozen', False, 'b'))
     runs = []
@@ -26,6 +26,11 @@ def table(tmp_path):
                 if name in by_seed.get(seed, {}):
                     (tmp_path / row / str(seed)).mkdir(parents=True, exist_ok=True)
                     run.add_result(stage, {name: by_seed[seed][name]}, 1)
+    return runs
+
+
+@pytest.fixture
+def table(runs):
     return table_of('mine', 'moco', ['knn', 'purity'], runs)
 
 
@@ -53,3 +58,17 @@ def test_csv(table):
 def test_the_plot_is_drawn(table, tmp_path):
     table.draw(str(tmp_path / 'table.png'))
     assert (tmp_path / 'table.png').stat().st_size > 10000
+
+
+def test_each_run_has_its_figures(runs):
+    lines = [line.split(',') for line in runs_csv(runs).splitlines()]
+    assert lines[0] == ['row', 'seed', 'figure', 'value']
+    found = {(row, int(seed), figure): float(value) for row, seed, figure, value in lines[1:]}
+    assert found == {(row, seed, figure): value for row, by_seed in FIGURES.items()
+                     for seed, figures in by_seed.items() for figure, value in figures.items()}
+
+
+def test_any_row_can_be_the_baseline(runs):
+    (difference, ) = [cells['knn'].difference for row, cells in table_of('mine', 'clim', ['knn'], runs).cells.items()
+                      if row == 'moco']
+    assert difference.mean == pytest.approx(-0.32 / 3)
