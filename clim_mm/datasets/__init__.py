@@ -9,9 +9,20 @@ from .neighbor_pairs import NeighborPairs
 from .quarantine import Quarantine
 from .sample_randomness import SampleRandomness
 from .single_views import NoView, SingleViews
-from .transforms import CutMix, LoadImage, MixUp, MultiRes, PackPair, PairViews
+from .transforms import (
+    ColorJitter,
+    CutMix,
+    LoadImage,
+    MixUp,
+    MultiRes,
+    PackPair,
+    PairViews,
+    RandomGaussianBlur,
+    RandomGrayscale,
+)
 
 __all__ = [
-    'CutMix', 'ImageFolder', 'LabelSplit', 'LoadImage', 'MixUp', 'MultiRes', 'NeighborPairs', 'NoView', 'PackPair',
-    'PairViews', 'Quarantine', 'SampleRandomness', 'SingleViews', 'balanced_split', 'labels_of', 'stack_collate'
+    'ColorJitter', 'CutMix', 'ImageFolder', 'LabelSplit', 'LoadImage', 'MixUp', 'MultiRes', 'NeighborPairs', 'NoView',
+    'PackPair', 'PairViews', 'Quarantine', 'RandomGaussianBlur', 'RandomGrayscale', 'SampleRandomness', 'SingleViews',
+    'balanced_split', 'labels_of', 'stack_collate'
 ]

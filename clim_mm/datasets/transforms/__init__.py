@@ -3,6 +3,7 @@
     PairViews (LoadImage, MultiRes) -> CutMix or MixUp -> PackPair
 """
 
+from .color_jitter import ColorJitter
 from .cutmix import CutMix
 from .load_image import LoadImage
 from .mixing import Mixing
@@ -10,5 +11,10 @@ from .mixup import MixUp
 from .multi_res import MultiRes
 from .pack_pair import PackPair
 from .pair_views import PairViews
+from .random_gaussian_blur import RandomGaussianBlur
+from .random_grayscale import RandomGrayscale
 
-__all__ = ['CutMix', 'LoadImage', 'MixUp', 'Mixing', 'MultiRes', 'PackPair', 'PairViews']
+__all__ = [
+    'ColorJitter', 'CutMix', 'LoadImage', 'MixUp', 'Mixing', 'MultiRes', 'PackPair', 'PairViews', 'RandomGaussianBlur',
+    'RandomGrayscale'
+]

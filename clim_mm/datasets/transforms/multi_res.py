@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import mmcv
 import numpy as np
 from mmcv.image.geometric import cv2_interp_codes
 from mmengine.dataset import Compose
@@ -13,8 +12,10 @@ from clim_mm.errors import ConfigError
 from clim_mm.registry import TRANSFORMS
 
 from ..sample_randomness import GlobalRandomness
+from .resize import BACKENDS, resized
 
 _SMALLEST, _LARGEST = 8, 2048
+_ANTIALIASED_BY_TORCH = ('bilinear', 'bicubic')
 
 
 @TRANSFORMS.register_module()
@@ -27,15 +28,21 @@ class MultiRes(RandomResizedCrop):
     Args:
         resolutions: R, side lengths in pixels, distinct, 8 to 2048. The paper's are (224, 160).
         transforms: Transforms, or their configs, of one image: colour, blur, flip.
-        **kwargs: ``scale`` (share of the image's area), ``ratio``, ``interpolation``, ``backend`` and
-            ``max_attempts``, as for ``mmselfsup.RandomResizedCrop``.
+        interpolation, backend: As for ``resized``.
+        **kwargs: ``scale`` (share of the image's area), ``ratio`` and ``max_attempts``, as for
+            ``mmselfsup.RandomResizedCrop``.
 
     Raises:
         ConfigError: If the resolutions are not distinct integers in that range, or ``scale`` or ``ratio`` are no
-            ranges.
+            ranges, or the backend lacks the interpolation.
     """
 
-    def __init__(self, resolutions: Sequence[int], transforms: Sequence = (), **kwargs) -> None:
+    def __init__(self,
+                 resolutions: Sequence[int],
+                 transforms: Sequence = (),
+                 interpolation: str = 'bilinear',
+                 backend: str = 'torch',
+                 **kwargs) -> None:
         sides = resolutions if isinstance(resolutions, (tuple, list)) else (resolutions, )
         in_range = all(isinstance(r, int) and _SMALLEST <= r <= _LARGEST for r in sides)
         if not sides or not in_range or len(set(sides)) < len(sides):
@@ -44,21 +51,23 @@ class MultiRes(RandomResizedCrop):
         check_range('scale of MultiRes', kwargs.get('scale', (0.08, 1.0)), above=0, most=1)
         check_range('ratio of MultiRes', kwargs.get('ratio', (3 / 4, 4 / 3)), above=0)
         check_whole('max_attempts of MultiRes', kwargs.get('max_attempts', 10))
-        check_choice('interpolation of MultiRes', kwargs.get('interpolation', 'bilinear'), cv2_interp_codes)
-        check_choice('backend of MultiRes', kwargs.get('backend', 'cv2'), ('cv2', 'pillow'))
-        super().__init__(size=max(sides), **kwargs)
+        check_choice('backend of MultiRes', backend, BACKENDS)
+        check_choice('interpolation of MultiRes', interpolation,
+                     _ANTIALIASED_BY_TORCH if backend == 'torch' else cv2_interp_codes)
+        super().__init__(size=max(sides), interpolation=interpolation, **kwargs)
+        self.backend = backend
         self.resolutions = tuple(sides)
         self.transforms = Compose(transforms)
 
     def transform(self, results: dict) -> dict:
         """Replace ``img``, (H, W, 3) uint8, by a list of (r, r, 3) uint8, one for each r of R."""
         top, left, bottom, right = self.get_params(results['img'], self.scale, self.ratio, self.max_attempts)
-        crop = mmcv.imcrop(results['img'], np.array([left, top, right, bottom]))
+        crop = results['img'][top:bottom + 1, left:right + 1]
         start = GlobalRandomness.now()
         renderings: list[np.ndarray] = []
         for r in self.resolutions:
             if renderings:
                 start.restore()  # every further rendering gets the draws of the first
-            resized = mmcv.imresize(crop, (r, r), interpolation=self.interpolation, backend=self.backend)
-            renderings.append(self.transforms(dict(img=resized))['img'])
+            square = resized(crop, r, self.interpolation, self.backend)
+            renderings.append(self.transforms(dict(img=square))['img'])
         return dict(results, img=renderings)

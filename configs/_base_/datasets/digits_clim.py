@@ -5,9 +5,9 @@ held_out = dict(data_prefix='test')
 photometric = [
     dict(
         type='RandomApply',
-        transforms=[dict(type='mmselfsup.ColorJitter', brightness=0.4, contrast=0.4)],
+        transforms=[dict(type='ColorJitter', brightness=0.4, contrast=0.4)],
         prob=0.8),
-    dict(type='mmselfsup.RandomGaussianBlur', sigma_min=0.1, sigma_max=1.0, prob=0.5),
+    dict(type='RandomGaussianBlur', sigma_min=0.1, sigma_max=1.0, prob=0.5),
 ]
 pair_views = dict(
     _base_.pair_views,

@@ -8,6 +8,9 @@ train_dataloader = dict(
             dict(
                 type='mmselfsup.MultiView',
                 num_views=2,
-                transforms=[[dict(type='mmselfsup.RandomResizedCrop', size=224, **_base_.crop), *_base_.photometric]]),
+                transforms=[[
+                    dict(type='mmselfsup.RandomResizedCrop', size=224, backend='pillow', **_base_.crop),
+                    *_base_.photometric,
+                ]]),
             dict(type='mmselfsup.PackSelfSupInputs'),
         ]))

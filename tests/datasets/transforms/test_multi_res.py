@@ -36,7 +36,7 @@ def photometric():
     ]
 
 
-@pytest.mark.parametrize('backend', ['cv2', 'pillow'])
+@pytest.mark.parametrize('backend', ['torch', 'cv2', 'pillow'])
 def test_every_resolution_shows_the_same_window(backend):
     transform = MultiRes((128, 64, 32), scale=(0.2, 1.0), backend=backend)
     centers = []
@@ -79,10 +79,10 @@ def test_photometric_draws_are_the_same_at_every_resolution():
 def test_each_rendering_is_what_the_transforms_alone_would_give():
     for seed in range(20):
         seed_everything(seed)
-        renderings = MultiRes((64, 32), photometric())(dict(img=noise()))['img']
+        renderings = MultiRes((64, 32), photometric(), backend='pillow')(dict(img=noise()))['img']
         for r, rendering in zip((64, 32), renderings, strict=True):
             seed_everything(seed)
-            expected = RandomResizedCrop(r)(dict(img=noise()))
+            expected = RandomResizedCrop(r, backend='pillow')(dict(img=noise()))
             for transform in photometric():
                 expected = transform(expected)
             np.testing.assert_array_equal(rendering, expected['img'])
@@ -109,11 +109,11 @@ def test_the_random_streams_go_on_as_after_one_rendering():
 
 
 @pytest.mark.parametrize('options', [
-    dict(),
+    dict(backend='cv2'),
     dict(scale=(0.2, 1.0), backend='pillow'),
-    dict(scale=(0.5, 0.6), ratio=(1.0, 1.0), interpolation='bicubic'),
-    dict(ratio=(50.0, 60.0)),  # never fits: the central crop
-    dict(max_attempts=0, ratio=(0.9, 1.1)),
+    dict(scale=(0.5, 0.6), ratio=(1.0, 1.0), interpolation='bicubic', backend='cv2'),
+    dict(ratio=(50.0, 60.0), backend='cv2'),  # never fits: the central crop
+    dict(max_attempts=0, ratio=(0.9, 1.1), backend='pillow'),
 ])
 def test_one_resolution_is_the_crop_of_mmselfsup(options):
     for seed in range(10):
@@ -126,7 +126,16 @@ def test_one_resolution_is_the_crop_of_mmselfsup(options):
         assert after == random.random()
 
 
-@pytest.mark.parametrize('backend', ['cv2', 'pillow'])
+def test_the_crop_is_that_of_mmselfsup_with_pillow_but_for_a_level():
+    for seed in range(10):
+        seed_everything(seed)
+        found = MultiRes((48, ), scale=(0.2, 1.0))(dict(img=noise(seed)))['img'][0].astype(int)
+        seed_everything(seed)
+        expected = RandomResizedCrop(48, scale=(0.2, 1.0), backend='pillow')(dict(img=noise(seed)))['img']
+        assert abs(found - expected).max() <= 1
+
+
+@pytest.mark.parametrize('backend', ['torch', 'cv2', 'pillow'])
 def test_renderings_share_no_memory_with_the_image(backend):
     # The whole image at its own size: nothing has to be resized, yet CutMix will write into the rendering.
     image = noise()[:64, :64].copy()
@@ -148,3 +157,9 @@ def test_bad_resolutions_are_an_error(resolutions):
 
 def test_the_ends_of_the_range_are_allowed():
     assert [img.shape[0] for img in MultiRes([8, 2048])(dict(img=noise()))['img']] == [8, 2048]
+
+
+def test_an_interpolation_that_the_backend_lacks_is_an_error():
+    with pytest.raises(ConfigError, match='interpolation of MultiRes'):
+        MultiRes((32, ), interpolation='lanczos')
+    MultiRes((32, ), interpolation='lanczos', backend='cv2')
