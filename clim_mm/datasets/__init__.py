@@ -17,12 +17,13 @@ from .transforms import (
     MultiRes,
     PackPair,
     PairViews,
+    RandomFlip,
     RandomGaussianBlur,
     RandomGrayscale,
 )
 
 __all__ = [
     'ColorJitter', 'CutMix', 'ImageFolder', 'LabelSplit', 'LoadImage', 'MixUp', 'MultiRes', 'NeighborPairs', 'NoView',
-    'PackPair', 'PairViews', 'Quarantine', 'RandomGaussianBlur', 'RandomGrayscale', 'SampleRandomness', 'SingleViews',
-    'balanced_split', 'labels_of', 'stack_collate'
+    'PackPair', 'PairViews', 'Quarantine', 'RandomFlip', 'RandomGaussianBlur', 'RandomGrayscale', 'SampleRandomness',
+    'SingleViews', 'balanced_split', 'labels_of', 'stack_collate'
 ]

@@ -11,10 +11,11 @@ from .mixup import MixUp
 from .multi_res import MultiRes
 from .pack_pair import PackPair
 from .pair_views import PairViews
+from .random_flip import RandomFlip
 from .random_gaussian_blur import RandomGaussianBlur
 from .random_grayscale import RandomGrayscale
 
 __all__ = [
-    'ColorJitter', 'CutMix', 'LoadImage', 'MixUp', 'Mixing', 'MultiRes', 'PackPair', 'PairViews', 'RandomGaussianBlur',
-    'RandomGrayscale'
+    'ColorJitter', 'CutMix', 'LoadImage', 'MixUp', 'Mixing', 'MultiRes', 'PackPair', 'PairViews', 'RandomFlip',
+    'RandomGaussianBlur', 'RandomGrayscale'
 ]

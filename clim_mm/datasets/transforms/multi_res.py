@@ -62,7 +62,7 @@ class MultiRes(RandomResizedCrop):
     def transform(self, results: dict) -> dict:
         """Replace ``img``, (H, W, 3) uint8, by a list of (r, r, 3) uint8, one for each r of R."""
         top, left, bottom, right = self.get_params(results['img'], self.scale, self.ratio, self.max_attempts)
-        crop = results['img'][top:bottom + 1, left:right + 1]
+        crop = np.ascontiguousarray(results['img'][top:bottom + 1, left:right + 1])
         start = GlobalRandomness.now()
         renderings: list[np.ndarray] = []
         for r in self.resolutions:

@@ -12,7 +12,7 @@ def resized(crop: np.ndarray, side: int, interpolation: str, backend: str) -> np
     """A crop as a square.
 
     Args:
-        crop: (H, W, 3) uint8; it may be a part of an image, of which it alone is read.
+        crop: (H, W, 3) uint8; C-contiguous.
         side: r, in pixels.
         interpolation: ``bilinear`` or ``bicubic`` for ``torch``; otherwise what mmcv has.
         backend: ``torch``, which gives what Pillow gives, by one level at most, some 6 times as fast: antialiased, on
@@ -23,6 +23,6 @@ def resized(crop: np.ndarray, side: int, interpolation: str, backend: str) -> np
     """
     if backend != 'torch':
         return mmcv.imresize(crop, (side, side), interpolation=interpolation, backend=backend)
-    channels_last = torch.from_numpy(np.ascontiguousarray(crop)).permute(2, 0, 1)[None]
+    channels_last = torch.from_numpy(crop).permute(2, 0, 1)[None]
     square = F.interpolate(channels_last, (side, side), mode=interpolation, antialias=True)
     return square[0].permute(1, 2, 0).contiguous().numpy()

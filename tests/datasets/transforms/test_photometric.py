@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from natural_image import natural_image
 
-from clim_mm.datasets import ColorJitter, RandomGaussianBlur, RandomGrayscale
+from clim_mm.datasets import ColorJitter, RandomFlip, RandomGaussianBlur, RandomGrayscale
 from clim_mm.datasets.transforms.color import in_gray
 
 STRENGTHS = dict(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
@@ -42,7 +42,7 @@ def test_same_draws_same_pictures(ours, theirs, mean, most):
 
 
 @pytest.mark.parametrize(
-    'transform', [ColorJitter(**STRENGTHS), RandomGaussianBlur(0.1, 2.0, 1.0), RandomGrayscale(1.0)])
+    'transform', [ColorJitter(**STRENGTHS), RandomFlip(1.0), RandomGaussianBlur(0.1, 2.0, 1.0), RandomGrayscale(1.0)])
 def test_the_image_before_stays_as_it_was(transform):
     image = natural_image()
     results = dict(img=image, sample_idx=3)
@@ -76,5 +76,7 @@ def test_probabilities():
     np.random.seed(0)
     image = natural_image(16, 16)
     gray = np.mean([(RandomGrayscale(0.2)(dict(img=image))['img'] == in_gray(image)).all() for _ in range(2000)])
+    mirrored = np.mean([(RandomFlip(0.3)(dict(img=image))['img'] == image[:, ::-1]).all() for _ in range(2000)])
     blurred = np.mean([(RandomGaussianBlur(1.0, 2.0, 0.5)(dict(img=image))['img'] != image).any() for _ in range(2000)])
+    assert mirrored == pytest.approx(0.3, abs=0.04)
     assert gray == pytest.approx(0.2, abs=0.03) and blurred == pytest.approx(0.5, abs=0.04)
