@@ -44,7 +44,7 @@ def test_the_name_says_what_is_in_it(path):
     assert cfg.train_cfg.max_epochs == int(name['epochs'])
     source = cfg.train_dataloader.dataset
     source = source.dataset if source.type == 'NeighborPairs' else source
-    assert source.data_root == dict(in1k='data/imagenet', digits='data/digits')[name['data']]
+    assert source.data_root == f"data/{dict(in1k='imagenet').get(name['data'], name['data'])}"
     assert source.data_prefix == 'train'
     if name['data'] == 'in1k':
         total = int(name['processes']) * int(name['batch'])

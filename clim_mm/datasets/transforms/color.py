@@ -18,7 +18,7 @@ def brightened(image: np.ndarray, factor: float) -> np.ndarray:
 
 def contrasted(image: np.ndarray, factor: float) -> np.ndarray:
     """Blend with the mean of the image's gray, rounded to a level, as Pillow's ``ImageEnhance.Contrast``."""
-    mean = cv2.mean(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))[0]
+    mean = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY).mean()
     return cv2.LUT(image, _blended_levels(factor, toward=float(int(mean + 0.5))))
 
 
