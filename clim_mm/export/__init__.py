@@ -1,6 +1,6 @@
 """Weights that leave the framework: from a checkpoint of a pretraining to the files of other libraries."""
 
-from .export import Exported, export
+from .checkpoint_export import Exported, export
 from .formats import FORMATS
 from .header import read_header, weights_sha256
 from .libraries import library_of
