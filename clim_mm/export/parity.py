@@ -54,5 +54,6 @@ def largest_difference(first: Network, second: Network, images: torch.Tensor) ->
         first, second: Networks on the CPU.
         images: (N, 3, H, W) float32.
     """
-    return max((a - b).abs().max().item() if a.shape == b.shape else float('inf')
-               for a, b in zip(first(images), second(images), strict=True))
+    differences = [(a - b).abs().max() if a.shape == b.shape else torch.tensor(float('inf'))
+                   for a, b in zip(first(images), second(images), strict=True)]
+    return torch.stack(differences).max().item()  # Python's max would lose a NaN

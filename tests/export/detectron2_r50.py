@@ -1,14 +1,14 @@
 """The names and shapes of detectron2's ResNet-50, as its checkpointer logs them.
 
 When detectron2 loads its published ``detectron2://ImageNetPretrained/MSRA/R-50.pkl`` it logs what each tensor of the
-model is loaded from, and its shape. Logs of users are in facebookresearch/detectron2's issues 1134, 1698, 2080, 2894, 4502
-and 5412, as tables such as
+model is loaded from, and its shape. Logs of users are in facebookresearch/detectron2's issues 1134, 1698, 2080, 2894,
+4502 and 5412, as tables such as
 
     | Names in Model    | Names in Checkpoint      | Shapes                                          |
     | res2.0.conv1.*    | res2_0_branch2a_{bn_*,w} | (64,) (64,) (64,) (64,) (64,64,1,1)             |
 
-where the star stands for ``norm.bias``, ``norm.running_mean``, ``norm.running_var``, ``norm.weight`` and ``weight``. Below
-are the first and the last columns, of the last column the shape of the convolution.
+where the star stands for ``norm.bias``, ``norm.running_mean``, ``norm.running_var``, ``norm.weight`` and ``weight``.
+Below are the first and the last columns, of the last column the shape of the convolution.
 """
 
 _TABLE = """

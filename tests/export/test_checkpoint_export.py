@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -113,8 +114,8 @@ def test_no_backbone(resnet18, tmp_path):
             'words': dict(checkpoint_of(resnet18), state_dict={'backbone.conv1.weight': 'x'}),
     }.items():
         torch.save(held, tmp_path / f'{name}.pth')
-        text = refusal(tmp_path / f'{name}.pth')
-        assert text.startswith(f'{tmp_path}/{name}.pth has no backbone (none of its weights has a name that begins with')
+        path = tmp_path / f'{name}.pth'
+        assert refusal(path).startswith(f'{path} has no backbone (none of its weights has a name that begins with')
 
 
 def test_no_config_of_the_training(resnet18, tmp_path):
@@ -144,10 +145,11 @@ def test_a_stride_that_the_weights_do_not_show(resnet18, tmp_path):
 
 
 def test_the_checkpoint_itself_and_unknown_libraries(checkpoint18, tmp_path):
-    before = contents(os.path.dirname(checkpoint18) and type(tmp_path)(os.path.dirname(checkpoint18)))
+    folder = Path(checkpoint18).parent
+    before = contents(folder)
     text = refusal(checkpoint18, out=checkpoint18, force=True)
     assert text == f'--out {checkpoint18} is the checkpoint itself: give another name.'
-    assert contents(type(tmp_path)(os.path.dirname(checkpoint18))) == before
+    assert contents(folder) == before
     assert "did you mean 'torchvision'?" in refusal(checkpoint18, 'torchvison', str(tmp_path / 'out.pth'))
 
 

@@ -30,7 +30,7 @@ def test_paths_of_the_machine_stay_behind():
 
 @pytest.mark.parametrize('name, size', [
     ('clim/clim_r50_16xb32-1200e_in1k.py', 224),
-    ('clim/ablations/mocov2_r50_16xb32-200e_in1k.py', 224),
+    ('mocov2/mocov2_r50_16xb32-200e_in1k.py', 224),
     ('clim/clim_r18_1xb32-20e_digits.py', 16),
 ])
 def test_the_size_of_the_views(name, size):
