@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import torchvision
+from mmengine.runner import load_checkpoint
 from torch import nn
 
 from clim_mm.checkpoints import read_checkpoint
@@ -91,9 +92,8 @@ def _transformers(path: str, depth: int) -> Network:
 
 
 def _mmdet(path: str, depth: int) -> Network:
-    model = import_module('mmdet.models.backbones').ResNet(
-        depth=depth, init_cfg=dict(type='Pretrained', checkpoint=path))
-    model.init_weights()
+    model = import_module('mmdet.models.backbones').ResNet(depth=depth)
+    load_checkpoint(model, path, map_location='cpu', strict=True)  # as init_cfg does, which lists every parameter
     model.eval()
 
     def network(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

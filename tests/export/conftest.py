@@ -3,6 +3,8 @@
 import pytest
 from written_checkpoints import random_resnet, written
 
+from clim_mm.export import export
+
 
 @pytest.fixture(scope='session')
 def resnet18():
@@ -19,8 +21,6 @@ def checkpoint18(resnet18, tmp_path_factory):
 @pytest.fixture(scope='session')
 def export18(checkpoint18, tmp_path_factory):
     """Export it once for each library: ``export18(target)``, the path of the file and what was said of it."""
-    from clim_mm.export import export
-
     done = {}
 
     def exported(target):

@@ -53,8 +53,8 @@ def test_torchvision(exports, depth):
     model.load_state_dict(torch.load(path, weights_only=True))
     model.eval()
     with torch.no_grad():
-        last = nn.Sequential(*list(model.children())[:-2])(images())
-        assert_same_features(features_of(original, images()), last, model(images()))
+        last = nn.Sequential(*list(model.children())[:-2])(images(1))
+        assert_same_features(features_of(original, images(1)), last, model(images(1)))
 
 
 @pytest.mark.parametrize('depth', [18, 50])
@@ -62,7 +62,7 @@ def test_timm(exports, depth):
     path, original = exports(depth, 'timm')
     model = timm.create_model(f'resnet{depth}', num_classes=0, checkpoint_path=path).eval()
     with torch.no_grad():
-        assert_same_features(features_of(original, images()), model.forward_features(images()), model(images()))
+        assert_same_features(features_of(original, images(1)), model.forward_features(images(1)), model(images(1)))
 
 
 @pytest.mark.parametrize('depth', [18, 50])
@@ -72,13 +72,13 @@ def test_transformers(exports, depth, monkeypatch):
 
     path, original = exports(depth, 'huggingface')
     monkeypatch.setattr(socket.socket, 'connect', refuse)
-    own = features_of(original, images())
+    own = features_of(original, images(1))
     for load in (ResNetModel.from_pretrained, AutoModel.from_pretrained):
         model, info = load(path, output_loading_info=True)
         assert type(model) is ResNetModel and not model.training
         assert not any(info.values()), info
         with torch.no_grad():
-            output = model(images())
+            output = model(images(1))
         assert_same_features(own, output.last_hidden_state, output.pooler_output)
 
 
@@ -94,8 +94,8 @@ def test_transformers_prepares_images_as_the_pretraining_did(export18):
 def test_detectron2(exports):
     path, original = exports(50, 'detectron2')
     with torch.no_grad():
-        last = detectron2_resnet50(torch.load(path, weights_only=True)['model'], images())
-    assert_same_features(features_of(original, images()), last, last.mean(dim=(2, 3)))
+        last = detectron2_resnet50(torch.load(path, weights_only=True)['model'], images(1))
+    assert_same_features(features_of(original, images(1)), last, last.mean(dim=(2, 3)))
 
 
 def test_mmdetections_way_of_loading(exports):
@@ -104,7 +104,7 @@ def test_mmdetections_way_of_loading(exports):
     model = type(original)(depth=50, out_indices=[4], init_cfg=dict(type='Pretrained', checkpoint=path))
     model.init_weights()
     model.eval()
-    assert_same_features(features_of(original, images()), *features_of(model, images()))
+    assert_same_features(features_of(original, images(1)), *features_of(model, images(1)))
     assert torch.equal(model.layer4[2].bn3.running_var, original.layer4[2].bn3.running_var)
 
 
@@ -127,5 +127,5 @@ def test_a_library_that_is_not_installed(target, module, checkpoint18, resnet18,
     assert exported.difference <= 1e-5
     assert exported.header['parity']['against'].startswith('torchvision ')
     with torch.no_grad():
-        last, pooled = library_of(target).load(out, 18)(images())
-    assert_same_features(features_of(resnet18, images()), last, pooled)
+        last, pooled = library_of(target).load(out, 18)(images(1))
+    assert_same_features(features_of(resnet18, images(1)), last, pooled)

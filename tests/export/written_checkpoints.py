@@ -37,9 +37,9 @@ def config_text(depth=50, **backbone):
 
 
 def checkpoint_of(model, text=None, **changes):
-    """The parts of a checkpoint that hold the model: the query encoder, another momentum encoder, and the queue."""
+    """What an export reads of a checkpoint: the query encoder, the begin of another momentum encoder, the queue."""
     weights = {f'backbone.{name}': value for name, value in model.state_dict().items()}
-    momentum = {f'encoder_k.module.0.{name}': value + 1 for name, value in model.state_dict().items()}
+    momentum = {'encoder_k.module.0.conv1.weight': model.state_dict().get('conv1.weight', torch.zeros(1)) + 1}
     state = dict(weights, **momentum, queue=torch.zeros(128, 8))
     return dict(dict(meta=dict(META, cfg=text or config_text(model.depth)), state_dict=state, optimizer={}), **changes)
 
