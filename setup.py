@@ -52,5 +52,9 @@ setup(
     package_data={'clim_mm.visualization': ['*.html']},
     python_requires='>=3.10,<3.13',
     install_requires=requirements('runtime.txt'),
-    extras_require=dict(cpu=['faiss-cpu>=1.12,<1.16'], gpu=['faiss-gpu-cu12>=1.12,<1.16']),
+    extras_require=dict(
+        cpu=['faiss-cpu>=1.12,<1.16'],
+        gpu=['faiss-gpu-cu12>=1.12,<1.16'],
+        # safetensors writes the files for Hugging Face; the others check what tools/export.py has written for them.
+        export=['safetensors>=0.8,<0.9', 'timm>=1.0.31,<1.1', 'transformers>=5.20,<6']),
     cmdclass=dict(build_py=BuildWithMim))

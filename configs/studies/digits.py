@@ -1,5 +1,5 @@
-# Rows of the paper's Tables 6 and 7, and MoCo v2, on the digits: at one resolution as there, then with multi-crop and at
-# two. MoCo v2 is CLIM without a refresh: no image has a positive, lam is 1.
+# Rows of the paper's Tables 6 and 7, and MoCo v2, on the digits: at one resolution as there, then with multi-crop and
+# at two. MoCo v2 is CLIM without a refresh: no image has a positive, lam is 1.
 _clim = 'configs/clim/clim_r18_1xb32-20e_digits.py'
 _nomix = 'configs/clim/clim_r18_1xb32-20e_digits_nomix.py'
 _crops = 'configs/clim/clim_r18_1xb32-20e_digits_crops2x16and2x8.py'

@@ -1,0 +1,108 @@
+"""The header of an exported file: where its weights come from, and what images they want."""
+
+import hashlib
+import json
+import os
+import os.path as osp
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Optional, Union
+
+import torch
+
+from clim_mm.checkpoints import read_checkpoint
+from clim_mm.errors import CheckpointError
+from clim_mm.version import __version__
+
+from .pretraining import Pretraining
+
+KEY = 'clim_mm'  # under which a file has its header
+WEIGHTS_FILE = 'model.safetensors'  # in a folder for Hugging Face
+_BLOCK = 1 << 20  # bytes
+
+
+def header_of(target: str, architecture: str, pretraining: Pretraining, checkpoint_hash: str,
+              tensors: Mapping[str, torch.Tensor], parity: Mapping[str, Any]) -> dict[str, Any]:
+    """The header, as values that JSON has.
+
+    Args:
+        target: The library that the file is for.
+        architecture: As ``resnet50``.
+        pretraining: That the weights come from.
+        checkpoint_hash: SHA-256 of its checkpoint.
+        tensors: Of the file, by the library's names.
+        parity: What the file was compared with, and the largest difference that was allowed.
+    """
+    source = asdict(pretraining)
+    return dict(
+        target=target, architecture=architecture, clim_mm=__version__, config=source['config'],
+        epochs=source['epochs'], date=source['date'],
+        input={name: list(value) if isinstance(value, tuple) else value for name, value in source['input'].items()},
+        checkpoint_sha256=checkpoint_hash, weights_sha256=weights_sha256(tensors), parity=dict(parity))
+
+
+def weights_sha256(tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of tensors, for each in the order of their names: name, type and shape on a line, then its values.
+
+    Args:
+        tensors: By name, on any device.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        values = tensors[name].detach().cpu().contiguous().numpy()
+        little_endian = values.astype(values.dtype.newbyteorder('<'), copy=False)
+        digest.update(f'{name} {values.dtype} {values.shape}\n'.encode())
+        digest.update(little_endian.tobytes())
+    return digest.hexdigest()
+
+
+def file_sha256(path: Union[str, os.PathLike]) -> str:
+    """SHA-256 of a file, as ``sha256sum`` prints it."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_header(path: Union[str, os.PathLike]) -> Optional[dict[str, Any]]:
+    """The header of an exported file or folder; None if it has none.
+
+    Args:
+        path: Of a file of ``torch.save``, a safetensors file, or a folder with one.
+
+    Raises:
+        CheckpointError: If there is no such file, or it cannot be read.
+    """
+    path = osp.expanduser(os.fspath(path))
+    if osp.isdir(path) and osp.isfile(osp.join(path, WEIGHTS_FILE)):
+        path = osp.join(path, WEIGHTS_FILE)
+    if path.endswith('.safetensors') and osp.isfile(path):
+        text = _safetensors_metadata(path).get(KEY)
+        return None if text is None else json.loads(text)
+    return header_in(read_checkpoint(path))
+
+
+def header_in(loaded: Mapping[str, Any]) -> Optional[dict[str, Any]]:
+    """The header in what a file of ``torch.save`` holds; None if there is none.
+
+    A dictionary of tensors alone has it in ``_metadata``, beside what ``state_dict()`` keeps there: such a dictionary
+    goes into ``load_state_dict`` as it is.
+    """
+    for place in (loaded, loaded.get('meta'), getattr(loaded, '_metadata', None)):
+        header = place.get(KEY) if isinstance(place, Mapping) else None
+        if isinstance(header, dict) and 'target' in header:
+            return header
+    return None
+
+
+def _safetensors_metadata(path: str) -> dict[str, str]:
+    """A file begins with the length of a JSON text, 8 bytes, little-endian, and the text."""
+    try:
+        with open(path, 'rb') as file:
+            length = int.from_bytes(file.read(8), 'little')
+            if length > osp.getsize(path):
+                raise ValueError('it is cut off')
+            return json.loads(file.read(length)).get('__metadata__') or {}
+    except (OSError, ValueError, AttributeError) as error:
+        raise CheckpointError(f'{path} is no whole safetensors file ({error}): export it anew.') from error
