@@ -12,7 +12,7 @@ from mmengine.dataset import Compose
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from clim_mm.checks import MOST_WORKERS, check_bool, check_choice, check_keys, check_list, check_whole
+from clim_mm.checks import MOST_WORKERS, check_bool, check_choice, check_keys, check_list, check_number, check_whole
 from clim_mm.datasets import NeighborPairs, SingleViews, labels_of
 from clim_mm.distributed import host_group
 from clim_mm.errors import ConfigError
@@ -48,8 +48,11 @@ class CenterWiseNeighborHook(Hook):
         num_clusters: m; 10,000 on ImageNet [paper A.2]. None derives it from the set's size [ours].
         num_neighbors: k; 40 on ImageNet [paper A.2]. None derives it from the set's size [ours].
         strategy: How positives are chosen [paper 3.2.1, Table 6].
-        exact: Search among all images; False among those of the ``nprobe`` nearest centres [ours].
-        nprobe: See ``exact``.
+        exact: k-means on all images, and each compared with all. False, for large sets: k-means that goes on from the
+            last centres and samples, and a search among the images of the nearest centres [ours].
+        nprobe: If not exact, the centres to begin with: twice as many are taken until ``least_recall`` is reached.
+        least_recall: If not exact, share of the true neighbours that must be found on a sample; 0.99 [ours].
+        memory_mib: If not exact, MiB for what a block of images takes in the search [ours].
         encoder: ``momentum`` [csml] or ``query``.
         layer: ``embedding`` [paper 3.2.1] or ``pooled`` [csml].
         compare: Strategies whose purity is logged beside that of ``strategy``, where the dataset has labels.
@@ -69,17 +72,21 @@ class CenterWiseNeighborHook(Hook):
                  num_neighbors: Optional[int] = None,
                  strategy: str = 'center_wise',
                  exact: bool = True,
-                 nprobe: int = 32,
+                 nprobe: int = 8,
+                 least_recall: float = 0.99,
+                 memory_mib: int = 256,
                  encoder: str = 'momentum',
                  layer: str = 'embedding',
                  compare: Sequence[str] = ()) -> None:
         _check_extract(extract)
         for name, whole, least, optional in [
             ('interval', interval, 1, False), ('begin', begin, 0, False), ('num_clusters', num_clusters, 1, True),
-            ('num_neighbors', num_neighbors, 1, True), ('nprobe', nprobe, 1, False)
+            ('num_neighbors', num_neighbors, 1, True), ('nprobe', nprobe, 1, False),
+            ('memory_mib', memory_mib, 1, False)
         ]:
             check_whole(f'{name} of {_NAME}', whole, least, optional=optional)
         check_bool(f'exact of {_NAME}', exact)
+        check_number(f'least_recall of {_NAME}', least_recall, least=0, most=1)
         rivals = compare if isinstance(compare, (tuple, list)) else [compare]
         for name, word, choices in [('strategy', strategy, STRATEGIES), ('encoder', encoder, ('momentum', 'query')),
                                     ('layer', layer, ('embedding', 'pooled')),
@@ -93,6 +100,8 @@ class CenterWiseNeighborHook(Hook):
         self.strategy = strategy
         self.exact = exact
         self.nprobe = nprobe
+        self.least_recall = least_recall
+        self.memory_mib = memory_mib
         self.encoder = encoder
         self.layer = layer
         self.compare = tuple(rivals)
@@ -162,6 +171,9 @@ class CenterWiseNeighborHook(Hook):
                 strategy=self.strategy,
                 exact=self.exact,
                 nprobe=self.nprobe,
+                least_recall=self.least_recall,
+                memory=self.memory_mib * 2**20,
+                start=None if self._centroids is None else self._centroids.numpy(),
                 seed=refresh_seed(runner.seed, runner.epoch),
                 compare=self.compare,
                 progress=True)

@@ -69,7 +69,7 @@ def neighbors_of_checkpoint(cfg: Config, checkpoint: str, anew: bool = False) ->
     sizes = neighbor_sizes(len(views), hook.get('num_clusters'), hook.get('num_neighbors'))
     strategy, epochs = hook.get('strategy', 'center_wise'), held.get('meta', {}).get('epoch')
     if anew:
-        search = {name: hook[name] for name in ('exact', 'nprobe') if name in hook}
+        search = {name: hook[name] for name in ('exact', 'nprobe', 'least_recall') if name in hook}
         seed = refresh_seed((cfg.get('randomness') or {}).get('seed') or 0, epochs or 0)
         found = refresh_readable(
             features, views.quarantine.readable, sizes, previous=table, num_positives=table.shape[1],

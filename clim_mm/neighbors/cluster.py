@@ -1,5 +1,7 @@
 """k-means on the features of the whole training set (paper section 3.2.1)."""
 
+from typing import Any, Optional
+
 import numpy as np
 
 from .faiss_backend import as_float32_matrix, load_faiss, on_every_core
@@ -30,20 +32,72 @@ def cluster(features: np.ndarray,
         ValueError: If N < m, m < 1, or a feature is not finite.
         MissingDependencyError: If faiss is missing.
     """
-    faiss = load_faiss()
     features = as_float32_matrix(features)
-    num_samples, dim = features.shape
+    _check_number(num_clusters, len(features))
+    kmeans = _kmeans(features, num_clusters, num_iterations, max_points_per_centroid, seed, None, progress)
+    _, assignments = kmeans.assign(features)
+    return kmeans.centroids, assignments.astype(np.int64)
+
+
+@on_every_core
+def train_centroids(features: np.ndarray,
+                    num_clusters: int,
+                    seed: int = 0,
+                    start: Optional[np.ndarray] = None,
+                    num_iterations: int = 10,
+                    points_per_centroid: int = 32,
+                    full_iterations: int = 2,
+                    progress: bool = False) -> np.ndarray:
+    """Centres by k-means on a sample first, then on all features: what ``cluster`` finds, in a fraction of its time.
+
+    A centre of few points lies near them rather than where the cluster's middle is; the iterations on all features put
+    that right [ours].
+
+    Args:
+        features, num_clusters, seed, progress: As for ``cluster``.
+        start: (m, d) float32 centres to begin with, such as the last refresh's. None for m features at random.
+        num_iterations: On the sample. Fewer are needed from a good start.
+        points_per_centroid: The sample has ``m`` times this many features, drawn at random.
+        full_iterations: On all features.
+
+    Returns:
+        (m, d) float32.
+
+    Raises:
+        ValueError: As for ``cluster``, or if ``start`` is of another shape or not finite.
+        MissingDependencyError: If faiss is missing.
+    """
+    features = as_float32_matrix(features)
+    _check_number(num_clusters, len(features))
+    centroids = None if start is None else as_float32_matrix(start, 'start')
+    if centroids is not None and centroids.shape != (num_clusters, features.shape[1]):
+        raise ValueError(f'start has the shape {centroids.shape}, not {(num_clusters, features.shape[1])}.')
+    everything = -(-len(features) // num_clusters)  # points of a centre, if all are taken
+    for iterations, points in [(num_iterations, points_per_centroid), (full_iterations, everything)]:
+        if iterations:
+            centroids = _kmeans(features, num_clusters, iterations, points, seed, centroids, progress).centroids
+    if centroids is None:
+        raise ValueError('No iterations and no start leave no centres.')
+    return centroids
+
+
+def _check_number(num_clusters: int, num_samples: int) -> None:
     if not 1 <= num_clusters <= num_samples:
         raise ValueError(f'num_clusters must be from 1 to the number of features, {num_samples}, not {num_clusters}.')
+
+
+def _kmeans(features: np.ndarray, num_clusters: int, num_iterations: int, points_per_centroid: int, seed: int,
+            start: Optional[np.ndarray], progress: bool) -> Any:
+    """A trained ``faiss.Kmeans``."""
+    faiss = load_faiss()
     kmeans = faiss.Kmeans(
-        dim,
+        features.shape[1],
         num_clusters,
         niter=num_iterations,
         seed=seed,
         gpu=faiss.get_num_gpus() > 0,
         min_points_per_centroid=1,  # faiss would warn below 39; small sets are meant
-        max_points_per_centroid=max_points_per_centroid,
+        max_points_per_centroid=points_per_centroid,
         verbose=progress)
-    kmeans.train(features)
-    _, assignments = kmeans.assign(features)
-    return kmeans.centroids, assignments.astype(np.int64)
+    kmeans.train(features, init_centroids=start)
+    return kmeans

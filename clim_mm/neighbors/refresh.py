@@ -8,10 +8,15 @@ from typing import Optional
 import numpy as np
 
 from .balance import cluster_balance, largest_cluster, positives_changed
-from .cluster import cluster
+from .cluster import cluster, train_centroids
+from .inverted_lists import search_lists
 from .search import search
 from .select import select_positives
 from .sizes import NeighborSizes
+
+# Of k-means if not exact [ours]: found by trying, tools/benchmarks/refresh.py shows the objective that they reach.
+FROM_NOTHING = dict(num_iterations=10, points_per_centroid=32, full_iterations=2)
+FROM_CENTRES = dict(num_iterations=2, points_per_centroid=32, full_iterations=1)
 
 
 @dataclass(frozen=True)
@@ -21,11 +26,12 @@ class Refresh:
     Attributes:
         positives: (N, P) int32, -1 = none.
         centroids: (m, d) float32.
-        assignments: (N,) int64, the cluster of each image; -1 = not clustered.
-        neighbors: (N, k) int64, nearest first; -1 = none.
+        assignments: (N,) int, the cluster of each image; -1 = not clustered.
+        neighbors: (N, k) int32, nearest first; -1 = none.
         report: Figures to log. ``seconds_*`` of each step, ``share_without_positive``, ``num_clusters``,
-            ``empty_clusters``, ``cluster_balance`` and ``largest_cluster``; with a table before also
-            ``positives_changed``, with labels also ``purity_<strategy>``. NaN where there is no positive to take a
+            ``empty_clusters``, ``cluster_balance`` and ``largest_cluster``; if not exact also ``recall`` and ``nprobe``
+            of :class:`~clim_mm.neighbors.inverted_lists.ListSearch`; with a table before also ``positives_changed``,
+            with labels also ``purity_<strategy>``. NaN where there is no positive to take a
             share of.
     """
 
@@ -41,7 +47,10 @@ def refresh(features: np.ndarray,
             num_positives: int = 10,
             strategy: str = 'center_wise',
             exact: bool = True,
-            nprobe: int = 32,
+            nprobe: int = 8,
+            least_recall: float = 0.99,
+            memory: int = 2**28,
+            start: Optional[np.ndarray] = None,
             seed: int = 0,
             labels: Optional[np.ndarray] = None,
             compare: Sequence[str] = (),
@@ -53,7 +62,10 @@ def refresh(features: np.ndarray,
         features: (N, d) float32, L2-normalised.
         sizes: Clusters and neighbours.
         num_positives, strategy: As in ``select_positives``.
-        exact, nprobe: As in ``search``.
+        exact: k-means with 20 iterations on all features (256 a centre at most), and each feature compared with all.
+            False: ``train_centroids``, and ``search_lists``.
+        nprobe, least_recall, memory: As in ``search_lists``.
+        start: (m, d) float32, centres of the refresh before, for ``train_centroids``. Not used if of another shape.
         seed: Of the clustering and of the random choices.
         labels: (N,) int class labels, for the purity of the positives alone; they choose nothing.
         compare: Further strategies whose purity is reported beside that of ``strategy``.
@@ -68,10 +80,20 @@ def refresh(features: np.ndarray,
         report[f'seconds_{name}'] = time.perf_counter() - start
         return result
 
-    centroids, assignments = timed('cluster', cluster, features, sizes.num_clusters, seed=seed, progress=progress)
-    neighbors = timed(
-        'search', search, features, sizes.num_neighbors, centroids=centroids, exact=exact, nprobe=nprobe,
-        progress=progress)
+    if exact:
+        centroids, assignments = timed('cluster', cluster, features, sizes.num_clusters, seed=seed, progress=progress)
+        neighbors = timed('search', search, features, sizes.num_neighbors, progress=progress)
+    else:
+        if start is not None and start.shape != (sizes.num_clusters, features.shape[1]):
+            start = None
+        centroids = timed(
+            'cluster', train_centroids, features, sizes.num_clusters, seed=seed, start=start, progress=progress,
+            **FROM_NOTHING if start is None else FROM_CENTRES)
+        found = timed(
+            'search', search_lists, features, sizes.num_neighbors, centroids, nprobe, least_recall, seed=seed,
+            memory=memory, progress=progress)
+        assignments, neighbors = found.assignments, found.neighbors
+        report.update(recall=found.recall, nprobe=float(found.nprobe))
 
     def select(name):
         return select_positives(features, centroids, assignments, neighbors, num_positives, strategy=name, seed=seed)

@@ -7,6 +7,8 @@ import math
 from collections.abc import Sequence
 from typing import Optional
 
+from clim_mm.neighbors.refresh import FROM_NOTHING
+
 FLOAT_BYTES = 4
 KMEANS_ITERATIONS = 20  # the defaults of `cluster`
 MAX_POINTS_PER_CENTROID = 256
@@ -60,7 +62,7 @@ def index_bytes(num_images: int, dim: int, num_clusters: int, exact: bool) -> in
 def search_bytes(num_images: int, dim: int, num_clusters: int, num_neighbors: int, num_positives: int, exact: bool,
                  index_on_gpu: bool) -> int:
     """What the first process holds at most while it searches: features, index, and results by image."""
-    results = num_images * (num_neighbors * 8 + 8 + 8 + num_positives * 4)  # int64, assignment, distance, int32
+    results = num_images * (num_neighbors * 4 + 8 + 8 + num_positives * 4)  # int32, assignment, distance, int32
     index = 0 if index_on_gpu else index_bytes(num_images, dim, num_clusters, exact)
     return feature_bytes(num_images, dim) + index + results
 
@@ -70,10 +72,13 @@ def table_bytes(num_images: int, num_positives: int) -> int:
     return num_images * num_positives * 4
 
 
-def cluster_flops(num_images: int, dim: int, num_clusters: int) -> float:
-    """Of k-means on at most 256 images a centre, and of the assignment of all images."""
-    points = min(num_images, MAX_POINTS_PER_CENTROID * num_clusters)
-    return KMEANS_ITERATIONS * assign_flops(points, dim, num_clusters) + assign_flops(num_images, dim, num_clusters)
+def cluster_flops(num_images: int, dim: int, num_clusters: int, exact: bool) -> float:
+    """Of k-means with nothing to start from, and of the assignment of all images."""
+    points = MAX_POINTS_PER_CENTROID if exact else FROM_NOTHING['points_per_centroid']
+    iterations = KMEANS_ITERATIONS if exact else FROM_NOTHING['num_iterations']
+    on_all = 1 if exact else FROM_NOTHING['full_iterations'] + 1
+    sample = min(num_images, points * num_clusters)
+    return iterations * assign_flops(sample, dim, num_clusters) + on_all * assign_flops(num_images, dim, num_clusters)
 
 
 def assign_flops(num_images: int, dim: int, num_clusters: int) -> float:

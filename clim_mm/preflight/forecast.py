@@ -125,10 +125,8 @@ def _refresh(settings: Settings, refresh: RefreshSettings, extraction: Extractio
     extract = estimates.pipelined_seconds(
         share * extraction.encode, extraction.load, share, refresh.num_workers, cores, settings.local_processes,
         busy_cores)
-    cluster = estimates.cluster_flops(num_images, dim, num_clusters) / speed.cluster
+    cluster = estimates.cluster_flops(num_images, dim, num_clusters, refresh.exact) / speed.cluster
     search = estimates.search_flops(num_images, dim, num_clusters, refresh.exact, refresh.nprobe) / speed.search
-    if not refresh.exact:  # each image is put into a list, and each looks for its lists
-        search += 2 * estimates.assign_flops(num_images, dim, num_clusters) / speed.cluster
     seconds = extract + cluster + search
     gathering = estimates.gathering_bytes(num_images, dim, settings.processes)
     searching = estimates.search_bytes(num_images, dim, num_clusters, refresh.num_neighbors, refresh.num_positives,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from clim_mm.neighbors import STRATEGIES, cluster, search, select_positives
+from clim_mm.neighbors import STRATEGIES, cluster, search, search_lists, select_positives, train_centroids
 from clim_mm.neighbors.refresh import purity, refresh
 from clim_mm.neighbors.sizes import NeighborSizes
 
@@ -54,13 +54,26 @@ def test_refresh_is_cluster_search_select(strategy):
 
 def test_inverted_lists_are_used_if_not_exact():
     features = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
-    centroids, assignments = cluster(features, 20)
-    neighbors = search(features, 15, centroids=centroids, exact=False, nprobe=1)
-    expected = select_positives(features, centroids, assignments, neighbors, strategy='knn')
-    options = dict(strategy='knn', exact=False)
+    centroids = train_centroids(features, 20)
+    lists = search_lists(features, 15, centroids, nprobe=1, least_recall=0.0)
+    expected = select_positives(features, centroids, lists.assignments, lists.neighbors, strategy='center_wise')
+    options = dict(exact=False, least_recall=0.0)
     found = refresh(features, NeighborSizes(20, 15), nprobe=1, **options)
     np.testing.assert_array_equal(found.positives, expected)
-    assert not np.array_equal(found.positives, refresh(features, NeighborSizes(20, 15), nprobe=20, **options).positives)
+    assert found.report['nprobe'] == 1 and found.report['recall'] == lists.recall < 0.9
+    all_lists = refresh(features, NeighborSizes(20, 15), nprobe=20, **options)
+    assert not np.array_equal(found.positives, all_lists.positives) and all_lists.report['recall'] == 1.0
+
+
+def test_centres_are_taken_up_if_not_exact():
+    features, _ = groups(spread=0.4)
+    first = refresh(features, NeighborSizes(12, 15), exact=False)
+    again = refresh(features, NeighborSizes(12, 15), exact=False, start=first.centroids, seed=9)
+    expected = train_centroids(
+        features, 12, start=first.centroids, seed=9, num_iterations=2, points_per_centroid=32, full_iterations=1)
+    np.testing.assert_array_equal(again.centroids, expected)
+    other = refresh(features, NeighborSizes(13, 15), exact=False, start=first.centroids)
+    assert other.centroids.shape == (13, 8), 'centres of another number are no start'
 
 
 def test_report_without_labels():

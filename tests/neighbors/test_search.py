@@ -5,7 +5,7 @@ import importlib
 import numpy as np
 import pytest
 
-from clim_mm.neighbors import cluster, search
+from clim_mm.neighbors import search
 
 # The package's attribute `search` is the function, which hides the module.
 search_module = importlib.import_module('clim_mm.neighbors.search')
@@ -21,7 +21,7 @@ def distances_to_others(features):
 def check(features, neighbors, k, atol):
     """Assert that each row holds k nearest others: by their distances, since ties may be taken in any order."""
     distances = distances_to_others(features)
-    assert neighbors.shape == (len(features), k) and neighbors.dtype == np.int64
+    assert neighbors.shape == (len(features), k) and neighbors.dtype == np.int32
     assert neighbors.min() >= 0 and neighbors.max() < len(features)
     assert (neighbors != np.arange(len(features))[:, None]).all()
     assert all(len(set(row)) == k for row in neighbors.tolist())
@@ -34,12 +34,6 @@ def normalized(num_samples, dim, seed=0):
     return (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
 
 
-def blobs(num_blobs=40, each=50, dim=16, seed=0):
-    rng = np.random.default_rng(seed)
-    centers = np.repeat(rng.normal(size=(num_blobs, dim)), each, axis=0)
-    return (centers + 0.25 * rng.normal(size=centers.shape)).astype(np.float32)
-
-
 def integer_grid():
     return np.stack(np.meshgrid(np.arange(15), np.arange(15)), axis=-1).reshape(-1, 2).astype(np.float32)
 
@@ -50,13 +44,11 @@ def test_random_features(num_samples, dim, k):
     check(features, search(features, k), k, atol=2e-6)
 
 
-@pytest.mark.parametrize('exact', [True, False])
-def test_more_duplicates_than_neighbors(exact):
+def test_more_duplicates_than_neighbors():
     # 30 copies of one row and k = 5: the row itself need not be among its k + 1 nearest.
     features = normalized(200, 8)
     features[40:70] = features[40]
-    options = dict(exact=exact, centroids=cluster(features, 10)[0], nprobe=10)
-    neighbors = search(features, 5, **options)
+    neighbors = search(features, 5)
     check(features, neighbors, 5, atol=2e-6)
     assert ((neighbors[40:70] >= 40) & (neighbors[40:70] < 70)).all()
 
@@ -85,11 +77,10 @@ def test_by_hand():
     np.testing.assert_array_equal(search(features, 3), [[1, 2, 3], [0, 2, 3], [1, 0, 3], [2, 1, 0]])
 
 
-@pytest.mark.parametrize('exact', [True, False])
 @pytest.mark.parametrize('k', [5, 6, 7, 12])
-def test_a_set_that_is_too_small_ends_with_minus_one(k, exact):
+def test_a_set_that_is_too_small_ends_with_minus_one(k):
     features = normalized(7, 4)
-    neighbors = search(features, k, centroids=features[:2], nprobe=2, exact=exact)
+    neighbors = search(features, k)
     check(features, neighbors[:, :6], min(k, 6), atol=2e-6)
     assert neighbors.shape == (7, k) and (neighbors[:, 6:] == -1).all()
 
@@ -98,49 +89,13 @@ def test_a_single_feature_has_no_neighbor():
     np.testing.assert_array_equal(search(np.ones((1, 3)), 2), [[-1, -1]])
 
 
-def test_lists_that_are_not_visited_leave_minus_one():
-    # Two far groups of five, of which each query visits its own.
-    features = normalized(10, 4) + np.repeat([[0.0], [100.0]], 5, axis=0).astype(np.float32)
-    centroids = np.stack([features[:5].mean(axis=0), features[5:].mean(axis=0)])
-    neighbors = search(features, 8, centroids=centroids, exact=False, nprobe=1)
-    for i, row in enumerate(neighbors.tolist()):
-        group = range(5) if i < 5 else range(5, 10)
-        assert sorted(row[:4]) == [j for j in group if j != i]
-        assert row[4:] == [-1] * 4
-
-
-@pytest.mark.parametrize('nprobe', [25, 1000])
-def test_visiting_every_list_is_exact(nprobe):
-    features = normalized(600, 16)
-    centroids = cluster(features, 25)[0]
-    neighbors = search(features, 10, centroids=centroids, exact=False, nprobe=nprobe)
-    check(features, neighbors, 10, atol=2e-6)
-    assert (neighbors == search(features, 10)).mean() > 0.999
-
-
-def test_few_lists_have_a_high_recall_on_clusters():
-    features = blobs()
-    exact = search(features, 10)
-    check(features, exact, 10, atol=1e-4)
-    centroids = cluster(features, 40)[0]
-
-    def recall(nprobe):
-        found = search(features, 10, centroids=centroids, exact=False, nprobe=nprobe)
-        return np.mean([len(set(a) & set(b)) / 10 for a, b in zip(exact.tolist(), found.tolist(), strict=True)])
-
-    assert recall(4) > 0.98
-    assert recall(1) < recall(4)
-
-
-@pytest.mark.parametrize('exact', [True, False])
 @pytest.mark.parametrize('block', [1, 37, 299, 300, 301])
-def test_blocks_of_queries_change_nothing(monkeypatch, exact, block):
+def test_blocks_of_queries_change_nothing(monkeypatch, block):
     features = normalized(300, 16)
     features[120:140] = features[120]
-    options = dict(exact=exact, centroids=features[::20], nprobe=15)
-    expected = search(features, 8, **options)
+    expected = search(features, 8)
     monkeypatch.setattr(search_module, '_QUERIES_PER_BLOCK', block)
-    neighbors = search(features, 8, **options)
+    neighbors = search(features, 8)
     check(features, neighbors, 8, atol=2e-6)
     unique = np.r_[0:120, 140:300]
     np.testing.assert_array_equal(neighbors[unique][:, 0], expected[unique][:, 0])
@@ -159,19 +114,12 @@ def test_no_neighbors_is_an_error(k):
         search(normalized(10, 4), k)
 
 
-def test_lists_without_centres_are_an_error():
-    with pytest.raises(ValueError, match='needs the centroids'):
-        search(normalized(10, 4), 2, exact=False)
-
-
 @pytest.mark.parametrize('value', [np.nan, np.inf])
 def test_a_value_that_is_not_finite_is_an_error_that_names_its_row(value):
     features = normalized(10, 4)
     features[6, 1] = value
     with pytest.raises(ValueError, match='features has NaN or infinity in 1 of 10 rows, first in row 6'):
         search(features, 2)
-    with pytest.raises(ValueError, match='centroids has NaN or infinity in 1 of 10 rows, first in row 6'):
-        search(normalized(10, 4), 2, centroids=features, exact=False)
 
 
 def test_anything_but_a_matrix_is_an_error():

@@ -32,8 +32,9 @@ def test_time_of_a_refresh():
 
 def test_search_in_inverted_lists():
     refresh = facts(refresh=dict(exact=False)).forecast.refresh
-    coarse = 2 * 2 * N * 10_000 * 128 / 2e13
-    assert refresh.search == pytest.approx(coarse + 2 * N * (32 * N / 10_000) * 128 / 1e13)
+    assert refresh.search == pytest.approx(2 * N * (32 * N / 10_000) * 128 / 1e13)
+    # Ten iterations on 32 images a centre, two on all, and the assignment.
+    assert refresh.cluster == pytest.approx(2 * (10 * 320_000 + 3 * N) * 10_000 * 128 / 2e13)
 
 
 @pytest.mark.parametrize('start, refreshes', [(0, 40), (150, 10)])
@@ -57,7 +58,7 @@ def test_memory_of_a_refresh():
     assert refresh.host_bytes == pytest.approx(gathering)  # searching on a GPU: features and results are less
     on_host = facts(refresh=dict(num_neighbors=400, num_clusters=10_000), measured=dict(
         search=facts().measured.search.__class__(1e11, 1e11, on_gpu=False))).forecast.refresh
-    assert on_host.host_bytes == 2 * features + N * (400 * 8 + 16 + 10 * 4)
+    assert on_host.host_bytes == 2 * features + N * (400 * 4 + 16 + 10 * 4)
 
 
 def test_disk():

@@ -1,0 +1,42 @@
+"""The nearest centres of each feature: the cluster it belongs to, and the ones its neighbours may be in."""
+
+import numpy as np
+
+from clim_mm.progress import progress_bar
+
+from .blocks import blocks
+from .faiss_backend import load_faiss, on_every_core, on_gpus
+
+_BYTES_OF_A_RESULT = 12  # faiss's distance and id
+
+
+@on_every_core
+def nearest_centroids(features: np.ndarray,
+                      centroids: np.ndarray,
+                      num: int,
+                      memory: int = 2**28,
+                      progress: bool = False) -> np.ndarray:
+    """The ``num`` nearest centres of each feature by L2 distance, nearest first.
+
+    Args:
+        features: (N, d) float32.
+        centroids: (m, d) float32.
+        num: From 1 to m.
+        memory: Bytes for what a block of features takes.
+        progress: Show a progress bar.
+
+    Returns:
+        (N, num) int32; the first column is the assignment to clusters.
+
+    Raises:
+        ConfigError: If the memory does not hold a small block.
+        MissingDependencyError: If faiss is missing.
+    """
+    index = on_gpus(load_faiss().IndexFlatL2(centroids.shape[1]))
+    index.add(np.ascontiguousarray(centroids, dtype=np.float32))
+    nearest = np.empty((len(features), num), dtype=np.int32)
+    with progress_bar(total=len(features), desc='assign', unit='image', show=progress) as bar:
+        for block in blocks(len(features), _BYTES_OF_A_RESULT * num, memory):
+            nearest[block] = index.search(features[block], num)[1]
+            bar.update(len(nearest[block]))
+    return nearest

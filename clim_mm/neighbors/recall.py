@@ -1,0 +1,63 @@
+"""How many of the true neighbours a search has found, on a sample."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from .faiss_backend import load_faiss, on_every_core
+
+_ROUNDING = 1e-5  # of a squared distance in float32, relative to the largest there is
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Features whose true neighbours are known.
+
+    Attributes:
+        ids: (n,) int64, ascending.
+        reach: (n,) float64, squared distance to the k-th nearest other feature.
+    """
+
+    ids: np.ndarray
+    reach: np.ndarray
+
+
+@on_every_core
+def draw_sample(features: np.ndarray, k: int, num_queries: int, seed: int) -> Sample:
+    """Draw features, and compare each with all.
+
+    Args:
+        features: (N, d) float32.
+        k: Neighbours of each.
+        num_queries: n, or all N if there are fewer.
+        seed: Of the draw.
+    """
+    rng = np.random.default_rng(seed)
+    ids = np.sort(rng.choice(len(features), min(num_queries, len(features)), replace=False))
+    faiss = load_faiss()
+    _, found = faiss.knn(features[ids], features, min(k + 1, len(features)))
+    distances = np.sort(_squared_distances(features, ids, found), axis=1)
+    return Sample(ids, distances[:, -1])  # itself is one of the k + 1, at 0
+
+
+def recall_of(found: np.ndarray, features: np.ndarray, sample: Sample) -> float:
+    """The share of the k neighbours found that are as near as the true k-th; features at the same distance are alike.
+
+    Args:
+        found: (n, k) int, ids of the neighbours found, -1 = none, distinct in a row and without the feature itself.
+        features: (N, d) float32.
+        sample: Of the same features and the same k.
+
+    Returns:
+        From 0 to 1.
+    """
+    distances = _squared_distances(features, sample.ids, found)
+    near = distances <= sample.reach[:, None] + _ROUNDING * max(1.0, float(sample.reach.max()))
+    wanted = min(found.shape[1], len(features) - 1)
+    return float((near & (found >= 0)).sum() / (len(found) * wanted)) if wanted else 1.0
+
+
+def _squared_distances(features: np.ndarray, ids: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(n, k) float64."""
+    own = features[ids].astype(np.float64)
+    return np.stack([((features[column] - own)**2).sum(axis=1) for column in others.T], axis=1)

@@ -1,0 +1,100 @@
+"""Neighbours by lists against the exact search: recall, widening, the way back, memory."""
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_blobs
+
+from clim_mm.errors import ConfigError
+from clim_mm.neighbors import search, search_lists, train_centroids
+
+
+def blobs(num_samples=3000, dim=16, num_blobs=60, spread=1.5, seed=0):
+    return make_blobs(num_samples, dim, centers=num_blobs, cluster_std=spread, random_state=seed)[0].astype(np.float32)
+
+
+def overlap(a, b):
+    return np.mean([len(set(x) & set(y)) / len(x) for x, y in zip(a.tolist(), b.tolist(), strict=True)])
+
+
+@pytest.fixture(scope='module')
+def searched():
+    features = blobs()
+    return features, train_centroids(features, 60), search(features, 12)
+
+
+def test_nearly_all_neighbors_are_found_in_few_lists(searched):
+    features, centroids, exact = searched
+    found = search_lists(features, 12, centroids, nprobe=4, least_recall=0.95)
+    assert found.neighbors.shape == (3000, 12) and found.neighbors.dtype == np.int32 and found.nprobe == 4
+    assert overlap(found.neighbors, exact) > 0.95
+    assert (found.neighbors != np.arange(3000)[:, None]).all()
+    nearest = ((features[:, None] - centroids[None])**2).sum(axis=2).argmin(axis=1)
+    assert (found.assignments == nearest).mean() > 0.999
+
+
+def test_the_recall_of_the_sample_is_that_of_all(searched):
+    features, centroids, exact = searched
+    for nprobe in (1, 2):
+        found = search_lists(features, 12, centroids, nprobe=nprobe, least_recall=0.0, num_queries=1500)
+        assert found.nprobe == nprobe
+        assert found.recall == pytest.approx(overlap(found.neighbors, exact), abs=0.01)
+
+
+def test_the_search_widens_until_the_bound_is_met():
+    features = np.random.default_rng(0).normal(size=(2000, 6)).astype(np.float32)
+    centroids = train_centroids(features, 100)
+    narrow = search_lists(features, 10, centroids, nprobe=1, least_recall=0.0)
+    wide = search_lists(features, 10, centroids, nprobe=1, least_recall=narrow.recall + 0.1)
+    assert narrow.nprobe == 1 and wide.nprobe in (2, 4, 8)
+    assert wide.recall >= narrow.recall + 0.1
+    assert overlap(wide.neighbors, search(features, 10)) > narrow.recall + 0.08
+
+
+def test_all_are_compared_where_lists_do_not_help():
+    features = np.random.default_rng(0).normal(size=(500, 64)).astype(np.float32)
+    found = search_lists(features, 10, train_centroids(features, 50), nprobe=1, least_recall=0.999)
+    assert (found.nprobe, found.recall) == (0, 1.0)
+    np.testing.assert_array_equal(found.neighbors, search(features, 10))
+
+
+def test_every_list_visited_is_exact(searched):
+    features, centroids, exact = searched
+    found = search_lists(features, 12, centroids, nprobe=1000)
+    assert found.nprobe == 60 and found.recall == 1.0
+    assert overlap(found.neighbors, exact) > 0.999
+
+
+def test_lists_that_are_not_visited_leave_minus_one():
+    # Two far groups of five, of which each query visits its own.
+    features = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
+    features[5:] += 100.0
+    centroids = np.stack([features[:5].mean(axis=0), features[5:].mean(axis=0)])
+    found = search_lists(features, 8, centroids, nprobe=1, least_recall=0.0).neighbors
+    for i, row in enumerate(found.tolist()):
+        group = range(5) if i < 5 else range(5, 10)
+        assert sorted(row[:4]) == [j for j in group if j != i]
+        assert row[4:] == [-1] * 4
+
+
+def test_more_duplicates_than_neighbors(searched):
+    features, centroids, _ = searched
+    features = features.copy()
+    features[40:70] = features[40]
+    found = search_lists(features, 5, centroids, nprobe=8).neighbors
+    assert ((found[40:70] >= 40) & (found[40:70] < 70)).all()
+    assert (found != np.arange(3000)[:, None]).all()
+    assert all(len(set(row)) == 5 for row in found[40:70].tolist())
+
+
+def test_blocks_change_nothing(searched):
+    features, centroids, _ = searched
+    whole = search_lists(features, 12, centroids, nprobe=8, least_recall=0.0)
+    small = search_lists(features, 12, centroids, nprobe=8, least_recall=0.0, memory=100_000)
+    assert overlap(small.neighbors, whole.neighbors) > 0.9999
+    np.testing.assert_array_equal(small.assignments, whole.assignments)
+
+
+def test_a_budget_that_holds_no_block_is_an_error_before_the_search(searched):
+    features, centroids, _ = searched
+    with pytest.raises(ConfigError, match='set memory_mib of CenterWiseNeighborHook to at least 1'):
+        search_lists(features, 12, centroids, memory=1000)
