@@ -42,7 +42,7 @@ class _Gate(MetaPathFinder):
                                          'host framework with its versions.')
         if spec.loader is not None:
             # A loader belongs to its spec, so that no other package's is changed.
-            spec.loader.exec_module = _admitted(spec.loader.exec_module)  # type: ignore[method-assign]
+            spec.loader.exec_module = _admitted(spec.loader.exec_module)  # type: ignore
         return spec
 
 
