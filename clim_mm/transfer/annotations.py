@@ -18,27 +18,28 @@ _LVIS = dict(LVISV05Dataset='v0.5', LVISV1Dataset='v1', LVISDataset='v0.5')
 _COCO_SITE = 'http://images.cocodataset.org/'
 
 
-def check_annotations(cfg: Config) -> None:
+def check_annotations(cfg: Config, names: Sequence[str] = ('train', 'val', 'test')) -> None:
     """Check every data set that a config trains or evaluates on, once each.
 
     Args:
         cfg: Of a detector.
+        names: Of the loaders and evaluators.
 
     Raises:
         DataError: If a file of annotations cannot be read, is of another version of its data set, or names images,
             categories or classes that are not there; or if an image has no file.
     """
     done = []
-    loaders = [cfg.get(f'{name}_dataloader') or {} for name in ('train', 'val', 'test')]
+    loaders = [cfg.get(f'{name}_dataloader') or {} for name in names]
     for dataset in [found for loader in loaders for found in _datasets(loader.get('dataset'))]:
         what = tuple(str(dataset.get(name)) for name in ('type', 'data_root', 'ann_file', 'data_prefix'))
         if what not in done:
             done.append(what)
             _check(dataset)
-    for place in _evaluators(cfg):
+    for place in _evaluators(cfg, names):
         if place.get('ann_file') and not osp.isfile(place['ann_file']):
             raise DataError(f'The evaluation\'s annotations {place["ann_file"]} do not exist: set ann_file of '
-                            'val_evaluator and test_evaluator as that of the data set.')
+                            'val_evaluator and test_evaluator to that of the data set.')
 
 
 def _datasets(dataset: Any) -> Iterator[Mapping]:
@@ -54,9 +55,9 @@ def _datasets(dataset: Any) -> Iterator[Mapping]:
             yield dataset
 
 
-def _evaluators(cfg: Config) -> Iterator[Mapping]:
-    for name in ('val_evaluator', 'test_evaluator'):
-        value = cfg.get(name) or []
+def _evaluators(cfg: Config, names: Sequence[str]) -> Iterator[Mapping]:
+    for name in names:
+        value = cfg.get(f'{name}_evaluator') or []
         yield from [value] if isinstance(value, Mapping) else value
 
 
@@ -103,8 +104,8 @@ def check_coco(path: str, images: str, classes: Sequence[str], lvis: str = '') -
     absent = [] if lvis else [name for name in classes if name not in names.values()]
     if absent:
         raise DataError(f'{path} lacks {len(absent)} of the {len(classes)} classes of the config ({some_of(absent, 3)}'
-                        '), and MMDetection would number the others anew: give the full annotations, or set metainfo and '
-                        'num_classes.')
+                        '), and MMDetection would number the others anew: give the full annotations, or set metainfo '
+                        'and num_classes.')
     ids = {image.get('id') for image in content['images']}
     for annotation in content['annotations']:
         for key, known, things in (('image_id', ids, 'images'), ('category_id', names, 'categories')):

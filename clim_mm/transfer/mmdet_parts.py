@@ -1,5 +1,6 @@
 """What the detection configs use, registered where MMDetection finds it."""
 
+from .figures_hook import FiguresHook
 from .lvis_numpy import let_lvis_run
 from .normed_res_layer import NormedResLayer
 from .preflight_hook import TransferPreflightHook
@@ -7,4 +8,4 @@ from .train_on_difficult import TrainOnDifficult
 
 let_lvis_run()
 
-__all__ = ['NormedResLayer', 'TrainOnDifficult', 'TransferPreflightHook']
+__all__ = ['FiguresHook', 'NormedResLayer', 'TrainOnDifficult', 'TransferPreflightHook']
