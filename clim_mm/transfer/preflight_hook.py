@@ -61,7 +61,7 @@ class TransferPreflightHook(Hook):
             self._check_start(runner, detector, part)
         number = check_nothing_frozen(part)
         runner.logger.info(f'Transfer: no stage is frozen, all {number} weights of the backbone train.')
-        norms, synchronized = check_norms_train(part, dist.get_world_size())
+        norms, synchronized = check_norms_train(detector, dist.get_world_size())
         how = f'synchronised over {dist.get_world_size()} processes' if synchronized else _why_alone()
         runner.logger.info(f'Transfer: all {norms} norms of the backbone train, {how}.')
 

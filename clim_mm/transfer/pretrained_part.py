@@ -65,13 +65,13 @@ def check_nothing_frozen(part: nn.Module) -> int:
     return len(parameters)
 
 
-def check_norms_train(part: nn.Module, processes: int) -> tuple[int, bool]:
+def check_norms_train(detector: nn.Module, processes: int) -> tuple[int, bool]:
     """Check that batch normalisation uses the batch's own statistics, those of all processes where that is possible.
 
-    ``part`` is left in the mode it was in.
+    It is the detector's own ``train()`` that leaves norms in evaluation mode. Modes are afterwards what they were.
 
     Args:
-        part: See :func:`pretrained_part`.
+        detector: Of which the pretrained part is looked at.
         processes: Of the training.
 
     Returns:
@@ -80,14 +80,14 @@ def check_norms_train(part: nn.Module, processes: int) -> tuple[int, bool]:
     Raises:
         ConfigError: If there is none, one stays in evaluation mode, or one is a process's own on several GPUs.
     """
+    part = pretrained_part(detector)
     norms = {name: module for name, module in part.named_modules() if isinstance(module, _BatchNorm)}
     if not norms:
         raise ConfigError('The backbone has no batch normalisation, which the pretraining\'s has: set its norm_cfg to '
                           'dict(type="SyncBN", requires_grad=True).')
-    modes = {module: module.training for module in part.modules()}
+    modes = {module: module.training for module in detector.modules()}
     try:
-        for child in part.children():
-            child.train()
+        detector.train()
         still = [name for name, norm in norms.items() if not norm.training]
     finally:
         for module, mode in modes.items():

@@ -23,5 +23,5 @@ def check_trained(cfg: Config, checkpoint: str) -> None:
     with DefaultScope.overwrite_default_scope('mmdet'):
         fit = compare(weights, MODELS.build(cfg.model).state_dict())
     if not fit.exact:
-        raise ConfigError(f'{checkpoint} is not a checkpoint of this config\'s detector ({fit.differences()}): give one '
-                          'that tools/benchmarks/dist_train_det.sh has written with it.')
+        raise ConfigError(f'{checkpoint} is not a checkpoint of this config\'s detector ({fit.differences()}): give '
+                          'one that tools/benchmarks/dist_train_det.sh has written with it.')
