@@ -36,7 +36,7 @@ def _stem(weights: Mapping[str, Any]) -> str:
     if 'conv1.weight' in weights:
         channels, _, *sides = weights['conv1.weight'].shape
         return f'a stem of {channels} channels, {" x ".join(map(str, sides))}'
-    return 'a deep stem' if 'stem.0.weight' in weights else 'no stem'
+    return 'a deep stem' if any(name.startswith('stem.') for name in weights) else 'no stem'
 
 
 def owner_of_names(weights: Mapping[str, Any]) -> str:
