@@ -14,15 +14,15 @@ has_operators() {
 
 # Ninja numbers what it compiles, [n/78]: a line that counts on a terminal, a line for each tenth elsewhere.
 count() {
-    local line done all shown=-1
+    local line compiled all shown=-1
     while IFS= read -r line; do
         if [[ $line =~ \[([0-9]+)/([0-9]+)\] ]]; then
-            done=${BASH_REMATCH[1]} all=${BASH_REMATCH[2]}
+            compiled=${BASH_REMATCH[1]} all=${BASH_REMATCH[2]}
             if [ -t 1 ]; then
-                printf '\r  compiled %d of %d files' "$done" "$all"
-            elif [ $((done * 10 / all)) -ne "$shown" ]; then
-                shown=$((done * 10 / all))
-                printf '  compiled %d of %d files\n' "$done" "$all"
+                printf '\r  compiled %d of %d files' "$compiled" "$all"
+            elif [ $((compiled * 10 / all)) -ne "$shown" ]; then
+                shown=$((compiled * 10 / all))
+                printf '  compiled %d of %d files\n' "$compiled" "$all"
             fi
         fi
     done

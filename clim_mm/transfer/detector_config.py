@@ -2,7 +2,6 @@
 
 import os
 import os.path as osp
-from collections.abc import Mapping
 from typing import Any, Optional
 
 import torch
@@ -47,8 +46,8 @@ def detector_config(config: str,
         work_dir = osp.join('work_dirs', osp.splitext(osp.basename(config))[0], run_name(checkpoint))
     cfg = load_config(config, work_dir, amp, cfg_options, launcher)
     for name in ('val_evaluator', 'test_evaluator'):
-        evaluators = cfg.get(name) or []
-        for evaluator in [evaluators] if isinstance(evaluators, Mapping) else evaluators:
+        evaluators: Any = cfg.get(name) or []
+        for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
             if evaluator.get('type') in _WITH_RESULT_FILES:
                 evaluator.setdefault('outfile_prefix', osp.join(work_dir, 'results'))
     os.makedirs(work_dir, exist_ok=True)
@@ -88,8 +87,8 @@ def without_synchronization(cfg: Config) -> None:
     if torch.cuda.is_available():
         return
     settings: Any = dict(cfg.items())
-    changed = [part for _, part in dicts_below(dict(model=settings.get('model')))
-               if part.get('type') == 'SyncBN']
+    found: list[Any] = [part for _, part in dicts_below(dict(model=settings.get('model')))]
+    changed = [part for part in found if part.get('type') == 'SyncBN']
     for part in changed:
         part['type'] = 'BN'
     if changed:

@@ -40,8 +40,8 @@ class Trial:
                 content: dict[str, Any] = json.load(file)
             finished, seed, figures = content['finished'], content['seed'], content['figures']
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f'The figures in {path} cannot be read ({type(error).__name__}): take {self.folder} away to '
-                            'run that trial again.') from error
+            raise DataError(f'The figures in {path} cannot be read ({type(error).__name__}): take {self.folder} away '
+                            'to run that trial again.') from error
         if seed != self.seed:
             raise ConfigError(f'{path} is of a training with seed {seed} instead of {self.seed}: give another '
                               '--work-dir.')

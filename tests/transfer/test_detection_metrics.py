@@ -1,0 +1,195 @@
+"""The figures of detectors: VOC's by hand, COCO's and LVIS's by their own evaluators on the same files."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from detection_data import VOC_CLASSES, draw, place_of, write_coco, write_lvis
+from lvis import LVIS, LVISEval, LVISResults
+from mmdet.evaluation.metrics import CocoMetric, LVISMetric, VOCMetric
+from mmengine.config import Config
+from pycocotools import mask as mask_utils
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from test_detection_configs import FOLDER
+
+from clim_mm.transfer.lvis_numpy import let_lvis_run
+
+let_lvis_run()
+VOC = Config.fromfile(FOLDER / 'voc0712/faster-rcnn_r50-c4_ms-24k_voc0712.py').val_evaluator[0]
+CLASSES = [f'class {number}' for number in range(20)]
+
+
+def voc_metric():
+    metric = VOCMetric(**{name: value for name, value in VOC.items() if name not in ('type', '_scope_')})
+    metric.dataset_meta = dict(classes=VOC_CLASSES, dataset_type='VOC2007')
+    return metric
+
+
+def instances(boxes, labels, scores=None):
+    found = dict(bboxes=torch.tensor(boxes, dtype=torch.float32).reshape(-1, 4),
+                 labels=torch.tensor(labels, dtype=torch.long))
+    return found if scores is None else dict(found, scores=torch.tensor(scores, dtype=torch.float32))
+
+
+def sample(objects, detections, difficult=()):
+    """Objects and detections of the class car: boxes, and boxes with scores."""
+    car = VOC_CLASSES.index('car')
+    return dict(
+        gt_instances=instances(objects, [car] * len(objects)),
+        ignored_instances=instances(difficult, [car] * len(difficult)),
+        pred_instances=instances([box for box, _ in detections], [car] * len(detections),
+                                 [score for _, score in detections]))
+
+
+# Pixels count, corners included: (0, 0, 9, 9) has 100 of them. HIT covers it, HALF has 60 of its pixels and no others
+# (IoU 0.6), FAR none.
+OBJECT, HIT, HALF, FAR = (0, 0, 9, 9), (0, 0, 9, 9), (0, 0, 5, 9), (50, 50, 59, 59)
+
+
+def ten_images():
+    """Eight objects to be found, one difficult; eight detections in the order of their scores:
+
+    hit, half, difficult's own (neither right nor wrong), far, hit, the same object again, half, hit.
+    """
+    return [
+        sample([OBJECT], [(HIT, 0.95)]),
+        sample([OBJECT], [(HALF, 0.9)]),
+        sample([], [(HIT, 0.85)], difficult=[OBJECT]),
+        sample([OBJECT], [(FAR, 0.8)]),
+        sample([OBJECT], [(HIT, 0.7), (HIT, 0.6)]),
+        sample([OBJECT], [(HALF, 0.5)]),
+        sample([OBJECT], [(HIT, 0.4)]),
+        sample([OBJECT], []),
+        sample([OBJECT], []),
+        sample([], []),
+    ]
+
+
+def eleven_points(hits, objects):
+    """The mean of the best precision at recalls of 0, 0.1 ... 1, from detections in the order of their scores."""
+    right, precisions = 0, []
+    for count, hit in enumerate(hits, start=1):
+        right += hit
+        precisions.append((right / objects, right / count))
+    return sum(max((p for r, p in precisions if r >= level / 10 - 1e-9), default=0) for level in range(11)) / 11
+
+
+def test_vocs_metric_by_hand():
+    metric = voc_metric()
+    metric.process({}, ten_images())
+    figures = metric.evaluate(10)
+    # At IoU 0.5 and 0.55: right, right, wrong, right, wrong, right, right of 8 objects. Precision at recall 1/8, 2/8,
+    # 3/8, 4/8, 5/8 is 1, 1, 3/4, 4/6, 5/7; the best from there on 1, 1, 3/4, 5/7, 5/7.
+    # Recalls 0, .1, .2 have 1; .3 has 3/4; .4, .5, .6 have 5/7; the others 0.
+    ap50 = (3 * 1 + 3 / 4 + 3 * 5 / 7) / 11
+    assert figures['pascal_voc/AP50'] == pytest.approx(ap50 / 20, abs=5e-4)  # the mean over 20 classes, rounded
+    # At 0.75: right, wrong, wrong, right, wrong, wrong, right. Precision at 1/8, 2/8, 3/8 is 1, 1/2, 3/7.
+    # Recalls 0, .1 have 1; .2 has 1/2; .3 has 3/7.
+    ap75 = (2 * 1 + 1 / 2 + 3 / 7) / 11
+    assert figures['pascal_voc/AP75'] == pytest.approx(ap75 / 20, abs=5e-4)
+    # HALF counts up to its own IoU of 0.6, which is 60 / 100 in single precision.
+    low, high = [1, 1, 0, 1, 0, 1, 1], [1, 0, 0, 1, 0, 0, 1]
+    assert (eleven_points(low, 8), eleven_points(high, 8)) == (pytest.approx(ap50), pytest.approx(ap75))
+    at_60 = figures['pascal_voc/AP60'] * 20
+    assert min(abs(at_60 - ap50), abs(at_60 - ap75)) < 1e-2
+    mean = (2 * ap50 + at_60 + 7 * ap75) / 10 / 20
+    assert figures['pascal_voc/mAP'] == pytest.approx(mean, abs=1e-3)
+
+
+def test_one_class_alone():
+    """The same with one class, so that no rounding hides a difference."""
+    metric = voc_metric()
+    metric.dataset_meta = dict(classes=('car', ), dataset_type='VOC2007')
+    images = ten_images()
+    for image in images:
+        for name in ('gt_instances', 'ignored_instances', 'pred_instances'):
+            image[name]['labels'].zero_()
+    metric.process({}, images)
+    figures = metric.evaluate(10)
+    assert figures['pascal_voc/AP50'] == round((3 * 1 + 3 / 4 + 3 * 5 / 7) / 11, 3) == 0.536
+    assert figures['pascal_voc/AP75'] == round((2 * 1 + 1 / 2 + 3 / 7) / 11, 3) == 0.266
+
+
+def predictions(pictures, labels_of, seed=0):
+    """What a middling detector might say: boxes and masks near the real ones, some of a wrong class, some missing."""
+    rng = np.random.default_rng(seed)
+    samples = []
+    for number, picture in enumerate(pictures, start=1):
+        height, width, _ = picture.pixels.shape
+        boxes, labels, scores, masks = [], [], [], []
+        for shape in picture.shapes:
+            for score in rng.uniform(0.1, 1, rng.integers(0, 4)):
+                outline = np.array(shape.outline) + rng.normal(0, 2.5, 2).tolist() * (len(shape.outline) // 2)
+                x, y = outline[::2].clip(0, width), outline[1::2].clip(0, height)
+                box = [x.min(), y.min(), x.max(), y.max()]
+                boxes.append(np.array(box) + rng.normal(0, 1, 4))
+                labels.append(labels_of(shape.kind if rng.random() < 0.8 else (shape.kind + 1) % 3))
+                scores.append(score)
+                (rle, ) = mask_utils.frPyObjects([np.stack([x, y], axis=1).ravel().tolist()], height, width)
+                masks.append(mask_utils.decode(rle).astype(bool))
+        found = instances(np.array(boxes), labels, scores)
+        found['masks'] = torch.tensor(np.array(masks).reshape(-1, height, width))
+        samples.append(dict(img_id=number, ori_shape=(height, width), pred_instances=found))
+    return samples
+
+
+def test_cocos_figures_are_pycocotools(tmp_path):
+    pictures = draw(12, seed=5)
+    write_coco(tmp_path, dict(val2017=pictures), CLASSES, range(1, 21))
+    path = str(tmp_path / 'annotations/instances_val2017.json')
+    metric = CocoMetric(path, metric=['bbox', 'segm'], outfile_prefix=str(tmp_path / 'results'))
+    metric.dataset_meta = dict(classes=CLASSES)
+    metric.process({}, predictions(pictures, place_of))
+    figures = metric.evaluate(12)
+    truth = COCO(path)
+    assert any(annotation['iscrowd'] for annotation in truth.anns.values())
+    for kind in ('bbox', 'segm'):
+        found = COCOeval(truth, truth.loadRes(str(tmp_path / f'results.{kind}.json')), kind)
+        found.evaluate()
+        found.accumulate()
+        found.summarize()
+        for name, value in zip(('mAP', 'mAP_50', 'mAP_75'), found.stats, strict=False):
+            assert figures[f'coco/{kind}_{name}'] == pytest.approx(value, abs=5e-4)
+        assert 0.1 < found.stats[0] < found.stats[1] < 0.95
+
+
+@pytest.mark.parametrize('version', ['v0.5', 'v1'])
+def test_lvis_figures_are_the_lvis_packages(tmp_path, version):
+    pictures = draw(12, seed=6)
+    write_lvis(tmp_path, version, dict(val=pictures), CLASSES)
+    path = str(tmp_path / f'annotations/lvis_{version}_val.json')
+    metric = LVISMetric(path, metric=['bbox', 'segm'], outfile_prefix=str(tmp_path / 'results'))
+    metric.dataset_meta = dict(classes=CLASSES)
+    metric.process({}, predictions(pictures, place_of))
+    figures = metric.evaluate(12)
+    truth = LVIS(path)
+    for kind in ('bbox', 'segm'):
+        found = LVISEval(truth, LVISResults(truth, str(tmp_path / f'results.{kind}.json')), kind)
+        found.run()
+        for name in ('AP', 'AP50', 'AP75', 'APr', 'APc', 'APf'):
+            assert figures[f'lvis/{kind}_{name}'] == pytest.approx(found.results[name], abs=5e-4)
+        assert all(0 < found.results[name] < 1 for name in ('APr', 'APc', 'APf'))
+        assert len({found.results[name] for name in ('APr', 'APc', 'APf')}) == 3
+
+
+def test_vocs_boxes_through_cocos_evaluation(tmp_path):
+    """CocoMetric takes VOC's ground truth from the samples, with difficult objects as crowds."""
+    metric = CocoMetric(metric='bbox', outfile_prefix=str(tmp_path / 'results'))
+    metric.dataset_meta = dict(classes=VOC_CLASSES)
+    car = VOC_CLASSES.index('car')
+    for number, image in enumerate(ten_images()):
+        objects = [dict(bbox=[float(side) for side in box], bbox_label=car, ignore_flag=flag)
+                   for boxes, flag in ((image['gt_instances']['bboxes'], 0), (image['ignored_instances']['bboxes'], 1))
+                   for box in boxes]
+        metric.process({}, [dict(image, img_id=number, ori_shape=(80, 96), instances=objects)])
+    figures = metric.evaluate(10)
+    # Corners are points here: HALF is 5 / 9 of its object, right at 0.5 and 0.55, wrong from 0.6 on. COCO takes the mean
+    # precision at 101 recalls; those up to 2/8 have 1, up to 3/8 3/4, up to 5/8 5/7.
+    ap50 = (26 + 12 * 3 / 4 + 25 * 5 / 7) / 101
+    assert figures['coco/bbox_mAP_50'] == pytest.approx(ap50, abs=5e-4)
+    ap75 = (13 + 13 / 2 + 12 * 3 / 7) / 101
+    assert figures['coco/bbox_mAP_75'] == pytest.approx(ap75, abs=5e-4)
+    truth = json.loads((tmp_path / 'results.gt.json').read_text())
+    assert [annotation['iscrowd'] for annotation in truth['annotations']].count(1) == 1
