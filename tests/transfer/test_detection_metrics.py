@@ -1,6 +1,7 @@
 """The figures of detectors: VOC's by hand, COCO's and LVIS's by their own evaluators on the same files."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,12 +13,12 @@ from mmengine.config import Config
 from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
-from test_detection_configs import FOLDER
 
 from clim_mm.transfer.lvis_numpy import let_lvis_run
 
 let_lvis_run()
-VOC = Config.fromfile(FOLDER / 'voc0712/faster-rcnn_r50-c4_ms-24k_voc0712.py').val_evaluator[0]
+ROOT = Path(__file__).parents[2]
+VOC = Config.fromfile(ROOT / 'configs/benchmarks/mmdetection/_base_/datasets/voc0712.py').val_evaluator[0]
 CLASSES = [f'class {number}' for number in range(20)]
 
 
@@ -43,9 +44,9 @@ def sample(objects, detections, difficult=()):
                                  [score for _, score in detections]))
 
 
-# Pixels count, corners included: (0, 0, 9, 9) has 100 of them. HIT covers it, HALF has 60 of its pixels and no others
-# (IoU 0.6), FAR none.
-OBJECT, HIT, HALF, FAR = (0, 0, 9, 9), (0, 0, 9, 9), (0, 0, 5, 9), (50, 50, 59, 59)
+# Pixels count, corners included: (0, 0, 9, 9) has 100 of them. HIT covers it, HALF has 63 of its pixels and no others
+# (IoU 0.63), FAR none.
+OBJECT, HIT, HALF, FAR = (0, 0, 9, 9), (0, 0, 9, 9), (0, 0, 6, 8), (50, 50, 59, 59)
 
 
 def ten_images():
@@ -67,49 +68,21 @@ def ten_images():
     ]
 
 
-def eleven_points(hits, objects):
-    """The mean of the best precision at recalls of 0, 0.1 ... 1, from detections in the order of their scores."""
-    right, precisions = 0, []
-    for count, hit in enumerate(hits, start=1):
-        right += hit
-        precisions.append((right / objects, right / count))
-    return sum(max((p for r, p in precisions if r >= level / 10 - 1e-9), default=0) for level in range(11)) / 11
-
-
 def test_vocs_metric_by_hand():
     metric = voc_metric()
     metric.process({}, ten_images())
-    figures = metric.evaluate(10)
-    # At IoU 0.5 and 0.55: right, right, wrong, right, wrong, right, right of 8 objects. Precision at recall 1/8, 2/8,
-    # 3/8, 4/8, 5/8 is 1, 1, 3/4, 4/6, 5/7; the best from there on 1, 1, 3/4, 5/7, 5/7.
+    figures = metric.evaluate(10)  # classes without objects do not count
+    # At IoU 0.5, 0.55 and 0.6: right, right, wrong, right, wrong, right, right of 8 objects. Precision at recalls of
+    # 1/8, 2/8, 3/8, 4/8, 5/8 is 1, 1, 3/4, 4/6, 5/7; the best from there on 1, 1, 3/4, 5/7, 5/7.
     # Recalls 0, .1, .2 have 1; .3 has 3/4; .4, .5, .6 have 5/7; the others 0.
-    ap50 = (3 * 1 + 3 / 4 + 3 * 5 / 7) / 11
-    assert figures['pascal_voc/AP50'] == pytest.approx(ap50 / 20, abs=5e-4)  # the mean over 20 classes, rounded
-    # At 0.75: right, wrong, wrong, right, wrong, wrong, right. Precision at 1/8, 2/8, 3/8 is 1, 1/2, 3/7.
+    low = (3 * 1 + 3 / 4 + 3 * 5 / 7) / 11
+    # From 0.65 on: right, wrong, wrong, right, wrong, wrong, right. Precision at 1/8, 2/8, 3/8 is 1, 1/2, 3/7.
     # Recalls 0, .1 have 1; .2 has 1/2; .3 has 3/7.
-    ap75 = (2 * 1 + 1 / 2 + 3 / 7) / 11
-    assert figures['pascal_voc/AP75'] == pytest.approx(ap75 / 20, abs=5e-4)
-    # HALF counts up to its own IoU of 0.6, which is 60 / 100 in single precision.
-    low, high = [1, 1, 0, 1, 0, 1, 1], [1, 0, 0, 1, 0, 0, 1]
-    assert (eleven_points(low, 8), eleven_points(high, 8)) == (pytest.approx(ap50), pytest.approx(ap75))
-    at_60 = figures['pascal_voc/AP60'] * 20
-    assert min(abs(at_60 - ap50), abs(at_60 - ap75)) < 1e-2
-    mean = (2 * ap50 + at_60 + 7 * ap75) / 10 / 20
-    assert figures['pascal_voc/mAP'] == pytest.approx(mean, abs=1e-3)
-
-
-def test_one_class_alone():
-    """The same with one class, so that no rounding hides a difference."""
-    metric = voc_metric()
-    metric.dataset_meta = dict(classes=('car', ), dataset_type='VOC2007')
-    images = ten_images()
-    for image in images:
-        for name in ('gt_instances', 'ignored_instances', 'pred_instances'):
-            image[name]['labels'].zero_()
-    metric.process({}, images)
-    figures = metric.evaluate(10)
-    assert figures['pascal_voc/AP50'] == round((3 * 1 + 3 / 4 + 3 * 5 / 7) / 11, 3) == 0.536
-    assert figures['pascal_voc/AP75'] == round((2 * 1 + 1 / 2 + 3 / 7) / 11, 3) == 0.266
+    high = (2 * 1 + 1 / 2 + 3 / 7) / 11
+    for threshold in range(50, 100, 5):
+        assert figures[f'pascal_voc/AP{threshold}'] == round(low if threshold <= 60 else high, 3)
+    assert (figures['pascal_voc/AP50'], figures['pascal_voc/AP75']) == (0.536, 0.266)
+    assert figures['pascal_voc/mAP'] == pytest.approx((3 * low + 7 * high) / 10, abs=1e-6)
 
 
 def predictions(pictures, labels_of, seed=0):
@@ -185,8 +158,8 @@ def test_vocs_boxes_through_cocos_evaluation(tmp_path):
                    for box in boxes]
         metric.process({}, [dict(image, img_id=number, ori_shape=(80, 96), instances=objects)])
     figures = metric.evaluate(10)
-    # Corners are points here: HALF is 5 / 9 of its object, right at 0.5 and 0.55, wrong from 0.6 on. COCO takes the mean
-    # precision at 101 recalls; those up to 2/8 have 1, up to 3/8 3/4, up to 5/8 5/7.
+    # Corners are points here: HALF is 48 / 81 of its object, right at 0.5 and wrong at 0.75. COCO takes the mean of the
+    # best precisions at 101 recalls: those up to 2/8 have 1, up to 3/8 3/4, up to 5/8 5/7.
     ap50 = (26 + 12 * 3 / 4 + 25 * 5 / 7) / 101
     assert figures['coco/bbox_mAP_50'] == pytest.approx(ap50, abs=5e-4)
     ap75 = (13 + 13 / 2 + 12 * 3 / 7) / 101
