@@ -20,6 +20,7 @@ VOC_CLASSES = ('aeroplane', 'bicycle', 'bird', 'boat', 'bottle', 'bus', 'car', '
                'dog', 'horse', 'motorbike', 'person', 'pottedplant', 'sheep', 'sofa', 'train', 'tvmonitor')
 SHAPES = ('rectangle', 'ellipse', 'triangle')
 COLORS = ((220, 60, 50), (60, 200, 80), (70, 90, 230))  # of the shapes, in this order
+PLACES = (0, 2, 16)  # of the shapes among the classes of COCO and LVIS
 # COCO's categories are numbered from 1 to 90, without these.
 COCO_GAPS = (12, 26, 29, 30, 45, 66, 68, 69, 71, 83)
 COCO_IDS = [number for number in range(1, 91) if number not in COCO_GAPS]
@@ -133,11 +134,18 @@ def _texts(parent: ElementTree.Element, values: dict) -> None:
 
 
 def write_coco(root: Path, sets: dict[str, Sequence[Picture]], classes: Sequence[str],
-               ids: Sequence[int] = COCO_IDS) -> None:
+               ids: Sequence[int] = COCO_IDS, places: Sequence[int] = PLACES) -> None:
     """Write ``root/annotations/instances_SET.json`` and ``root/SET``.
 
-    The first object of a picture has a polygon, the second a mask in RLE; the third and a part of the first image are
-    crowds, with the uncompressed RLE that COCO has for those.
+    The first object of a picture has a polygon, the second a mask in RLE; the third is
+    a crowd, with the uncompressed RLE that COCO has for it.
+
+    Args:
+        root: Folder of the data set.
+        sets: Pictures by the names of sets, such as ``train2017``.
+        classes: All of them.
+        ids: Of the categories, as many or more.
+        places: Of the shapes' classes among all.
     """
     for name, pictures in sets.items():
         images, annotations = [], []
@@ -145,7 +153,7 @@ def write_coco(root: Path, sets: dict[str, Sequence[Picture]], classes: Sequence
             file = f'{number:012d}.jpg'
             images.append(dict(_image(root / name / file, picture, number), file_name=file))
             for place, shape in enumerate(picture.shapes):
-                entry = _annotation(len(annotations) + 1, number, ids[place_of(shape.kind)], shape)
+                entry = _annotation(len(annotations) + 1, number, ids[places[shape.kind]], shape)
                 if place == 1:
                     entry['segmentation'] = _rle(shape, picture, compressed=True)
                 annotations.append(dict(entry, iscrowd=0))
@@ -153,11 +161,6 @@ def write_coco(root: Path, sets: dict[str, Sequence[Picture]], classes: Sequence
                     annotations[-1].update(iscrowd=1, segmentation=_rle(shape, picture, compressed=False))
         categories = [dict(id=ids[place], name=label, supercategory='thing') for place, label in enumerate(classes)]
         _dump(root / 'annotations' / f'instances_{name}.json', images, annotations, categories)
-
-
-def place_of(kind: int) -> int:
-    """A class of COCO or LVIS for each kind of shape, by its place."""
-    return (0, 2, 16)[kind]
 
 
 def write_lvis(root: Path, version: str, sets: dict[str, Sequence[Picture]], classes: Sequence[str]) -> None:
@@ -183,7 +186,7 @@ def write_lvis(root: Path, version: str, sets: dict[str, Sequence[Picture]], cla
                 entry['file_name'] = f'COCO_{name}2014_{file}' if number % 2 else file
             images.append(entry)
             for shape in picture.shapes:
-                annotations.append(_annotation(len(annotations) + 1, number, 1 + place_of(shape.kind), shape))
+                annotations.append(_annotation(len(annotations) + 1, number, 1 + PLACES[shape.kind], shape))
         categories = []
         for place, label in enumerate(classes):
             holds = {a['image_id'] for a in annotations if a['category_id'] == place + 1}

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from detection_data import VOC_CLASSES, draw, place_of, write_coco, write_lvis
+from detection_data import PLACES, VOC_CLASSES, draw, write_coco, write_lvis
 from lvis import LVIS, LVISEval, LVISResults
 from mmdet.evaluation.metrics import CocoMetric, LVISMetric, VOCMetric
 from mmengine.config import Config
@@ -85,7 +85,7 @@ def test_vocs_metric_by_hand():
     assert figures['pascal_voc/mAP'] == pytest.approx((3 * low + 7 * high) / 10, abs=1e-6)
 
 
-def predictions(pictures, labels_of, seed=0):
+def predictions(pictures, seed=0):
     """What a middling detector might say: boxes and masks near the real ones, some of a wrong class, some missing."""
     rng = np.random.default_rng(seed)
     samples = []
@@ -98,7 +98,7 @@ def predictions(pictures, labels_of, seed=0):
                 x, y = outline[::2].clip(0, width), outline[1::2].clip(0, height)
                 box = [x.min(), y.min(), x.max(), y.max()]
                 boxes.append(np.array(box) + rng.normal(0, 1, 4))
-                labels.append(labels_of(shape.kind if rng.random() < 0.8 else (shape.kind + 1) % 3))
+                labels.append(PLACES[shape.kind if rng.random() < 0.8 else (shape.kind + 1) % 3])
                 scores.append(score)
                 (rle, ) = mask_utils.frPyObjects([np.stack([x, y], axis=1).ravel().tolist()], height, width)
                 masks.append(mask_utils.decode(rle).astype(bool))
@@ -114,7 +114,7 @@ def test_cocos_figures_are_pycocotools(tmp_path):
     path = str(tmp_path / 'annotations/instances_val2017.json')
     metric = CocoMetric(path, metric=['bbox', 'segm'], outfile_prefix=str(tmp_path / 'results'))
     metric.dataset_meta = dict(classes=CLASSES)
-    metric.process({}, predictions(pictures, place_of))
+    metric.process({}, predictions(pictures))
     figures = metric.evaluate(12)
     truth = COCO(path)
     assert any(annotation['iscrowd'] for annotation in truth.anns.values())
@@ -135,7 +135,7 @@ def test_lvis_figures_are_the_lvis_packages(tmp_path, version):
     path = str(tmp_path / f'annotations/lvis_{version}_val.json')
     metric = LVISMetric(path, metric=['bbox', 'segm'], outfile_prefix=str(tmp_path / 'results'))
     metric.dataset_meta = dict(classes=CLASSES)
-    metric.process({}, predictions(pictures, place_of))
+    metric.process({}, predictions(pictures))
     figures = metric.evaluate(12)
     truth = LVIS(path)
     for kind in ('bbox', 'segm'):
