@@ -35,7 +35,9 @@ val_dataloader = dict(
     num_workers=0, persistent_workers=False,
     dataset=dict(metainfo=metainfo, ann_file='annotations/instances_train2017.json',
                  data_prefix=dict(img='train2017/'), pipeline=test_pipeline))
+test_dataloader = val_dataloader
 val_evaluator = dict(ann_file='data/coco/annotations/instances_train2017.json')
+test_evaluator = val_evaluator
 
 train_cfg = dict(max_epochs=60, val_interval=60)
 param_scheduler = [

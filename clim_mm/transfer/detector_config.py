@@ -79,7 +79,7 @@ def check_detector(cfg: Config, checkpoint: str) -> None:
         with DefaultScope.overwrite_default_scope('mmdet'):
             part = pretrained_part(MODELS.build(cfg.model))
         check_fits(part, cfg.model.get('data_preprocessor', {}), checkpoint, start)
-    check_annotations(cfg)
+    check_annotations(cfg, names=('train', 'val'))
 
 
 def without_synchronization(cfg: Config) -> None:
