@@ -14,7 +14,7 @@ from clim_mm.launch.config_errors import dicts_below
 
 from .annotations import check_annotations
 from .environment import check_environment
-from .pretrained_part import pretrained_part
+from .pretrained_part import check_norms_train, check_nothing_frozen, pretrained_part
 from .start import NO_CHECKPOINT, check_fits, start_from, start_of
 
 _WITH_RESULT_FILES = ('CocoMetric', 'LVISMetric')
@@ -63,22 +63,25 @@ def run_name(checkpoint: str) -> str:
 
 
 def check_detector(cfg: Config, checkpoint: str) -> None:
-    """Look over a training before anything of it is built, and let its detector start from a checkpoint.
+    """Look over a training before its data are read, and let its detector start from a checkpoint.
 
     Args:
         cfg: See :func:`detector_config`; the ``init_cfg`` of the pretrained part is set.
         checkpoint: As for :func:`start_from`.
 
     Raises:
-        ConfigError, CheckpointError: If the detector cannot start from the checkpoint.
+        ConfigError, CheckpointError: If the detector cannot start from the checkpoint, or would not train all of it.
         DataError: If the annotations are not what the config is for.
     """
     start_from(cfg, checkpoint)
     start = start_of(cfg)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        detector = MODELS.build(cfg.model)
+    part = pretrained_part(detector)
     if start != 'random':
-        with DefaultScope.overwrite_default_scope('mmdet'):
-            part = pretrained_part(MODELS.build(cfg.model))
         check_fits(part, cfg.model.get('data_preprocessor', {}), checkpoint, start)
+    check_nothing_frozen(part)
+    check_norms_train(detector, processes=1)
     check_annotations(cfg, names=('train', 'val'))
 
 
