@@ -97,8 +97,9 @@ def command(data, *words, **variables):
 
 def train_words(config, checkpoint, work_dir, options=()):
     """The arguments of the training command."""
-    words = [FOLDER / f'{config}.py', checkpoint, '--work-dir', work_dir, '--cfg-options', *fast(config.partition(
-        '_random')[0].partition('_supervised')[0]), *options]
+    # MMEngine keeps visualizers by their names: with one name all runs of a process would write to the first's folder.
+    words = [FOLDER / f'{config}.py', checkpoint, '--work-dir', work_dir, '--cfg-options', *fast(config),
+             f'visualizer.name={Path(work_dir).name}', *options]
     return [str(word) for word in words]
 
 
