@@ -15,7 +15,7 @@ from clim_mm.launch.config_errors import dicts_below
 from .annotations import check_annotations
 from .environment import check_environment
 from .pretrained_part import check_norms_train, check_nothing_frozen, pretrained_part
-from .start import NO_CHECKPOINT, check_fits, start_from, start_of
+from .start import NO_CHECKPOINT, check_fits, start_of
 
 _WITH_RESULT_FILES = ('CocoMetric', 'LVISMetric')
 
@@ -63,17 +63,16 @@ def run_name(checkpoint: str) -> str:
 
 
 def check_detector(cfg: Config, checkpoint: str) -> None:
-    """Look over a training before its data are read, and let its detector start from a checkpoint.
+    """Look over a training before its data are read. One process of several is enough.
 
     Args:
-        cfg: See :func:`detector_config`; the ``init_cfg`` of the pretrained part is set.
+        cfg: See :func:`detector_config`, after :func:`start_from`.
         checkpoint: As for :func:`start_from`.
 
     Raises:
         ConfigError, CheckpointError: If the detector cannot start from the checkpoint, or would not train all of it.
         DataError: If the annotations are not what the config is for.
     """
-    start_from(cfg, checkpoint)
     start = start_of(cfg)
     with DefaultScope.overwrite_default_scope('mmdet'):
         detector = MODELS.build(cfg.model)

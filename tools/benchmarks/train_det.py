@@ -23,6 +23,7 @@ from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, 
 from clim_mm.launch.framework_settings import check_settings
 from clim_mm.launch.launch_checks import check_config
 from clim_mm.transfer.detector_config import check_detector, detector_config, without_synchronization
+from clim_mm.transfer.start import start_from
 
 
 def parse_args() -> argparse.Namespace:
@@ -61,7 +62,8 @@ def main() -> None:
     with errors_in_a_sentence(), watch_peers(args.launcher):
         cfg = config_of(args)
         check_config(cfg, world_size=int(os.environ.get('WORLD_SIZE', 1)))
-        if int(os.environ.get('RANK', 0)) == 0:  # when it ends with a sentence, the others end too
+        start_from(cfg, args.checkpoint)
+        if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0:  # when it ends, the others end too
             check_detector(cfg, args.checkpoint)
         prepare_launch(cfg, args.launcher)
         without_synchronization(cfg)
