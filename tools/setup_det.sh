@@ -32,7 +32,8 @@ count() {
 # A wheel without operators in pip's cache would be installed again and again in the place of a build.
 tell_pure_python_builds() {
     local wheel
-    "$python" -m pip cache list --format=abspath onedl_mmcv 2>/dev/null | while IFS= read -r wheel; do
+    # Without a cache (PIP_NO_CACHE_DIR) pip cannot list it, and fails.
+    { "$python" -m pip cache list --format=abspath onedl_mmcv 2>/dev/null || true; } | while IFS= read -r wheel; do
         if [ -f "$wheel" ] && ! "$python" -m zipfile -l "$wheel" | grep -q 'mmcv/_ext'; then
             echo "pip's cache has handed out a pure-Python build of mmcv ($wheel); it is passed over now. To be rid of it: pip cache remove onedl_mmcv"
         fi

@@ -61,16 +61,17 @@ def install(root, wheels):
                     '--force-reinstall', *wheels.glob('*.whl')], check=True)
 
 
-def set_up(root, wheels):
-    environment = dict(os.environ, PIP_NO_INDEX='1', PIP_FIND_LINKS=str(wheels))
+def set_up(root, wheels, **variables):
+    environment = dict(os.environ, PIP_NO_INDEX='1', PIP_FIND_LINKS=str(wheels), **variables)
     result = subprocess.run(['bash', root / 'tools/setup_det.sh'], text=True, check=False, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, env=environment)
     return result.returncode, result.stdout
 
 
-def test_operators_are_installed_where_they_are_missing_and_left_alone(checkout, tmp_path):
+@pytest.mark.parametrize('variables', [dict(), dict(PIP_NO_CACHE_DIR='1')])
+def test_operators_are_installed_where_they_are_missing_and_left_alone(checkout, tmp_path, variables):
     wheels = write_wheel(tmp_path / 'whole', operators=True)
-    status, output = set_up(checkout, wheels)
+    status, output = set_up(checkout, wheels, **variables)
     assert status == 0, output
     assert 'The installed mmcv has no compiled operators' in output
     assert output.splitlines()[-1] == 'mmcv 2.3.6 has its operators now.'
