@@ -1,18 +1,18 @@
 """CLIM (Center-wise Local Image Mixture) for MMSelfSup.
 
-Importing the package opens MMSelfSup's version gate, makes MMEngine know the package, so that a config can inherit
-from ``clim_mm::clim/...``, and lets MMEngine load checkpoints as data only. Naming the scope ``clim_mm`` in a config
-registers the rest.
+Importing the package opens MMSelfSup's version gate, without importing it, makes MMEngine know the package, so that a
+config can inherit from ``clim_mm::clim/...``, and lets MMEngine load checkpoints as data only. Naming the scope
+``clim_mm`` in a config registers the rest.
 """
 
 from mmengine.config.utils import MODULE2PACKAGE
 
 from . import decoder_limits  # noqa: F401  (first: what follows imports cv2)
 from .checkpoints import register_loaders
-from .host import import_host
+from .host import open_gate
 from .version import __version__
 
-import_host()
+open_gate()
 register_loaders()
 # MMEngine resolves `_base_ = 'clim_mm::...'` only for the packages in this table.
 MODULE2PACKAGE['clim_mm'] = 'clim-mm'

@@ -40,9 +40,22 @@ def test_with_clim_mm_the_gate_is_open_and_mmcv_tells_its_version():
     assert result.stdout.splitlines()[-1].split() == ['1.0.0', '1.0.0rc6', installed_mmcv()]
 
 
+def test_clim_mm_alone_imports_neither_of_the_two():
+    result = run('import sys, clim_mm, clim_mm.distributed, clim_mm.launch.commands, clim_mm.launch.launch_checks\n'
+                 'print({"mmcls", "mmselfsup"} & set(sys.modules))')
+    assert result.stdout.splitlines()[-1] == 'set()', result.stderr
+
+
+def test_the_gate_is_open_for_modules_below_and_for_what_reads_their_source():
+    result = run('import clim_mm, inspect\nfrom mmselfsup.models.algorithms import MoCo\nimport mmselfsup\n'
+                 'print(len(inspect.getsource(mmselfsup)) > 100)')
+    assert result.stdout.splitlines()[-1] == 'True', result.stderr
+
+
 def test_a_missing_host_is_told_with_the_command():
-    result = run('import sys; sys.modules["mmselfsup"] = None\n'
-                 'try:\n    import clim_mm\nexcept ImportError as error:\n    print(error)\n'
+    result = run('from importlib.machinery import PathFinder\nfind = PathFinder.find_spec\n'
+                 'PathFinder.find_spec = lambda name, *rest: None if name == "mmselfsup" else find(name, *rest)\n'
+                 'try:\n    import clim_mm.models\nexcept ImportError as error:\n    print(error)\n'
                  'import mmcv; print(mmcv.__version__)')
     message, found = result.stdout.splitlines()[-2:]
     assert message == ('mmselfsup is missing: `pip install -r requirements/runtime.txt` installs the host framework '

@@ -21,7 +21,10 @@ NAMES = {
     ],
     'model': ['CLIM', 'MixedContrastiveHead'],
     'model_wrapper': ['DeviceDDP'],
-    'transform': ['CutMix', 'LoadImage', 'MixUp', 'MultiRes', 'PackPair', 'PairViews'],
+    'transform': [
+        'ColorJitter', 'CutMix', 'LoadImage', 'MixUp', 'MultiRes', 'PackPair', 'PairViews', 'RandomFlip',
+        'RandomGaussianBlur', 'RandomGrayscale'
+    ],
 }
 
 
@@ -37,6 +40,7 @@ def options_of(name, folder):
         CenterWiseNeighborHook=dict(extract=dict(pipeline=[dict(type='LoadImage')])),
         CLIM=dict(backbone=backbone, neck=neck, head=HEAD, queue_len=8, feat_dim=8),
         MultiRes=dict(resolutions=(16, 12)),
+        RandomGaussianBlur=dict(sigma_min=0.1, sigma_max=2.0),
         PairViews=dict(load=[dict(type='LoadImage')], view=[VIEW]),
     ).get(name, {})
 

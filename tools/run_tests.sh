@@ -7,8 +7,9 @@ set -euo pipefail
 
 cd "$(dirname "$0")/.."
 bash tools/setup_env.sh requirements/tests.txt
+bash tools/setup_det.sh
 .venv/bin/ruff check .
-.venv/bin/shellcheck tools/*.sh .ci/run
+.venv/bin/shellcheck tools/*.sh tools/benchmarks/*.sh .ci/run
 .venv/bin/mypy
 
 # The pages are tested in a real browser; without one their test says how to get it.

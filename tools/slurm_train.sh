@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Train under Slurm, one task for each GPU.
 #   GPUS=16 GPUS_PER_NODE=8 bash tools/slurm_train.sh PARTITION JOB_NAME CONFIG [arguments of tools/train.py]
-# GPUS_PER_NODE=0 trains on the CPU with GPUS tasks. SRUN_ARGS are passed on to srun.
+# GPUS_PER_NODE=0 trains on the CPU with GPUS tasks. SRUN_ARGS are passed on to srun. TRAIN_SCRIPT is another program of
+# the same arguments, as the scripts in tools/benchmarks give it.
 set -euo pipefail
 
 if [ $# -lt 3 ]; then
@@ -11,6 +12,7 @@ fi
 tasks=${GPUS:-8}
 per_node=${GPUS_PER_NODE:-8}
 tools=$(dirname "$0")
+script=${TRAIN_SCRIPT:-$tools/train.py}
 export MASTER_PORT=${PORT:-29500}
 export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
 
@@ -23,4 +25,4 @@ fi
 srun -p "$1" --job-name="$2" "${placement[@]}" --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
     bash -c 'export MASTER_ADDR=${MASTER_ADDR:-$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)}
              exec "${PYTHON:-python}" -u "$@"' \
-    bash "$tools/train.py" "$3" --launcher slurm "${@:4}"
+    bash "$script" "$3" --launcher slurm "${@:4}"

@@ -1,12 +1,11 @@
 """What can be known to be wrong from the config and the machine alone, before anything is built."""
 
-from importlib.util import find_spec
-
 from mmengine.config import Config
 from mmengine.device import get_device
 
 from clim_mm.checks import check_whole
-from clim_mm.errors import ConfigError, MissingDependencyError
+from clim_mm.errors import ConfigError
+from clim_mm.transfer.environment import check_operators
 
 # The hooks without which a NeighborPairs goes wrong silently, and what each does for it.
 _HOOKS_OF_PAIRS = dict(
@@ -34,11 +33,8 @@ def check_config(cfg: Config, world_size: int) -> None:
 
 
 def _check_operators(cfg: Config) -> None:
-    if cfg.get('default_scope') == 'mmdet' and find_spec('mmcv._ext') is None:
-        raise MissingDependencyError(
-            'MMDetection needs mmcv\'s compiled operators, and the installed mmcv has none: build them with '
-            '`pip install "setuptools>=77,<81" wheel ninja psutil && MAX_JOBS=2 pip install --no-build-isolation '
-            '--no-cache-dir --force-reinstall --no-deps onedl-mmcv==2.3.6` (about 12 minutes on 2 cores).')
+    if cfg.get('default_scope') == 'mmdet':
+        check_operators()
 
 
 def _check_mixed_precision(cfg: Config) -> None:

@@ -44,7 +44,8 @@ def run():
     """Run a command at the root of the repository, with one thread a process; return it when it has ended."""
 
     def run_command(*command, timeout=600, **variables):
-        environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1', PYTHON=sys.executable, **variables)
+        environment = dict(
+            os.environ, **{'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable, **variables})
         return subprocess.run(
             [str(part) for part in command], cwd=ROOT, env=environment, text=True, timeout=timeout,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
@@ -75,7 +76,7 @@ def train(run, free_port, imagenet_like):
             *options
         ]
         if processes == 1 and launcher is None:
-            return run(sys.executable, 'tools/train.py', config, *tail)
+            return run(sys.executable, 'tools/train.py', config, *tail, **variables)
         variables.setdefault('PORT', free_port())
         return run('bash', 'tools/dist_train.sh', config, processes, *tail, **variables)
 

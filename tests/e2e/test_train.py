@@ -1,12 +1,14 @@
 """The main config through the tools, as a user runs it: one process, several, resumed, and refused."""
 
 import json
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
+from pure_python_mmcv import ROOT, write_pure_python_mmcv
 
 IN1K = 'configs/clim/clim_r50_16xb32-1200e_in1k.py'
 
@@ -85,7 +87,6 @@ def test_a_second_run_in_the_same_folder_keeps_the_first_log(train, tmp_path):
     (['model.type=mmselfsup.MoCo', 'model.head.type=mmselfsup.ContrastiveHead',
       'model.head.loss.type=mmcls.CrossEntropyLoss'], ['needs a CLIM model', 'MoCo', 'model.type']),
     (['optim_wrapper.type=AmpOptimWrapper'], ['Mixed precision', '--amp']),
-    (['default_scope=mmdet'], ['compiled operators', 'pip install']),
 ])
 def test_bad_settings_end_in_one_sentence_before_any_work(train, tmp_path, options, words):
     result = train(tmp_path, 1, options=options)
@@ -95,6 +96,15 @@ def test_bad_settings_end_in_one_sentence_before_any_work(train, tmp_path, optio
     assert sentence.startswith('Error: ')
     assert all(word in sentence for word in words), sentence
     assert 'Neighbours refreshed' not in result.stdout
+
+
+def test_mmdetection_without_its_operators_ends_in_a_sentence(train, tmp_path):
+    write_pure_python_mmcv(tmp_path)
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    result = train(tmp_path / 'work', 1, options=['default_scope=mmdet'], PYTHONPATH=path)
+    assert result.returncode == 1 and 'Traceback' not in result.stdout
+    sentence = result.stdout.strip().splitlines()[-1]
+    assert sentence.startswith('Error: ') and 'compiled operators' in sentence and 'pip install' in sentence
 
 
 def test_an_unreadable_image_is_quarantined_or_stops_the_run(train, imagenet_like, tmp_path):

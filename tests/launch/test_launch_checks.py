@@ -1,11 +1,14 @@
 """What is wrong with a config is said before anything is built."""
 
-from importlib.util import find_spec
+import os
+import subprocess
+import sys
 
 import pytest
 from mmengine.config import Config
+from pure_python_mmcv import ROOT, write_pure_python_mmcv
 
-from clim_mm.errors import ConfigError, MissingDependencyError
+from clim_mm.errors import ConfigError
 from clim_mm.launch.launch_checks import check_config
 
 OF_PAIRS = ('CenterWiseNeighborHook', 'EpochRandomnessHook', 'QuarantineHook')
@@ -96,10 +99,17 @@ def test_the_queue_of_another_model_is_its_own_matter():
     check_config(config(model='mmselfsup.MoCo', queue_len=3), world_size=4)
 
 
-def test_mmdetection_needs_compiled_operators():
-    cfg = Config(dict(default_scope='mmdet', model=dict(type='FasterRCNN')))
-    if find_spec('mmcv._ext') is None:
-        with pytest.raises(MissingDependencyError, match='mmcv has none: build them with .*onedl-mmcv==2.3.6'):
-            check_config(cfg, world_size=1)
-    else:
-        check_config(cfg, world_size=1)
+def test_mmdetection_needs_compiled_operators(tmp_path):
+    write_pure_python_mmcv(tmp_path)
+    code = ('from mmengine.config import Config\nfrom clim_mm.errors import MissingDependencyError\n'
+            'from clim_mm.launch.launch_checks import check_config\n'
+            'try:\n    check_config(Config(dict(default_scope="mmdet", model=dict(type="FasterRCNN"))), 1)\n'
+            'except MissingDependencyError as error:\n    print(error)')
+    path = os.pathsep.join([str(tmp_path), str(ROOT), os.environ.get('PYTHONPATH', '')])
+    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True,
+                            env=dict(os.environ, PYTHONPATH=path))
+    assert 'mmcv has none' in result.stdout and 'onedl-mmcv==2.3.6' in result.stdout
+
+
+def test_mmdetection_with_compiled_operators():
+    check_config(Config(dict(default_scope='mmdet', model=dict(type='FasterRCNN'))), world_size=1)

@@ -1,0 +1,69 @@
+"""The same training with several seeds, and the mean of what it gives: the paper averages five trials."""
+
+import json
+import os.path as osp
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from clim_mm.errors import ConfigError, DataError
+from clim_mm.study.statistics import estimate
+from clim_mm.study.table import Cell, Table
+
+from .figures_hook import FIGURES_FILE
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training.
+
+    Attributes:
+        seed: Of the training.
+        folder: Its work dir.
+    """
+
+    seed: int
+    folder: str
+
+    def figures(self) -> Optional[dict[str, float]]:
+        """What the last validation has measured, once the training is finished; None before.
+
+        Raises:
+            DataError: If they cannot be read.
+            ConfigError: If they are of a training with another seed.
+        """
+        path = osp.join(self.folder, FIGURES_FILE)
+        if not osp.exists(path):
+            return None
+        try:
+            with open(path) as file:
+                content: dict[str, Any] = json.load(file)
+            finished, seed, figures = content['finished'], content['seed'], content['figures']
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f'The figures in {path} cannot be read ({type(error).__name__}): take {self.folder} away '
+                            'to run that trial again.') from error
+        if seed != self.seed:
+            raise ConfigError(f'{path} is of a training with seed {seed} instead of {self.seed}: give another '
+                              '--work-dir.')
+        return figures if finished else None
+
+
+def trials_of(work_dir: str, number: int, first_seed: int = 0) -> list[Trial]:
+    """``number`` trials with seeds that follow each other, each in a folder of its own."""
+    return [Trial(seed, osp.join(work_dir, f'seed_{seed}')) for seed in range(first_seed, first_seed + number)]
+
+
+def table_of_trials(name: str, trials: Sequence[Trial]) -> Table:
+    """The means over the trials that are finished, with their intervals.
+
+    Args:
+        name: Of the config.
+        trials: Of which at least one is finished.
+
+    Raises:
+        DataError, ConfigError: As ``Trial.figures``.
+    """
+    finished = [figures for figures in (trial.figures() for trial in trials) if figures is not None]
+    metrics = tuple(dict.fromkeys(metric for figures in finished for metric in figures))
+    values = {metric: estimate([figures[metric] for figures in finished if metric in figures]) for metric in metrics}
+    return Table(name, name, metrics, {name: {metric: Cell(value, estimate([])) for metric, value in values.items()}})

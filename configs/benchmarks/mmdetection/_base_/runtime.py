@@ -1,0 +1,3 @@
+_base_ = 'mmdet::_base_/default_runtime.py'
+
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=3, backend_args=dict(backend='clim_mm.atomic')))

@@ -1,0 +1,5 @@
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=24, val_interval=1)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end=1000),
+    dict(type='MultiStepLR', begin=0, end=24, by_epoch=True, milestones=[16, 22], gamma=0.1)
+]

@@ -1,0 +1,4 @@
+_base_ = [
+    '../_base_/models/mask-rcnn_r50-c4.py', '../_base_/datasets/coco.py', '../_base_/schedules/schedule_2x.py',
+    '../_base_/runtime.py'
+]

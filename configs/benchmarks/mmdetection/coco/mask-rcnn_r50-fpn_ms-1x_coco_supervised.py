@@ -1,0 +1,3 @@
+_base_ = 'mask-rcnn_r50-fpn_ms-1x_coco.py'
+
+custom_hooks = [dict(type='TransferPreflightHook', start='supervised')]

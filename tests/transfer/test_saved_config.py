@@ -1,0 +1,54 @@
+"""Settings are read out of a checkpoint's config as data, and nothing in it runs."""
+
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
+
+from clim_mm.transfer.saved_config import in_words, normalization_of, saved_normalization, settings_of
+
+ROOT = Path(__file__).parents[2]
+RGB = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], order='RGB')
+
+
+def test_it_reads_what_mmengine_writes():
+    cfg = Config.fromfile(ROOT / 'configs/clim/clim_r50_16xb32-200e_in1k.py')
+    read = settings_of(cfg.pretty_text)
+    assert read['model']['backbone']['depth'] == 50 and read['model']['queue_len'] is None
+    assert read['train_cfg']['max_epochs'] == 200
+    assert read['optim_wrapper']['optimizer']['weight_decay'] == 1e-4
+    assert saved_normalization(dict(cfg=cfg.pretty_text)) == RGB
+
+
+def test_nothing_runs(tmp_path):
+    witness = tmp_path / 'ran'
+    read = settings_of(f'a = open({str(witness)!r}, "w")\nb = dict(c=[1, __import__("os")], d={{"e": -2.5}})\n'
+                       f'open({str(witness)!r}, "w")\nimport os\n')
+    assert read == dict(a=None, b=dict(c=[1, None], d=dict(e=-2.5))) and not witness.exists()
+
+
+@pytest.mark.parametrize('text', ['', 'model = dict(', 'model = 3', 'x' * 100, '(' * 5000])
+def test_what_is_no_config_tells_nothing(text):
+    assert saved_normalization(dict(cfg=text)) is None
+
+
+@pytest.mark.parametrize('meta', [None, {}, dict(cfg=3), [], dict(cfg=None)])
+def test_a_checkpoint_without_a_config_tells_nothing(meta):
+    assert saved_normalization(meta) is None
+
+
+def test_the_preprocessor_may_stand_outside_of_the_model():
+    text = 'model = dict(type="A")\ndata_preprocessor = dict(mean=[1, 2, 3], std=(4, 5, 6))'
+    assert saved_normalization(dict(cfg=text)) == dict(mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0], order='BGR')
+
+
+@pytest.mark.parametrize('settings, order', [
+    (dict(bgr_to_rgb=True), 'RGB'), (dict(to_rgb=True), 'RGB'), (dict(rgb_to_bgr=True), 'RGB'),
+    (dict(bgr_to_rgb=False), 'BGR'), ({}, 'BGR')])
+def test_the_order_of_the_channels(settings, order):
+    assert normalization_of(settings) == dict(mean=None, std=None, order=order)
+
+
+def test_in_words():
+    assert in_words(None) == 'none that is known'
+    assert in_words(dict(mean=[1.0], std=[2.0], order='BGR')) == 'BGR, mean [1.0], std [2.0]'

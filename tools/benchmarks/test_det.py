@@ -1,0 +1,56 @@
+r"""Evaluate a trained detector. Usually started by one of the two scripts beside it:
+
+    bash tools/benchmarks/dist_test_det.sh \
+        configs/benchmarks/mmdetection/coco/mask-rcnn_r50-fpn_ms-1x_coco.py \
+        work_dirs/mask-rcnn_r50-fpn_ms-1x_coco/clim_r50_16xb32-200e_in1k-epoch_200/epoch_12.pth 8
+
+The figures go to figures.json of the work dir (by default the checkpoint's folder, then `test`), the detections to
+results.*.json beside it.
+"""
+
+import argparse
+import json
+import os.path as osp
+
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
+import clim_mm  # noqa: F401  (lets MMEngine load checkpoints as data, and limits pictures before cv2 is imported)
+
+# isort: split
+from clim_mm.checkpoints import write_atomically
+from clim_mm.distributed import prepare_launch, watch_peers
+from clim_mm.distributed.end_process import tie_children
+from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence
+from clim_mm.transfer.annotations import check_annotations
+from clim_mm.transfer.detector_config import detector_config, without_synchronization
+from clim_mm.transfer.trained_detector import check_trained
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Evaluate a trained detector.')
+    add_config_arguments(parser)
+    parser.add_argument('checkpoint', help='of a detector that was trained with this config')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
+    tie_children()
+    with errors_in_a_sentence(), watch_peers(args.launcher):
+        work_dir = args.work_dir or osp.join(osp.dirname(osp.abspath(args.checkpoint)), 'test')
+        cfg = detector_config(args.config, args.checkpoint, work_dir, args.amp, args.cfg_options, args.launcher)
+        check_trained(cfg, args.checkpoint)
+        check_annotations(cfg, names=('test', ))
+        cfg.load_from = args.checkpoint
+        prepare_launch(cfg, args.launcher)
+        without_synchronization(cfg)
+        figures = Runner.from_cfg(cfg).test()
+        if is_main_process():
+            content = dict(checkpoint=args.checkpoint, figures={name: float(value) for name, value in figures.items()})
+            write_atomically(osp.join(work_dir, 'figures.json'), (json.dumps(content, indent=2) + '\n').encode())
+
+
+if __name__ == '__main__':
+    main()

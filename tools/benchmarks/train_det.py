@@ -1,0 +1,74 @@
+r"""Train a detector of MMDetection from a pretraining checkpoint. Usually started by one of the two scripts beside it:
+
+    bash tools/benchmarks/dist_train_det.sh \
+        configs/benchmarks/mmdetection/voc0712/faster-rcnn_r50-c4_ms-24k_voc0712.py \
+        work_dirs/clim_r50_16xb32-200e_in1k/epoch_200.pth 8
+
+Before training it is checked that all of the pretraining lands in the detector and trains: docs/detection.md.
+"""
+
+import argparse
+import os
+
+from mmengine.config import Config
+
+import clim_mm  # noqa: F401  (lets MMEngine load checkpoints as data, and limits pictures before cv2 is imported)
+
+# isort: split
+from clim_mm.checkpoints import resume_latest
+from clim_mm.checks import check_whole
+from clim_mm.distributed import prepare_launch, watch_peers
+from clim_mm.distributed.end_process import tie_children
+from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, train
+from clim_mm.launch.framework_settings import check_settings
+from clim_mm.launch.launch_checks import check_config
+from clim_mm.transfer.detector_config import check_detector, detector_config, without_synchronization
+from clim_mm.transfer.start import start_from
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Train a detector from a pretraining checkpoint.')
+    add_config_arguments(parser)
+    parser.add_argument(
+        'checkpoint', help='as pretraining wrote it; a file of supervised weights, or the word none, for a config that '
+        'is made for those')
+    parser.add_argument(
+        '--resume', nargs='?', const='auto', metavar='CHECKPOINT',
+        help='go on from this checkpoint of the detector, or from the latest in the work dir')
+    parser.add_argument('--seed', type=int, help='of the training (default: a new one each time)')
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
+    return parser.parse_args()
+
+
+def config_of(args: argparse.Namespace) -> Config:
+    """The config as the command line has it, and where it goes on from."""
+    check_whole('--seed', args.seed, optional=True)
+    cfg = detector_config(args.config, args.checkpoint, args.work_dir, args.amp, args.cfg_options, args.launcher)
+    if args.seed is not None:
+        cfg.randomness = dict(cfg.get('randomness') or {}, seed=args.seed)
+    seed = (cfg.get('randomness') or {}).get('seed')
+    cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='FiguresHook', seed=seed)]
+    check_settings(cfg)
+    if args.resume not in (None, 'auto'):
+        cfg.resume, cfg.load_from = True, args.resume
+    elif args.resume == 'auto':
+        resume_latest(cfg)
+    return cfg
+
+
+def main() -> None:
+    args = parse_args()
+    tie_children()
+    with errors_in_a_sentence(), watch_peers(args.launcher):
+        cfg = config_of(args)
+        check_config(cfg, world_size=int(os.environ.get('WORLD_SIZE', 1)))
+        start_from(cfg, args.checkpoint)
+        if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0:  # when it ends, the others end too
+            check_detector(cfg, args.checkpoint)
+        prepare_launch(cfg, args.launcher)
+        without_synchronization(cfg)
+        train(cfg)
+
+
+if __name__ == '__main__':
+    main()

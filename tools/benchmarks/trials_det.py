@@ -1,0 +1,66 @@
+r"""Train a detector with several seeds, one after another, and put the means of their figures into a table.
+
+    python tools/benchmarks/trials_det.py \
+        configs/benchmarks/mmdetection/voc0712/faster-rcnn_r50-c4_ms-24k_voc0712.py \
+        work_dirs/clim_r50_16xb32-200e_in1k/epoch_200.pth 8 --trials 5
+
+Each trial is what tools/benchmarks/dist_train_det.sh does with --seed. A trial that is finished is not run again, one
+that was broken off goes on. The table is written after each.
+"""
+
+import argparse
+import os
+import os.path as osp
+import subprocess
+
+import clim_mm  # noqa: F401  (limits pictures before cv2 is imported)
+
+# isort: split
+from clim_mm.checkpoints import write_atomically
+from clim_mm.checks import check_whole
+from clim_mm.errors import TrainingError
+from clim_mm.launch.commands import errors_in_a_sentence
+from clim_mm.transfer.detector_config import run_name
+from clim_mm.transfer.trials import table_of_trials, trials_of
+
+
+def parse_args() -> tuple[argparse.Namespace, list[str]]:
+    parser = argparse.ArgumentParser(
+        description='Train a detector with several seeds.',
+        epilog='Further arguments go to tools/benchmarks/train_det.py, such as --amp or --cfg-options.')
+    parser.add_argument('config', help='the config file')
+    parser.add_argument('checkpoint', help='as for tools/benchmarks/dist_train_det.sh')
+    parser.add_argument('gpus', type=int, help='processes of each training')
+    parser.add_argument('--trials', type=int, default=5, help='how many (default: 5, as in the paper)')
+    parser.add_argument('--first-seed', type=int, default=0, help='the others follow it (default: 0)')
+    parser.add_argument('--work-dir', help='default: work_dirs/CONFIG_NAME/CHECKPOINT_NAME-trials')
+    return parser.parse_known_args()
+
+
+def main() -> None:
+    args, more = parse_args()
+    with errors_in_a_sentence():
+        check_whole('GPUS', args.gpus, least=1)
+        check_whole('--trials', args.trials, least=1)
+        check_whole('--first-seed', args.first_seed)
+        name = osp.splitext(osp.basename(args.config))[0]
+        work_dir = args.work_dir or osp.join('work_dirs', name, f'{run_name(args.checkpoint)}-trials')
+        trials = trials_of(work_dir, args.trials, args.first_seed)
+        for trial in [trial for trial in trials if trial.figures() is None]:
+            script = osp.join(osp.dirname(__file__), 'dist_train_det.sh')
+            command = ['bash', script, args.config, args.checkpoint, str(args.gpus), '--work-dir', trial.folder,
+                       '--seed', str(trial.seed), '--resume', *more]
+            status = subprocess.call(command, env=os.environ)
+            if status != 0 or trial.figures() is None:
+                raise TrainingError(f'The trial with seed {trial.seed} has ended with status {status} and without its '
+                                    f'last figures: see {trial.folder}; what is finished is kept.')
+            table = table_of_trials(name, trials)
+            os.makedirs(work_dir, exist_ok=True)
+            write_atomically(osp.join(work_dir, 'trials.md'), table.markdown().encode())
+            write_atomically(osp.join(work_dir, 'trials.csv'), table.csv().encode())
+        print(table_of_trials(name, trials).markdown())
+        print(f'The table is {work_dir}/trials.md and trials.csv.')
+
+
+if __name__ == '__main__':
+    main()
