@@ -1,0 +1,160 @@
+"""The refresh at ImageNet's size: clusters, neighbours and positives, against faiss's stock path.
+
+    python tools/benchmarks/refresh.py                       # 1,281,167 x 128, m = 10,000, k = 40
+    python tools/benchmarks/refresh.py --num 50000 --clusters 400 --json refresh.json
+
+The vectors are drawn in clusters. The stock path is k-means with 20 iterations on all of them, and the exact search,
+whose time is extrapolated from ``--queries`` of them. A later refresh begins with the centres of the one before; its
+vectors have moved a little.
+"""
+
+import argparse
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+import clim_mm  # noqa: F401  (limits pictures before cv2 is imported)
+
+# isort: split
+import faiss
+import numpy as np
+from pairs import write_json
+
+from clim_mm.launch.commands import errors_in_a_sentence
+from clim_mm.neighbors import cluster
+from clim_mm.neighbors.faiss_backend import on_every_core
+from clim_mm.neighbors.refresh import Refresh, refresh
+from clim_mm.neighbors.select import distance_to_center
+from clim_mm.neighbors.sizes import NeighborSizes
+
+_BLOCK = 65536
+
+
+def clustered(num: int, dim: int, groups: int, spread: float, seed: int) -> np.ndarray:
+    """(num, dim) float32 on the sphere: groups of one size on average, ``spread`` wide."""
+    rng = np.random.default_rng(seed)
+    centers = unit(rng.standard_normal((groups, dim), dtype=np.float32))
+    vectors = np.empty((num, dim), dtype=np.float32)
+    for start in range(0, num, _BLOCK):
+        block = vectors[start:start + _BLOCK]
+        noise = rng.standard_normal(block.shape, dtype=np.float32)
+        block[:] = unit(centers[rng.integers(0, groups, len(block))] + noise * (spread / dim**0.5))
+    return vectors
+
+
+def moved(vectors: np.ndarray, step: float, seed: int) -> None:
+    """Move each vector by about ``step`` in a direction of its own, in place."""
+    rng = np.random.default_rng(seed)
+    for start in range(0, len(vectors), _BLOCK):
+        block = vectors[start:start + _BLOCK]
+        noise = rng.standard_normal(block.shape, dtype=np.float32)
+        block[:] = unit(block + noise * (step / block.shape[1]**0.5))
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """Of length one."""
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+
+def seconds_of(function: Callable[..., Any], *args: Any, **kwargs: Any) -> tuple[float, Any]:
+    """Of one call, and what it gives."""
+    start = time.perf_counter()
+    result = function(*args, **kwargs)
+    return time.perf_counter() - start, result
+
+
+def objective(vectors: np.ndarray, centroids: np.ndarray, assignments: np.ndarray) -> float:
+    """Mean squared distance to the own centre."""
+    return float(distance_to_center(vectors, centroids, assignments).mean())
+
+
+@on_every_core
+def exact_neighbors(vectors: np.ndarray, ids: np.ndarray, k: int) -> np.ndarray:
+    """(n, k) true neighbours of some, without themselves."""
+    _, found = faiss.knn(vectors[ids], vectors, k + 1)
+    return np.stack([row[row != i][:k] for row, i in zip(found, ids, strict=True)])
+
+
+def center_wise_agreement(vectors: np.ndarray, found: Refresh, ids: np.ndarray, exact: np.ndarray) -> float:
+    """Mean overlap (Jaccard) of the sets Omega_p (paper 3.2.1) by the neighbours found and the true ones."""
+    to_center = distance_to_center(vectors, found.centroids, found.assignments)
+
+    def omega_p(i: int, neighbors: np.ndarray) -> set[int]:
+        inside = neighbors[neighbors >= 0]
+        inside = inside[found.assignments[inside] == found.assignments[i]]
+        return set(inside[to_center[inside] <= to_center[i]].tolist())
+
+    overlaps = []
+    for i, row in zip(ids.tolist(), exact, strict=True):
+        ours, true = omega_p(i, found.neighbors[i]), omega_p(i, row)
+        overlaps.append(len(ours & true) / len(ours | true) if ours | true else 1.0)
+    return float(np.mean(overlaps))
+
+
+def recall(found: np.ndarray, exact: np.ndarray) -> float:
+    """Share of the true neighbours that are found."""
+    return float(np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found.tolist(), exact.tolist(), strict=True)]))
+
+
+def peak_bytes() -> int:
+    """Largest resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description='Compare the refresh with faiss\'s stock path.')
+    parser.add_argument('--num', type=int, default=1281167, help='N (default: ImageNet\'s 1,281,167)')
+    parser.add_argument('--dim', type=int, default=128, help='d (default: 128)')
+    parser.add_argument('--clusters', type=int, default=10000, help='m (default: 10,000)')
+    parser.add_argument('--neighbors', type=int, default=40, help='k (default: 40)')
+    parser.add_argument('--groups', type=int, default=1000, help='that the vectors are drawn in (default: 1,000)')
+    parser.add_argument('--spread', type=float, default=0.7, help='width of a group (default: 0.7)')
+    parser.add_argument('--queries', type=int, default=2000, help='for recall and the stock search (default: 2,000)')
+    parser.add_argument('--json', metavar='FILE', help='write the figures there')
+    args = parser.parse_args()
+    sizes = NeighborSizes(args.clusters, args.neighbors)
+    with errors_in_a_sentence():
+        vectors = clustered(args.num, args.dim, args.groups, args.spread, seed=0)
+        before = peak_bytes()
+        first_seconds, first = seconds_of(refresh, vectors, sizes, exact=False, seed=0, progress=True)
+        peak = (peak_bytes() - before + vectors.nbytes) / vectors.nbytes
+
+        ids = np.sort(np.random.default_rng(1).choice(args.num, min(args.queries, args.num), replace=False))
+        search_seconds, exact = seconds_of(exact_neighbors, vectors, ids, args.neighbors)
+        cluster_seconds, (centroids, assignments) = seconds_of(cluster, vectors, args.clusters, seed=0)
+        stock_objective = objective(vectors, centroids, assignments)
+        stock_seconds = cluster_seconds + search_seconds * args.num / len(ids) + first.report['seconds_select']
+        figures: dict[str, Any] = dict(
+            settings=vars(args),
+            stock_seconds=stock_seconds,
+            stock_seconds_cluster=cluster_seconds,
+            stock_seconds_search=search_seconds * args.num / len(ids),
+            first=first.report | dict(
+                seconds=first_seconds, faster=stock_seconds / first_seconds, recall=recall(first.neighbors[ids], exact),
+                center_wise_agreement=center_wise_agreement(vectors, first, ids, exact),
+                objective_over_stock=objective(vectors, first.centroids, first.assignments) / stock_objective,
+                peak_over_features=peak))
+
+        moved(vectors, 0.1, seed=2)
+        later_seconds, later = seconds_of(
+            refresh, vectors, sizes, exact=False, seed=1, start=first.centroids, progress=True)
+        exact = exact_neighbors(vectors, ids, args.neighbors)
+        again = cluster(vectors, args.clusters, seed=1)
+        figures['later'] = later.report | dict(
+            seconds=later_seconds, faster=stock_seconds / later_seconds, recall=recall(later.neighbors[ids], exact),
+            center_wise_agreement=center_wise_agreement(vectors, later, ids, exact),
+            objective_over_stock=objective(vectors, later.centroids, later.assignments) / objective(vectors, *again))
+    print(f'stock path: {stock_seconds:.0f} s ({cluster_seconds:.0f} s k-means; the search by {len(ids)} queries)')
+    for name in ('first', 'later'):
+        row = figures[name]
+        print(f'{name} refresh: {row["seconds"]:.0f} s, {row["faster"]:.1f} times as fast; recall {row["recall"]:.4f}, '
+              f'agreement of the center-wise sets {row["center_wise_agreement"]:.4f}, k-means objective '
+              f'{row["objective_over_stock"]:.4f} of the stock path\'s')
+    print(f'peak memory of the first: {peak:.2f} times the features')
+    if args.json:
+        write_json(args.json, figures)
+
+
+if __name__ == '__main__':
+    main()
