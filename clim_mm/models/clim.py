@@ -19,6 +19,7 @@ from clim_mm.registry import MODELS
 from .diagnostics import diagnose, not_finite
 from .key_ids import NO_ID, NO_KEY, ids_of_pairs, image_ids, own_keys
 from .mixed_contrastive_head import MixedContrastiveHead, at_least_float32
+from .momentum_encoder import MomentumEncoder
 from .split_batch_norm import split_batch_norms
 from .views import largest, split_views
 
@@ -87,6 +88,7 @@ class CLIM(MoCo):
         if not isinstance(self.head, MixedContrastiveHead):
             raise ConfigError(f'CLIM needs a MixedContrastiveHead, but model.head is a {type(self.head).__name__}: set '
                               'its type, or take model.type="mmselfsup.MoCo".')
+        self.encoder_k = MomentumEncoder(self._query_encoder(), 1 - kwargs.get('momentum', 0.999))
         self.register_buffer('queue_ids', torch.full((self.queue_len, ), NO_KEY))
         self.register_load_state_dict_pre_hook(_fit_to_state)
         self._smallest_group = _SMALLEST_GROUP if bn_splits is None else 2
@@ -168,7 +170,8 @@ class CLIM(MoCo):
         lam = self._lam(data_samples, like=q[0], paired=bool(x_positive), num_queries=len(q))  # Q x N
         anchor_ids, positive_ids = image_ids(data_samples, self.queue_ids.device)  # N, N
 
-        queue = self.queue.clone()  # the enqueued keys must not change what backward needs
+        # Keys that enter before backward must not change what it needs; `advance` lets them enter after it.
+        queue = self.queue.clone() if self.advance_after_loss else self.queue
         own = own_keys(self.queue_ids, anchor_ids, positive_ids) if self.mask_own_keys else None  # N x K
         losses = [
             self.head(q_r, anchor_keys, positive_keys, queue, lam_r, own) for q_r, lam_r in zip(q, lam, strict=True)
