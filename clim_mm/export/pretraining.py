@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Optional
 
+from clim_mm.checkpoints.config_text import settings_of
 from clim_mm.errors import CheckpointError, on_one_line
-
-from .config_text import settings_of
 
 # The sections of a config that say what was trained and how; the others hold paths of a machine.
 _SECTIONS = ('model', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'randomness')
