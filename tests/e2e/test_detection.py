@@ -18,8 +18,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torchvision.models import resnet50
 
+from clim_mm.checkpoints.weights_hash import weights_sha256
 from clim_mm.transfer.lvis_numpy import let_lvis_run
-from clim_mm.transfer.pretrained_part import weights_hash
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
@@ -133,7 +133,7 @@ def trained(data, pretrained, tmp_path_factory):
 def hash_of(checkpoint, prefix='backbone.'):
     state = torch.load(checkpoint, weights_only=False)
     weights = state.get('state_dict', state)
-    return weights_hash({name.removeprefix(prefix): value for name, value in weights.items()
+    return weights_sha256({name.removeprefix(prefix): value for name, value in weights.items()
                          if name.startswith(prefix) and not name.startswith('fc.')})
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from clim_mm.transfer.saved_config import in_words, normalization_of, saved_normalization
+from clim_mm.checkpoints.normalization import in_words, normalization_of, saved_normalization
 
 ROOT = Path(__file__).parents[2]
 RGB = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], order='RGB')

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from clim_mm.checkpoints.config_text import settings_of
 from clim_mm.errors import CheckpointError
+
+from .config_text import settings_of
 
 
 def saved_normalization(meta: Any) -> Optional[dict[str, Any]]:
