@@ -3,6 +3,7 @@
 #   bash tools/dist_train.sh CONFIG GPUS [arguments of tools/train.py]
 # Several machines: run it on each, with NNODES, NODE_RANK, MASTER_ADDR and PORT set. When one of them dies the others
 # end, at the latest after CLIM_PEER_PATIENCE seconds without a word from it (40); go on with --resume.
+# TRAIN_SCRIPT is another program of the same arguments, as the scripts in tools/benchmarks give it.
 set -euo pipefail
 
 if [ $# -lt 2 ]; then
@@ -12,6 +13,7 @@ fi
 config=$1
 gpus=$2
 tools=$(dirname "$0")
+script=${TRAIN_SCRIPT:-$tools/train.py}
 
 PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}" exec "${PYTHON:-python}" -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \
@@ -19,4 +21,4 @@ PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}" exec "${PYTHON:-python}" -m to
     --master_addr="${MASTER_ADDR:-127.0.0.1}" \
     --master_port="${PORT:-29500}" \
     --nproc_per_node="$gpus" \
-    "$tools/train.py" "$config" --launcher pytorch "${@:3}"
+    "$script" "$config" --launcher pytorch "${@:3}"

@@ -11,6 +11,7 @@ from typing import Any, Optional, Union
 import torch
 
 from clim_mm.checkpoints import read_checkpoint
+from clim_mm.checkpoints.weights_hash import weights_sha256
 from clim_mm.errors import CheckpointError
 from clim_mm.version import __version__
 
@@ -39,21 +40,6 @@ def header_of(target: str, architecture: str, pretraining: Pretraining, checkpoi
         epochs=source['epochs'], date=source['date'],
         input={name: list(value) if isinstance(value, tuple) else value for name, value in source['input'].items()},
         checkpoint_sha256=checkpoint_hash, weights_sha256=weights_sha256(tensors), parity=dict(parity))
-
-
-def weights_sha256(tensors: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 of tensors, for each in the order of their names: name, type and shape on a line, then its values.
-
-    Args:
-        tensors: By name, on any device.
-    """
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        values = tensors[name].detach().cpu().contiguous().numpy()
-        little_endian = values.astype(values.dtype.newbyteorder('<'), copy=False)
-        digest.update(f'{name} {values.dtype} {values.shape}\n'.encode())
-        digest.update(little_endian.tobytes())
-    return digest.hexdigest()
 
 
 def file_sha256(path: Union[str, os.PathLike]) -> str:

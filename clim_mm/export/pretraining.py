@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Optional
 
+from clim_mm.checkpoints.config_text import settings_of
+from clim_mm.checkpoints.normalization import normalization_of
 from clim_mm.errors import CheckpointError, on_one_line
-
-from .config_text import settings_of
 
 # The sections of a config that say what was trained and how; the others hold paths of a machine.
 _SECTIONS = ('model', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'randomness')
@@ -81,11 +81,9 @@ def pretraining_of(meta: Any, checkpoint: str) -> Pretraining:
 
 def _input(model: Mapping, settings: Mapping) -> Input:
     given = model.get('data_preprocessor') or {}
-    # LoadImage gives BGR, as mmcv does.
-    order = 'RGB' if given.get('bgr_to_rgb') else 'BGR'
-    mean, std = (tuple(float(number) for number in given.get(name) or 3 * (neutral, ))
-                 for name, neutral in (('mean', 0), ('std', 1)))
-    return Input(order, mean, std, max(_view_sizes(settings.get('train_dataloader')), default=None))
+    found = normalization_of(given)
+    mean, std = (tuple(found[name] or 3 * (neutral, )) for name, neutral in (('mean', 0.0), ('std', 1.0)))
+    return Input(found['order'], mean, std, max(_view_sizes(settings.get('train_dataloader')), default=None))
 
 
 def _view_sizes(value: Any) -> Iterator[int]:

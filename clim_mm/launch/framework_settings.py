@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 
 from clim_mm.checks import MOST_WORKERS, check_bool, check_keys, check_list, check_number, check_whole, suggestion
 from clim_mm.errors import ConfigError
+from clim_mm.transfer.environment import check_scope
 
 from .config_errors import dicts_below, registered_names
 
@@ -96,6 +97,7 @@ def check_settings(cfg: Config) -> None:
 
     Raises:
         ConfigError: If a value is of the wrong type or out of range, or a name looks like a slip of the pen.
+        MissingDependencyError: If the config is MMDetection's, and mmcv has no compiled operators.
     """
     for name in cfg:
         if name not in KNOWN_KEYS and (near := suggestion(name, KNOWN_KEYS, likeness=0.85)):
@@ -113,6 +115,7 @@ def check_settings(cfg: Config) -> None:
     for path, check in _RULES.items():
         for value in _values(settings, path):
             check(path, value)
+    check_scope(cfg.get('default_scope'))  # what follows imports its modules
     _check_loader(cfg.train_dataloader)
     _check_epochs_end(cfg)
     _check_optimizer(cfg.optim_wrapper, cfg.get('default_scope'))

@@ -5,7 +5,7 @@ from mmengine.device import get_device
 
 from clim_mm.checks import check_whole
 from clim_mm.errors import ConfigError
-from clim_mm.transfer.environment import check_operators
+from clim_mm.transfer.environment import check_scope
 
 # The hooks without which a NeighborPairs goes wrong silently, and what each does for it.
 _HOOKS_OF_PAIRS = dict(
@@ -25,16 +25,11 @@ def check_config(cfg: Config, world_size: int) -> None:
             precision is wanted without a GPU, or CLIM's checkpoints could not be resumed from.
         MissingDependencyError: If MMDetection's models are wanted and mmcv has no compiled operators.
     """
-    _check_operators(cfg)
+    check_scope(cfg.get('default_scope'))
     _check_mixed_precision(cfg)
     _check_pairs_have_their_hooks(cfg)
     _check_queue(cfg, world_size)
     _check_checkpoints(cfg)
-
-
-def _check_operators(cfg: Config) -> None:
-    if cfg.get('default_scope') == 'mmdet':
-        check_operators()
 
 
 def _check_mixed_precision(cfg: Config) -> None:

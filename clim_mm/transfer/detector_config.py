@@ -1,6 +1,5 @@
 """From the arguments of the detection commands to a config that a Runner can be made of."""
 
-import os
 import os.path as osp
 from typing import Any, Optional
 
@@ -50,7 +49,6 @@ def detector_config(config: str,
         for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
             if evaluator.get('type') in _WITH_RESULT_FILES:
                 evaluator.setdefault('outfile_prefix', osp.join(work_dir, 'results'))
-    os.makedirs(work_dir, exist_ok=True)
     return cfg
 
 

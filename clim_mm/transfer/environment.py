@@ -1,6 +1,7 @@
 """Whether MMDetection can run here, before anything of it is imported."""
 
 from importlib.util import find_spec
+from typing import Optional
 
 from clim_mm.errors import MissingDependencyError
 
@@ -21,6 +22,16 @@ def check_operators() -> None:
             '`bash tools/setup_det.sh`, or in another environment with `pip install "setuptools>=77,<81" wheel ninja '
             'psutil && MAX_JOBS=2 pip install --no-build-isolation --no-cache-dir --force-reinstall --no-deps '
             'onedl-mmcv==2.3.6` (about 12 minutes on 2 cores).')
+
+
+def check_scope(default_scope: Optional[str]) -> None:
+    """Check that the modules of a config's scope can be imported: those of ``mmdet`` need the operators.
+
+    Raises:
+        MissingDependencyError: If it is ``mmdet``, and mmcv has none.
+    """
+    if default_scope == 'mmdet':
+        check_operators()
 
 
 def check_environment(lvis: bool = False) -> None:

@@ -9,13 +9,14 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
+from clim_mm.checkpoints.normalization import in_words
 from clim_mm.checkpoints.transfer import check_landed
+from clim_mm.checkpoints.weights_hash import weights_sha256
 from clim_mm.checks import check_choice
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError
 
-from .pretrained_part import check_norms_train, check_nothing_frozen, pretrained_part, weights_hash
-from .saved_config import in_words
+from .pretrained_part import check_norms_train, check_nothing_frozen, pretrained_part
 from .start import STARTS, check_fits
 
 
@@ -32,7 +33,7 @@ class TransferPreflightHook(Hook):
             that ``model.backbone.init_cfg`` names.
 
     Attributes:
-        hash: Of the backbone's weights before the first step, see :func:`weights_hash`; None before ``before_train``.
+        hash: Of the backbone's weights before the first step, see :func:`weights_sha256`; None before ``before_train``.
 
     Raises:
         ConfigError: If no checkpoint is named, not all of it is in the detector, a stage is frozen, a norm keeps its
@@ -51,7 +52,7 @@ class TransferPreflightHook(Hook):
         detector = unwrapped(runner)
         part = pretrained_part(detector)
         tensors = part.state_dict()
-        self.hash = weights_hash(tensors)
+        self.hash = weights_sha256(tensors)
         if runner.iter > 0:
             runner.logger.info(f'Transfer: goes on after {runner.iter} iterations.')
         elif self.start == 'random':

@@ -1,9 +1,5 @@
 """The part of a detector that its pretraining has made, and whether it is loaded and trains."""
 
-import hashlib
-from collections.abc import Mapping
-
-import torch
 from torch import nn
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
@@ -29,23 +25,6 @@ def pretrained_part(detector: nn.Module) -> nn.Module:
             if name.startswith('layer') or module is backbone:
                 part.add_module(name, child)
     return part
-
-
-def weights_hash(weights: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 of tensors: of their names, types, shapes and values, in the order of their names.
-
-    Args:
-        weights: A state dict, on any device.
-
-    Returns:
-        64 hexadecimal digits.
-    """
-    digest = hashlib.sha256()
-    for name in sorted(weights):
-        value = weights[name].detach().cpu().contiguous()
-        digest.update(f'{name} {value.dtype} {tuple(value.shape)}\n'.encode())
-        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def check_nothing_frozen(part: nn.Module) -> int:

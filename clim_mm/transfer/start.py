@@ -9,10 +9,10 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from clim_mm.checkpoints.fit import compare, weights_of
+from clim_mm.checkpoints.normalization import in_words, normalization_of, saved_normalization
 from clim_mm.errors import ConfigError
 
 from .resnet_names import described, owner_of_names
-from .saved_config import in_words, normalization_of, saved_normalization
 
 STARTS = ('pretraining', 'supervised', 'random')
 NO_CHECKPOINT = 'none'

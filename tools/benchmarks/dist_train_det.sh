@@ -8,12 +8,5 @@ if [ $# -lt 3 ]; then
     echo "Usage: bash tools/benchmarks/dist_train_det.sh CONFIG CHECKPOINT GPUS [arguments of tools/benchmarks/train_det.py]" >&2
     exit 2
 fi
-here=$(dirname "$0")
-
-PYTHONPATH="$here/../..${PYTHONPATH:+:$PYTHONPATH}" exec "${PYTHON:-python}" -m torch.distributed.run \
-    --nnodes="${NNODES:-1}" \
-    --node_rank="${NODE_RANK:-0}" \
-    --master_addr="${MASTER_ADDR:-127.0.0.1}" \
-    --master_port="${PORT:-29500}" \
-    --nproc_per_node="$3" \
-    "$here/train_det.py" "$1" "$2" --launcher pytorch "${@:4}"
+tools=$(dirname "$0")/..
+exec env TRAIN_SCRIPT="$tools/benchmarks/train_det.py" bash "$tools/dist_train.sh" "$1" "$3" "$2" "${@:4}"

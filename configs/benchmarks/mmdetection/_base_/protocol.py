@@ -12,6 +12,9 @@ bn = dict(type='SyncBN', requires_grad=True)
 # Nothing is loaded unless a checkpoint is given. The stride is in the 3x3 convolutions, as in the pretraining.
 backbone = dict(frozen_stages=-1, norm_cfg=bn, norm_eval=False, style='pytorch', init_cfg=None)
 
+# With C4 the fourth stage of the pretrained network is the head that all boxes share, with a norm behind it [moco].
+shared_head = dict(type='NormedResLayer', norm_cfg=bn, norm_eval=False, style='pytorch', init_cfg=None)
+
 # The learning rate is for 16 images a step; batch normalisation is not decayed [moco, by detectron2's default].
 optim_wrapper = dict(
     type='OptimWrapper',

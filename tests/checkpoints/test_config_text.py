@@ -1,11 +1,14 @@
 """The settings of a config, read without running it."""
 
+from pathlib import Path
+
 import pytest
 from mmengine.config import Config
-from written_checkpoints import CONFIG
 
+from clim_mm.checkpoints.config_text import settings_of
 from clim_mm.errors import CheckpointError, sentence
-from clim_mm.export.config_text import settings_of
+
+CONFIG = Path(__file__).parents[2] / 'configs/clim/clim_r50_16xb32-200e_in1k.py'
 
 
 def test_the_settings_are_those_that_mmengine_would_have_run():

@@ -1,40 +1,11 @@
-"""Settings out of the config that a checkpoint brings as text, without running the text."""
+"""How a pretraining normalised its images, out of the config in its checkpoint."""
 
-import ast
 from collections.abc import Mapping
 from typing import Any, Optional
 
+from clim_mm.errors import CheckpointError
 
-def settings_of(text: str) -> dict[str, Any]:
-    """The settings of a config's text, as MMEngine writes it into a checkpoint.
-
-    Args:
-        text: Assignments of numbers, strings, lists, tuples, dictionaries and calls of ``dict``. Whatever else is in
-            it, such as a function, becomes None.
-
-    Returns:
-        The values by their names; empty if the text is no such config.
-    """
-    try:
-        lines = ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError):
-        return {}
-    return {line.targets[0].id: _value(line.value) for line in lines
-            if isinstance(line, ast.Assign) and isinstance(line.targets[0], ast.Name)}
-
-
-def _value(node: ast.expr) -> Any:
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
-        return {keyword.arg: _value(keyword.value) for keyword in node.keywords if keyword.arg is not None}
-    if isinstance(node, ast.Dict):
-        pairs = zip(node.keys, node.values, strict=True)
-        return {key.value: _value(value) for key, value in pairs if isinstance(key, ast.Constant)}
-    if isinstance(node, (ast.List, ast.Tuple)):
-        return [_value(item) for item in node.elts]
-    try:
-        return ast.literal_eval(node)
-    except ValueError:
-        return None
+from .config_text import settings_of
 
 
 def saved_normalization(meta: Any) -> Optional[dict[str, Any]]:
@@ -47,7 +18,10 @@ def saved_normalization(meta: Any) -> Optional[dict[str, Any]]:
         None if the checkpoint does not tell.
     """
     text = meta.get('cfg') if isinstance(meta, Mapping) else None
-    settings = settings_of(text) if isinstance(text, str) else {}
+    try:
+        settings = settings_of(text) if isinstance(text, str) else {}
+    except CheckpointError:
+        return None
     model = settings.get('model')
     inside = model.get('data_preprocessor') if isinstance(model, Mapping) else None
     preprocessor = inside or settings.get('data_preprocessor')
