@@ -44,7 +44,7 @@ def train_centroids(features: np.ndarray,
                     num_clusters: int,
                     seed: int = 0,
                     start: Optional[np.ndarray] = None,
-                    num_iterations: int = 10,
+                    num_iterations: int = 6,
                     points_per_centroid: int = 32,
                     full_iterations: int = 2,
                     progress: bool = False) -> np.ndarray:
