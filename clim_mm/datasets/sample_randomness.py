@@ -23,7 +23,7 @@ class GlobalRandomness:
     @classmethod
     def now(cls) -> 'GlobalRandomness':
         """Take note of them."""
-        return cls(random.getstate(), np.random.get_state(), torch.get_rng_state())
+        return cls(random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state())
 
     def restore(self) -> None:
         """Put them back to here."""

@@ -23,6 +23,7 @@ def resized(crop: np.ndarray, side: int, interpolation: str, backend: str) -> np
     """
     if backend != 'torch':
         return mmcv.imresize(crop, (side, side), interpolation=interpolation, backend=backend)
-    channels_last = torch.from_numpy(crop).permute(2, 0, 1)[None]
+    # Batch first, then permuted: so torch knows it as channels_last, and copies nothing.
+    channels_last = torch.from_numpy(crop)[None].permute(0, 3, 1, 2)
     square = F.interpolate(channels_last, (side, side), mode=interpolation, antialias=True)
     return square[0].permute(1, 2, 0).contiguous().numpy()
