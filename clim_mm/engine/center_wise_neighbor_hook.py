@@ -49,7 +49,8 @@ class CenterWiseNeighborHook(Hook):
         num_neighbors: k; 40 on ImageNet [paper A.2]. None derives it from the set's size [ours].
         strategy: How positives are chosen [paper 3.2.1, Table 6].
         exact: k-means on all images, and each compared with all. False, for large sets: k-means that goes on from the
-            last centres and samples, and a search among the images of the nearest centres [ours].
+            last centres and samples, and a search among the images of the nearest centres [ours]. None is True up to
+            100,000 images [ours].
         nprobe: If not exact, the centres to begin with: twice as many are taken until ``least_recall`` is reached.
         least_recall: If not exact, share of the true neighbours that must be found on a sample; 0.99 [ours].
         memory_mib: If not exact, MiB for what a block of images takes in the search [ours].
@@ -71,7 +72,7 @@ class CenterWiseNeighborHook(Hook):
                  num_clusters: Optional[int] = None,
                  num_neighbors: Optional[int] = None,
                  strategy: str = 'center_wise',
-                 exact: bool = True,
+                 exact: Optional[bool] = None,
                  nprobe: int = 8,
                  least_recall: float = 0.99,
                  memory_mib: int = 256,
@@ -85,7 +86,7 @@ class CenterWiseNeighborHook(Hook):
             ('memory_mib', memory_mib, 1, False)
         ]:
             check_whole(f'{name} of {_NAME}', whole, least, optional=optional)
-        check_bool(f'exact of {_NAME}', exact)
+        check_bool(f'exact of {_NAME}', exact, optional=True)
         check_number(f'least_recall of {_NAME}', least_recall, least=0, most=1)
         rivals = compare if isinstance(compare, (tuple, list)) else [compare]
         for name, word, choices in [('strategy', strategy, STRATEGIES), ('encoder', encoder, ('momentum', 'query')),

@@ -12,7 +12,7 @@ from .cluster import cluster, train_centroids
 from .inverted_lists import search_lists
 from .search import search
 from .select import select_positives
-from .sizes import NeighborSizes
+from .sizes import NeighborSizes, default_exact
 
 # Of k-means if not exact [ours]: found by trying, tools/benchmarks/refresh.py shows the objective that they reach.
 FROM_NOTHING = dict(num_iterations=6, points_per_centroid=32, full_iterations=2)
@@ -46,7 +46,7 @@ def refresh(features: np.ndarray,
             sizes: NeighborSizes,
             num_positives: int = 10,
             strategy: str = 'center_wise',
-            exact: bool = True,
+            exact: Optional[bool] = None,
             nprobe: int = 8,
             least_recall: float = 0.99,
             memory: int = 2**28,
@@ -63,7 +63,7 @@ def refresh(features: np.ndarray,
         sizes: Clusters and neighbours.
         num_positives, strategy: As in ``select_positives``.
         exact: k-means with 20 iterations on all features (256 a centre at most), and each feature compared with all.
-            False: ``train_centroids``, and ``search_lists``.
+            False: ``train_centroids``, and ``search_lists``. None takes what the number of features asks for.
         nprobe, least_recall, memory: As in ``search_lists``.
         start: (m, d) float32, centres of the refresh before, for ``train_centroids``. Not used if of another shape.
         seed: Of the clustering and of the random choices.
@@ -72,6 +72,7 @@ def refresh(features: np.ndarray,
         previous: (N, P) int positives of the refresh before, to report how many changed; they choose nothing.
         progress: Show faiss's iterations and a progress bar.
     """
+    exact = default_exact(len(features)) if exact is None else exact
     report = {}
 
     def timed(name, function, *args, **kwargs):

@@ -2,10 +2,13 @@
 
 import numpy as np
 
-from .faiss_backend import as_float32_matrix, load_faiss, on_every_core, on_gpus
+from .faiss_backend import as_float32_matrix
+from .inverted_lists import search_lists
+from .nearest_centroids import nearest_centroids
 from .readable import ids_of_all
 from .refresh import Refresh
 from .search import search
+from .sizes import default_exact
 
 
 def restored(features: np.ndarray, readable: np.ndarray, positives: np.ndarray, centroids: np.ndarray,
@@ -31,17 +34,16 @@ def restored(features: np.ndarray, readable: np.ndarray, positives: np.ndarray, 
     if known.shape[1] != centroids.shape[1]:
         raise ValueError(f'Features of length {known.shape[1]} do not belong to centres of length '
                          f'{centroids.shape[1]}.')
+    centroids = as_float32_matrix(centroids, 'centroids')
+    k = max(1, min(num_neighbors, len(readable) - 1))
     assignments = np.full(len(features), -1, dtype=np.int64)
-    assignments[readable] = nearest_center(known, centroids)
-    neighbors = search(known, max(1, min(num_neighbors, len(readable) - 1)))
+    if default_exact(len(known)):
+        assignments[readable] = nearest_centroids(known, centroids, 1)[:, 0]
+        neighbors = search(known, k)
+    else:
+        found = search_lists(known, k, centroids)
+        assignments[readable], neighbors = found.assignments, found.neighbors
     return Refresh(
         positives, centroids, assignments, ids_of_all(neighbors, readable, len(features)),
         dict(share_without_positive=float((positives < 0).all(axis=1).mean())))
 
-
-@on_every_core
-def nearest_center(features: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-    """(N,) int64, the nearest of the (m, d) centres to each of the (N, d) float32 features, by L2."""
-    index = on_gpus(load_faiss().IndexFlatL2(centroids.shape[1]))
-    index.add(as_float32_matrix(centroids, 'centroids'))
-    return index.search(features, 1)[1][:, 0]

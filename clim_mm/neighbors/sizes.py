@@ -6,6 +6,7 @@ from typing import Optional
 from clim_mm.errors import ConfigError
 
 _PAPER_QUEUE_LEN = 65536  # [moco]
+_MOST_COMPARED_WITH_ALL = 100_000  # images: half a minute for each, k-means and search, on two cores
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ def neighbor_sizes(num_samples: int,
         raise ConfigError(f'num_neighbors={k} does not fit a training set of {num_samples} images: set it from 1 to '
                           f'{num_samples - 1}, or to None, which gives {derived_neighbors} here.')
     return NeighborSizes(m, k)
+
+
+def default_exact(num_samples: int) -> bool:
+    """Whether k-means takes all images at each iteration, and each image is compared with all: up to 100,000 [ours]."""
+    return num_samples <= _MOST_COMPARED_WITH_ALL
 
 
 def default_num_neighbors(num_samples: int) -> int:

@@ -87,7 +87,7 @@ def test_a_loop_without_epochs_is_refused(folder, tmp_path):
     (dict(num_clusters=0), 'num_clusters .* at least 1 or None, not 0'),
     (dict(num_neighbors='40'), 'num_neighbors .* at least 1 or None, not \'40\''),
     (dict(nprobe=1.5), 'nprobe .* not 1.5'),
-    (dict(exact='no'), 'exact .* True or False, not \'no\''),
+    (dict(exact='no'), 'exact .* True or False or None, not \'no\''),
     (dict(extract=[]), 'extract .* a dict, not'),
     (dict(extract=dict(batch_size=4)), 'extract of CenterWiseNeighborHook lacks \'pipeline\''),
     (dict(extract=dict(NO_EXTRACTION, batchsize=4)), 'no setting \'batchsize\' .did you mean \'batch_size\'?.'),
@@ -104,7 +104,7 @@ def test_the_defaults_are_those_of_the_method():
     hook = CenterWiseNeighborHook(extract=NO_EXTRACTION)
     assert (hook.interval, hook.begin, hook.strategy, hook.encoder, hook.layer) == (
         5, 0, 'center_wise', 'momentum', 'embedding')
-    assert hook.num_clusters is None and hook.num_neighbors is None and hook.exact is True and hook.compare == ()
+    assert hook.num_clusters is None and hook.num_neighbors is None and hook.exact is None and hook.compare == ()
 
 
 def test_refresh_seeds_fit_faiss_and_differ():

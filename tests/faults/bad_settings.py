@@ -49,7 +49,7 @@ OPTIONS: dict[str, list] = {
     f'{HOOK}.num_clusters': whole(1, 101, 10**9, optional=True),
     f'{HOOK}.num_neighbors': whole(1, 100, 10**9, optional=True),
     f'{HOOK}.strategy': WORD,
-    f'{HOOK}.exact': switch(),
+    f'{HOOK}.exact': switch(optional=True),
     f'{HOOK}.nprobe': whole(1),
     f'{HOOK}.encoder': WORD,
     f'{HOOK}.layer': WORD,

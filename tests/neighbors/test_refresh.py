@@ -65,6 +65,13 @@ def test_inverted_lists_are_used_if_not_exact():
     assert not np.array_equal(found.positives, all_lists.positives) and all_lists.report['recall'] == 1.0
 
 
+def test_large_sets_are_searched_by_lists():
+    features = np.random.default_rng(0).normal(size=(100_001, 2)).astype(np.float32)
+    found = refresh(features, NeighborSizes(100, 3), num_positives=2)
+    assert found.report['nprobe'] == 8 and found.report['recall'] > 0.99
+    assert 'recall' not in refresh(features[:500], NeighborSizes(100, 3), num_positives=2).report
+
+
 def test_centres_are_taken_up_if_not_exact():
     features, _ = groups(spread=0.4)
     first = refresh(features, NeighborSizes(12, 15), exact=False)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from clim_mm.neighbors.restored import nearest_center, restored
+from clim_mm.neighbors.restored import restored
 
 POSITIVES = np.array([[1, -1], [0, 3], [-1, -1], [1, 0], [-1, -1]], dtype=np.int32)
 CENTERS = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]], dtype=np.float32)
@@ -28,7 +28,8 @@ def test_the_nearest_centre_against_brute_force():
     rng = np.random.default_rng(0)
     features, centroids = (rng.normal(size=shape).astype(np.float32) for shape in ((300, 8), (17, 8)))
     distances = ((features.astype(np.float64)[:, None] - centroids[None])**2).sum(axis=2)
-    np.testing.assert_array_equal(nearest_center(features, centroids), distances.argmin(axis=1))
+    found = restored(features, np.arange(300), np.full((300, 1), -1, dtype=np.int32), centroids, 5)
+    np.testing.assert_array_equal(found.assignments, distances.argmin(axis=1))
 
 
 def test_centres_of_other_features_are_refused():

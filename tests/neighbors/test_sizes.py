@@ -5,6 +5,7 @@ import pytest
 from clim_mm.errors import ConfigError
 from clim_mm.neighbors.sizes import (
     NeighborSizes,
+    default_exact,
     default_num_neighbors,
     default_num_positives,
     default_queue_len,
@@ -97,3 +98,8 @@ def test_the_queue_derived_from_the_set(num_samples, keys_per_step, queue_len):
 @pytest.mark.parametrize('num_samples, small', [(2, True), (524_287, True), (524_288, False), (1_281_167, False)])
 def test_a_set_is_small_if_the_papers_queue_is_too_long_for_it(num_samples, small):
     assert is_small(num_samples) is small
+
+
+@pytest.mark.parametrize('num_samples, exact', [(2, True), (100_000, True), (100_001, False), (1_281_167, False)])
+def test_large_sets_are_searched_by_lists(num_samples, exact):
+    assert default_exact(num_samples) is exact
