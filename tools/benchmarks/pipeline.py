@@ -2,9 +2,10 @@
 
     python tools/benchmarks/pipeline.py
     python tools/benchmarks/pipeline.py --folder data/imagenet/train --json pipeline.json
+    python tools/benchmarks/pipeline.py --workers 1 2 4 8
 
-One process, one thread, as in a DataLoader's worker; CPU seconds, in turns. Without a folder, 500 x 375 JPEGs are
-drawn.
+One process, one thread, as in a DataLoader's worker; CPU seconds, in turns. With ``--workers`` also batches from
+DataLoaders of so many workers, in seconds of the clock. Without a folder, 500 x 375 JPEGs are drawn.
 """
 
 import argparse
@@ -26,8 +27,9 @@ from mmengine.dataset import Compose
 from mmengine.hub import get_config
 from mmengine.registry import DefaultScope, init_default_scope
 from pairs import in_turns, ratios_to, write_json
+from torch.utils.data import DataLoader
 
-from clim_mm.datasets import NeighborPairs
+from clim_mm.datasets import NeighborPairs, stack_collate
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.registry import DATASETS
 
@@ -69,12 +71,24 @@ def moco_samples(paths: list[str]) -> Callable[[int], object]:
     return lambda i: pipeline(dict(img_path=paths[i], sample_idx=i))
 
 
+def rate_of_workers(dataset: NeighborPairs, num_workers: int, batch_size: int = 8, batches: int = 25) -> float:
+    """Samples a second that a DataLoader gives once all its workers are busy."""
+    start, last = 3 * num_workers, (3 + batches) * num_workers  # two batches a worker are loaded ahead
+    ids = [i % len(dataset) for i in range((last + 1) * batch_size)]
+    loader = DataLoader(dataset, batch_size, sampler=ids, num_workers=num_workers, collate_fn=stack_collate)
+    for number, _ in enumerate(loader):
+        if number == start:
+            begun = time.perf_counter()
+    return (last - start) * batch_size / (time.perf_counter() - begun)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description='Compare the input pipeline with that of MoCo v2.')
     parser.add_argument('--config', default='configs/clim/clim_r50_16xb32-200e_in1k.py')
     parser.add_argument('--folder', help='with images (default: JPEGs of 500 x 375 are drawn)')
     parser.add_argument('--samples', type=int, default=24, help='of each turn (default: 24)')
     parser.add_argument('--pairs', type=int, default=9, help='turns (default: 9)')
+    parser.add_argument('--workers', type=int, nargs='*', default=[], help='of DataLoaders to be timed likewise')
     parser.add_argument('--json', metavar='FILE', help='write the figures there')
     args = parser.parse_args()
     cv2.setNumThreads(0)
@@ -93,14 +107,18 @@ def main() -> None:
         }
         rival = 'moco v2 (mmselfsup)'
         seconds = in_turns(runs, rival, args.pairs, time.process_time)
+        rates = {workers: rate_of_workers(dataset, workers) for workers in args.workers}
     ratios = ratios_to(rival, seconds)
     for name, values in seconds.items():
         ratio = '' if name == rival else f', {1 / ratios[name]["median"]:.2f} times as many as {rival}'
         print(f'{name:30}{args.samples / statistics.median(values):8.1f} samples a second and core{ratio}')
     share = statistics.median(a / b for a, b in zip(seconds['decoding two images'], seconds['clim'], strict=True))
     print(f'Decoding alone is {share:.0%} of CLIM\'s time: at most {1 / share:.2f} times as fast could be reached.')
+    for workers, rate in rates.items():
+        print(f'{rate:8.1f} samples a second of {workers} worker(s), {rate / workers:.1f} each')
     if args.json:
-        write_json(args.json, dict(samples=args.samples, seconds=seconds, ratios=ratios, share_of_decoding=share))
+        write_json(args.json, dict(samples=args.samples, seconds=seconds, ratios=ratios, share_of_decoding=share,
+                                   samples_a_second_by_workers=rates))
 
 
 if __name__ == '__main__':
