@@ -114,8 +114,12 @@ class CLIM(MoCo):
 
         The first refresh extracts before the first training step would make that copy.
         """
+        if self.channels_last:  # in that format the same seed would draw other weights
+            self.to(memory_format=torch.contiguous_format)
         super().init_weights()
         self.encoder_k.module.load_state_dict(self._query_encoder().state_dict())
+        if self.channels_last:
+            self.to(memory_format=torch.channels_last)
 
     def set_queue_len(self, queue_len: int, generator: Optional[torch.Generator] = None) -> None:
         """Start a queue of another length, of random vectors.

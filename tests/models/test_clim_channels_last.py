@@ -69,6 +69,12 @@ def test_the_training_is_the_same(bn_splits):
     assert len(formats) > 300 and all(formats)
 
 
+def test_the_same_seed_gives_the_same_weights():
+    for (name, value), wanted in zip(build(channels_last=True).state_dict().items(), build().state_dict().values(),
+                                     strict=True):
+        assert torch.equal(value, wanted), name
+
+
 def test_weights_gradients_averages_and_momenta_keep_the_format():
     model = separated(channels_last=True)
     optimizer = sgd(model)
@@ -109,7 +115,7 @@ def test_a_checkpoint_goes_on_in_either_format():
 def gradients_of_two(channels_last):
     """What DDP leaves in each of two processes."""
     rank = dist.get_rank()
-    model = separated(channels_last=channels_last)
+    model = pair()[channels_last]
     wrapped = MMDistributedDataParallel(model, broadcast_buffers=False)
     views = [x.chunk(2)[rank] for x in images(3, num_samples=8, sizes=(32, 24), dtype=torch.float64)]
     torch.manual_seed(3)

@@ -1,5 +1,6 @@
 """The most memory that a piece of work takes beside what stood before it."""
 
+import ctypes
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ _STATUS, _RESET = Path('/proc/self/status'), Path('/proc/self/clear_refs')
 def peak_bytes_of(run: Callable[[], object], device: torch.device) -> Optional[int]:
     """Bytes above those before ``run``: allocated on a GPU, else resident in this process.
 
-    None on systems that do not tell a process's peak, or cannot begin it anew, as Linux does.
+    None on systems that do not tell a process's peak, or cannot begin it anew, as Linux with glibc does.
     """
     if device.type == 'cuda':
         torch.cuda.synchronize(device)
@@ -23,9 +24,10 @@ def peak_bytes_of(run: Callable[[], object], device: torch.device) -> Optional[i
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
     try:
+        ctypes.CDLL(None).malloc_trim(0)  # glibc keeps what is freed, and it would count as there before
         _RESET.write_text('5')  # VmHWM begins anew, see proc(5)
         before = _resident('VmRSS')
-    except OSError:
+    except (OSError, AttributeError):
         return None
     run()
     return _resident('VmHWM') - before
