@@ -1,5 +1,6 @@
 """When things happen in a training."""
 
+from .bf16_optim_wrapper import Bf16OptimWrapper
 from .center_wise_neighbor_hook import CenterWiseNeighborHook
 from .checkpoint_guard_hook import CheckpointGuardHook
 from .epoch_randomness_hook import EpochRandomnessHook
@@ -12,6 +13,6 @@ from .queue_hook import QueueHook
 from .watchdog_hook import WatchdogHook
 
 __all__ = [
-    'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'ManifestHook',
+    'Bf16OptimWrapper', 'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'ManifestHook',
     'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook', 'WatchdogHook'
 ]

@@ -1,9 +1,9 @@
 """When the neighbours are refreshed."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 import torch
@@ -40,8 +40,9 @@ class CenterWiseNeighborHook(Hook):
     the :class:`~clim_mm.neighbors.refresh.Refresh` on rank 0, None and None on the others.
 
     Args:
-        extract: ``pipeline`` of the one deterministic view that features are taken from, ``batch_size`` and
-            ``num_workers``.
+        extract: ``pipeline`` of the one deterministic view that features are taken from, ``batch_size``,
+            ``num_workers``; ``amp``, bfloat16 by autocast, and ``channels_last``, images with the channels innermost,
+            both off if not given.
         interval: Epochs from one refresh to the next; 5 [paper A.2].
         begin: Epoch of the first refresh, counted from 0; plain MoCo until then. 0 [ours: the paper gives no
             warm-up].
@@ -186,6 +187,15 @@ class CenterWiseNeighborHook(Hook):
         dataset.table.publish(positives.numpy())
         runner.call_hook('after_neighbor_refresh', features=features, found=found)
 
+    def encode_by(self, model: CLIM) -> Callable[[dict], torch.Tensor]:
+        """From a collated batch to its features (B, d), as ``encoder``, ``layer`` and ``extract`` say.
+
+        Args:
+            model: Whose encoder is meant.
+        """
+        options = {name: self.extract.get(name, False) for name in ('amp', 'channels_last')}
+        return partial(model.embed_batch, encoder=self.encoder, layer=self.layer, **options)
+
     def features_of(self, model: CLIM, views: SingleViews) -> Optional[np.ndarray]:
         """Features as a refresh takes them. All processes call it together.
 
@@ -202,11 +212,14 @@ class CenterWiseNeighborHook(Hook):
         was_training = model.training
         model.eval()
         try:
-            loading = {name: value for name, value in self.extract.items() if name != 'pipeline'}
-            return extract_features(
-                partial(model.embed_batch, encoder=self.encoder, layer=self.layer), views, **loading)
+            return extract_features(self.encode_by(model), views, **loading_of_extract(self.extract))
         finally:
             model.train(was_training)
+
+
+def loading_of_extract(extract: Mapping) -> dict[str, Any]:
+    """What ``extract_features`` takes of a hook's ``extract``: ``batch_size`` and ``num_workers``, if given."""
+    return {name: extract[name] for name in ('batch_size', 'num_workers') if name in extract}
 
 
 def _checked_centroids(centroids: Optional[torch.Tensor]) -> Optional[torch.Tensor]:
@@ -222,10 +235,12 @@ def _check_queue(model: CLIM, num_images: int) -> None:
 
 def _check_extract(extract: dict) -> None:
     name = f'extract of {_NAME}'
-    check_keys(name, extract, required=['pipeline'], allowed=['batch_size', 'num_workers'])
+    check_keys(name, extract, required=['pipeline'], allowed=['batch_size', 'num_workers', 'amp', 'channels_last'])
     check_list(f'{name}: pipeline', extract['pipeline'])
     check_whole(f'{name}: batch_size', extract.get('batch_size', 1), least=1)
     check_whole(f'{name}: num_workers', extract.get('num_workers', 0), most=MOST_WORKERS)
+    for switch in ('amp', 'channels_last'):
+        check_bool(f'{name}: {switch}', extract.get(switch, False))
 
 
 def refresh_seed(seed: int, epoch: int) -> int:

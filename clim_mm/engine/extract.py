@@ -49,7 +49,7 @@ def extract_features(encode: Callable[[dict], torch.Tensor],
     """Run ``encode`` over a dataset, each process on its share, and collect the rows by sample id.
 
     Args:
-        encode: From a collated batch to (B, d) float features.
+        encode: From a collated batch to (B, d) float features; it runs in inference mode.
         dataset: A :class:`SingleViews`, whose samples carry their ``sample_idx``. If it has a quarantine, images that
             turn out to be unreadable are added to it, on every process.
         batch_size: Images in a batch.
@@ -74,7 +74,8 @@ def extract_features(encode: Callable[[dict], torch.Tensor],
         missing += without_view
         if batch is not None:
             ids += [int(sample.sample_idx.value) for sample in batch['data_samples']]
-            rows.append(encode(batch).float().cpu())
+            with torch.inference_mode():
+                rows.append(encode(batch).float().cpu())
     if dataset.quarantine is not None:
         dataset.quarantine.add({view.sample_idx: view.entry for view in missing if view.entry is not None})
         share_quarantine(dataset.quarantine)

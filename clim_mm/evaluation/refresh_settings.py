@@ -5,6 +5,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from clim_mm.engine.center_wise_neighbor_hook import loading_of_extract
 from clim_mm.errors import ConfigError
 
 
@@ -27,4 +28,4 @@ def loading_of(cfg: Config) -> dict[str, Any]:
     Raises:
         ConfigError: If the config has no ``CenterWiseNeighborHook``.
     """
-    return {name: value for name, value in refresh_settings(cfg)['extract'].items() if name != 'pipeline'}
+    return loading_of_extract(refresh_settings(cfg)['extract'])

@@ -7,6 +7,7 @@ from functools import partial
 from numbers import Real
 from typing import Any, Optional
 
+import torch
 from mmengine.config import Config
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import FUNCTIONS, OPTIMIZERS, Registry
@@ -38,6 +39,11 @@ def _check_string(name: str, value: Any, optional: bool = False) -> None:
 def _check_clipping(name: str, value: Any) -> None:
     if value is not None:
         check_keys(name, value, (), ('type', 'max_norm', 'clip_value', 'norm_type', 'error_if_nonfinite', 'foreach'))
+
+
+def _check_compile(name: str, value: Any) -> None:
+    if value is not None and not isinstance(value, bool):
+        check_keys(name, value, (), [key for key in inspect.signature(torch.compile).parameters if key != 'model'])
 
 
 def _check_numbers(name: str, value: Any, above: float) -> None:
@@ -82,6 +88,7 @@ _RULES: dict[str, Callable[[str, Any], None]] = {
     'env_cfg': partial(check_keys, required=(), allowed=('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit')),
     'env_cfg.cudnn_benchmark': check_bool,
     'env_cfg.mp_cfg': partial(check_keys, required=(), allowed=('mp_start_method', 'opencv_num_threads')),
+    'compile': _check_compile,
     'resume': check_bool,
     'work_dir': _check_string,
     'default_scope': _check_string,

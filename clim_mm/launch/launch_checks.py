@@ -35,7 +35,7 @@ def check_config(cfg: Config, world_size: int) -> None:
 def _check_mixed_precision(cfg: Config) -> None:
     if cfg.get('optim_wrapper', {}).get('type') == 'AmpOptimWrapper' and get_device() == 'cpu':
         raise ConfigError('Mixed precision needs a GPU, and this machine shows none: leave out --amp (or set '
-                          'optim_wrapper.type to "OptimWrapper").')
+                          'optim_wrapper.type to "OptimWrapper", or to "Bf16OptimWrapper", which needs none).')
 
 
 def _check_pairs_have_their_hooks(cfg: Config) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, Optional
 
 import torch
@@ -48,6 +49,8 @@ class CLIM(MoCo):
             rate does not depend on |R| [ours].
         enqueue_positives: Let the positives' keys enter the queue too, behind the anchors' of the batch [ours]. False:
             the anchors' alone, one for each image [csml]. With both, the queue reaches half as many steps back.
+        channels_last: Keep images, features and the weights of convolutions with the channels innermost, which
+            convolutions on GPUs with tensor cores and on many CPUs prefer. The values are the same but for rounding.
         **kwargs: ``pretrained``, ``data_preprocessor`` and ``init_cfg``, as for ``mmselfsup.MoCo``.
 
     Attributes:
@@ -68,6 +71,7 @@ class CLIM(MoCo):
                  mask_own_keys: Optional[bool] = None,
                  sum_pairs: bool = False,
                  enqueue_positives: bool = False,
+                 channels_last: bool = False,
                  **kwargs) -> None:
         check_whole('model.queue_len', queue_len, least=1, optional=True)
         check_whole('model.bn_splits', bn_splits, least=1, optional=True)
@@ -77,6 +81,7 @@ class CLIM(MoCo):
         check_bool('model.mask_own_keys', mask_own_keys, optional=True)
         check_bool('model.sum_pairs', sum_pairs)
         check_bool('model.enqueue_positives', enqueue_positives)
+        check_bool('model.channels_last', channels_last)
         for name in ('backbone', 'neck', 'head'):
             if not isinstance(kwargs.get(name, {}), dict):  # MMEngine would make a list an empty module
                 raise ConfigError(f'model.{name} must be a dict with its type, not {kwargs[name]!r}.')
@@ -98,6 +103,9 @@ class CLIM(MoCo):
         self.mask_own_keys = mask_own_keys
         self.sum_pairs = sum_pairs
         self.enqueue_positives = enqueue_positives
+        self.channels_last = channels_last
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
         self.advance_after_loss = True
         self._waiting: list[tuple[torch.Tensor, torch.Tensor]] = []  # (n, C) keys and (n,) ids, of this process
 
@@ -106,8 +114,12 @@ class CLIM(MoCo):
 
         The first refresh extracts before the first training step would make that copy.
         """
+        if self.channels_last:  # in that format the same seed would draw other weights
+            self.to(memory_format=torch.contiguous_format)
         super().init_weights()
         self.encoder_k.module.load_state_dict(self._query_encoder().state_dict())
+        if self.channels_last:
+            self.to(memory_format=torch.channels_last)
 
     def set_queue_len(self, queue_len: int, generator: Optional[torch.Generator] = None) -> None:
         """Start a queue of another length, of random vectors.
@@ -161,7 +173,7 @@ class CLIM(MoCo):
                               'as configs/_base_/clim_runtime.py does, or set a number.')
         first_lam = data_samples[0].get('lam')
         x_query, x_anchor, x_positive = split_views(inputs, len(first_lam) if isinstance(first_lam, list) else None)
-        q = [self._normalized(self.neck(self.backbone(x))[0]) for x in x_query]  # Q x (N, C)
+        q = [self._normalized(self.neck(self.backbone(self._formatted(x)))[0]) for x in x_query]  # Q x (N, C)
         with torch.no_grad():
             if not self._waiting:
                 self.encoder_k.update_parameters(self._query_encoder())
@@ -196,7 +208,12 @@ class CLIM(MoCo):
             self._dequeue_and_enqueue(keys, ids)
 
     @torch.no_grad()
-    def embed(self, x: torch.Tensor, encoder: str = 'momentum', layer: str = 'embedding') -> torch.Tensor:
+    def embed(self,
+              x: torch.Tensor,
+              encoder: str = 'momentum',
+              layer: str = 'embedding',
+              amp: bool = False,
+              channels_last: bool = False) -> torch.Tensor:
         """Features for the choice of positives, in the mode (train or eval) that the model is in.
 
         Args:
@@ -204,19 +221,22 @@ class CLIM(MoCo):
             encoder: ``momentum`` [csml] or ``query``.
             layer: ``embedding``, the C-dimensional output of the neck [paper 3.2.1], or ``pooled``, the
                 backbone's average-pooled output [csml].
+            amp: Compute in bfloat16 where autocast does.
+            channels_last: Give the encoder the images with the channels innermost, as the model's option does.
 
         Returns:
             (N, d) float32, L2-normalised.
         """
         backbone, neck = self.encoder(encoder)
-        h = backbone(x)
-        v = neck(h)[0] if layer == 'embedding' else F.adaptive_avg_pool2d(h[-1], 1).flatten(1)
+        with torch.autocast(x.device.type, torch.bfloat16) if amp else nullcontext():
+            h = backbone(self._formatted(x, channels_last))
+            v = neck(h)[0] if layer == 'embedding' else F.adaptive_avg_pool2d(h[-1], 1).flatten(1)
         return self._normalized(v).float()
 
-    def embed_batch(self, batch: dict, encoder: str = 'momentum', layer: str = 'embedding') -> torch.Tensor:
+    def embed_batch(self, batch: dict, *args: Any, **kwargs: Any) -> torch.Tensor:
         """``embed`` of a batch as a DataLoader gives it: ``inputs``, of which the first view is taken."""
         inputs, _ = self.data_preprocessor(batch)
-        return self.embed(inputs[0], encoder, layer)
+        return self.embed(inputs[0], *args, **kwargs)
 
     def encoder(self, name: str) -> nn.Sequential:
         """The backbone and the neck of the ``momentum`` or the ``query`` encoder."""
@@ -228,10 +248,14 @@ class CLIM(MoCo):
     def _key(self, x: torch.Tensor) -> torch.Tensor:
         """Keys of a view, (N, C): shuffled for batch normalisation over the processes [moco], or over the splits."""
         if self.bn_splits == 1 or get_world_size() > 1:
-            x, idx_unshuffle = batch_shuffle_ddp(x)
-            return batch_unshuffle_ddp(self._normalized(self.encoder_k(x)[0]), idx_unshuffle)
+            x, idx_unshuffle = batch_shuffle_ddp(x)  # processes exchange images in the usual format
+            return batch_unshuffle_ddp(self._normalized(self.encoder_k(self._formatted(x))[0]), idx_unshuffle)
         order = torch.randperm(len(x)).to(x.device)
-        return self._normalized(self.encoder_k(x[order])[0])[order.argsort()]
+        return self._normalized(self.encoder_k(self._formatted(x[order]))[0])[order.argsort()]
+
+    def _formatted(self, x: torch.Tensor, channels_last: bool = False) -> torch.Tensor:
+        """Images as the encoders take them: as they are, or with the channels innermost."""
+        return x.contiguous(memory_format=torch.channels_last) if channels_last or self.channels_last else x
 
     @staticmethod
     def _normalized(v: torch.Tensor) -> torch.Tensor:

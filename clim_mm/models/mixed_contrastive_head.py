@@ -30,7 +30,8 @@ class MixedContrastiveHead(BaseModule):
                 queue: torch.Tensor, lam: torch.Tensor, own: Optional[torch.Tensor] = None) -> torch.Tensor:
         """The loss of one resolution's queries against the keys of every resolution.
 
-        The products with the queue do not depend on the keys' resolution, and are made once.
+        One product with the queue, which does not depend on the keys' resolution, and one with all keys. The queue is
+        not copied, and what has its length is made once: the temperature divides the queries, not the logits.
 
         Args:
             q: (N, C) L2-normalised queries, of mixed images.
@@ -44,24 +45,27 @@ class MixedContrastiveHead(BaseModule):
             Scalar, float32 (float64 for float64 queries), also under autocast.
         """
         with torch.autocast(q.device.type, enabled=False):
-            q = at_least_float32(q)
-            logits = q @ queue.to(q.dtype) / self.temperature  # N x K
+            q = at_least_float32(q) / self.temperature
+            logits = q @ queue.to(q.dtype)  # N x K
             if own is not None:
                 logits = logits.masked_fill(own, float('-inf'))
             negatives = torch.logsumexp(logits, dim=1)  # N
-
-            def mean_nce(keys):
-                return torch.stack([self._nce(q, k, negatives) for k in keys]).mean(dim=0)  # N
-
-            loss = lam * mean_nce(anchor_keys)
+            keys = torch.stack([*anchor_keys, *positive_keys]).to(q.dtype)  # |R| or 2|R| x N x C
+            nce = _nce((q * keys).sum(dim=2), negatives)  # |R| or 2|R| x N
+            loss = lam * nce[:len(anchor_keys)].mean(dim=0)
             if positive_keys:
-                loss = loss + (1 - lam) * mean_nce(positive_keys)
+                loss = loss + (1 - lam) * nce[len(anchor_keys):].mean(dim=0)
             return loss.mean()
 
-    def _nce(self, q: torch.Tensor, k: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor:
-        """Equation 1 for each query, (N,): ``-log(e^p / (e^p + sum e^n)) = softplus(log sum e^n - p)``."""
-        positive = (q * k.to(q.dtype)).sum(dim=1) / self.temperature
-        return F.softplus(negatives - positive)
+
+def _nce(positives: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor:
+    """Equation 1 by logits: ``-log(e^p / (e^p + sum e^n)) = softplus(log sum e^n - p)``.
+
+    Args:
+        positives: (..., N) p.
+        negatives: (N,) log sum e^n.
+    """
+    return F.softplus(negatives - positives)
 
 
 def at_least_float32(x: torch.Tensor) -> torch.Tensor:

@@ -96,6 +96,17 @@ def test_one_process_gives_each_image_its_row(class_folder):
     assert len(np.unique(expected[:, 0])) == 12, 'no two images are alike'
 
 
+def test_features_are_taken_in_inference_mode(class_folder):
+    modes = []
+
+    def encode_and_note(batch):
+        modes.append(torch.is_inference_mode_enabled())
+        return torch.ones(len(batch['inputs'][0]), 2)
+
+    extract_features(encode_and_note, views_of(class_folder), 5, num_workers=0, progress=False)
+    assert modes == [True] * 3 and not torch.is_inference_mode_enabled()
+
+
 def test_half_precision_becomes_float32(class_folder):
     found = extract_features(lambda batch: torch.full((len(batch['inputs'][0]), 2), 0.5, dtype=torch.bfloat16),
                              views_of(class_folder), num_workers=0)

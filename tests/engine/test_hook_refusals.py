@@ -93,6 +93,8 @@ def test_a_loop_without_epochs_is_refused(folder, tmp_path):
     (dict(extract=dict(NO_EXTRACTION, batchsize=4)), 'no setting \'batchsize\' .did you mean \'batch_size\'?.'),
     (dict(extract=dict(NO_EXTRACTION, batch_size=0)), 'extract .*batch_size .* at least 1, not 0'),
     (dict(extract=dict(NO_EXTRACTION, num_workers=-1)), 'extract .*num_workers .* from 0 to 1024, not -1'),
+    (dict(extract=dict(NO_EXTRACTION, amp='no')), 'extract .*amp must be True or False, not \'no\''),
+    (dict(extract=dict(NO_EXTRACTION, channels_last=1)), 'extract .*channels_last must be True or False, not 1'),
     (dict(extract=dict(pipeline=[])), 'extract .*pipeline must be a list that is not empty'),
 ])
 def test_options_out_of_range_are_refused(options, complaint):

@@ -44,6 +44,8 @@ OPTIONS: dict[str, list] = {
     f'{HOOK}.extract.pipeline': PIPELINE,
     f'{HOOK}.extract.batch_size': whole(1),
     f'{HOOK}.extract.num_workers': whole(0, 10**6),
+    f'{HOOK}.extract.amp': switch(),
+    f'{HOOK}.extract.channels_last': switch(),
     f'{HOOK}.interval': whole(1),
     f'{HOOK}.begin': whole(0),
     f'{HOOK}.num_clusters': whole(1, 101, 10**9, optional=True),
@@ -100,6 +102,7 @@ OPTIONS: dict[str, list] = {
     'model.mask_own_keys': switch(optional=True),
     'model.sum_pairs': switch(),
     'model.enqueue_positives': switch(),
+    'model.channels_last': switch(),
     'model.head.temperature': number(0, -0.2),
     'model.backbone.depth': ['18', 19, None, NAN, []],
     'model.backbone.out_indices': [(9, ), 'a', None, 3],
@@ -168,6 +171,7 @@ OPTIONS: dict[str, list] = {
     'load_from': ['no_such_file.pth', 3, [], True],
     'resume': ['no', 1, [], None],
     'default_scope': ['nothing', 3, [], True],
+    'compile': ['yes', 1, [], dict(backends='inductor'), dict(dynamic=False, modee='default')],
     'custom_imports': [3, 'text', dict(imports=['no_such_module']), dict(imports=3), {'import': ['clim_mm']}],
 }
 # What there is no training without. Where torch or MMEngine would take another value for it silently, it must be said.

@@ -23,6 +23,7 @@ GOOD = dict(
         logger=dict(interval=5), checkpoint=dict(
             type='CheckpointHook', interval=-1, save_best='auto', priority='LOW', max_keep_ckpts=-1, by_epoch=True)),
     randomness=dict(seed=None, deterministic=False),
+    compile=dict(backend='eager', dynamic=False),
     param_scheduler=[dict(type='LinearLR', start_factor=0.1, end=3), dict(type='CosineAnnealingLR', T_max=5)],
     env_cfg=dict(cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork')),
     work_dir='here')
@@ -54,6 +55,8 @@ def test_the_configs_pass(path):
 
 @pytest.mark.parametrize('path, value, words', [
     ('train_dataloader.batch_size', 0, 'train_dataloader.batch_size must be a whole number of at least 1, not 0.'),
+    ('compile', 'yes', 'compile must be a dict, not \'yes\''),
+    ('compile', dict(backends='inductor'), 'compile has no setting .backends. .did you mean .backend.'),
     ('train_dataloader.batch_size', GONE, 'train_dataloader lacks \'batch_size\', and torch would take 1'),
     ('train_dataloader.sampler', GONE, 'train_dataloader lacks \'sampler\''),
     ('train_dataloader.sampler', None, 'train_dataloader.sampler must be a dict, not None'),

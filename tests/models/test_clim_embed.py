@@ -59,3 +59,14 @@ def test_embed_under_autocast_is_normalized_float32():
     assert found.dtype == torch.float32
     torch.testing.assert_close(found.norm(dim=1), torch.ones(8), rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(found, model.embed(x), rtol=0, atol=0.05)
+
+
+@pytest.mark.parametrize('channels_last', [False, True])
+def test_embed_in_bfloat16_is_near_that_in_float32(channels_last):
+    model = build().eval()
+    x = images(1, num_samples=32)[0]
+    expected = model.embed(x)
+    found = model.embed(x, amp=True, channels_last=channels_last)
+    assert found.dtype == torch.float32 and not torch.equal(found, expected)
+    assert (found * expected).sum(dim=1).min() > 0.999  # cosines
+    assert (expected @ expected.T).fill_diagonal_(0).max() < 0.9999, 'images are told apart by more than that'

@@ -6,6 +6,7 @@ from itertools import product
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from clim_mm.errors import ConfigError
 from clim_mm.models import MixedContrastiveHead
@@ -187,3 +188,29 @@ def test_own_keys_are_left_out_under_autocast():
 def test_temperature_out_of_range_is_an_error(temperature):
     with pytest.raises(ConfigError, match=f'temperature .* a number above 0, not {temperature}'):
         MixedContrastiveHead(temperature)
+
+
+class Results(TorchDispatchMode):
+    """Notes the operators that run, and the sizes of what they give."""
+
+    def __init__(self):
+        super().__init__()
+        self.noted = []
+
+    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+        result = operator(*args, **(kwargs or {}))
+        if isinstance(result, torch.Tensor):
+            self.noted.append((operator.overloadpacket, tuple(result.shape), result.is_contiguous()))
+        return result
+
+
+@pytest.mark.parametrize('num_resolutions', [1, 2, 3])
+def test_the_queue_is_multiplied_once_each_way_and_never_copied(num_resolutions):
+    q, anchor_keys, positive_keys, queue = as_dtype(batch(7, 300, num_resolutions), torch.float32)
+    leaf, lam = q.clone().requires_grad_(), torch.linspace(0, 1, 7)
+    with Results() as results:
+        MixedContrastiveHead(0.2)(leaf, anchor_keys, positive_keys, queue, lam).backward()
+    aten = torch.ops.aten
+    assert [shape for operator, shape, _ in results.noted if operator == aten.mm] == [(7, 300), (7, 16)]
+    moves = (aten.clone, aten._to_copy, aten.copy_, aten.cat, aten.div)
+    assert not [shape for operator, shape, _ in results.noted if operator in moves and 300 in shape]

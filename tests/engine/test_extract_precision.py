@@ -1,0 +1,62 @@
+"""The refresh's features in bfloat16 and with the channels innermost, against those in float32."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from training_runs import model_cfg
+
+from clim_mm.datasets import ImageFolder, SingleViews
+from clim_mm.engine import CenterWiseNeighborHook
+from clim_mm.evaluation import loading_of
+from clim_mm.registry import MODELS
+
+pytestmark = pytest.mark.usefixtures('one_torch_thread')
+
+PIPELINE = [
+    dict(type='clim_mm.LoadImage'),
+    dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx']),
+]
+
+
+@pytest.fixture
+def model():
+    init_default_scope('clim_mm')
+    torch.manual_seed(0)
+    made = MODELS.build(model_cfg())
+    made.init_weights()
+    return made
+
+
+def features(model, folder, **options):
+    """(N, d), in batches of 5, and the types of what the encoder's first convolution gave."""
+    dtypes = []
+    handle = model.encoder('momentum')[0].conv1.register_forward_hook(
+        lambda layer, inputs, output: dtypes.append((output.dtype, not output.is_contiguous())))
+    extract = dict(pipeline=PIPELINE, batch_size=5, num_workers=0, **options)
+    found = CenterWiseNeighborHook(extract=extract).features_of(model, SingleViews(ImageFolder(str(folder)), PIPELINE))
+    handle.remove()
+    return found, dtypes
+
+
+@pytest.mark.parametrize('amp', [False, True])
+@pytest.mark.parametrize('channels_last', [False, True])
+def test_the_features_are_those_of_float32(model, class_folder, amp, channels_last):
+    expected, plain = features(model, class_folder)
+    assert plain == [(torch.float32, False)] * 3, 'the options are off by default'
+    found, dtypes = features(model, class_folder, amp=amp, channels_last=channels_last)
+    assert dtypes == [(torch.bfloat16 if amp else torch.float32, channels_last)] * 3
+    assert found.dtype == np.float32 and model.training
+    cosines = (found * expected).sum(axis=1)
+    assert cosines.min() > (0.999 if amp else 1 - 1e-5)
+    assert np.array_equal(found, expected) == (not amp and not channels_last)
+    others = expected @ expected.T - 2 * np.eye(len(expected))
+    assert others.max() < 0.999, 'images are told apart by more than that'
+
+
+def test_evaluations_load_as_the_refresh_but_compute_in_float32():
+
+    hook = dict(type='CenterWiseNeighborHook', extract=dict(pipeline=PIPELINE, num_workers=2, amp=True,
+                                                            channels_last=True))
+    assert loading_of(Config(dict(custom_hooks=[hook]))) == dict(num_workers=2)
