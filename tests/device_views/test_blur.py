@@ -13,7 +13,8 @@ SIGMAS = [0.0, 0.1, 0.4, 0.7, 1.0, 1.63, 2.0]
 
 
 def batch(number):
-    return torch.from_numpy(np.stack([natural_image(20, 28, seed) for seed in range(number)])).permute(0, 3, 1, 2).float()
+    images = np.stack([natural_image(20, 28, seed) for seed in range(number)])
+    return torch.from_numpy(images).permute(0, 3, 1, 2).float()
 
 
 def test_against_opencv():

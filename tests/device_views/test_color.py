@@ -22,7 +22,7 @@ def batch(number):
 
 
 def theirs(image, *steps):
-    """torchvision's operations on RGB, 0 to 1."""
+    """What torchvision makes of it, on RGB, 0 to 1."""
     image = image.flip(0) / 255
     for operation, *arguments in steps:
         image = operation(image, *arguments)

@@ -13,7 +13,8 @@ from .random_gaussian_blur import RandomGaussianBlur
 from .random_grayscale import RandomGrayscale
 
 _ORDER = (ColorJitter, RandomGrayscale, RandomGaussianBlur)
-_WORDS = 'ColorJitter, RandomGrayscale and RandomGaussianBlur in this order, each at most once, and RandomFlip'
+_WORDS = ('clim_mm\'s ColorJitter, RandomGrayscale and RandomGaussianBlur in this order, each at most once, and '
+          'RandomFlip')
 
 
 def largest_sigma(transforms: Iterable) -> float:
