@@ -27,7 +27,9 @@ class DeferredView:
     @classmethod
     def of(cls, view: Union['DeferredView', np.ndarray]) -> 'DeferredView':
         """The view itself, or one of a finished image, with which nothing happens."""
-        return view if isinstance(view, cls) else cls(view, PhotometricDraws(), (len(view), ))
+        if isinstance(view, DeferredView):
+            return view
+        return cls(view, PhotometricDraws(), (len(view), ))
 
     def painted(self, level: int) -> 'DeferredView':
         """A view of one grey level, 0 to 255, in its place."""
