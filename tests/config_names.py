@@ -22,7 +22,7 @@ FORM = 'MODEL_rDEPTH_PROCESSESxbBATCH-EPOCHSe_DATA[_CHANGE-CHANGE]'
 _CLIM = dict(
     strategy='center_wise', num_clusters=None, num_neighbors=None, interval=5, begin=0, encoder='momentum',
     layer='embedding', mixing='CutMix', alpha=2.0, same_place=True, per_batch=False, unmixed_term=False,
-    sum_pairs=False, enqueue_positives=False)
+    sum_pairs=False, enqueue_positives=False, on_device=False)
 _VIEWS = dict(
     in1k=[(224, 0.2, 1.0), (160, 0.2, 1.0)], digits=[(16, 0.4, 1.0), (12, 0.4, 1.0)],
     textures=[(32, 0.4, 1.0), (24, 0.4, 1.0)])
@@ -42,7 +42,8 @@ _WORDS: dict[str, dict] = dict(
     sumpairs=dict(sum_pairs=True),
     enqueuepositives=dict(enqueue_positives=True),
     queryencoder=dict(encoder='query'),
-    pooled=dict(layer='pooled'))
+    pooled=dict(layer='pooled'),
+    device=dict(on_device=True))
 
 
 def said_by(name: str) -> dict[str, Any]:
@@ -86,11 +87,16 @@ def done_by(cfg: Config) -> dict[str, Any]:
         done[name] = getattr(mixing[0], name, None) if mixing else None
     for name in ('sum_pairs', 'enqueue_positives'):
         done[name] = cfg.model.get(name, False)
+    (done['on_device'], ) = {crop.on_device for view in (views.view, views.key_view) for crop in _crops(view)}
     return done
 
 
 def _views(drawn: Any) -> list[tuple]:
-    """Side and scale of each image of a view: of a MultiRes, or of those of a MultiView."""
+    """Side and scale of each image of a view."""
+    return [(side, *crop.scale) for crop in _crops(drawn) for side in crop.resolutions]
+
+
+def _crops(drawn: Any) -> list:
+    """The MultiRes of a view, or those of its MultiView."""
     (view, ) = drawn.transforms
-    crops = [view] if hasattr(view, 'resolutions') else [pipeline.transforms[0] for pipeline in view.transforms]
-    return [(side, *crop.scale) for crop in crops for side in crop.resolutions]
+    return [view] if hasattr(view, 'resolutions') else [pipeline.transforms[0] for pipeline in view.transforms]

@@ -19,7 +19,7 @@ NAMES = {
         'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'KNNHook', 'ManifestHook',
         'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook', 'WatchdogHook'
     ],
-    'model': ['CLIM', 'MixedContrastiveHead'],
+    'model': ['CLIM', 'DeviceViews', 'MixedContrastiveHead'],
     'model_wrapper': ['DeviceDDP'],
     'transform': [
         'ColorJitter', 'CutMix', 'LoadImage', 'MixUp', 'MultiRes', 'PackPair', 'PairViews', 'RandomFlip',

@@ -7,6 +7,8 @@ from clim_mm.checks import check_whole
 from clim_mm.errors import ConfigError
 from clim_mm.transfer.environment import check_scope
 
+from .config_errors import dicts_below
+
 # The hooks without which a NeighborPairs goes wrong silently, and what each does for it.
 _HOOKS_OF_PAIRS = dict(
     CenterWiseNeighborHook='fills its table', EpochRandomnessHook='starts its randomness at each epoch',
@@ -21,13 +23,15 @@ def check_config(cfg: Config, world_size: int) -> None:
         world_size: Processes that will train.
 
     Raises:
-        ConfigError: If a dataset has no hook to fill its table, the queue is shorter than a step's keys, mixed
-            precision is wanted without a GPU, or CLIM's checkpoints could not be resumed from.
+        ConfigError: If a dataset has no hook to fill its table, nothing finishes its deferred views, the queue is
+            shorter than a step's keys, mixed precision is wanted without a GPU, or CLIM's checkpoints could not be
+            resumed from.
         MissingDependencyError: If MMDetection's models are wanted and mmcv has no compiled operators.
     """
     check_scope(cfg.get('default_scope'))
     _check_mixed_precision(cfg)
     _check_pairs_have_their_hooks(cfg)
+    _check_views_are_finished(cfg)
     _check_queue(cfg, world_size)
     _check_checkpoints(cfg)
 
@@ -47,6 +51,23 @@ def _check_pairs_have_their_hooks(cfg: Config) -> None:
             raise ConfigError(f'The training set is a NeighborPairs, but no {needed} in custom_hooks or default_hooks '
                               f'{what_for}: inherit from configs/_base_/neighbors/center_wise.py and '
                               'configs/_base_/clim_runtime.py, or train on plain views.')
+
+
+def _check_views_are_finished(cfg: Config) -> None:
+    """Those that ``MultiRes`` defers to the device."""
+    loaders = dict(train_dataloader=cfg.get('train_dataloader', {}))
+    if not any(part.get('on_device') is True for _, part in dicts_below(loaders)):
+        return
+    dataset = loaders['train_dataloader'].get('dataset', {})
+    is_packed = any(_is(part.get('type'), 'PackPair') for _, part in dicts_below(dict(dataset)))
+    if not _is(dataset.get('type'), 'NeighborPairs') or not is_packed:
+        raise ConfigError('MultiRes with on_device=True needs a NeighborPairs whose pipeline ends with PackPair: take '
+                          'them, or leave out on_device.')
+    preprocessor = (cfg.get('model', {}).get('data_preprocessor') or {}).get('type')
+    if not _is(preprocessor, 'DeviceViews'):
+        raise ConfigError('MultiRes with on_device=True sends views that are not finished: set '
+                          f'model.data_preprocessor.type to "DeviceViews" instead of {preprocessor!r}, or leave out '
+                          'on_device.')
 
 
 def _hooks(cfg: Config) -> list[dict]:

@@ -4,6 +4,7 @@
 import mmselfsup.models  # noqa: F401
 
 from .clim import CLIM
+from .device_views import DeviceViews
 from .mixed_contrastive_head import MixedContrastiveHead
 
-__all__ = ['CLIM', 'MixedContrastiveHead']
+__all__ = ['CLIM', 'DeviceViews', 'MixedContrastiveHead']

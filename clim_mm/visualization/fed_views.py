@@ -12,6 +12,7 @@ from torch.utils.data import Dataset
 
 from clim_mm.datasets import NeighborPairs
 from clim_mm.datasets.sample_randomness import GlobalRandomness
+from clim_mm.device_views import DeferredView, rendered
 from clim_mm.errors import ConfigError
 
 
@@ -103,8 +104,8 @@ class _ShareWatch:
             return
         before = GlobalRandomness.now()
         probe = copy.deepcopy(results)  # with its generators, so that they draw the same
-        probe['query'] = [np.zeros_like(image) for image in probe['query']]
-        probe['positive_query'] = [np.full_like(image, 255) for image in probe['positive_query']]
+        probe['query'] = [_painted(image, 0) for image in probe['query']]
+        probe['positive_query'] = [_painted(image, 255) for image in probe['positive_query']]
         inputs, sample = _unpacked(Compose(steps_to_come)(probe))
         self.shares = [view.numpy().mean(axis=0, dtype=np.float32) / 255 for view in inputs[:len(sample.lam)]]
         before.restore()
@@ -124,7 +125,18 @@ def _unpacked(packed: Any) -> tuple[list[torch.Tensor], Any]:
     if not isinstance(packed, dict) or 'inputs' not in packed or 'data_samples' not in packed:
         raise ConfigError('The pipeline of the training set packs no views: let it end with PackPair or '
                           'PackSelfSupInputs.')
-    return list(packed['inputs']), packed['data_samples']
+    inputs, sample = list(packed['inputs']), packed['data_samples']
+    if 'draws' not in packed:
+        return inputs, sample
+    # What DeviceViews makes of a batch of one.
+    draws = {name: rows[None] for name, rows in packed['draws'].items()}
+    finished = rendered([view[None] for view in inputs], draws['photometric'], draws.get('mixtures'), sample.plan)
+    return [view[0].round().to(torch.uint8) for view in finished], sample
+
+
+def _painted(view: Any, level: int) -> Any:
+    """An image or a deferred view of one grey level in the place of another."""
+    return view.painted(level) if isinstance(view, DeferredView) else np.full_like(view, level)
 
 
 def _picture(view: torch.Tensor, to_rgb: bool) -> np.ndarray:

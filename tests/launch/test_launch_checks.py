@@ -66,6 +66,33 @@ def test_pairs_without_any_custom_hooks_are_refused():
         check_config(cfg, world_size=1)
 
 
+def deferring(on_device, preprocessor, dataset='NeighborPairs', pack='PackPair'):
+    cfg = config(dataset=dataset, data_preprocessor=preprocessor)
+    view = [dict(type='MultiRes', resolutions=(16, 12), on_device=on_device)]
+    cfg.train_dataloader.dataset.pipeline = [dict(type='PairViews', view=view), dict(type=pack)]
+    return cfg
+
+
+@pytest.mark.parametrize('prefix', ['', 'clim_mm.'])
+def test_deferred_views_are_finished_by_the_preprocessor(prefix):
+    good = dict(type=f'{prefix}DeviceViews', mean=(1, 2, 3))
+    check_config(deferring(True, good), world_size=1)
+    check_config(deferring(False, good), world_size=1)
+    check_config(deferring(False, None), world_size=1)
+
+
+@pytest.mark.parametrize('preprocessor', [None, dict(mean=(1, 2, 3)), dict(type='mmselfsup.SelfSupDataPreprocessor')])
+def test_deferred_views_that_nobody_finishes_are_refused(preprocessor):
+    with pytest.raises(ConfigError, match='set model.data_preprocessor.type to "DeviceViews" instead of '):
+        check_config(deferring(True, preprocessor), world_size=1)
+
+
+@pytest.mark.parametrize('changed', [dict(dataset='ImageFolder'), dict(pack='mmselfsup.PackSelfSupInputs')])
+def test_only_pairs_can_be_deferred(changed):
+    with pytest.raises(ConfigError, match='needs a NeighborPairs whose pipeline ends with PackPair'):
+        check_config(deferring(True, dict(type='DeviceViews'), **changed), world_size=1)
+
+
 @pytest.mark.parametrize('model', ['CLIM', 'clim_mm.CLIM'])
 @pytest.mark.parametrize('queue_len, batch_size, world_size, fits', [
     (512, 32, 16, True),

@@ -20,14 +20,14 @@ def scope():
         yield
 
 
-def pairs(folder, *mixing, transforms=(), noise=False, positives=((1, ), (0, ))):
+def pairs(folder, *mixing, transforms=(), noise=False, positives=((1, ), (0, )), on_device=False):
     """Two images: image 0 is red and image 1 blue, or both are noise."""
     rng = np.random.default_rng(0)
     folder.mkdir()
     for i, color in enumerate((RED, BLUE)):
         pixels = rng.integers(0, 256, (40, 50, 3)) if noise else np.full((40, 50, 3), color)
         Image.fromarray(pixels.astype(np.uint8)).save(folder / f'{i}.png')
-    view = [dict(type='MultiRes', resolutions=(16, 12), transforms=list(transforms))]
+    view = [dict(type='MultiRes', resolutions=(16, 12), transforms=list(transforms), on_device=on_device)]
     dataset = NeighborPairs(
         dict(type='ImageFolder', data_root=str(folder)), num_positives=1, pipeline=[
             dict(type='PairViews', load=[dict(type='LoadImage')], view=view), *mixing, dict(type='PackPair')])
@@ -71,6 +71,30 @@ def test_it_is_what_the_training_draws(tmp_path, same_place):
         for view in sample.views[:2]:
             assert view.lam == pytest.approx(1 - view.share.mean())
     assert dataset.pipeline is pipeline
+
+
+@pytest.mark.parametrize('options', [dict(), dict(same_place=False), dict(unmixed_term=True)])
+def test_views_that_the_device_finishes(tmp_path, options):
+    mixing = dict(type='CutMix', **options)
+    here = fed_sample(pairs(tmp_path / 'a', mixing, transforms=[FLIPPED], noise=True), 0)
+    there = fed_sample(pairs(tmp_path / 'b', mixing, transforms=[FLIPPED], noise=True, on_device=True), 0)
+    assert len(here.views) == len(there.views) and 0 < here.views[0].lam < 1
+    for view, other in zip(here.views, there.views, strict=True):
+        assert (view.role, view.lam, view.image.shape) == (other.role, other.lam, other.image.shape)
+        if len(view.image) == 16:  # the smaller ones are made from the larger ones there
+            np.testing.assert_array_equal(view.image, other.image)
+        if view.share is not None:
+            np.testing.assert_array_equal(view.share, other.share)
+
+
+def test_colours_that_the_device_gives(tmp_path):
+    gray = dict(type='RandomGrayscale', prob=1.0)
+    sample = fed_sample(pairs(tmp_path / 'i', dict(type='CutMix'), transforms=[gray], on_device=True), 0)
+    # 0.299 * 200 + 0.587 * 10 + 0.114 * 30 = 69.09 of red, 0.299 * 20 + 0.587 * 60 + 0.114 * 220 = 66.28 of blue
+    for view in sample.views[2:]:
+        assert (view.image == (69 if view.role == 'anchor_key' else 66)).all()
+    for view in sample.views[:2]:
+        np.testing.assert_array_equal(view.image[..., 0], np.where(view.share == 1, 66, 69))
 
 
 def test_to_look_changes_no_later_draw(tmp_path):

@@ -18,8 +18,10 @@ class ColorJitter(PillowColorJitter):
     """
 
     def transform(self, results: dict) -> dict:
-        """Change ``img``, (H, W, 3) uint8, BGR."""
+        """Change ``img``, (H, W, 3) uint8, BGR; or only note the draws in ``drawn``, if it is there."""
         *factors, order = self.get_params(self.brightness, self.contrast, self.saturation, self.hue)
+        if 'drawn' in results:
+            return dict(results, drawn=results['drawn'].with_jitter(factors, order))
         image = results['img']
         for number in order:
             if factors[number] is not None:

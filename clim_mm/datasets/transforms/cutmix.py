@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from clim_mm.checks import check_bool
+from clim_mm.device_views import Mixture
 from clim_mm.registry import TRANSFORMS
 
 from .mixing import Mixing
@@ -34,20 +35,22 @@ class CutMix(Mixing):
         check_bool('same_place of CutMix', same_place)
         self.same_place = same_place
 
-    def mix(self, images: list[np.ndarray], others: list[np.ndarray],
-            rng: np.random.Generator) -> tuple[list[np.ndarray], list[float]]:
-        """Paste one rectangle into each, in place."""
+    def draw(self, sizes: Sequence[tuple[int, int]], rng: np.random.Generator) -> list[Mixture]:
+        """Draw one rectangle for all."""
         rectangle = relative_rectangle(rng.beta(self.alpha, self.alpha), rng)
         elsewhere = None if self.same_place else rng.random(2)
-        lam = []
-        for image, patch in zip(images, others, strict=True):
-            height, width = image.shape[:2]
+        mixtures = []
+        for height, width in sizes:
             box = pixel_box(rectangle, height, width)
-            top, left, bottom, right = box
-            from_top, from_left = (top, left) if elsewhere is None else moved(box, elsewhere, height, width)
-            image[top:bottom, left:right] = patch[from_top:from_top + bottom - top, from_left:from_left + right - left]
-            lam.append(anchor_share(box, height, width))
-        return images, lam
+            corner = box[:2] if elsewhere is None else moved(box, elsewhere, height, width)
+            mixtures.append(Mixture(box, corner, lam=anchor_share(box, height, width)))
+        return mixtures
+
+    def mix(self, image: np.ndarray, other: np.ndarray, mixture: Mixture) -> np.ndarray:
+        """Paste the rectangle, in place."""
+        (top, left, bottom, right), (from_top, from_left) = mixture.box, mixture.corner
+        image[top:bottom, left:right] = other[from_top:from_top + bottom - top, from_left:from_left + right - left]
+        return image
 
 
 def relative_rectangle(lam: float, rng: np.random.Generator) -> np.ndarray:

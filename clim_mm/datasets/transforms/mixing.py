@@ -1,11 +1,13 @@
 """What CutMix and MixUp have in common: when to mix, from which draws, and what is told of it."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 
 from clim_mm.checks import check_bool, check_number
+from clim_mm.device_views import DeferredView, Mixture
 
 
 class Mixing(BaseTransform):
@@ -17,6 +19,10 @@ class Mixing(BaseTransform):
     ``batch_rng`` with ``per_batch``.
 
     Modified keys: ``query``; ``lam``, a list of floats, one for each image of ``query``.
+
+    Queries that are deferred to the device (:class:`MultiRes` with ``on_device``) stay as they are: they must be
+    coloured before they are mixed. What was drawn follows them, as ``mixtures``, one for each query at each of its
+    resolutions, and ``unmixed_term``.
 
     Args:
         alpha: Of ``lam ~ Beta(alpha, alpha)``, above 0.
@@ -42,26 +48,44 @@ class Mixing(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Mix ``query`` and set ``lam``."""
         query = results['query']
+        if any(isinstance(view, DeferredView) for view in query):
+            return self._deferred(results)
         unmixed = [image.copy() for image in query] if self.unmixed_term else []
         if results['positive_idx'] >= 0:
-            rng = results['batch_rng' if self.per_batch else 'rng']
-            query, lam = self.mix(query, results['positive_query'], rng)
-            results['lam'] = lam + [1.0] * len(unmixed)
+            mixtures = self.draw([image.shape[:2] for image in query], self._rng(results))
+            query = [self.mix(*pair) for pair in zip(query, results['positive_query'], mixtures, strict=True)]
+            results['lam'] = [mixture.lam for mixture in mixtures] + [1.0] * len(unmixed)
         results['query'] = query + unmixed
         return results
 
+    def _deferred(self, results: dict) -> dict:
+        sizes = [(r, r) for view in results['query'] for r in DeferredView.of(view).resolutions]
+        mixtures = [Mixture()] * len(sizes)
+        if results['positive_idx'] >= 0:
+            mixtures = self.draw(sizes, self._rng(results))
+        lam = [mixture.lam for mixture in mixtures] + [1.0] * (len(sizes) if self.unmixed_term else 0)
+        return dict(results, mixtures=mixtures, unmixed_term=self.unmixed_term, lam=lam)
+
+    def _rng(self, results: dict) -> np.random.Generator:
+        return results['batch_rng' if self.per_batch else 'rng']
+
     @abstractmethod
-    def mix(self, images: list[np.ndarray], others: list[np.ndarray],
-            rng: np.random.Generator) -> tuple[list[np.ndarray], list[float]]:
-        """Mix each of the anchor's images with that of the positive which has its shape.
+    def draw(self, sizes: Sequence[tuple[int, int]], rng: np.random.Generator) -> list[Mixture]:
+        """Draw how the images of a sample are mixed.
 
         Args:
-            images: The anchor's, (H, W, 3) uint8. They may be written to.
-            others: The positive's, which stay as they are.
+            sizes: Height and width of each.
             rng: Of all draws.
+        """
 
-        Returns:
-            The mixed images, and the anchor's share of each.
+    @abstractmethod
+    def mix(self, image: np.ndarray, other: np.ndarray, mixture: Mixture) -> np.ndarray:
+        """Mix an image of the anchor with that of the positive which has its shape.
+
+        Args:
+            image: The anchor's, (H, W, 3) uint8. It may be written to.
+            other: The positive's, which stays as it is.
+            mixture: As drawn.
         """
 
     def __repr__(self) -> str:

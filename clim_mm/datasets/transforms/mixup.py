@@ -1,7 +1,10 @@
 """MixUp of an anchor's view with its positive's (paper Table 10; Zhang et al., ICLR 2018)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from clim_mm.device_views import Mixture
 from clim_mm.registry import TRANSFORMS
 
 from .mixing import Mixing
@@ -27,11 +30,14 @@ class MixUp(Mixing):
     def __init__(self, alpha: float = 0.2, **kwargs) -> None:
         super().__init__(alpha, **kwargs)
 
-    def mix(self, images: list[np.ndarray], others: list[np.ndarray],
-            rng: np.random.Generator) -> tuple[list[np.ndarray], list[float]]:
-        """Blend each pair by one draw of ``lam``."""
+    def draw(self, sizes: Sequence[tuple[int, int]], rng: np.random.Generator) -> list[Mixture]:
+        """Draw one ``lam`` for all."""
         lam = float(rng.beta(self.alpha, self.alpha))
-        return [blend(image, other, lam) for image, other in zip(images, others, strict=True)], [lam] * len(images)
+        return [Mixture((0, 0, height, width), share=lam, lam=lam) for height, width in sizes]
+
+    def mix(self, image: np.ndarray, other: np.ndarray, mixture: Mixture) -> np.ndarray:
+        """Blend the two."""
+        return blend(image, other, mixture.share)
 
 
 def blend(image: np.ndarray, other: np.ndarray, lam: float) -> np.ndarray:

@@ -1,7 +1,13 @@
 """From the views of a pair to what a batch is made of."""
 
+from collections.abc import Sequence
+from typing import Union
+
+import numpy as np
+import torch
 from mmselfsup.datasets.transforms import PackSelfSupInputs
 
+from clim_mm.device_views import DeferredView, Mixture, PhotometricDraws, RenderPlan
 from clim_mm.registry import TRANSFORMS
 
 
@@ -13,6 +19,11 @@ class PackPair(PackSelfSupInputs):
     then the positive's. Q is |R|: the query at every r of R; or more with an unmixed term or with more crops for
     queries than for keys. ``data_samples`` carries ``sample_idx``, and as meta info ``positive_idx``, ``lam`` (a list,
     one for each query), ``table_version`` and ``unreadable``.
+
+    If any view is deferred to the device (:class:`MultiRes` with ``on_device``), ``inputs`` are the V views as they
+    are: queries, the positive's to be mixed with them, the keys. Beside it then are ``draws``, a dict of
+    ``photometric``, (V, ROW) float32, and, if there is mixing, ``mixtures``, (Q, 7) float32; and as meta info
+    ``plan``, a :class:`RenderPlan`. ``lam`` has one number for each query as it will be.
     """
 
     def __init__(self) -> None:
@@ -21,8 +32,31 @@ class PackPair(PackSelfSupInputs):
 
     def transform(self, results: dict) -> dict:
         """Give ``inputs`` and ``data_samples``."""
+        views = results['query'] + results['anchor_key'] + results['positive_key']
+        if any(isinstance(view, DeferredView) for view in views):
+            return self._deferred(results)
         lam = results['lam']
         if isinstance(lam, float):  # not mixed: the same for every query
             lam = [lam] * len(results['query'])
-        return super().transform(
-            dict(results, img=results['query'] + results['anchor_key'] + results['positive_key'], lam=lam))
+        return super().transform(dict(results, img=views, lam=lam))
+
+    def _deferred(self, results: dict) -> dict:
+        mixtures, lam = results.get('mixtures'), results['lam']
+        roles = ['query', *(['positive_query'] if mixtures else []), 'anchor_key', 'positive_key']
+        views = [DeferredView.of(view) for role in roles for view in results[role]]
+        num_queries = len(results['query'])
+        if isinstance(lam, float):
+            lam = [lam] * sum(len(view.resolutions) for view in views[:num_queries])
+        plan = RenderPlan(
+            num_queries, bool(mixtures), bool(results.get('unmixed_term')),
+            tuple(view.resolutions for view in views), max(view.largest_sigma for view in views))
+        packed = super().transform(dict(results, img=[view.image for view in views], lam=lam))
+        packed['data_samples'].set_metainfo(dict(plan=plan))
+        packed['draws'] = dict(photometric=_stacked([view.draws for view in views]))
+        if mixtures:
+            packed['draws']['mixtures'] = _stacked(mixtures)
+        return packed
+
+
+def _stacked(draws: Sequence[Union[PhotometricDraws, Mixture]]) -> torch.Tensor:
+    return torch.from_numpy(np.stack([drawn.as_row() for drawn in draws]))

@@ -1,5 +1,7 @@
 """Gaussian blur of a random width."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from mmselfsup.datasets.transforms import RandomGaussianBlur as PillowGaussianBlur
@@ -19,8 +21,10 @@ class RandomGaussianBlur(PillowGaussianBlur):
     """
 
     def transform(self, results: dict) -> dict:
-        """Blur ``img``, (H, W, 3) uint8."""
+        """Blur ``img``, (H, W, 3) uint8; or only note the draw in ``drawn``, if it is there."""
         if np.random.rand() > self.prob:
             return results
         sigma = np.random.uniform(self.sigma_min, self.sigma_max)
+        if 'drawn' in results:
+            return dict(results, drawn=replace(results['drawn'], sigma=float(sigma)))
         return dict(results, img=cv2.GaussianBlur(results['img'], (0, 0), sigma, borderType=cv2.BORDER_REPLICATE))

@@ -1,5 +1,7 @@
 """Gray at random."""
 
+from dataclasses import replace
+
 import mmcv.transforms
 
 from clim_mm.registry import TRANSFORMS
@@ -19,5 +21,9 @@ class RandomGrayscale(mmcv.transforms.RandomGrayscale):
         super().__init__(prob=prob, keep_channels=True, channel_weights=(0.114, 0.587, 0.299))
 
     def transform(self, results: dict) -> dict:
-        """Turn ``img``, (H, W, 3) uint8, gray, or leave it."""
-        return dict(results, img=in_gray(results['img'])) if self._random_prob() < self.prob else results
+        """Turn ``img``, (H, W, 3) uint8, gray, or leave it; or only note the draw in ``drawn``, if it is there."""
+        if self._random_prob() >= self.prob:
+            return results
+        if 'drawn' in results:
+            return dict(results, drawn=replace(results['drawn'], gray=True))
+        return dict(results, img=in_gray(results['img']))
