@@ -1,0 +1,183 @@
+"""The keys that training computed anyway, by sample id, in a file that a refresh reads instead of extracting."""
+
+import json
+import os
+import os.path as osp
+import uuid
+from contextlib import suppress
+from typing import Union
+
+import numpy as np
+import torch
+
+from clim_mm.checkpoints import write_atomically
+from clim_mm.errors import CheckpointError
+
+_KEYS, _EPOCHS, _HEADER = 'keys.f32', 'epochs.i32', 'bank.json'
+_NEVER = -1
+_ENTRIES_TO_WAIT = 32  # the host reads from the device once in so many steps [ours]
+_BLOCK = 65536  # rows that are worked on together
+_REMEDY = 'delete that folder, and the features of the images that are not trained on until then are extracted'
+
+
+class KeyBank:
+    """The last key of each image, and the epoch in which it was computed; one process holds it.
+
+    Two memory-mapped files in a folder: ``keys.f32``, (N, C) float32, and ``epochs.i32``, (N,) int32, -1 = never. What
+    a killed process had written is there afterwards; the header ``bank.json`` is written last, so that files without
+    one are no bank.
+
+    Make one with :meth:`create` or :meth:`open`.
+
+    Attributes:
+        folder: Of the files.
+        identity: Of the bank, drawn when it was created: a checkpoint notes which one belongs to it.
+        epoch: That keys are added in.
+    """
+
+    def __init__(self, folder: str, num_images: int, dim: int, identity: str) -> None:
+        self.folder = folder
+        self.identity = identity
+        self.epoch = 0
+        self._keys = np.memmap(osp.join(folder, _KEYS), np.float32, 'r+', shape=(num_images, dim))
+        self._epochs = np.memmap(osp.join(folder, _EPOCHS), np.int32, 'r+', shape=(num_images, ))
+        self._waiting: list[tuple[torch.Tensor, torch.Tensor, int]] = []
+
+    @classmethod
+    def create(cls, folder: Union[str, os.PathLike], num_images: int, dim: int) -> 'KeyBank':
+        """Begin an empty bank; one that is there is removed.
+
+        Args:
+            folder: Is made if it is not there.
+            num_images: N.
+            dim: C, the dimension of a key.
+
+        Raises:
+            CheckpointError: If the files cannot be written.
+        """
+        folder = os.fspath(folder)
+        header = dict(num_images=num_images, dim=dim, identity=uuid.uuid4().hex)
+        try:
+            os.makedirs(folder, exist_ok=True)
+            with suppress(FileNotFoundError):
+                os.remove(osp.join(folder, _HEADER))
+            # Written, not only made as long: a full disk would end the process at some later step.
+            _fill(osp.join(folder, _KEYS), 0, np.float32, num_images * dim)
+            _fill(osp.join(folder, _EPOCHS), _NEVER, np.int32, num_images)
+        except OSError as error:
+            raise CheckpointError(f'Cannot write the key bank {folder} ({error.strerror}): make room for '
+                                  f'{num_images * (dim + 1) * 4 / 2**20:,.1f} MiB, choose another work_dir, or set '
+                                  'feature_source="extract".') from error
+        write_atomically(osp.join(folder, _HEADER), json.dumps(header).encode())
+        return cls(folder, num_images, dim, header['identity'])
+
+    @classmethod
+    def open(cls, folder: Union[str, os.PathLike], num_images: int, dim: int) -> 'KeyBank':
+        """Go on with the bank that is there.
+
+        Args:
+            folder: Of a bank, see :meth:`exists`.
+            num_images, dim: N and C that are wanted.
+
+        Raises:
+            CheckpointError: If it is of another N or C, cut off, or cannot be read.
+        """
+        folder = os.fspath(folder)
+        try:
+            with open(osp.join(folder, _HEADER), 'rb') as file:
+                header = json.load(file)
+            sizes, identity = (header['num_images'], header['dim']), str(header['identity'])
+            if sizes == (num_images, dim):
+                for name, numbers in ((_KEYS, num_images * dim), (_EPOCHS, num_images)):
+                    if (size := osp.getsize(osp.join(folder, name))) != 4 * numbers:
+                        raise ValueError(f'{name} has {size} bytes instead of {4 * numbers}')
+                return cls(folder, num_images, dim, identity)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise CheckpointError(f'The key bank {folder} is damaged ({reason}): {_REMEDY}.') from error
+        raise CheckpointError(f'The key bank {folder} holds {sizes[0]} keys of {sizes[1]} dimensions, but this training '
+                              f'has {num_images} images and keys of {dim}: {_REMEDY}.')
+
+    @staticmethod
+    def exists(folder: Union[str, os.PathLike]) -> bool:
+        """Whether a bank is there."""
+        return osp.exists(osp.join(folder, _HEADER))
+
+    def __len__(self) -> int:
+        return len(self._epochs)
+
+    @property
+    def dim(self) -> int:
+        """C."""
+        return self._keys.shape[1]
+
+    def add(self, keys: torch.Tensor, ids: torch.Tensor) -> None:
+        """Take up keys. They are held where they are, and written every few dozens of steps.
+
+        Args:
+            keys: (n, C) float, L2-normalised, on any device; not to be changed afterwards.
+            ids: (n,) int64, of their images. Those below 0 are passed over; of two rows with one id the later counts.
+        """
+        self._waiting.append((keys.detach(), ids.detach(), self.epoch))
+        if len(self._waiting) >= _ENTRIES_TO_WAIT:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits.
+
+        Raises:
+            ValueError: If an id is not below N, or keys have another dimension.
+        """
+        waiting, self._waiting = self._waiting, []
+        for keys, ids, epoch in waiting:
+            places = ids.cpu().numpy()
+            rows = keys.to('cpu', torch.float32).numpy()
+            if rows.shape != (len(places), self.dim) or places.max(initial=_NEVER) >= len(self):
+                raise ValueError(f'Keys of shape {rows.shape} and ids of at most {places.max(initial=_NEVER)} do not fit '
+                                 f'a bank of {len(self)} x {self.dim}.')
+            # The first of each id in reverse order is its last; which one numpy would keep is not promised.
+            places, from_end = np.unique(places[::-1], return_index=True)
+            there = places >= 0
+            self._keys[places[there]] = rows[::-1][from_end[there]]
+            self._epochs[places[there]] = epoch
+
+    def sync(self) -> None:
+        """Write what waits, and put all of it on the disk."""
+        self.flush()
+        self._keys.flush()
+        self._epochs.flush()
+
+    def features(self) -> np.ndarray:
+        """(N, C) float32, a copy in memory; rows of ``never_seen`` mean nothing."""
+        self.flush()
+        return np.array(self._keys)
+
+    @property
+    def epochs(self) -> np.ndarray:
+        """(N,) int32, a copy: the epoch in which each image's key was computed, -1 = never."""
+        self.flush()
+        return np.array(self._epochs)
+
+    def forget_after(self, epoch: int) -> None:
+        """Count keys as never seen that were computed in later epochs than this one."""
+        self.flush()
+        self._epochs[self._epochs > epoch] = _NEVER
+
+    def never_seen(self) -> np.ndarray:
+        """(N,) bool: images without a key, or whose row is no unit vector, as after a power failure."""
+        seen = self.epochs >= 0
+        for start in range(0, len(self), _BLOCK):
+            rows = self._keys[start:start + _BLOCK]
+            with np.errstate(invalid='ignore', over='ignore'):
+                seen[start:start + _BLOCK] &= np.abs(np.einsum('nc,nc->n', rows, rows) - 1) < 1e-2
+        return ~seen
+
+
+def _fill(path: str, value: int, dtype: type, number: int) -> None:
+    """Write ``number`` times the same, in blocks."""
+    block = np.full(min(number, 2**20), value, dtype)
+    with open(path, 'wb') as file:
+        for start in range(0, number, 2**20):
+            file.write(block[:number - start].data)
+        file.flush()
+        os.fsync(file.fileno())
