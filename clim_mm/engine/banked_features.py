@@ -79,8 +79,8 @@ def banked_features(bank: Optional[KeyBank], epoch: int, quarantine: Quarantine,
     if bank is not None:
         unseen, readable = bank.never_seen(), quarantine.readable
         if unseen[readable].any():
-            logger.info(f'The key bank has no key of {unseen[readable].sum()} of {len(readable)} readable images, since '
-                        'no step has trained on them yet: their features are extracted.')
+            logger.info(f'The key bank has no key of {unseen[readable].sum()} of {len(readable)} readable images, '
+                        'since no step has trained on them yet: their features are extracted.')
         # All of them: as without a bank, in the same batches.
         message = [None if unseen[readable].all() else readable[unseen[readable]]]
     dist.broadcast_object_list(message, group=host_group())

@@ -58,9 +58,9 @@ class CenterWiseNeighborHook(Hook):
         memory_mib: If not exact, MiB for what a block of images takes in the search [ours].
         encoder: ``momentum`` [csml] or ``query``.
         layer: ``embedding`` [paper 3.2.1] or ``pooled`` [csml].
-        feature_source: ``extract`` takes the features of all images anew at each refresh [paper A.2]. ``bank`` takes the
-            last key that training computed of each image, from ``key_bank`` in the work dir, and extracts only images
-            without one [ours].
+        feature_source: ``extract`` takes the features of all images anew at each refresh [paper A.2]. ``bank`` takes
+            the last key that training computed of each image, from ``key_bank`` in the work dir, and extracts only
+            images without one [ours].
         compare: Strategies whose purity is logged beside that of ``strategy``, where the dataset has labels.
 
     Raises:
@@ -101,8 +101,8 @@ class CenterWiseNeighborHook(Hook):
                                     *(('compare', rival, STRATEGIES) for rival in rivals)]:
             check_choice(f'{name} of {_NAME}', word, choices)
         if feature_source == 'bank' and (encoder, layer) != ('momentum', 'embedding'):
-            raise ConfigError(f'feature_source="bank" of {_NAME} has the momentum encoder\'s embeddings, and no features '
-                              f'of encoder={encoder!r}, layer={layer!r}: leave these two at their defaults, or set '
+            raise ConfigError(f'feature_source="bank" of {_NAME} has the momentum encoder\'s embeddings, nothing of '
+                              f'encoder={encoder!r}, layer={layer!r}: leave these two at their defaults, or set '
                               'feature_source="extract".')
         self.extract = dict(extract)
         self.interval = interval
@@ -208,12 +208,13 @@ class CenterWiseNeighborHook(Hook):
         features = self.features_of(model, views)
         return features, dict(seconds_extract=time.perf_counter() - start)
 
-    def find(self, runner: Runner, features: np.ndarray) -> Refresh:
+    def find(self, runner: Runner, features: np.ndarray, seed: Optional[int] = None) -> Refresh:
         """What a refresh at this epoch finds by these features; it is not published. On rank 0.
 
         Args:
             runner: Whose training set is meant.
             features: (N, d) float32, L2-normalised; the rows of unreadable images are not looked at.
+            seed: Of the clustering and of random choices; None takes that of this refresh.
         """
         dataset = pairs_of(runner, _NAME)
         return refresh_readable(
@@ -229,7 +230,7 @@ class CenterWiseNeighborHook(Hook):
             least_recall=self.least_recall,
             memory=self.memory_mib * 2**20,
             start=None if self._centroids is None else self._centroids.numpy(),
-            seed=refresh_seed(runner.seed, runner.epoch),
+            seed=refresh_seed(runner.seed, runner.epoch) if seed is None else seed,
             compare=self.compare,
             progress=True)
 

@@ -95,8 +95,8 @@ class KeyBank:
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise CheckpointError(f'The key bank {folder} is damaged ({reason}): {_REMEDY}.') from error
-        raise CheckpointError(f'The key bank {folder} holds {sizes[0]} keys of {sizes[1]} dimensions, but this training '
-                              f'has {num_images} images and keys of {dim}: {_REMEDY}.')
+        raise CheckpointError(f'The key bank {folder} holds {sizes[0]} keys of {sizes[1]} dimensions, but this '
+                              f'training has {num_images} images and keys of {dim}: {_REMEDY}.')
 
     @staticmethod
     def exists(folder: Union[str, os.PathLike]) -> bool:
@@ -133,8 +133,8 @@ class KeyBank:
             places = ids.cpu().numpy()
             rows = keys.to('cpu', torch.float32).numpy()
             if rows.shape != (len(places), self.dim) or places.max(initial=_NEVER) >= len(self):
-                raise ValueError(f'Keys of shape {rows.shape} and ids of at most {places.max(initial=_NEVER)} do not fit '
-                                 f'a bank of {len(self)} x {self.dim}.')
+                raise ValueError(f'Keys of shape {rows.shape} and ids of at most {places.max(initial=_NEVER)} do not '
+                                 f'fit a bank of {len(self)} x {self.dim}.')
             # The first of each id in reverse order is its last; which one numpy would keep is not promised.
             places, from_end = np.unique(places[::-1], return_index=True)
             there = places >= 0
