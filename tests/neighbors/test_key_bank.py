@@ -1,10 +1,13 @@
 """The bank of keys: what is in it, what counts as never seen, and which files are refused."""
 
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
 import torch
+from gloo import CONTEXT
 from torch.nn.functional import normalize
 
 from clim_mm.errors import CheckpointError, sentence
@@ -117,6 +120,20 @@ def test_a_bank_goes_on_where_it_was_left(tmp_path):
     again.add(Z[None], torch.tensor([5]))
     again.flush()
     assert KeyBank.open(tmp_path, 6, 3).epochs.tolist() == [2, -1, 3, -1, 2, 5]
+
+
+def write_and_die(folder):
+    """Write the keys, and be killed before anything is put on the disk."""
+    filled(folder).flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_killed_process_leaves_what_it_had_written(tmp_path):
+    process = CONTEXT.Process(target=write_and_die, args=(tmp_path, ))
+    process.start()
+    process.join(timeout=120)
+    assert process.exitcode == -signal.SIGKILL
+    check(KeyBank.open(tmp_path, 6, 3))
 
 
 def test_a_new_bank_is_empty_and_another_one(tmp_path):
