@@ -16,7 +16,8 @@ from clim_mm.errors import CheckpointError, UserError
 from clim_mm.neighbors.key_bank import KeyBank
 
 
-def open_bank(runner: Runner, num_images: int, dim: int, identity: Optional[str] = None) -> Optional[KeyBank]:
+def open_bank(runner: Runner, num_images: int, dim: int, identity: Optional[str] = None,
+              num_averaged: int = 1) -> Optional[KeyBank]:
     """The bank in ``key_bank`` of the work dir. All processes call it together.
 
     Args:
@@ -24,6 +25,7 @@ def open_bank(runner: Runner, num_images: int, dim: int, identity: Optional[str]
         num_images, dim: N and C.
         identity: Of the bank that belongs to the checkpoint of a resumed run; any other makes room for an empty one.
             None begins an empty one.
+        num_averaged: As of a :class:`~clim_mm.neighbors.key_bank.KeyBank`.
 
     Returns:
         On rank 0; None on the others.
@@ -34,7 +36,7 @@ def open_bank(runner: Runner, num_images: int, dim: int, identity: Optional[str]
     bank, verdict = None, ['']
     if dist.is_main_process():
         try:
-            bank = _open(runner, osp.join(runner.work_dir, 'key_bank'), num_images, dim, identity)
+            bank = _open(runner, osp.join(runner.work_dir, 'key_bank'), num_images, dim, identity, num_averaged)
         except UserError as error:  # the others must not wait for this process
             verdict = [str(error)]
     dist.broadcast_object_list(verdict, group=host_group())
@@ -43,16 +45,17 @@ def open_bank(runner: Runner, num_images: int, dim: int, identity: Optional[str]
     return bank
 
 
-def _open(runner: Runner, folder: str, num_images: int, dim: int, identity: Optional[str]) -> KeyBank:
+def _open(runner: Runner, folder: str, num_images: int, dim: int, identity: Optional[str],
+          num_averaged: int) -> KeyBank:
     if identity is not None:
         if KeyBank.exists(folder):
-            bank = KeyBank.open(folder, num_images, dim)
+            bank = KeyBank.open(folder, num_images, dim, num_averaged)
             if bank.identity == identity:
                 bank.forget_after(runner.epoch)  # the keys of the epoch that was broken off stay
                 return bank
         runner.logger.warning(f'The key bank of the checkpoint is not in {folder}: it begins empty, and the features '
                               'of images without a key are extracted.')
-    return KeyBank.create(folder, num_images, dim)
+    return KeyBank.create(folder, num_images, dim, num_averaged)
 
 
 def banked_features(bank: Optional[KeyBank], epoch: int, quarantine: Quarantine,

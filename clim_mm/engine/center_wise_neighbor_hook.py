@@ -59,8 +59,9 @@ class CenterWiseNeighborHook(Hook):
         encoder: ``momentum`` [csml] or ``query``.
         layer: ``embedding`` [paper 3.2.1] or ``pooled`` [csml].
         feature_source: ``extract`` takes the features of all images anew at each refresh [paper A.2]. ``bank`` takes
-            the last key that training computed of each image, from ``key_bank`` in the work dir, and extracts only
-            images without one [ours].
+            the keys that training computed of each image, from ``key_bank`` in the work dir, and extracts only images
+            without one [ours].
+        bank_average: About how many of its last keys the feature of an image is the mean of, if from the bank [ours].
         compare: Strategies whose purity is logged beside that of ``strategy``, where the dataset has labels.
 
     Raises:
@@ -84,12 +85,13 @@ class CenterWiseNeighborHook(Hook):
                  encoder: str = 'momentum',
                  layer: str = 'embedding',
                  feature_source: str = 'extract',
+                 bank_average: int = 10,
                  compare: Sequence[str] = ()) -> None:
         _check_extract(extract)
         for name, whole, least, optional in [
             ('interval', interval, 1, False), ('begin', begin, 0, False), ('num_clusters', num_clusters, 1, True),
             ('num_neighbors', num_neighbors, 1, True), ('nprobe', nprobe, 1, False),
-            ('memory_mib', memory_mib, 1, False)
+            ('memory_mib', memory_mib, 1, False), ('bank_average', bank_average, 1, False)
         ]:
             check_whole(f'{name} of {_NAME}', whole, least, optional=optional)
         check_bool(f'exact of {_NAME}', exact)
@@ -117,6 +119,7 @@ class CenterWiseNeighborHook(Hook):
         self.encoder = encoder
         self.layer = layer
         self.feature_source = feature_source
+        self.bank_average = bank_average
         self.compare = tuple(rivals)
         self._loaded: Optional[dict] = None
         self._centroids: Optional[torch.Tensor] = None  # (m, C) of the last refresh, on rank 0
@@ -151,7 +154,7 @@ class CenterWiseNeighborHook(Hook):
         if self.feature_source == 'bank':
             model = clim_of(runner, _NAME)
             identity = self._loaded.get('bank') if resumed(runner) and self._loaded is not None else None
-            self._bank = open_bank(runner, len(dataset), len(model.queue), identity)
+            self._bank = open_bank(runner, len(dataset), len(model.queue), identity, self.bank_average)
             if self._bank is not None:
                 model.key_listeners.append(self._bank.add)
 

@@ -13,7 +13,7 @@ import torch
 from clim_mm.checkpoints import write_atomically
 from clim_mm.errors import CheckpointError
 
-_KEYS, _EPOCHS, _HEADER = 'keys.f32', 'epochs.i32', 'bank.json'
+_KEYS, _EPOCHS, _COUNTS, _HEADER = 'keys.f32', 'epochs.i32', 'counts.i32', 'bank.json'
 _NEVER = -1
 _ENTRIES_TO_WAIT = 32  # the host reads from the device once in so many steps [ours]
 _BLOCK = 65536  # rows that are worked on together
@@ -21,11 +21,14 @@ _REMEDY = 'delete that folder, and the features of the images that are not train
 
 
 class KeyBank:
-    """The last key of each image, and the epoch in which it was computed; one process holds it.
+    """The mean of each image's last keys, and the epoch in which the last one was computed; one process holds it.
 
-    Two memory-mapped files in a folder: ``keys.f32``, (N, C) float32, and ``epochs.i32``, (N,) int32, -1 = never. What
-    a killed process had written is there afterwards; the header ``bank.json`` is written last, so that files without
-    one are no bank.
+    Three memory-mapped files in a folder: ``keys.f32``, (N, C) float32; ``epochs.i32``, (N,) int32, -1 = never; and
+    ``counts.i32``, (N,) int32, of the keys so far. What a killed process had written is there afterwards; the header
+    ``bank.json`` is written last, so that files without one are no bank.
+
+    An image's n-th key has the weight 1 / min(n, ``num_averaged``) against the mean before it: a plain mean of the
+    first, then an exponential one. A single key is of a single random crop, and far from the image's own feature.
 
     Make one with :meth:`create` or :meth:`open`.
 
@@ -33,24 +36,28 @@ class KeyBank:
         folder: Of the files.
         identity: Of the bank, drawn when it was created: a checkpoint notes which one belongs to it.
         epoch: That keys are added in.
+        num_averaged: About how many of its last keys an image's mean is of; 1 for the last alone.
     """
 
-    def __init__(self, folder: str, num_images: int, dim: int, identity: str) -> None:
+    def __init__(self, folder: str, num_images: int, dim: int, identity: str, num_averaged: int = 1) -> None:
         self.folder = folder
         self.identity = identity
         self.epoch = 0
+        self.num_averaged = num_averaged
         self._keys = np.memmap(osp.join(folder, _KEYS), np.float32, 'r+', shape=(num_images, dim))
         self._epochs = np.memmap(osp.join(folder, _EPOCHS), np.int32, 'r+', shape=(num_images, ))
+        self._counts = np.memmap(osp.join(folder, _COUNTS), np.int32, 'r+', shape=(num_images, ))
         self._waiting: list[tuple[torch.Tensor, torch.Tensor, int]] = []
 
     @classmethod
-    def create(cls, folder: Union[str, os.PathLike], num_images: int, dim: int) -> 'KeyBank':
+    def create(cls, folder: Union[str, os.PathLike], num_images: int, dim: int, num_averaged: int = 1) -> 'KeyBank':
         """Begin an empty bank; one that is there is removed.
 
         Args:
             folder: Is made if it is not there.
             num_images: N.
             dim: C, the dimension of a key.
+            num_averaged: See above.
 
         Raises:
             CheckpointError: If the files cannot be written.
@@ -64,20 +71,22 @@ class KeyBank:
             # Written, not only made as long: a full disk would end the process at some later step.
             _fill(osp.join(folder, _KEYS), 0, np.float32, num_images * dim)
             _fill(osp.join(folder, _EPOCHS), _NEVER, np.int32, num_images)
+            _fill(osp.join(folder, _COUNTS), 0, np.int32, num_images)
         except OSError as error:
             raise CheckpointError(f'Cannot write the key bank {folder} ({error.strerror}): make room for '
-                                  f'{num_images * (dim + 1) * 4 / 2**20:,.1f} MiB, choose another work_dir, or set '
+                                  f'{num_images * (dim + 2) * 4 / 2**20:,.1f} MiB, choose another work_dir, or set '
                                   'feature_source="extract".') from error
         write_atomically(osp.join(folder, _HEADER), json.dumps(header).encode())
-        return cls(folder, num_images, dim, header['identity'])
+        return cls(folder, num_images, dim, header['identity'], num_averaged)
 
     @classmethod
-    def open(cls, folder: Union[str, os.PathLike], num_images: int, dim: int) -> 'KeyBank':
+    def open(cls, folder: Union[str, os.PathLike], num_images: int, dim: int, num_averaged: int = 1) -> 'KeyBank':
         """Go on with the bank that is there.
 
         Args:
             folder: Of a bank, see :meth:`exists`.
             num_images, dim: N and C that are wanted.
+            num_averaged: From now on.
 
         Raises:
             CheckpointError: If it is of another N or C, cut off, or cannot be read.
@@ -88,10 +97,10 @@ class KeyBank:
                 header = json.load(file)
             sizes, identity = (header['num_images'], header['dim']), str(header['identity'])
             if sizes == (num_images, dim):
-                for name, numbers in ((_KEYS, num_images * dim), (_EPOCHS, num_images)):
+                for name, numbers in ((_KEYS, num_images * dim), (_EPOCHS, num_images), (_COUNTS, num_images)):
                     if (size := osp.getsize(osp.join(folder, name))) != 4 * numbers:
                         raise ValueError(f'{name} has {size} bytes instead of {4 * numbers}')
-                return cls(folder, num_images, dim, identity)
+                return cls(folder, num_images, dim, identity, num_averaged)
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise CheckpointError(f'The key bank {folder} is damaged ({reason}): {_REMEDY}.') from error
@@ -138,19 +147,30 @@ class KeyBank:
             # The first of each id in reverse order is its last; which one numpy would keep is not promised.
             places, from_end = np.unique(places[::-1], return_index=True)
             there = places >= 0
-            self._keys[places[there]] = rows[::-1][from_end[there]]
-            self._epochs[places[there]] = epoch
+            places, rows = places[there], rows[::-1][from_end[there]]
+            # What was forgotten, or never there, has no part in the mean.
+            counts = np.where(self._epochs[places] >= 0, self._counts[places], 0)
+            weights = (1 / np.minimum(counts + 1, self.num_averaged)).astype(np.float32)[:, None]
+            self._keys[places] = np.where(weights == 1, rows, self._keys[places] * (1 - weights) + rows * weights)
+            self._counts[places] = np.minimum(counts + 1, self.num_averaged)
+            self._epochs[places] = epoch
 
     def sync(self) -> None:
         """Write what waits, and put all of it on the disk."""
         self.flush()
         self._keys.flush()
         self._epochs.flush()
+        self._counts.flush()
 
     def features(self) -> np.ndarray:
-        """(N, C) float32, a copy in memory; rows of ``never_seen`` mean nothing."""
+        """(N, C) float32, L2-normalised, a copy in memory; rows of ``never_seen`` mean nothing."""
         self.flush()
-        return np.array(self._keys)
+        features = np.array(self._keys)
+        for start in range(0, len(self) if self.num_averaged > 1 else 0, _BLOCK):
+            rows = features[start:start + _BLOCK]
+            with np.errstate(all='ignore'):
+                rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        return features
 
     @property
     def epochs(self) -> np.ndarray:
@@ -164,12 +184,14 @@ class KeyBank:
         self._epochs[self._epochs > epoch] = _NEVER
 
     def never_seen(self) -> np.ndarray:
-        """(N,) bool: images without a key, or whose row is no unit vector, as after a power failure."""
+        """(N,) bool: images without a key, or whose row is no mean of unit vectors, as after a power failure."""
         seen = self.epochs >= 0
         for start in range(0, len(self), _BLOCK):
             rows = self._keys[start:start + _BLOCK]
             with np.errstate(invalid='ignore', over='ignore'):
-                seen[start:start + _BLOCK] &= np.abs(np.einsum('nc,nc->n', rows, rows) - 1) < 1e-2
+                squares = np.einsum('nc,nc->n', rows, rows)
+                least = np.where(self._counts[start:start + _BLOCK] > 1, 1e-6, 0.99)
+                seen[start:start + _BLOCK] &= (squares > least) & (squares < 1.01)
         return ~seen
 
 

@@ -84,6 +84,7 @@ def test_a_loop_without_epochs_is_refused(folder, tmp_path):
     (dict(feature_source='memory'), 'feature_source .* one of extract, bank, not \'memory\''),
     (dict(feature_source='bank', encoder='query'), 'feature_source="bank" .*encoder=\'query\', layer='),
     (dict(feature_source='bank', layer='pooled'), 'feature_source="bank" .*layer=\'pooled\': leave these two at'),
+    (dict(bank_average=0), 'bank_average of CenterWiseNeighborHook .* whole number of at least 1, not 0'),
     (dict(interval=0), 'interval of CenterWiseNeighborHook .* whole number of at least 1, not 0'),
     (dict(interval=-5), 'interval .* not -5'),
     (dict(begin=-1), 'begin .* at least 0, not -1'),

@@ -53,10 +53,10 @@ class Queues(Hook):
         self.features[runner.epoch] = features.copy()
 
 
-def run(folder, work_dir, epochs, count=None, batch_size=8, **kwargs):
-    """Train with the bank; the queue is as long as an epoch has keys."""
+def run(folder, work_dir, epochs, count=None, batch_size=8, options=None, **kwargs):
+    """Train with a bank of the last keys; the queue is as long as an epoch has keys."""
     pipeline = [*EXTRACT_PIPELINE[:1], *([] if count is None else [count]), *EXTRACT_PIPELINE[1:]]
-    options = dict(interval=kwargs.pop('interval', 2), begin=kwargs.pop('begin', 0))
+    options = dict(dict(bank_average=1, interval=2, begin=0), **(options or {}))
     hook = hook_cfg(
         feature_source='bank', extract=dict(pipeline=pipeline, batch_size=10, num_workers=0), **options)
     queues = Queues()
@@ -91,7 +91,7 @@ def test_a_refresh_takes_the_keys_of_the_training_and_extracts_nothing(folder, t
 
 def test_images_that_the_epoch_left_out_are_extracted_alone(folder, tmp_path):
     count = Count()
-    queues, (witness, _) = run(folder, tmp_path, 2, count, batch_size=10, interval=1)
+    queues, (witness, _) = run(folder, tmp_path, 2, count, batch_size=10, options=dict(interval=1))
     trained = queues.ids[1]
     left_out = sorted(set(range(N)) - set(trained))
     assert len(trained) == 20 and count.ids == [*range(N), *left_out]
@@ -102,9 +102,17 @@ def test_images_that_the_epoch_left_out_are_extracted_alone(folder, tmp_path):
     assert (lines_of(tmp_path)[1]['bank_never_seen'], lines_of(tmp_path)[1]['bank_age']) == (4 / N, 1)
 
 
+def test_the_features_are_means_of_the_last_keys(folder, tmp_path):
+    queues, _ = run(folder, tmp_path, 3, options=dict(bank_average=10))
+    one, two = (queues.keys[epoch][np.argsort(queues.ids[epoch])] for epoch in (1, 2))
+    mean = (one + two) / 2
+    np.testing.assert_allclose(
+        queues.features[2], mean / np.linalg.norm(mean, axis=1, keepdims=True), rtol=1e-4, atol=1e-6)
+
+
 def test_before_the_first_refresh_keys_are_kept_too(folder, tmp_path):
     count = Count()
-    queues, _ = run(folder, tmp_path, 2, count, begin=1)
+    queues, _ = run(folder, tmp_path, 2, count, options=dict(begin=1))
     assert count.ids == [] and list(queues.features) == [1]
 
 

@@ -71,6 +71,45 @@ def test_of_many_keys_the_last_of_each_image_counts(tmp_path):
     np.testing.assert_array_equal(bank.features(), expected)
 
 
+@pytest.mark.parametrize('num_averaged', [2, 3, 10])
+def test_the_mean_of_the_last_keys(tmp_path, num_averaged):
+    """Against the recurrence for one image, by hand: weights 1, 1/2, ... down to 1 / num_averaged."""
+    keys = normalize(torch.randn(6, 3, generator=torch.Generator().manual_seed(1)) + 1, dim=1)
+    bank = KeyBank.create(tmp_path, 2, 3, num_averaged)
+    expected = np.zeros(3)
+    for n, key in enumerate(keys, start=1):
+        bank.add(key[None], torch.tensor([1]))
+        weight = 1 / min(n, num_averaged)
+        expected = (1 - weight) * expected + weight * key.double().numpy()
+        np.testing.assert_allclose(bank.features()[1], expected / np.linalg.norm(expected), rtol=1e-5)
+    if num_averaged == 10:
+        np.testing.assert_allclose(bank.features()[1], normalize(keys.mean(dim=0), dim=0), rtol=1e-5)
+    bank.sync()
+    again = KeyBank.open(tmp_path, 2, 3, num_averaged)
+    np.testing.assert_array_equal(again.features()[1], bank.features()[1])
+    again.add(keys[:1], torch.tensor([1]))
+    weight = 1 / min(7, num_averaged)
+    expected = (1 - weight) * expected + weight * keys[0].double().numpy()
+    np.testing.assert_allclose(again.features()[1], expected / np.linalg.norm(expected), rtol=1e-5)
+    assert again.never_seen().tolist() == [True, False]
+
+
+def test_keys_that_cancel_each_other_leave_no_feature(tmp_path):
+    bank = KeyBank.create(tmp_path, 2, 3, num_averaged=10)
+    for key in (X, -X):
+        bank.add(key[None], torch.tensor([0]))
+    assert bank.never_seen().tolist() == [True, True]
+
+
+def test_after_what_is_forgotten_the_mean_begins_anew(tmp_path):
+    bank = KeyBank.create(tmp_path, 1, 3, num_averaged=10)
+    bank.epoch = 5
+    bank.add(X[None], torch.tensor([0]))
+    bank.forget_after(4)
+    bank.add(Y[None], torch.tensor([0]))
+    np.testing.assert_array_equal(bank.features()[0], Y)
+
+
 def on_disk(folder):
     return np.fromfile(folder / 'epochs.i32', np.int32)
 
@@ -205,5 +244,5 @@ def test_without_a_header_there_is_no_bank(tmp_path):
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / 'bank').write_text('a file')
-    with pytest.raises(CheckpointError, match='Cannot write the key bank .*: make room for 1.5 MiB, choose another'):
+    with pytest.raises(CheckpointError, match='Cannot write the key bank .*: make room for 1.9 MiB, choose another'):
         KeyBank.create(tmp_path / 'bank', 98304, 3)
