@@ -148,10 +148,13 @@ class KeyBank:
             places, from_end = np.unique(places[::-1], return_index=True)
             there = places >= 0
             places, rows = places[there], rows[::-1][from_end[there]]
-            # What was forgotten, or never there, has no part in the mean.
-            counts = np.where(self._epochs[places] >= 0, self._counts[places], 0)
+            before = self._keys[places]
+            # What was forgotten or never there, or is no mean of keys, has no part in the new one.
+            whole = (self._epochs[places] >= 0) & (np.abs(before) < 1.01).all(axis=1)
+            before[~whole] = 0
+            counts = np.where(whole, self._counts[places], 0)
             weights = (1 / np.minimum(counts + 1, self.num_averaged)).astype(np.float32)[:, None]
-            self._keys[places] = np.where(weights == 1, rows, self._keys[places] * (1 - weights) + rows * weights)
+            self._keys[places] = before * (1 - weights) + rows * weights
             self._counts[places] = np.minimum(counts + 1, self.num_averaged)
             self._epochs[places] = epoch
 

@@ -101,6 +101,17 @@ def test_keys_that_cancel_each_other_leave_no_feature(tmp_path):
     assert bank.never_seen().tolist() == [True, True]
 
 
+@pytest.mark.parametrize('row', [float('nan'), float('inf'), 7e30])
+def test_a_damaged_row_has_no_part_in_the_mean(tmp_path, row):
+    bank = KeyBank.create(tmp_path, 2, 3, num_averaged=10)
+    for key in (X, torch.full((3, ), row)):
+        bank.add(key[None], torch.tensor([1]))
+    assert bank.never_seen().tolist() == [True, True]
+    bank.add(Y[None], torch.tensor([1]))
+    np.testing.assert_array_equal(bank.features()[1], Y)
+    assert bank.never_seen().tolist() == [True, False]
+
+
 def test_after_what_is_forgotten_the_mean_begins_anew(tmp_path):
     bank = KeyBank.create(tmp_path, 1, 3, num_averaged=10)
     bank.epoch = 5
