@@ -63,7 +63,8 @@ class KeyBank:
             CheckpointError: If the files cannot be written.
         """
         folder = os.fspath(folder)
-        header = dict(num_images=num_images, dim=dim, identity=uuid.uuid4().hex)
+        identity = uuid.uuid4().hex
+        header = dict(num_images=num_images, dim=dim, identity=identity)
         try:
             os.makedirs(folder, exist_ok=True)
             with suppress(FileNotFoundError):
@@ -77,7 +78,7 @@ class KeyBank:
                                   f'{num_images * (dim + 2) * 4 / 2**20:,.1f} MiB, choose another work_dir, or set '
                                   'feature_source="extract".') from error
         write_atomically(osp.join(folder, _HEADER), json.dumps(header).encode())
-        return cls(folder, num_images, dim, header['identity'], num_averaged)
+        return cls(folder, num_images, dim, identity, num_averaged)
 
     @classmethod
     def open(cls, folder: Union[str, os.PathLike], num_images: int, dim: int, num_averaged: int = 1) -> 'KeyBank':
@@ -200,7 +201,7 @@ class KeyBank:
 
 def _fill(path: str, value: int, dtype: type, number: int) -> None:
     """Write ``number`` times the same, in blocks."""
-    block = np.full(min(number, 2**20), value, dtype)
+    block: np.ndarray = np.full(min(number, 2**20), value, dtype)
     with open(path, 'wb') as file:
         for start in range(0, number, 2**20):
             file.write(block[:number - start].data)
