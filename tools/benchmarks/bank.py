@@ -96,10 +96,12 @@ def agreement(one: np.ndarray, other: np.ndarray) -> float:
     return float(np.mean([overlap(a, b) for a, b in zip(one, other, strict=True)]))
 
 
-def config_of(path: str, work_dir: str, seed: int, epochs: Optional[int]) -> Config:
+def config_of(path: str, work_dir: str, seed: int, epochs: Optional[int], average: Optional[int] = None) -> Config:
     """The config with the bank, as it is trained."""
     cfg = load_config(path, osp.join(work_dir, f'seed_{seed}'), cfg_options={'randomness.seed': seed})
     refresh_settings(cfg)['feature_source'] = 'bank'
+    if average is not None:
+        refresh_settings(cfg)['bank_average'] = average
     if epochs is not None:
         cfg.merge_from_dict({'train_cfg.max_epochs': epochs})
     check_settings(cfg)
@@ -126,13 +128,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description='Compare positives from the bank of keys with extracted ones.')
     parser.add_argument('config', nargs='?', default=CONFIG, help=f'what is trained (default: {CONFIG})')
     parser.add_argument('--epochs', type=int, help='of a training (default: the config\'s)')
+    parser.add_argument('--average', type=int, help='bank_average (default: the config\'s)')
     parser.add_argument('--seeds', type=int, nargs='+', default=[0], help='a training each (default: 0)')
     parser.add_argument('--work-dir', default=WORK_DIR, help=f'for the trainings (default: {WORK_DIR})')
     parser.add_argument('--json', metavar='FILE', help='write the figures there')
     args = parser.parse_args()
     with errors_in_a_sentence():
         comparisons = []
-        for cfg in [config_of(args.config, args.work_dir, seed, args.epochs) for seed in args.seeds]:
+        for cfg in [config_of(args.config, args.work_dir, seed, args.epochs, args.average) for seed in args.seeds]:
             runner, comparison = Runner.from_cfg(cfg), Comparison()
             runner.register_hook(comparison)
             runner.train()
