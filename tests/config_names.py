@@ -21,8 +21,8 @@ FORM = 'MODEL_rDEPTH_PROCESSESxbBATCH-EPOCHSe_DATA[_CHANGE-CHANGE]'
 # What CLIM's configs say where their name says nothing. Views are (side, smallest and largest share of the area).
 _CLIM = dict(
     strategy='center_wise', num_clusters=None, num_neighbors=None, interval=5, begin=0, encoder='momentum',
-    layer='embedding', mixing='CutMix', alpha=2.0, same_place=True, per_batch=False, unmixed_term=False,
-    sum_pairs=False, enqueue_positives=False, on_device=False)
+    layer='embedding', feature_source='extract', mixing='CutMix', alpha=2.0, same_place=True, per_batch=False,
+    unmixed_term=False, sum_pairs=False, enqueue_positives=False, on_device=False)
 _VIEWS = dict(
     in1k=[(224, 0.2, 1.0), (160, 0.2, 1.0)], digits=[(16, 0.4, 1.0), (12, 0.4, 1.0)],
     textures=[(32, 0.4, 1.0), (24, 0.4, 1.0)])
@@ -43,7 +43,8 @@ _WORDS: dict[str, dict] = dict(
     enqueuepositives=dict(enqueue_positives=True),
     queryencoder=dict(encoder='query'),
     pooled=dict(layer='pooled'),
-    device=dict(on_device=True))
+    device=dict(on_device=True),
+    bank=dict(feature_source='bank'))
 
 
 def said_by(name: str) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def done_by(cfg: Config) -> dict[str, Any]:
     views, *mixing, _ = [TRANSFORMS.build(transform) for transform in cfg.train_dataloader.dataset.pipeline]
     (hook, ) = [HOOKS.build(hook) for hook in cfg.custom_hooks if hook.type == 'CenterWiseNeighborHook']
     done = {name: getattr(hook, name) for name in (
-        'strategy', 'num_clusters', 'num_neighbors', 'interval', 'begin', 'encoder', 'layer')}
+        'strategy', 'num_clusters', 'num_neighbors', 'interval', 'begin', 'encoder', 'layer', 'feature_source')}
     done.update(mixing=type(mixing[0]).__name__ if mixing else None, queries=_views(views.view), keys=_views(
         views.key_view))
     for name in ('alpha', 'same_place', 'per_batch', 'unmixed_term'):

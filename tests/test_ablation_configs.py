@@ -84,8 +84,8 @@ def test_the_parser_by_hand(name, differs):
     one = [(224, 0.2, 1.0)]
     expected = dict(
         strategy='center_wise', num_clusters=None, num_neighbors=None, interval=5, begin=0, encoder='momentum',
-        layer='embedding', mixing='CutMix', alpha=2.0, same_place=True, per_batch=False, unmixed_term=False,
-        sum_pairs=False, enqueue_positives=False, on_device=False, queries=one, keys=one)
+        layer='embedding', feature_source='extract', mixing='CutMix', alpha=2.0, same_place=True, per_batch=False,
+        unmixed_term=False, sum_pairs=False, enqueue_positives=False, on_device=False, queries=one, keys=one)
     assert said_by(f'clim_r50_16xb32-200e_in1k_{name}') == dict(expected, **differs)
 
 

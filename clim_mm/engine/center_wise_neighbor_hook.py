@@ -19,14 +19,17 @@ from clim_mm.errors import ConfigError
 from clim_mm.models import CLIM
 from clim_mm.neighbors import STRATEGIES
 from clim_mm.neighbors.faiss_backend import load_faiss
+from clim_mm.neighbors.key_bank import KeyBank
 from clim_mm.neighbors.readable import refresh_readable
+from clim_mm.neighbors.refresh import Refresh
 from clim_mm.neighbors.sizes import neighbor_sizes
 from clim_mm.registry import HOOKS
 
+from .banked_features import banked_features, open_bank
 from .extract import extract_features
 from .refresh_report import report_refresh
 from .runner_parts import check_epochs, clim_of, pairs_of, resumed, taking_up
-from .share_quarantine import list_quarantine
+from .share_quarantine import list_quarantine, share_quarantine
 
 _NAME = 'CenterWiseNeighborHook'
 
@@ -57,6 +60,10 @@ class CenterWiseNeighborHook(Hook):
         memory_mib: If not exact, MiB for what a block of images takes in the search [ours].
         encoder: ``momentum`` [csml] or ``query``.
         layer: ``embedding`` [paper 3.2.1] or ``pooled`` [csml].
+        feature_source: ``extract`` takes the features of all images anew at each refresh [paper A.2]. ``bank`` takes
+            the keys that training computed of each image, from ``key_bank`` in the work dir, and extracts only images
+            without one [ours].
+        bank_average: About how many of its last keys the feature of an image is the mean of, if from the bank [ours].
         compare: Strategies whose purity is logged beside that of ``strategy``, where the dataset has labels.
 
     Raises:
@@ -79,12 +86,14 @@ class CenterWiseNeighborHook(Hook):
                  memory_mib: int = 256,
                  encoder: str = 'momentum',
                  layer: str = 'embedding',
+                 feature_source: str = 'extract',
+                 bank_average: int = 10,
                  compare: Sequence[str] = ()) -> None:
         _check_extract(extract)
         for name, whole, least, optional in [
             ('interval', interval, 1, False), ('begin', begin, 0, False), ('num_clusters', num_clusters, 1, True),
             ('num_neighbors', num_neighbors, 1, True), ('nprobe', nprobe, 1, False),
-            ('memory_mib', memory_mib, 1, False)
+            ('memory_mib', memory_mib, 1, False), ('bank_average', bank_average, 1, False)
         ]:
             check_whole(f'{name} of {_NAME}', whole, least, optional=optional)
         check_bool(f'exact of {_NAME}', exact, optional=True)
@@ -92,8 +101,13 @@ class CenterWiseNeighborHook(Hook):
         rivals = compare if isinstance(compare, (tuple, list)) else [compare]
         for name, word, choices in [('strategy', strategy, STRATEGIES), ('encoder', encoder, ('momentum', 'query')),
                                     ('layer', layer, ('embedding', 'pooled')),
+                                    ('feature_source', feature_source, ('extract', 'bank')),
                                     *(('compare', rival, STRATEGIES) for rival in rivals)]:
             check_choice(f'{name} of {_NAME}', word, choices)
+        if feature_source == 'bank' and (encoder, layer) != ('momentum', 'embedding'):
+            raise ConfigError(f'feature_source="bank" of {_NAME} has the momentum encoder\'s embeddings, nothing of '
+                              f'encoder={encoder!r}, layer={layer!r}: leave these two at their defaults, or set '
+                              'feature_source="extract".')
         self.extract = dict(extract)
         self.interval = interval
         self.begin = begin
@@ -106,10 +120,13 @@ class CenterWiseNeighborHook(Hook):
         self.memory_mib = memory_mib
         self.encoder = encoder
         self.layer = layer
+        self.feature_source = feature_source
+        self.bank_average = bank_average
         self.compare = tuple(rivals)
         self._loaded: Optional[dict] = None
         self._centroids: Optional[torch.Tensor] = None  # (m, C) of the last refresh, on rank 0
         self._labels: Optional[np.ndarray] = None
+        self._bank: Optional[KeyBank] = None  # on rank 0
 
     def before_train(self, runner: Runner) -> None:
         """Check that all belongs together, print the sizes, and take up the table of a resumed run."""
@@ -136,6 +153,12 @@ class CenterWiseNeighborHook(Hook):
                 self._centroids = _checked_centroids(self._loaded['centroids'])
                 dataset.table.load_state_dict(self._loaded['table'])
                 _check_queue(clim_of(runner, _NAME), len(dataset))
+        if self.feature_source == 'bank':
+            model = clim_of(runner, _NAME)
+            identity = self._loaded.get('bank') if resumed(runner) and self._loaded is not None else None
+            self._bank = open_bank(runner, len(dataset), len(model.queue), identity, self.bank_average)
+            if self._bank is not None:
+                model.key_listeners.append(self._bank.add)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Refresh if it is time; no worker draws between two epochs."""
@@ -144,45 +167,36 @@ class CenterWiseNeighborHook(Hook):
         never = dataset.table.version == 0  # a run that goes on from a checkpoint without a table
         if since_begin >= 0 and (since_begin % self.interval == 0 or never):
             self._refresh(runner, dataset)
+        if self._bank is not None:
+            self._bank.epoch = runner.epoch
+
+    def after_train(self, runner: Runner) -> None:
+        """Leave the bank complete."""
+        if self._bank is not None:
+            self._bank.sync()
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Put the table and the centres into the checkpoint."""
+        """Put the table and the centres into the checkpoint, and which bank belongs to it."""
         table = pairs_of(runner, _NAME).table
         checkpoint['neighbors'] = dict(table=table.state_dict(), centroids=self._centroids)
+        if self._bank is not None:
+            self._bank.sync()
+            checkpoint['neighbors']['bank'] = self._bank.identity
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep the checkpoint's table until the training set is known to be there."""
         self._loaded = checkpoint.get('neighbors')
 
     def _refresh(self, runner: Runner, dataset: NeighborPairs) -> None:
-        start = time.perf_counter()
-        views = SingleViews(dataset.dataset, self.extract['pipeline'], dataset.quarantine)
-        features = self.features_of(clim_of(runner, _NAME), views)
+        features, report = self._features(runner, dataset)
         list_quarantine(dataset.quarantine, runner.work_dir)
-        seconds_extract = time.perf_counter() - start
         positives = torch.empty(len(dataset), dataset.table.num_positives, dtype=torch.int32)
         found = None
         if features is not None:  # rank 0
-            found = refresh_readable(
-                features,
-                dataset.quarantine.readable,
-                self.sizes,
-                labels=self._labels,
-                previous=dataset.table.positives if dataset.table.version else None,
-                num_positives=dataset.table.num_positives,
-                strategy=self.strategy,
-                exact=self.exact,
-                nprobe=self.nprobe,
-                least_recall=self.least_recall,
-                memory=self.memory_mib * 2**20,
-                start=None if self._centroids is None else self._centroids.numpy(),
-                seed=refresh_seed(runner.seed, runner.epoch),
-                compare=self.compare,
-                progress=True)
+            found = self.find(runner, features)
             positives.copy_(torch.from_numpy(found.positives))
             self._centroids = torch.from_numpy(found.centroids)
-            report_refresh(
-                runner, dict(seconds_extract=seconds_extract, **found.report), version=dataset.table.version + 1)
+            report_refresh(runner, dict(**report, **found.report), version=dataset.table.version + 1)
         dist.broadcast(positives, group=host_group())
         dataset.table.publish(positives.numpy())
         runner.call_hook('after_neighbor_refresh', features=features, found=found)
@@ -196,15 +210,55 @@ class CenterWiseNeighborHook(Hook):
         options = {name: self.extract.get(name, False) for name in ('amp', 'channels_last')}
         return partial(model.embed_batch, encoder=self.encoder, layer=self.layer, **options)
 
-    def features_of(self, model: CLIM, views: SingleViews) -> Optional[np.ndarray]:
-        """Features as a refresh takes them. All processes call it together.
+    def _features(self, runner: Runner, dataset: NeighborPairs) -> tuple[Optional[np.ndarray], dict[str, float]]:
+        """By ``feature_source``: what ``features_of`` gives, and figures for the report, on rank 0."""
+        model = clim_of(runner, _NAME)
+        views = SingleViews(dataset.dataset, self.extract['pipeline'], dataset.quarantine)
+        if self.feature_source == 'bank':
+            share_quarantine(dataset.quarantine)
+            return banked_features(self._bank, runner.epoch, dataset.quarantine,
+                                   lambda ids: self.features_of(model, views, ids), runner.logger)
+        start = time.perf_counter()
+        features = self.features_of(model, views)
+        return features, dict(seconds_extract=time.perf_counter() - start)
+
+    def find(self, runner: Runner, features: np.ndarray, seed: Optional[int] = None) -> Refresh:
+        """What a refresh at this epoch finds by these features; it is not published. On rank 0.
+
+        Args:
+            runner: Whose training set is meant.
+            features: (N, d) float32, L2-normalised; the rows of unreadable images are not looked at.
+            seed: Of the clustering and of random choices; None takes that of this refresh.
+        """
+        dataset = pairs_of(runner, _NAME)
+        return refresh_readable(
+            features,
+            dataset.quarantine.readable,
+            self.sizes,
+            labels=self._labels,
+            previous=dataset.table.positives if dataset.table.version else None,
+            num_positives=dataset.table.num_positives,
+            strategy=self.strategy,
+            exact=self.exact,
+            nprobe=self.nprobe,
+            least_recall=self.least_recall,
+            memory=self.memory_mib * 2**20,
+            start=None if self._centroids is None else self._centroids.numpy(),
+            seed=refresh_seed(runner.seed, runner.epoch) if seed is None else seed,
+            compare=self.compare,
+            progress=True)
+
+    def features_of(self, model: CLIM, views: SingleViews, ids: Optional[np.ndarray] = None) -> Optional[np.ndarray]:
+        """Features by extraction, as a refresh takes them. All processes call it together.
 
         Args:
             model: Whose encoder is meant; its mode is what it was afterwards.
             views: The images, in the view of ``extract``.
+            ids: (n,) int64, those that are wanted; None for all.
 
         Returns:
-            (N, d) float32, L2-normalised, on rank 0, None on the others. The rows of unreadable images are NaN.
+            (N, d) float32, L2-normalised, on rank 0, None on the others. The rows of unreadable images, and of those
+            that are not wanted, are NaN.
         """
         # Each process has batch statistics of its own [moco]; features must come from one encoder.
         for buffer in model.encoder(self.encoder).buffers():
@@ -212,7 +266,7 @@ class CenterWiseNeighborHook(Hook):
         was_training = model.training
         model.eval()
         try:
-            return extract_features(self.encode_by(model), views, **loading_of_extract(self.extract))
+            return extract_features(self.encode_by(model), views, ids=ids, **loading_of_extract(self.extract))
         finally:
             model.train(was_training)
 

@@ -1,4 +1,4 @@
-"""Features of the whole training set, by all processes together."""
+"""Features of the whole training set, or of some of it, by all processes together."""
 
 from collections.abc import Callable, Iterator
 from typing import Optional
@@ -26,11 +26,14 @@ class ShardedBatches:
         num_samples: N.
         batch_size: Of every batch but the last.
         rank, world_size: Which of how many processes.
+        ids: (N,) sample ids; None for those from 0 to N - 1.
     """
 
-    def __init__(self, num_samples: int, batch_size: int, rank: int, world_size: int) -> None:
+    def __init__(self, num_samples: int, batch_size: int, rank: int, world_size: int,
+                 ids: Optional[np.ndarray] = None) -> None:
         self.num_samples = num_samples
         self.batch_size = batch_size
+        self._ids = range(num_samples) if ids is None else ids.tolist()
         self._starts = range(rank * batch_size, num_samples, world_size * batch_size)
 
     def __len__(self) -> int:
@@ -38,14 +41,15 @@ class ShardedBatches:
 
     def __iter__(self) -> Iterator[list[int]]:
         for start in self._starts:
-            yield list(range(start, min(start + self.batch_size, self.num_samples)))
+            yield list(self._ids[start:start + self.batch_size])
 
 
 def extract_features(encode: Callable[[dict], torch.Tensor],
                      dataset: SingleViews,
                      batch_size: int = 64,
                      num_workers: int = 4,
-                     progress: bool = True) -> Optional[np.ndarray]:
+                     progress: bool = True,
+                     ids: Optional[np.ndarray] = None) -> Optional[np.ndarray]:
     """Run ``encode`` over a dataset, each process on its share, and collect the rows by sample id.
 
     Args:
@@ -55,9 +59,11 @@ def extract_features(encode: Callable[[dict], torch.Tensor],
         batch_size: Images in a batch.
         num_workers: Of this process's DataLoader; they end with the extraction.
         progress: Show a bar with the time left, on rank 0.
+        ids: (n,) int64 ids of the images that are wanted, the same on every process; None for all.
 
     Returns:
-        (N, d) float32 on rank 0, None on the others. The rows of unreadable images are NaN.
+        (N, d) float32 on rank 0, None on the others. The rows of unreadable images, and of those that are not wanted,
+        are NaN.
 
     Raises:
         ConfigError: If the dataset's pipeline gives no packed images.
@@ -67,13 +73,14 @@ def extract_features(encode: Callable[[dict], torch.Tensor],
     if dataset.quarantine is not None:
         share_quarantine(dataset.quarantine)
     rank, world_size = dist.get_dist_info()
-    batches = ShardedBatches(len(dataset), batch_size, rank, world_size)
+    wanted = len(dataset) if ids is None else len(ids)
+    batches = ShardedBatches(wanted, batch_size, rank, world_size, ids)
     loader = DataLoader(dataset, batch_sampler=batches, num_workers=num_workers, collate_fn=_collate_views)
-    ids, rows, missing = [], [], []
+    came, rows, missing = [], [], []
     for batch, without_view in progress_bar(loader, desc='extract', unit='batch', show=progress and rank == 0):
         missing += without_view
         if batch is not None:
-            ids += [int(sample.sample_idx.value) for sample in batch['data_samples']]
+            came += [int(sample.sample_idx.value) for sample in batch['data_samples']]
             with torch.inference_mode():
                 rows.append(encode(batch).float().cpu())
     if dataset.quarantine is not None:
@@ -83,11 +90,11 @@ def extract_features(encode: Callable[[dict], torch.Tensor],
     dim = torch.tensor([rows[0].shape[1] if rows else 0])
     dist.all_reduce(dim, op='max', group=host_group())
     own_rows = torch.cat(rows) if rows else torch.empty(0, int(dim))
-    own_ids = torch.tensor(ids, dtype=torch.int64)
+    own_ids = torch.tensor(came, dtype=torch.int64)
     _check_finite(own_ids, own_rows)
     num_missing = torch.tensor([len(missing)])
     dist.all_reduce(num_missing, group=host_group())
-    return gather_by_id(own_ids, own_rows, len(dataset), int(num_missing))
+    return gather_by_id(own_ids, own_rows, len(dataset), len(dataset) - wanted + int(num_missing))
 
 
 def _collate_views(samples: list) -> tuple[Optional[dict], list[NoView]]:

@@ -16,7 +16,8 @@ def report_refresh(runner: Runner, report: dict[str, float], version: int) -> No
 
     Args:
         runner: Whose log and visualizer are meant; its work dir gets a line in ``neighbors.jsonl``.
-        report: Figures of :func:`clim_mm.neighbors.refresh.refresh`, and ``seconds_extract``.
+        report: Figures of :func:`clim_mm.neighbors.refresh.refresh`, and ``seconds_extract``; from a bank those of
+            :func:`~clim_mm.engine.banked_features.banked_features`, too.
         version: Of the table that the refresh is about to publish.
     """
     health = judge_refresh(report)
@@ -42,6 +43,10 @@ def describe(report: dict[str, float], epoch: int) -> str:
     if 'recall' in report:
         text += (f', {report["recall"]:.2%} of the neighbours of a sample are found in {report["nprobe"]:.0f} clusters'
                  if report['nprobe'] else ', each image was compared with all, since few clusters did not do')
+    if 'bank_never_seen' in report:
+        text += f', {report["bank_never_seen"]:.1%} of the images had no key in the bank'
+        if math.isfinite(report['bank_age']):
+            text += f', the keys of the others are {report["bank_age"]:.1f} epochs old'
     changed = report.get('positives_changed', math.nan)
     if math.isfinite(changed):
         text += f', {changed:.1%} of the positives are new'

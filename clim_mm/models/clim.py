@@ -1,7 +1,7 @@
 """The algorithm: from a batch of views to the loss."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, Optional
 
@@ -55,6 +55,9 @@ class CLIM(MoCo):
 
     Attributes:
         advance_after_loss: Whether each ``loss`` is one optimizer step. If not, the keys wait for ``advance``.
+        key_listeners: Called on every process with what enters the queue, in its order: (n, C) L2-normalised keys of
+            all processes, and the (n,) int64 ids of their images, below 0 for none. To be left unchanged; a copy of the
+            model has no listeners.
 
     Raises:
         ConfigError: If a number is out of range, a switch is none, or the head is another.
@@ -107,7 +110,12 @@ class CLIM(MoCo):
         if channels_last:
             self.to(memory_format=torch.channels_last)
         self.advance_after_loss = True
+        self.key_listeners: list[Callable[[torch.Tensor, torch.Tensor], None]] = []
         self._waiting: list[tuple[torch.Tensor, torch.Tensor]] = []  # (n, C) keys and (n,) ids, of this process
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy, such as one that a step is rehearsed with: its keys are not those of the training."""
+        return dict(vars(self), key_listeners=[])
 
     def init_weights(self) -> None:
         """Initialise the query encoder, and start the momentum encoder as its copy.
@@ -299,6 +307,8 @@ class CLIM(MoCo):
         self.queue[:, slots] = keys.T.to(self.queue.dtype)
         self.queue_ids[slots] = ids
         self.queue_ptr[0] = (self.queue_ptr[0] + len(keys)) % self.queue_len
+        for listen in self.key_listeners:
+            listen(keys, ids)
 
 
 def _fit_to_state(model: CLIM, state_dict: dict, prefix: str, *args: Any) -> None:

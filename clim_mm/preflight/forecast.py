@@ -21,6 +21,8 @@ class RefreshForecast:
         host_bytes: The most that the first process holds meanwhile.
         table_bytes: Of all processes on this machine.
         extract, cluster, search: Seconds.
+        extractions: How many of the refreshes extract; with a bank of keys only one before the first epoch.
+        bank_bytes: Of the bank on the disk; 0 without one.
         share: Of the training's time that goes into refreshes; None if an epoch has no steps or was not measured.
     """
 
@@ -32,12 +34,19 @@ class RefreshForecast:
     extract: float
     cluster: float
     search: float
+    extractions: int
+    bank_bytes: int
     share: Optional[float]
 
     @property
     def seconds(self) -> float:
-        """Of the refresh."""
+        """Of a refresh that extracts."""
         return self.extract + self.cluster + self.search
+
+    @property
+    def later_seconds(self) -> float:
+        """Of those that follow: without the extraction if there is a bank."""
+        return self.seconds - (self.extract if self.bank_bytes else 0)
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,8 @@ def forecast(settings: Settings, measured: Measurements, cores: int) -> Forecast
     if epoch is not None and (settings.refresh is None or refresh is not None):
         training = (settings.max_epochs - settings.start_epoch) * epoch
         if settings.refresh is not None and refresh is not None:
-            training += settings.refresh.num_refreshes * refresh.seconds
+            training += (refresh.extractions * refresh.extract
+                         + settings.refresh.num_refreshes * (refresh.cluster + refresh.search))
     sizes = settings.model_sizes
     positives = settings.refresh.num_positives if settings.refresh else 0
     checkpoint = sizes.total + (optimizer or 0) + estimates.table_bytes(settings.num_images, positives)
@@ -127,7 +137,8 @@ def _refresh(settings: Settings, refresh: RefreshSettings, extraction: Extractio
         busy_cores)
     cluster = estimates.cluster_flops(num_images, dim, num_clusters, refresh.exact) / speed.cluster
     search = estimates.search_flops(num_images, dim, num_clusters, refresh.exact, refresh.nprobe) / speed.search
-    seconds = extract + cluster + search
+    seconds = cluster + search + (0 if refresh.from_bank else extract)
+    before_any_key = refresh.num_refreshes > 0 and settings.start_epoch == refresh.begin == 0
     gathering = estimates.gathering_bytes(num_images, dim, settings.processes)
     searching = estimates.search_bytes(num_images, dim, num_clusters, refresh.num_neighbors, refresh.num_positives,
                                        refresh.exact, speed.on_gpu)
@@ -140,4 +151,6 @@ def _refresh(settings: Settings, refresh: RefreshSettings, extraction: Extractio
         extract=extract,
         cluster=cluster,
         search=search,
+        extractions=int(before_any_key) if refresh.from_bank else refresh.num_refreshes,
+        bank_bytes=estimates.feature_bytes(num_images, dim + 1) if refresh.from_bank else 0,
         share=seconds / (refresh.interval * epoch + seconds) if epoch else None)

@@ -154,6 +154,10 @@ def _refresh_time(facts: Facts) -> str:
     refresh = facts.forecast.refresh
     assert refresh is not None
     share = f'; {refresh.share:.1%} of the time' if refresh.share is not None else ''
+    if refresh.bank_bytes:
+        first = f' and {duration(refresh.extract)} for an extraction at the first' if refresh.extractions else ''
+        return (f'{duration(refresh.later_seconds)}: clustering {duration(refresh.cluster)}, search '
+                f'{duration(refresh.search)}{first}{share}; {amount(refresh.bank_bytes)} on the disk for the bank')
     return (f'{duration(refresh.seconds)}: extraction {duration(refresh.extract)}, clustering '
             f'{duration(refresh.cluster)}, search {duration(refresh.search)}{share}')
 

@@ -52,10 +52,11 @@ def _check_refresh_time(facts: Facts) -> Iterator[Finding]:
     if refresh is None or settings is None or refresh.share is None or refresh.share <= _REFRESH_SHARE:
         return
     remedies = [f'raise `interval` of the CenterWiseNeighborHook, now {settings.interval}']
-    if settings.exact and refresh.search > refresh.seconds / 2:
+    if settings.exact and refresh.search > refresh.later_seconds / 2:
         remedies.append('set its `exact=False`')
     yield Finding('refresh_share', (
-        f'Refreshes take {refresh.share:.0%} of the time, {duration(refresh.seconds)} each: {", or ".join(remedies)}.'))
+        f'Refreshes take {refresh.share:.0%} of the time, {duration(refresh.later_seconds)} each: '
+        f'{", or ".join(remedies)}.'))
 
 
 def _check_checkpoint_time(facts: Facts) -> Iterator[Finding]:

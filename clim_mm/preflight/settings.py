@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RefreshSettings:
-    """Of the neighbours: when (``num_refreshes`` are still to come), how many, and by which search."""
+    """Of the neighbours: when (``num_refreshes`` are still to come), how many, by which search, from which features."""
 
     interval: int
     begin: int
@@ -37,6 +37,7 @@ class RefreshSettings:
     exact: bool
     nprobe: int
     layer: str
+    from_bank: bool
     num_workers: int
 
 
@@ -186,4 +187,5 @@ def _refresh(hook: 'CenterWiseNeighborHook', runner: Runner) -> RefreshSettings:
         exact=default_exact(len(dataset)) if hook.exact is None else hook.exact,
         nprobe=hook.nprobe,
         layer=hook.layer,
+        from_bank=hook.feature_source == 'bank',
         num_workers=hook.extract.get('num_workers', 4))

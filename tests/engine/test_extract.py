@@ -63,6 +63,13 @@ def test_sharded_batches_can_be_read_again():
     assert list(share) == list(share) == [[3, 4, 5], [9]]
 
 
+def test_batches_of_some_ids():
+    ids = np.array([1, 4, 5, 8, 9, 11, 30])
+    shares = [ShardedBatches(7, 2, rank, 3, ids) for rank in range(3)]
+    assert [list(share) for share in shares] == [[[1, 4], [30]], [[5, 8]], [[9, 11]]]
+    assert [len(share) for share in shares] == [2, 1, 1]
+
+
 def test_gather_by_id_in_one_process():
     rows = torch.tensor([[2.0, 20.0], [0.0, 0.5], [1.0, 10.0]])
     found = gather_by_id(torch.tensor([2, 0, 1]), rows, 3)
@@ -130,6 +137,31 @@ def test_several_processes_give_exactly_what_one_gives(class_folder, world_size,
     assert first.dtype == np.float32 and first.shape == (12, 5)
     np.testing.assert_array_equal(first, expected)
     assert others == [None] * (world_size - 1)
+
+
+def extract_some(folder, ids):
+    """What a process gets of some images, and the ids that it was given."""
+    given = []
+
+    def mean_color(batch):
+        given.extend(int(sample.sample_idx.value) for sample in batch['data_samples'])
+        return torch.stack(list(batch['inputs'][0])).double().mean(dim=(2, 3))
+
+    found = extract_features(mean_color, views_of(folder), 2, num_workers=0, progress=False, ids=np.array(ids))
+    return found, given
+
+
+@pytest.mark.usefixtures('one_torch_thread')
+def test_some_images_are_extracted_alone_and_keep_their_rows(class_folder):
+    views, ids = views_of(class_folder), [1, 4, 5, 8, 10]
+    expected = np.full((12, 3), np.nan)
+    expected[ids] = [views[i]['inputs'][0].numpy().mean(axis=(1, 2)) for i in ids]
+    found, given = extract_some(class_folder, ids)
+    assert given == ids
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    (first, of_first), (second, of_second) = on_processes(2, extract_some, class_folder, ids)
+    assert (of_first, of_second, second) == ([1, 4, 10], [5, 8], None)
+    np.testing.assert_array_equal(first, found)
 
 
 def gather_own(ids_by_rank, num_samples):

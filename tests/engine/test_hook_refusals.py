@@ -81,6 +81,10 @@ def test_a_loop_without_epochs_is_refused(folder, tmp_path):
     (dict(encoder='teacher'), 'encoder .* one of momentum, query, not \'teacher\''),
     (dict(layer='bank'), 'layer .* one of embedding, pooled, not \'bank\''),
     (dict(compare='knn_kmean'), 'compare .* not \'knn_kmean\' .did you mean \'knn_kmeans\'?.'),
+    (dict(feature_source='memory'), 'feature_source .* one of extract, bank, not \'memory\''),
+    (dict(feature_source='bank', encoder='query'), 'feature_source="bank" .*encoder=\'query\', layer='),
+    (dict(feature_source='bank', layer='pooled'), 'feature_source="bank" .*layer=\'pooled\': leave these two at'),
+    (dict(bank_average=0), 'bank_average of CenterWiseNeighborHook .* whole number of at least 1, not 0'),
     (dict(interval=0), 'interval of CenterWiseNeighborHook .* whole number of at least 1, not 0'),
     (dict(interval=-5), 'interval .* not -5'),
     (dict(begin=-1), 'begin .* at least 0, not -1'),
@@ -107,6 +111,7 @@ def test_the_defaults_are_those_of_the_method():
     assert (hook.interval, hook.begin, hook.strategy, hook.encoder, hook.layer) == (
         5, 0, 'center_wise', 'momentum', 'embedding')
     assert hook.num_clusters is None and hook.num_neighbors is None and hook.exact is None and hook.compare == ()
+    assert hook.feature_source == 'extract'
 
 
 def test_refresh_seeds_fit_faiss_and_differ():

@@ -48,6 +48,14 @@ def test_the_sentence_with_a_table_before():
     assert describe(dict(REPORT, positives_changed=math.nan), 5) == describe(REPORT, 5)
 
 
+@pytest.mark.parametrize('age, text', [
+    (1.04, 'had no key in the bank, the keys of the others are 1.0 epochs old, 34.6%'),
+    (math.nan, 'had no key in the bank, 34.6%')])
+def test_the_sentence_with_a_bank(age, text):
+    sentence = describe(dict(REPORT, bank_never_seen=0.0214, bank_age=age, positives_changed=0.3456), 5)
+    assert sentence.endswith(f'(balance 0.95 of 1), 2.1% of the images {text} of the positives are new.')
+
+
 def test_the_sentence_with_purities():
     sentence = describe(dict(REPORT, **PURITIES), 0)
     assert sentence.endswith('(balance 0.95 of 1), purity center_wise 0.988, knn 0.900.')

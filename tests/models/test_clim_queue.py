@@ -160,6 +160,48 @@ def test_the_positives_keys_of_all_processes_enter_the_queue_of_each():
     np.testing.assert_allclose(queue[:, :8], np.concatenate([keys_0, keys_1]).T, rtol=1e-10, atol=1e-10)
 
 
+def test_listeners_are_told_what_enters_the_queue():
+    model, heard = separated(queue_len=20, norm='GN', enqueue_positives=True), []
+    model.key_listeners.append(lambda keys, ids: heard.append((keys, ids.tolist())))
+    model.advance_after_loss = False
+    for step in range(2):
+        views = images(3, num_samples=2, seed=step, dtype=torch.float64)
+        model.loss(views, samples([[0.5]] * 2, ids=[10 * step, 10 * step + 1], positives=[5, -1]))
+    assert heard == [], 'they wait with the queue'
+    model.advance()
+    (keys, ids), = heard
+    assert ids == model.queue_ids[:8].tolist() == [0, 1, 5, 1, 10, 11, 5, 11]
+    assert torch.equal(keys, model.queue[:, :8].T)
+
+
+def test_a_copy_of_a_model_has_no_listeners():
+    model, heard = separated(norm='GN'), []
+    model.key_listeners.append(lambda keys, ids: heard.append(len(keys)))
+    other = copy.deepcopy(model)
+    assert other.key_listeners == []
+    other.loss(images(2, dtype=torch.float64), samples([None] * 8))
+    assert heard == [] and other.queue_ptr == 8
+    model.loss(images(2, dtype=torch.float64), samples([None] * 8))
+    assert heard == [8]
+    assert torch.equal(model.queue[:, :8], other.queue[:, :8]), 'but for that it is the same model'
+
+
+def heard_of_two_processes():
+    """What a listener of each process hears, and the queue's first keys."""
+    rank = dist.get_rank()
+    model, heard = separated(norm='GN'), []
+    model.key_listeners.append(lambda keys, ids: heard.append((keys.numpy(), ids.tolist())))
+    model.loss(images(2, num_samples=4, seed=rank, dtype=torch.float64),
+               samples([None] * 4, ids=[10 * rank + i for i in range(4)]))
+    return heard, model.queue[:, :8].T.numpy()
+
+
+def test_the_listeners_of_each_process_hear_of_all_keys():
+    for ((keys, ids), ), entered in on_processes(2, heard_of_two_processes):
+        assert ids == [0, 1, 2, 3, 10, 11, 12, 13]
+        np.testing.assert_array_equal(keys, entered)
+
+
 def test_a_key_is_no_negative_of_its_own_step():
     # A queue of one step's keys, all of which are replaced: the loss must still be against the old ones.
     model = separated(queue_len=8)

@@ -37,6 +37,25 @@ def test_search_in_inverted_lists():
     assert refresh.cluster == pytest.approx(2 * (6 * 320_000 + 3 * N) * 10_000 * 128 / 2e13)
 
 
+@pytest.mark.parametrize('start, begin, refreshes, extractions', [
+    (0, 0, 40, 1), (0, 5, 39, 0), (150, 0, 10, 0), (0, 0, 0, 0)])
+def test_a_bank_is_extracted_for_once(start, begin, refreshes, extractions):
+    plan = facts(dict(start_epoch=start), refresh=dict(from_bank=True, begin=begin, num_refreshes=refreshes)).forecast
+    refresh = plan.refresh
+    assert refresh.extractions == extractions and refresh.extract == pytest.approx(80_073 * 0.01 / 8)
+    found = refresh.cluster + refresh.search
+    assert refresh.later_seconds == pytest.approx(found) and refresh.seconds == refresh.extract + found
+    in_refreshes = refreshes * found + extractions * refresh.extract
+    assert plan.training == pytest.approx((200 - start) * plan.epoch + in_refreshes)
+    assert refresh.bank_bytes == N * (128 * 4 + 4)
+    assert refresh.share == pytest.approx(found / (5 * 2502 * 0.2 + found))
+
+
+def test_without_a_bank_each_refresh_extracts():
+    refresh = facts().forecast.refresh
+    assert (refresh.extractions, refresh.bank_bytes, refresh.later_seconds) == (40, 0, refresh.seconds)
+
+
 @pytest.mark.parametrize('start, refreshes', [(0, 40), (150, 10)])
 def test_time_in_all(start, refreshes):
     plan = facts(dict(start_epoch=start), refresh=dict(num_refreshes=refreshes)).forecast

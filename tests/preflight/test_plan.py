@@ -71,6 +71,12 @@ def test_without_neighbours_queue_and_gpu():
     assert rows['time in all'] == '28 h: 200 epochs of 8.3 min'
 
 
+@pytest.mark.parametrize('begin, first', [(0, ' and 1.7 min for an extraction at the first'), (5, '')])
+def test_a_refresh_from_a_bank(begin, first):
+    assert lines(refresh=dict(from_bank=True, begin=begin))['time of a refresh'] == (
+        f'45 s: clustering 3.4 s, search 42 s{first}; 1.8% of the time; 630 MiB on the disk for the bank')
+
+
 def test_what_was_not_measured_is_said():
     rows = lines(measured=dict(loading=None, step=None, extraction=None, search=None, missing='No sample.'))
     assert rows['time of a step'] == rows['time in all'] == 'not measured'

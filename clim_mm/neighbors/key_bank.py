@@ -1,0 +1,209 @@
+"""The keys that training computed anyway, by sample id, in a file that a refresh reads instead of extracting."""
+
+import json
+import os
+import os.path as osp
+import uuid
+from contextlib import suppress
+from typing import Union
+
+import numpy as np
+import torch
+
+from clim_mm.checkpoints import write_atomically
+from clim_mm.errors import CheckpointError
+
+_KEYS, _EPOCHS, _COUNTS, _HEADER = 'keys.f32', 'epochs.i32', 'counts.i32', 'bank.json'
+_NEVER = -1
+_ENTRIES_TO_WAIT = 32  # the host reads from the device once in so many steps [ours]
+_BLOCK = 65536  # rows that are worked on together
+_REMEDY = 'delete that folder, and the features of the images that are not trained on until then are extracted'
+
+
+class KeyBank:
+    """The mean of each image's last keys, and the epoch in which the last one was computed; one process holds it.
+
+    Three memory-mapped files in a folder: ``keys.f32``, (N, C) float32; ``epochs.i32``, (N,) int32, -1 = never; and
+    ``counts.i32``, (N,) int32, of the keys so far. What a killed process had written is there afterwards; the header
+    ``bank.json`` is written last, so that files without one are no bank.
+
+    An image's n-th key has the weight 1 / min(n, ``num_averaged``) against the mean before it: a plain mean of the
+    first, then an exponential one. A single key is of a single random crop, and far from the image's own feature.
+
+    Make one with :meth:`create` or :meth:`open`.
+
+    Attributes:
+        folder: Of the files.
+        identity: Of the bank, drawn when it was created: a checkpoint notes which one belongs to it.
+        epoch: That keys are added in.
+        num_averaged: About how many of its last keys an image's mean is of; 1 for the last alone.
+    """
+
+    def __init__(self, folder: str, num_images: int, dim: int, identity: str, num_averaged: int = 1) -> None:
+        self.folder = folder
+        self.identity = identity
+        self.epoch = 0
+        self.num_averaged = num_averaged
+        self._keys = np.memmap(osp.join(folder, _KEYS), np.float32, 'r+', shape=(num_images, dim))
+        self._epochs = np.memmap(osp.join(folder, _EPOCHS), np.int32, 'r+', shape=(num_images, ))
+        self._counts = np.memmap(osp.join(folder, _COUNTS), np.int32, 'r+', shape=(num_images, ))
+        self._waiting: list[tuple[torch.Tensor, torch.Tensor, int]] = []
+
+    @classmethod
+    def create(cls, folder: Union[str, os.PathLike], num_images: int, dim: int, num_averaged: int = 1) -> 'KeyBank':
+        """Begin an empty bank; one that is there is removed.
+
+        Args:
+            folder: Is made if it is not there.
+            num_images: N.
+            dim: C, the dimension of a key.
+            num_averaged: See above.
+
+        Raises:
+            CheckpointError: If the files cannot be written.
+        """
+        folder = os.fspath(folder)
+        identity = uuid.uuid4().hex
+        header = dict(num_images=num_images, dim=dim, identity=identity)
+        try:
+            os.makedirs(folder, exist_ok=True)
+            with suppress(FileNotFoundError):
+                os.remove(osp.join(folder, _HEADER))
+            # Written, not only made as long: a full disk would end the process at some later step.
+            _fill(osp.join(folder, _KEYS), 0, np.float32, num_images * dim)
+            _fill(osp.join(folder, _EPOCHS), _NEVER, np.int32, num_images)
+            _fill(osp.join(folder, _COUNTS), 0, np.int32, num_images)
+        except OSError as error:
+            raise CheckpointError(f'Cannot write the key bank {folder} ({error.strerror}): make room for '
+                                  f'{num_images * (dim + 2) * 4 / 2**20:,.1f} MiB, choose another work_dir, or set '
+                                  'feature_source="extract".') from error
+        write_atomically(osp.join(folder, _HEADER), json.dumps(header).encode())
+        return cls(folder, num_images, dim, identity, num_averaged)
+
+    @classmethod
+    def open(cls, folder: Union[str, os.PathLike], num_images: int, dim: int, num_averaged: int = 1) -> 'KeyBank':
+        """Go on with the bank that is there.
+
+        Args:
+            folder: Of a bank, see :meth:`exists`.
+            num_images, dim: N and C that are wanted.
+            num_averaged: From now on.
+
+        Raises:
+            CheckpointError: If it is of another N or C, cut off, or cannot be read.
+        """
+        folder = os.fspath(folder)
+        try:
+            with open(osp.join(folder, _HEADER), 'rb') as file:
+                header = json.load(file)
+            sizes, identity = (header['num_images'], header['dim']), str(header['identity'])
+            if sizes == (num_images, dim):
+                for name, numbers in ((_KEYS, num_images * dim), (_EPOCHS, num_images), (_COUNTS, num_images)):
+                    if (size := osp.getsize(osp.join(folder, name))) != 4 * numbers:
+                        raise ValueError(f'{name} has {size} bytes instead of {4 * numbers}')
+                return cls(folder, num_images, dim, identity, num_averaged)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            raise CheckpointError(f'The key bank {folder} is damaged ({reason}): {_REMEDY}.') from error
+        raise CheckpointError(f'The key bank {folder} holds {sizes[0]} keys of {sizes[1]} dimensions, but this '
+                              f'training has {num_images} images and keys of {dim}: {_REMEDY}.')
+
+    @staticmethod
+    def exists(folder: Union[str, os.PathLike]) -> bool:
+        """Whether a bank is there."""
+        return osp.exists(osp.join(folder, _HEADER))
+
+    def __len__(self) -> int:
+        return len(self._epochs)
+
+    @property
+    def dim(self) -> int:
+        """C."""
+        return self._keys.shape[1]
+
+    def add(self, keys: torch.Tensor, ids: torch.Tensor) -> None:
+        """Take up keys. They are held where they are, and written every few dozens of steps.
+
+        Args:
+            keys: (n, C) float, L2-normalised, on any device; not to be changed afterwards.
+            ids: (n,) int64, of their images. Those below 0 are passed over; of two rows with one id the later counts.
+        """
+        self._waiting.append((keys.detach(), ids.detach(), self.epoch))
+        if len(self._waiting) >= _ENTRIES_TO_WAIT:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what waits.
+
+        Raises:
+            ValueError: If an id is not below N, or keys have another dimension.
+        """
+        waiting, self._waiting = self._waiting, []
+        for keys, ids, epoch in waiting:
+            places = ids.cpu().numpy()
+            rows = keys.to('cpu', torch.float32).numpy()
+            if rows.shape != (len(places), self.dim) or places.max(initial=_NEVER) >= len(self):
+                raise ValueError(f'Keys of shape {rows.shape} and ids of at most {places.max(initial=_NEVER)} do not '
+                                 f'fit a bank of {len(self)} x {self.dim}.')
+            # The first of each id in reverse order is its last; which one numpy would keep is not promised.
+            places, from_end = np.unique(places[::-1], return_index=True)
+            there = places >= 0
+            places, rows = places[there], rows[::-1][from_end[there]]
+            before = self._keys[places]
+            # What was forgotten or never there, or is no mean of keys, has no part in the new one.
+            whole = (self._epochs[places] >= 0) & (np.abs(before) < 1.01).all(axis=1)
+            before[~whole] = 0
+            counts = np.where(whole, self._counts[places], 0)
+            weights = (1 / np.minimum(counts + 1, self.num_averaged)).astype(np.float32)[:, None]
+            self._keys[places] = before * (1 - weights) + rows * weights
+            self._counts[places] = np.minimum(counts + 1, self.num_averaged)
+            self._epochs[places] = epoch
+
+    def sync(self) -> None:
+        """Write what waits, and put all of it on the disk."""
+        self.flush()
+        self._keys.flush()
+        self._epochs.flush()
+        self._counts.flush()
+
+    def features(self) -> np.ndarray:
+        """(N, C) float32, L2-normalised, a copy in memory; rows of ``never_seen`` mean nothing."""
+        self.flush()
+        features = np.array(self._keys)
+        for start in range(0, len(self) if self.num_averaged > 1 else 0, _BLOCK):
+            rows = features[start:start + _BLOCK]
+            with np.errstate(all='ignore'):
+                rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        return features
+
+    @property
+    def epochs(self) -> np.ndarray:
+        """(N,) int32, a copy: the epoch in which each image's key was computed, -1 = never."""
+        self.flush()
+        return np.array(self._epochs)
+
+    def forget_after(self, epoch: int) -> None:
+        """Count keys as never seen that were computed in later epochs than this one."""
+        self.flush()
+        self._epochs[self._epochs > epoch] = _NEVER
+
+    def never_seen(self) -> np.ndarray:
+        """(N,) bool: images without a key, or whose row is no mean of unit vectors, as after a power failure."""
+        seen = self.epochs >= 0
+        for start in range(0, len(self), _BLOCK):
+            rows = self._keys[start:start + _BLOCK]
+            with np.errstate(invalid='ignore', over='ignore'):
+                squares = np.einsum('nc,nc->n', rows, rows)
+                least = np.where(self._counts[start:start + _BLOCK] > 1, 1e-6, 0.99)
+                seen[start:start + _BLOCK] &= (squares > least) & (squares < 1.01)
+        return ~seen
+
+
+def _fill(path: str, value: int, dtype: type, number: int) -> None:
+    """Write ``number`` times the same, in blocks."""
+    block: np.ndarray = np.full(min(number, 2**20), value, dtype)
+    with open(path, 'wb') as file:
+        for start in range(0, number, 2**20):
+            file.write(block[:number - start].data)
+        file.flush()
+        os.fsync(file.fileno())
