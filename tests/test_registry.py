@@ -3,6 +3,7 @@
 import logging
 
 import pytest
+import torch
 from mmengine import registry as mmengine_registry
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope, Registry
@@ -20,6 +21,7 @@ NAMES = {
         'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook', 'WatchdogHook'
     ],
     'model': ['CLIM', 'DeviceViews', 'MixedContrastiveHead'],
+    'optim_wrapper': ['Bf16OptimWrapper'],
     'model_wrapper': ['DeviceDDP'],
     'transform': [
         'ColorJitter', 'CutMix', 'LoadImage', 'MixUp', 'MultiRes', 'PackPair', 'PairViews', 'RandomFlip',
@@ -41,6 +43,7 @@ def options_of(name, folder):
         CLIM=dict(backbone=backbone, neck=neck, head=HEAD, queue_len=8, feat_dim=8),
         MultiRes=dict(resolutions=(16, 12)),
         RandomGaussianBlur=dict(sigma_min=0.1, sigma_max=2.0),
+        Bf16OptimWrapper=dict(optimizer=torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)),
         PairViews=dict(load=[dict(type='LoadImage')], view=[VIEW]),
     ).get(name, {})
 
