@@ -1,9 +1,8 @@
 """When the neighbours are refreshed."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Any, Optional
+from collections.abc import Sequence
+from typing import Optional
 
 import numpy as np
 import torch
@@ -12,7 +11,7 @@ from mmengine.dataset import Compose
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from clim_mm.checks import MOST_WORKERS, check_bool, check_choice, check_keys, check_list, check_number, check_whole
+from clim_mm.checks import check_bool, check_choice, check_number, check_whole
 from clim_mm.datasets import NeighborPairs, SingleViews, labels_of
 from clim_mm.distributed import host_group
 from clim_mm.errors import ConfigError
@@ -26,7 +25,7 @@ from clim_mm.neighbors.sizes import neighbor_sizes
 from clim_mm.registry import HOOKS
 
 from .banked_features import banked_features, open_bank
-from .extract import extract_features
+from .extraction import Extraction
 from .refresh_report import report_refresh
 from .runner_parts import check_epochs, clim_of, pairs_of, resumed, taking_up
 from .share_quarantine import list_quarantine, share_quarantine
@@ -81,7 +80,7 @@ class CenterWiseNeighborHook(Hook):
                  num_neighbors: Optional[int] = None,
                  strategy: str = 'center_wise',
                  exact: Optional[bool] = None,
-                 nprobe: int = 8,
+                 nprobe: int = 16,
                  least_recall: float = 0.99,
                  memory_mib: int = 256,
                  encoder: str = 'momentum',
@@ -89,7 +88,7 @@ class CenterWiseNeighborHook(Hook):
                  feature_source: str = 'extract',
                  bank_average: int = 10,
                  compare: Sequence[str] = ()) -> None:
-        _check_extract(extract)
+        self.extraction = Extraction(_NAME, extract, encoder, layer)
         for name, whole, least, optional in [
             ('interval', interval, 1, False), ('begin', begin, 0, False), ('num_clusters', num_clusters, 1, True),
             ('num_neighbors', num_neighbors, 1, True), ('nprobe', nprobe, 1, False),
@@ -99,8 +98,7 @@ class CenterWiseNeighborHook(Hook):
         check_bool(f'exact of {_NAME}', exact, optional=True)
         check_number(f'least_recall of {_NAME}', least_recall, least=0, most=1)
         rivals = compare if isinstance(compare, (tuple, list)) else [compare]
-        for name, word, choices in [('strategy', strategy, STRATEGIES), ('encoder', encoder, ('momentum', 'query')),
-                                    ('layer', layer, ('embedding', 'pooled')),
+        for name, word, choices in [('strategy', strategy, STRATEGIES),
                                     ('feature_source', feature_source, ('extract', 'bank')),
                                     *(('compare', rival, STRATEGIES) for rival in rivals)]:
             check_choice(f'{name} of {_NAME}', word, choices)
@@ -201,25 +199,16 @@ class CenterWiseNeighborHook(Hook):
         dataset.table.publish(positives.numpy())
         runner.call_hook('after_neighbor_refresh', features=features, found=found)
 
-    def encode_by(self, model: CLIM) -> Callable[[dict], torch.Tensor]:
-        """From a collated batch to its features (B, d), as ``encoder``, ``layer`` and ``extract`` say.
-
-        Args:
-            model: Whose encoder is meant.
-        """
-        options = {name: self.extract.get(name, False) for name in ('amp', 'channels_last')}
-        return partial(model.embed_batch, encoder=self.encoder, layer=self.layer, **options)
-
     def _features(self, runner: Runner, dataset: NeighborPairs) -> tuple[Optional[np.ndarray], dict[str, float]]:
-        """By ``feature_source``: what ``features_of`` gives, and figures for the report, on rank 0."""
+        """By ``feature_source``: what ``Extraction`` gives, and figures for the report, on rank 0."""
         model = clim_of(runner, _NAME)
         views = SingleViews(dataset.dataset, self.extract['pipeline'], dataset.quarantine)
         if self.feature_source == 'bank':
             share_quarantine(dataset.quarantine)
             return banked_features(self._bank, runner.epoch, dataset.quarantine,
-                                   lambda ids: self.features_of(model, views, ids), runner.logger)
+                                   lambda ids: self.extraction.features_of(model, views, ids), runner.logger)
         start = time.perf_counter()
-        features = self.features_of(model, views)
+        features = self.extraction.features_of(model, views)
         return features, dict(seconds_extract=time.perf_counter() - start)
 
     def find(self, runner: Runner, features: np.ndarray, seed: Optional[int] = None) -> Refresh:
@@ -248,33 +237,6 @@ class CenterWiseNeighborHook(Hook):
             compare=self.compare,
             progress=True)
 
-    def features_of(self, model: CLIM, views: SingleViews, ids: Optional[np.ndarray] = None) -> Optional[np.ndarray]:
-        """Features by extraction, as a refresh takes them. All processes call it together.
-
-        Args:
-            model: Whose encoder is meant; its mode is what it was afterwards.
-            views: The images, in the view of ``extract``.
-            ids: (n,) int64, those that are wanted; None for all.
-
-        Returns:
-            (N, d) float32, L2-normalised, on rank 0, None on the others. The rows of unreadable images, and of those
-            that are not wanted, are NaN.
-        """
-        # Each process has batch statistics of its own [moco]; features must come from one encoder.
-        for buffer in model.encoder(self.encoder).buffers():
-            dist.broadcast(buffer)
-        was_training = model.training
-        model.eval()
-        try:
-            return extract_features(self.encode_by(model), views, ids=ids, **loading_of_extract(self.extract))
-        finally:
-            model.train(was_training)
-
-
-def loading_of_extract(extract: Mapping) -> dict[str, Any]:
-    """What ``extract_features`` takes of a hook's ``extract``: ``batch_size`` and ``num_workers``, if given."""
-    return {name: extract[name] for name in ('batch_size', 'num_workers') if name in extract}
-
 
 def _checked_centroids(centroids: Optional[torch.Tensor]) -> Optional[torch.Tensor]:
     if centroids is not None and (centroids.dim() != 2 or not torch.isfinite(centroids).all()):
@@ -285,16 +247,6 @@ def _checked_centroids(centroids: Optional[torch.Tensor]) -> Optional[torch.Tens
 def _check_queue(model: CLIM, num_images: int) -> None:
     if model.queue_ids.max() >= num_images or not 0 <= model.queue_ptr < model.queue_len:
         raise ValueError(f'The queue is of other images, or has no place {int(model.queue_ptr)}.')
-
-
-def _check_extract(extract: dict) -> None:
-    name = f'extract of {_NAME}'
-    check_keys(name, extract, required=['pipeline'], allowed=['batch_size', 'num_workers', 'amp', 'channels_last'])
-    check_list(f'{name}: pipeline', extract['pipeline'])
-    check_whole(f'{name}: batch_size', extract.get('batch_size', 1), least=1)
-    check_whole(f'{name}: num_workers', extract.get('num_workers', 0), most=MOST_WORKERS)
-    for switch in ('amp', 'channels_last'):
-        check_bool(f'{name}: {switch}', extract.get(switch, False))
 
 
 def refresh_seed(seed: int, epoch: int) -> int:

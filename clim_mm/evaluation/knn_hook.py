@@ -59,7 +59,7 @@ class KNNHook(Hook):
         """Extract the held-out images, and let the refresh's features vote."""
         assert self._refresher is not None and self._train is not None and self._test is not None
         start = time.perf_counter()
-        test_features = self._refresher.features_of(clim_of(runner, _NAME), self._test.views)
+        test_features = self._refresher.extraction.features_of(clim_of(runner, _NAME), self._test.views)
         if features is None or test_features is None:
             return
         readable = pairs_of(runner, _NAME).quarantine.readable

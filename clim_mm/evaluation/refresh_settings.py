@@ -5,7 +5,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from clim_mm.engine.center_wise_neighbor_hook import loading_of_extract
+from clim_mm.engine.extraction import loading_settings
 from clim_mm.errors import ConfigError
 
 
@@ -28,4 +28,4 @@ def loading_of(cfg: Config) -> dict[str, Any]:
     Raises:
         ConfigError: If the config has no ``CenterWiseNeighborHook``.
     """
-    return loading_of_extract(refresh_settings(cfg)['extract'])
+    return loading_settings(refresh_settings(cfg)['extract'])

@@ -6,8 +6,8 @@ On large sets ``train_centroids`` and ``search_lists`` take the places of ``clus
 """
 
 from .cluster import cluster, train_centroids
-from .inverted_lists import search_lists
 from .search import search
+from .search_lists import search_lists
 from .select import STRATEGIES, select_positives
 from .table import NeighborTable
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from .balance import cluster_balance, largest_cluster, positives_changed
 from .cluster import cluster, train_centroids
-from .inverted_lists import search_lists
 from .search import search
+from .search_lists import search_lists
 from .select import select_positives
 from .sizes import NeighborSizes, default_exact
 
@@ -30,7 +30,7 @@ class Refresh:
         neighbors: (N, k) int32, nearest first; -1 = none.
         report: Figures to log. ``seconds_*`` of each step, ``share_without_positive``, ``num_clusters``,
             ``empty_clusters``, ``cluster_balance`` and ``largest_cluster``; if not exact also ``recall`` and ``nprobe``
-            of :class:`~clim_mm.neighbors.inverted_lists.ListSearch`; with a table before also ``positives_changed``,
+            of :class:`~clim_mm.neighbors.search_lists.ListSearch`; with a table before also ``positives_changed``,
             with labels also ``purity_<strategy>``. NaN where there is no positive to take a
             share of.
     """
@@ -47,7 +47,7 @@ def refresh(features: np.ndarray,
             num_positives: int = 10,
             strategy: str = 'center_wise',
             exact: Optional[bool] = None,
-            nprobe: int = 8,
+            nprobe: int = 16,
             least_recall: float = 0.99,
             memory: int = 2**28,
             start: Optional[np.ndarray] = None,

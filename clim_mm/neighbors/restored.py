@@ -3,11 +3,11 @@
 import numpy as np
 
 from .faiss_backend import as_float32_matrix
-from .inverted_lists import search_lists
 from .nearest_centroids import nearest_centroids
 from .readable import ids_of_all
 from .refresh import Refresh
 from .search import search
+from .search_lists import search_lists
 from .sizes import default_exact
 
 

@@ -54,8 +54,8 @@ def gathering_bytes(num_images: int, dim: int, processes: int) -> int:
 
 
 def index_bytes(num_images: int, dim: int, num_clusters: int, exact: bool) -> int:
-    """The copy of the features in faiss; of an inverted index also the ids and the centres."""
-    lists = 0 if exact else num_images * 8 + feature_bytes(num_clusters, dim)
+    """The copy of the features in faiss or by list; of lists also the ids and the centres."""
+    lists = 0 if exact else num_images * 4 + feature_bytes(num_clusters, dim)
     return feature_bytes(num_images, dim) + lists
 
 
@@ -87,7 +87,7 @@ def assign_flops(num_images: int, dim: int, num_clusters: int) -> float:
 
 
 def search_flops(num_images: int, dim: int, num_clusters: int, exact: bool, nprobe: int) -> float:
-    """Of the search of all images among all, or among those of the ``nprobe`` nearest centres."""
+    """Of the search of all images among all, or among those of ``nprobe`` near centres."""
     if exact:
         return 2.0 * num_images * num_images * dim
     images_seen = min(nprobe, num_clusters) * num_images / num_clusters

@@ -1,14 +1,17 @@
 """How fast this machine searches, from a small block of random vectors."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from clim_mm.neighbors.faiss_backend import load_faiss, on_every_core, on_gpus
+from clim_mm.neighbors.lists import make_lists
+from clim_mm.neighbors.nearest_centroids import nearest_centroids
 
 _VECTORS, _LISTS, _PROBES = 16384, 128, 16
+_MEMORY = 2**27
 _FLOPS = 8e9  # of one measured search, a twentieth of a second on two cores
 _FEWEST_QUERIES, _MOST_QUERIES = 512, 4096  # with fewer, faiss is slower
 
@@ -19,7 +22,7 @@ class SearchSpeed:
 
     Attributes:
         cluster: Of finding the nearest centre.
-        search: Of finding neighbours, among all images or in inverted lists.
+        search: Of finding neighbours, among all images or in the lists of near centres.
         on_gpu: Whether faiss has GPUs.
     """
 
@@ -40,36 +43,27 @@ def measure_search(dim: int, num_neighbors: int, exact: bool) -> SearchSpeed:
     Raises:
         MissingDependencyError: If faiss is missing.
     """
-    faiss = load_faiss()
     vectors = np.random.default_rng(0).standard_normal((_VECTORS, dim), dtype=np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    flat = on_gpus(faiss.IndexFlatL2(dim))
+    flat = on_gpus(load_faiss().IndexFlatL2(dim))
     flat.add(vectors)
-    cluster = _speed(flat, vectors, 1, seen=_VECTORS)
+    cluster = _speed(lambda queries: flat.search(vectors[queries], 1), dim, seen=_VECTORS)
     if exact:
-        search = _speed(flat, vectors, num_neighbors + 1, seen=_VECTORS)
+        search = _speed(lambda queries: flat.search(vectors[queries], num_neighbors + 1), dim, seen=_VECTORS)
     else:
-        search = _speed(_lists(vectors), vectors, num_neighbors + 1, seen=_VECTORS * _PROBES // _LISTS)
-    return SearchSpeed(cluster, search, faiss.get_num_gpus() > 0)
+        # The centres are some of the vectors: how good they are does not matter for the speed.
+        centroids = vectors[:_LISTS]
+        lists = make_lists(vectors, centroids, nearest_centroids(vectors, centroids, 1)[:, 0], _MEMORY)
+        search = _speed(lambda queries: lists.find(lists.by_list[queries], num_neighbors + 1, _PROBES), dim,
+                        seen=_VECTORS * _PROBES // _LISTS)
+    return SearchSpeed(cluster, search, load_faiss().get_num_gpus() > 0)
 
 
-def _lists(vectors: np.ndarray) -> Any:
-    """An inverted index whose centres are some of the vectors: how good they are does not matter for the speed."""
-    faiss = load_faiss()
-    quantizer = faiss.IndexFlatL2(vectors.shape[1])
-    quantizer.add(vectors[:_LISTS])
-    index = faiss.IndexIVFFlat(quantizer, vectors.shape[1], _LISTS, faiss.METRIC_L2)
-    index.nprobe = _PROBES
-    index = on_gpus(index)
-    index.add(vectors)
-    return index
-
-
-def _speed(index: Any, vectors: np.ndarray, k: int, seen: int) -> float:
-    """Operations a second of a search, each query of which sees ``seen`` vectors."""
-    flops_of_query = 2.0 * seen * vectors.shape[1]
-    queries = vectors[:min(max(_FEWEST_QUERIES, int(_FLOPS / flops_of_query)), _MOST_QUERIES)]
-    index.search(queries[:64], k)  # starts threads
+def _speed(search: Callable[[slice], object], dim: int, seen: int) -> float:
+    """Operations a second of a search by so many queries, each of which sees ``seen`` vectors."""
+    flops_of_query = 2.0 * seen * dim
+    queries = min(max(_FEWEST_QUERIES, int(_FLOPS / flops_of_query)), _MOST_QUERIES)
+    search(slice(64))  # starts threads
     start = time.perf_counter()
-    index.search(queries, k)
-    return flops_of_query * len(queries) / (time.perf_counter() - start)
+    search(slice(queries))
+    return flops_of_query * queries / (time.perf_counter() - start)

@@ -134,7 +134,7 @@ def _extraction(runner: Runner, rehearsal: Rehearsal, images: Optional[ImageSamp
         return None
     model: Any = rehearsal.model.eval()
     encode, dim = measure_encoding(
-        neighbor_hook.encode_by(model), stack_collate(views), len(views), _FOR_ENCODING * seconds)
+        neighbor_hook.extraction.encode_by(model), stack_collate(views), len(views), _FOR_ENCODING * seconds)
     return Extraction(len(views), loading.seconds + _reading(images, 1), encode, dim)
 
 

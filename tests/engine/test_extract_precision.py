@@ -35,7 +35,8 @@ def features(model, folder, **options):
     handle = model.encoder('momentum')[0].conv1.register_forward_hook(
         lambda layer, inputs, output: dtypes.append((output.dtype, not output.is_contiguous())))
     extract = dict(pipeline=PIPELINE, batch_size=5, num_workers=0, **options)
-    found = CenterWiseNeighborHook(extract=extract).features_of(model, SingleViews(ImageFolder(str(folder)), PIPELINE))
+    extraction = CenterWiseNeighborHook(extract=extract).extraction
+    found = extraction.features_of(model, SingleViews(ImageFolder(str(folder)), PIPELINE))
     handle.remove()
     return found, dtypes
 

@@ -26,7 +26,7 @@ class AfterRefresh(Hook):
         """Extract and vote."""
         train, test = train_and_held_out(runner.cfg)
         hook = next(hook for hook in runner.hooks if isinstance(hook, CenterWiseNeighborHook))
-        test_features = hook.features_of(runner.model, test.views)
+        test_features = hook.extraction.features_of(runner.model, test.views)
         there = np.flatnonzero(~np.isnan(features[:, 0]))
         self.top1.append(knn_top1(features[there], train.labels[there], test_features, test.labels, 5, 0.1))
 

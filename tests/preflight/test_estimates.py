@@ -51,7 +51,7 @@ def test_bytes_of_imagenets_features():
 
 def test_bytes_of_an_index():
     assert estimates.index_bytes(1000, 16, 50, exact=True) == 64_000
-    assert estimates.index_bytes(1000, 16, 50, exact=False) == 64_000 + 8_000 + 3_200
+    assert estimates.index_bytes(1000, 16, 50, exact=False) == 64_000 + 4_000 + 3_200
 
 
 def test_bytes_while_searching():

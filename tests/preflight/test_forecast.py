@@ -30,7 +30,7 @@ def test_time_of_a_refresh():
     assert refresh.share == pytest.approx(refresh.seconds / (5 * 2502 * 0.2 + refresh.seconds))
 
 
-def test_search_in_inverted_lists():
+def test_search_in_search_lists():
     refresh = facts(refresh=dict(exact=False)).forecast.refresh
     assert refresh.search == pytest.approx(2 * N * (32 * N / 10_000) * 128 / 1e13)
     # Six iterations on 32 images a centre, two on all, and the assignment.

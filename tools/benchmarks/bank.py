@@ -64,7 +64,7 @@ class Comparison(Hook):
         labels = labels_of(pairs.dataset)
         views = SingleViews(pairs.dataset, refresher.extract['pipeline'], pairs.quarantine)
         start = time.perf_counter()
-        extracted = refresher.features_of(unwrapped(runner), views)
+        extracted = refresher.extraction.features_of(unwrapped(runner), views)
         seconds = time.perf_counter() - start
         assert extracted is not None
         by_extraction = refresher.find(runner, extracted).positives
