@@ -14,6 +14,9 @@ the same turns. Directly: the step of a model whose encoders give ready features
 the own work (and adding up the gradients, which makes it an upper bound). As a difference: the step less the bare
 encoders on the same views, queries forward and backward and keys forward. The first is exact; the second subtracts two
 large figures, and swings with the machine by as much as A/A does.
+
+On the CPU the process keeps its memory (``kept_memory.py``); with ``--fresh-memory`` it takes new pages from the system
+in each step, as a training does that was started without these settings.
 """
 
 import argparse
@@ -25,6 +28,7 @@ from training_steps import Contestants, Step, resolutions_of
 
 # isort: split
 import torch
+from kept_memory import keep_memory
 from mmengine.config import Config
 from pairs import in_turns, ratios_to, write_json
 from peak_memory import peak_bytes_of
@@ -48,6 +52,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--device', help='cpu or cuda (default: a GPU if there is one)')
     parser.add_argument('--amp', action='store_true', help='bfloat16 autocast, for all')
     parser.add_argument('--channels-last', action='store_true', help='channels innermost, for all')
+    parser.add_argument('--fresh-memory', action='store_true', help='leave memory to the system\'s default')
     parser.add_argument('--json', metavar='FILE', help='write the figures there')
     return parser.parse_args()
 
@@ -105,6 +110,8 @@ def main() -> None:
         if args.threads is not None:
             torch.set_num_threads(args.threads)
         device = device_of(args.device)
+        if device.type == 'cpu' and not args.fresh_memory:
+            keep_memory()
         settings = args.resolutions or [list(resolutions_of(Config.fromfile(args.config)))]
         if any(resolutions[0] != max(settings[0]) for resolutions in settings):
             raise ConfigError('--resolutions must begin with the largest, the same in each: MoCo v2 has it too.')
