@@ -22,11 +22,11 @@ class Bf16OptimWrapper(OptimWrapper):
         **kwargs: As for ``OptimWrapper``.
 
     Raises:
-        ConfigError: If there is a GPU that does not know bfloat16.
+        ConfigError: If there is a GPU without instructions for bfloat16.
     """
 
     def __init__(self, **kwargs: Any) -> None:
-        if torch.cuda.is_available() and not torch.cuda.is_bf16_supported():
+        if torch.cuda.is_available() and not torch.cuda.is_bf16_supported(including_emulation=False):
             raise ConfigError(f'{torch.cuda.get_device_name()} does not compute in bfloat16: take --amp for float16, '
                               'or set optim_wrapper.type to "OptimWrapper".')
         super().__init__(**kwargs)

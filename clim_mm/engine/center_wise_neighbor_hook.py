@@ -21,7 +21,8 @@ from clim_mm.neighbors.faiss_backend import load_faiss
 from clim_mm.neighbors.key_bank import KeyBank
 from clim_mm.neighbors.readable import refresh_readable
 from clim_mm.neighbors.refresh import Refresh
-from clim_mm.neighbors.sizes import neighbor_sizes
+from clim_mm.neighbors.search_lists import check_memory
+from clim_mm.neighbors.sizes import default_exact, neighbor_sizes
 from clim_mm.registry import HOOKS
 
 from .banked_features import banked_features, open_bank
@@ -144,6 +145,10 @@ class CenterWiseNeighborHook(Hook):
             f'{self.sizes.num_neighbors} neighbours{" (likewise)" if self.num_neighbors is None else ""}, '
             f'at most {dataset.table.num_positives} positives by {self.strategy}, '
             f'refreshed every {self.interval} epochs from epoch {self.begin} on.')
+        exact = default_exact(len(dataset)) if self.exact is None else self.exact
+        if not exact:
+            dim = len(clim_of(runner, _NAME).queue)
+            check_memory(len(dataset), dim, self.sizes.num_neighbors, self.memory_mib * 2**20)
         if dist.is_main_process():
             self._labels = labels_of(dataset.dataset)
         if resumed(runner) and self._loaded is not None:
@@ -151,6 +156,9 @@ class CenterWiseNeighborHook(Hook):
                 self._centroids = _checked_centroids(self._loaded['centroids'])
                 dataset.table.load_state_dict(self._loaded['table'])
                 _check_queue(clim_of(runner, _NAME), len(dataset))
+            if not exact and self._centroids is not None and len(self._centroids) != self.sizes.num_clusters:
+                runner.logger.info(f'The checkpoint has {len(self._centroids)} centres, of which k-means begins with '
+                                   f'none, since {self.sizes.num_clusters} are wanted now.')
         if self.feature_source == 'bank':
             model = clim_of(runner, _NAME)
             identity = self._loaded.get('bank') if resumed(runner) and self._loaded is not None else None
@@ -191,13 +199,15 @@ class CenterWiseNeighborHook(Hook):
         positives = torch.empty(len(dataset), dataset.table.num_positives, dtype=torch.int32)
         found = None
         if features is not None:  # rank 0
+            torch.cuda.empty_cache()  # faiss takes memory of its own there
             found = self.find(runner, features)
             positives.copy_(torch.from_numpy(found.positives))
-            self._centroids = torch.from_numpy(found.centroids)
             report_refresh(runner, dict(**report, **found.report), version=dataset.table.version + 1)
         dist.broadcast(positives, group=host_group())
         dataset.table.publish(positives.numpy())
         runner.call_hook('after_neighbor_refresh', features=features, found=found)
+        if found is not None:
+            self._centroids = torch.from_numpy(found.centroids)
 
     def _features(self, runner: Runner, dataset: NeighborPairs) -> tuple[Optional[np.ndarray], dict[str, float]]:
         """By ``feature_source``: what ``Extraction`` gives, and figures for the report, on rank 0."""
@@ -241,7 +251,7 @@ class CenterWiseNeighborHook(Hook):
 def _checked_centroids(centroids: Optional[torch.Tensor]) -> Optional[torch.Tensor]:
     if centroids is not None and (centroids.dim() != 2 or not torch.isfinite(centroids).all()):
         raise ValueError('The centres are no matrix of finite numbers.')
-    return centroids
+    return None if centroids is None else centroids.cpu()  # a checkpoint is loaded to where the model is
 
 
 def _check_queue(model: CLIM, num_images: int) -> None:

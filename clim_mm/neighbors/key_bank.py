@@ -170,7 +170,8 @@ class KeyBank:
         """(N, C) float32, L2-normalised, a copy in memory; rows of ``never_seen`` mean nothing."""
         self.flush()
         features = np.array(self._keys)
-        for start in range(0, len(self) if self.num_averaged > 1 else 0, _BLOCK):
+        averaged = (self._counts > 1).any()  # a bank may have been begun with another ``num_averaged``
+        for start in range(0, len(self) if averaged else 0, _BLOCK):
             rows = features[start:start + _BLOCK]
             with np.errstate(all='ignore'):
                 rows /= np.linalg.norm(rows, axis=1, keepdims=True)

@@ -18,7 +18,7 @@ class Lists:
         features: (N, d) float32, C-contiguous.
         centroids: (m, d) float32.
         assignments: (N,) int, the list of each feature.
-        memory: Bytes for a copy of the features that a list is compared with at once.
+        memory: Bytes, of which half are for a copy of the features that a list is compared with at once.
     """
 
     def __init__(self, features: np.ndarray, centroids: np.ndarray, assignments: np.ndarray, memory: int) -> None:
@@ -57,7 +57,7 @@ class Lists:
     def _among(self, candidates: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
         """Of the candidates, places in the order by list: (n, k) ids."""
         distances, found = [], []
-        for block in blocks(len(candidates), 4 * queries.shape[1], self._memory):
+        for block in blocks(len(candidates), 2 * 4 * queries.shape[1], self._memory):
             places = candidates[block]
             near, which = load_faiss().knn(queries, self._sorted[places], k)
             distances.append(near)

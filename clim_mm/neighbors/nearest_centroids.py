@@ -8,6 +8,7 @@ from .blocks import blocks
 from .faiss_backend import load_faiss, on_every_core, on_gpus
 
 _BYTES_OF_A_RESULT = 12  # faiss's distance and id
+_MOST_ROWS = 2**16  # of a block: more would gain nothing, and the progress bar would stand still
 
 
 @on_every_core
@@ -36,7 +37,8 @@ def nearest_centroids(features: np.ndarray,
     index.add(np.ascontiguousarray(centroids, dtype=np.float32))
     nearest = np.empty((len(features), num), dtype=np.int32)
     with progress_bar(total=len(features), desc='assign', unit='image', show=progress) as bar:
-        for block in blocks(len(features), _BYTES_OF_A_RESULT * num, memory):
+        row = _BYTES_OF_A_RESULT * num
+        for block in blocks(len(features), row, min(memory, _MOST_ROWS * row)):
             nearest[block] = index.search(features[block], num)[1]
             bar.update(len(nearest[block]))
     return nearest

@@ -6,7 +6,7 @@ import numpy as np
 
 from .faiss_backend import load_faiss, on_every_core
 
-_ROUNDING = 1e-5  # of a squared distance in float32, relative to the largest there is
+_ROUNDING = 1e-6  # of the squared distances of two features at the same distance, relative
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Sample:
 
     Attributes:
         ids: (n,) int64, ascending.
-        reach: (n,) float64, squared distance to the k-th nearest other feature.
+        reach: (n,) float64, squared distance to the farthest of the k others that faiss's exact search finds.
     """
 
     ids: np.ndarray
@@ -41,7 +41,7 @@ def draw_sample(features: np.ndarray, k: int, num_queries: int, seed: int) -> Sa
 
 
 def recall_of(found: np.ndarray, features: np.ndarray, sample: Sample) -> float:
-    """The share of the k neighbours found that are as near as the true k-th; features at the same distance are alike.
+    """The share of the k neighbours found that are as near as the exact search's; those at the same distance are alike.
 
     Args:
         found: (n, k) int, ids of the neighbours found, -1 = none, distinct in a row and without the feature itself.
@@ -52,7 +52,7 @@ def recall_of(found: np.ndarray, features: np.ndarray, sample: Sample) -> float:
         From 0 to 1.
     """
     distances = _squared_distances(features, sample.ids, found)
-    near = distances <= sample.reach[:, None] + _ROUNDING * max(1.0, float(sample.reach.max()))
+    near = distances <= sample.reach[:, None] * (1 + _ROUNDING)
     wanted = min(found.shape[1], len(features) - 1)
     return float((near & (found >= 0)).sum() / (len(found) * wanted)) if wanted else 1.0
 

@@ -1,5 +1,6 @@
 """Neighbours among the features of near clusters: the k-means centres serve as lists of the search [ours]."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from .recall import draw_sample, recall_of
 from .search import search, without_self
 
 _BYTES_OF_A_HIT = 12 + 8 + 4  # faiss's distance and id, and ours
+_MOST_LISTS = 2048  # that faiss's GPUs visit
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def search_lists(features: np.ndarray,
     """Find the ``k`` nearest other features among those of ``nprobe`` near centres.
 
     The recall is measured against the exact search on ``num_queries`` features, drawn at random. While it is below
-    ``least_recall``, twice as many lists are taken. Where that would be an eighth of all lists or more, the exact
+    ``least_recall``, twice as many lists are taken. Where that would be more than an eighth of all lists, the exact
     search takes over.
 
     Args:
@@ -64,11 +66,13 @@ def search_lists(features: np.ndarray,
         ConfigError: If the memory does not hold a small block.
         MissingDependencyError: If faiss is missing.
     """
-    most = max(1, len(centroids) // 8)
+    num_features, dim = features.shape
+    check_memory(num_features, dim, k, memory)
+    most = min(max(1, len(centroids) // 8), _MOST_LISTS)
     nprobe = min(nprobe, len(centroids))
     sample = draw_sample(features, k, num_queries, seed)
     assignments = nearest_centroids(features, centroids, 1, memory, progress)[:, 0]
-    lists = make_lists(features, centroids, assignments, memory // 2)
+    lists = make_lists(features, centroids, assignments, memory)
 
     def found_of(ids: np.ndarray) -> np.ndarray:
         return without_self(lists.find(ids, k + 1, nprobe), ids)
@@ -83,8 +87,26 @@ def search_lists(features: np.ndarray,
 
     neighbors = np.empty((len(features), k), dtype=np.int32)
     with progress_bar(total=len(features), desc='search', unit='image', show=progress) as bar:
-        for block in blocks(len(features), _BYTES_OF_A_HIT * (k + 1), memory // 2):
+        for block in _blocks_of_queries(num_features, dim, k, memory):
             ids = lists.by_list[block]
             neighbors[ids] = found_of(ids)
             bar.update(len(ids))
     return ListSearch(neighbors, assignments, nprobe, recall)
+
+
+def check_memory(num_features: int, dim: int, k: int, memory: int) -> None:
+    """Check that ``search_lists`` can work within a budget, without searching.
+
+    Args:
+        num_features, dim: N, d.
+        k, memory: As for ``search_lists``.
+
+    Raises:
+        ConfigError: If it cannot.
+    """
+    _blocks_of_queries(num_features, dim, k, memory)
+
+
+def _blocks_of_queries(num_features: int, dim: int, k: int, memory: int) -> Iterator[slice]:
+    """With half of the memory; the other half is for what they are compared with."""
+    return blocks(num_features, 2 * (_BYTES_OF_A_HIT * (k + 1) + 4 * dim), memory)

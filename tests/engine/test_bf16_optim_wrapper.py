@@ -97,7 +97,7 @@ def test_a_config_names_it(folder, tmp_path):
 
 def test_a_gpu_without_bfloat16_is_told(monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda: False)
+    monkeypatch.setattr(torch.cuda, 'is_bf16_supported', lambda including_emulation=True: including_emulation)
     monkeypatch.setattr(torch.cuda, 'get_device_name', lambda: 'Old GPU')
     with pytest.raises(ConfigError, match='Old GPU does not compute in bfloat16: take --amp for float16'):
         trained('Bf16OptimWrapper')

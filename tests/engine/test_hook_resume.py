@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from mmengine.hooks import Hook
 from training_runs import features_by_hand, hook_cfg, lines_of, runner_of, train, write_images
 
 from clim_mm.engine.center_wise_neighbor_hook import refresh_seed
@@ -72,6 +73,41 @@ def test_the_centres_stay_in_the_checkpoints_of_a_resumed_run(folder, tmp_path):
         saved = neighbors_in(tmp_path / f'epoch_{epoch}.pth')
         np.testing.assert_array_equal(saved['centroids'].numpy(), centroids)
         assert int(saved['table']['version']) == (1 if epoch < 3 else 2)
+
+
+class OnGPU(torch.Tensor):
+    """As a tensor there: it gives no array until it has been brought back."""
+
+    def cpu(self):  # noqa: D102
+        return self.as_subclass(torch.Tensor)
+
+    def numpy(self):  # noqa: D102
+        raise TypeError('not on the CPU')
+
+
+class LoadToGPU(Hook):
+    """MMEngine loads a checkpoint to the device that it trains on."""
+
+    def after_load_checkpoint(self, runner, checkpoint):  # noqa: D102
+        checkpoint['neighbors']['centroids'] = checkpoint['neighbors']['centroids'].as_subclass(OnGPU)
+
+
+def test_centres_that_were_loaded_to_a_gpu_are_taken_up(folder, tmp_path):
+    path = checkpoint_of(folder, tmp_path)
+    runner = runner_of(folder, tmp_path / 'on', 3, hook_cfg(exact=False), num_workers=0, resume=True, load_from=path)
+    runner.register_hook(LoadToGPU(), priority='VERY_HIGH')
+    runner.train()
+    assert [line['epoch'] for line in lines_of(tmp_path / 'on')] == [2]
+
+
+@pytest.mark.parametrize('exact', [True, False])
+def test_centres_of_another_number_are_no_start_and_that_is_said(folder, tmp_path, exact):
+    path = checkpoint_of(folder, tmp_path)
+    hook = hook_cfg(exact=exact, num_clusters=3)
+    train(folder, tmp_path / 'on', 3, hook, num_workers=0, resume=True, load_from=path, log_level='INFO')
+    logs = ''.join(log.read_text() for log in (tmp_path / 'on').rglob('*.log'))
+    assert ('The checkpoint has 4 centres, of which k-means begins with none, since 3 are wanted' in logs) != exact
+    assert [line['num_clusters'] for line in lines_of(tmp_path / 'on')] == [3]
 
 
 def test_before_the_first_refresh_there_are_no_centres(folder, tmp_path):

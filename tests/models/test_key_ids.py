@@ -23,6 +23,14 @@ def test_samples_as_the_pipeline_packs_them():
     assert [ids.tolist() for ids in image_ids([packed['data_samples']], torch.device('cpu'))] == [[5], [9]]
 
 
+def test_the_device_is_asked_nothing():
+    """On the meta device there are no values: whoever asks for one fails."""
+    meta = torch.device('meta')
+    moved = [sample.to(meta) for sample in [*samples([[0.5]] * 2, ids=[7, 0], positives=[3, -1]), SelfSupDataSample()]]
+    anchors, positives = image_ids(moved, meta)
+    assert anchors.shape == positives.shape == (3, ) and anchors.device == positives.device == meta
+
+
 def test_images_without_an_id():
     assert NO_ID < 0 and NO_KEY < 0 and NO_ID != NO_KEY
     anchors, positives = image_ids([SelfSupDataSample(), *samples([[1.0]], ids=[4])], torch.device('cpu'))

@@ -172,6 +172,16 @@ def test_a_bank_goes_on_where_it_was_left(tmp_path):
     assert KeyBank.open(tmp_path, 6, 3).epochs.tolist() == [2, -1, 3, -1, 2, 5]
 
 
+def test_means_of_many_keys_stay_unit_vectors_where_one_alone_is_kept_from_now_on(tmp_path):
+    bank = KeyBank.create(tmp_path, 2, 3, num_averaged=10)
+    for key in (X, Y):
+        bank.add(torch.stack([key, key]), torch.tensor([0, 1]))
+    bank.sync()
+    again = KeyBank.open(tmp_path, 2, 3, num_averaged=1)
+    again.add(Z[None], torch.tensor([1]))
+    np.testing.assert_allclose(again.features(), [[0.5**0.5, 0.5**0.5, 0], Z], atol=1e-6)
+
+
 def write_and_die(folder):
     """Write the keys, and be killed before anything is put on the disk."""
     filled(folder).flush()

@@ -48,3 +48,17 @@ def test_a_search_that_is_blind_finds_what_chance_gives():
     sample = draw_sample(features, 10, 500, seed=0)
     blind = np.stack([np.random.default_rng(i).permutation(np.delete(np.arange(500), i))[:10] for i in range(500)])
     assert recall_of(blind, features, sample) == pytest.approx(10 / 499, abs=0.01)
+
+
+@pytest.mark.parametrize('spread', [1e-3, 1.0])
+def test_features_that_lie_close_together_are_not_all_alike(spread):
+    rng = np.random.default_rng(0)
+    features = np.ones(7) + spread * rng.normal(size=(400, 7))
+    features = (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
+    sample = draw_sample(features, 10, 400, seed=0)
+    exact = search(features, 10)
+    half = np.where(rng.random(exact.shape) < 0.5, exact, [rng.permutation(np.delete(np.arange(400), i))[:10]
+                                                          for i in range(400)])
+    true = np.mean([len(set(a) & set(b)) / 10 for a, b in zip(half.tolist(), exact.tolist(), strict=True)])
+    assert recall_of(exact, features, sample) == 1.0
+    assert recall_of(half, features, sample) == pytest.approx(true, abs=0.01)

@@ -1,11 +1,13 @@
 """Neighbours by lists against the exact search: recall, widening, the way back, memory."""
 
+import faiss
 import numpy as np
 import pytest
 from sklearn.datasets import make_blobs
 
 from clim_mm.errors import ConfigError
 from clim_mm.neighbors import search, search_lists, train_centroids
+from clim_mm.neighbors.lists import Lists, ListsOnGPUs
 
 
 def blobs(num_samples=3000, dim=16, num_blobs=60, spread=1.5, seed=0):
@@ -98,3 +100,26 @@ def test_a_budget_that_holds_no_block_is_an_error_before_the_search(searched):
     features, centroids, _ = searched
     with pytest.raises(ConfigError, match='set memory_mib of CenterWiseNeighborHook to at least 1'):
         search_lists(features, 12, centroids, memory=1000)
+
+
+def test_the_budget_that_is_asked_for_does():
+    # Two halves of 64 queries with 2,100 numbers and 12 hits of 24 bytes each: 1.05 MiB.
+    features = np.random.default_rng(0).normal(size=(300, 2100)).astype(np.float32)
+    centroids = train_centroids(features, 10)
+    with pytest.raises(ConfigError, match='of 1 MiB does not hold a block of 64 rows: .* to at least 2'):
+        search_lists(features, 11, centroids, memory=2**20)
+    assert search_lists(features, 11, centroids, memory=2**21).neighbors.shape == (300, 11)
+
+
+def test_the_index_of_gpus_finds_what_the_lists_of_the_cpu_find(searched, monkeypatch):
+    features, centroids, exact = searched
+    monkeypatch.setattr(faiss, 'GpuParameterSpace', faiss.ParameterSpace, raising=False)  # faiss-cpu has that alone
+    assignments = ((features[:, None] - centroids[None])**2).sum(axis=2).argmin(axis=1)
+    on_gpus = ListsOnGPUs(features, centroids, assignments)
+    assert sorted(on_gpus.by_list.tolist()) == list(range(3000))
+    ids = np.arange(0, 3000, 7)
+    for nprobe, least in [(60, 0.999), (4, 0.95)]:
+        found = on_gpus.find(ids, 13, nprobe)
+        assert found.shape == (len(ids), 13) and overlap(found[:, 1:], exact[ids]) > least
+        cpu = Lists(features, centroids, assignments, 2**28).find(ids, 13, nprobe)
+        assert overlap(found, cpu) > least
