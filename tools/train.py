@@ -10,6 +10,7 @@ import argparse
 import os
 
 from mmengine.config import Config
+from mmengine.device import get_device
 
 import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pictures before cv2 is imported)
 from clim_mm.checkpoints import resume_latest
@@ -17,6 +18,7 @@ from clim_mm.distributed import prepare_launch, watch_peers
 from clim_mm.distributed.end_process import tie_children
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, load_config, train
 from clim_mm.launch.framework_settings import check_settings
+from clim_mm.launch.kept_memory import keep_memory
 from clim_mm.launch.launch_checks import check_config
 
 
@@ -51,6 +53,8 @@ def main() -> None:
         cfg = config_of(args)
         check_config(cfg, world_size=int(os.environ.get('WORLD_SIZE', 1)))
         prepare_launch(cfg, args.launcher)
+        if get_device() == 'cpu':
+            keep_memory()
         train(cfg)
 
 

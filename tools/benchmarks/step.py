@@ -15,8 +15,8 @@ the own work (and adding up the gradients, which makes it an upper bound). As a 
 encoders on the same views, queries forward and backward and keys forward. The first is exact; the second subtracts two
 large figures, and swings with the machine by as much as A/A does.
 
-On the CPU the process keeps its memory (``kept_memory.py``); with ``--fresh-memory`` it takes new pages from the system
-in each step, as a training does that was started without these settings.
+On the CPU the process keeps its memory, as ``tools/train.py`` lets it; with ``--fresh-memory`` it takes new pages from
+the system in each step, as other programs do.
 """
 
 import argparse
@@ -28,7 +28,6 @@ from training_steps import Contestants, Step, resolutions_of
 
 # isort: split
 import torch
-from kept_memory import keep_memory
 from mmengine.config import Config
 from pairs import in_turns, ratios_to, write_json
 from peak_memory import peak_bytes_of
@@ -36,6 +35,7 @@ from peak_memory import peak_bytes_of
 from clim_mm.checks import check_whole
 from clim_mm.errors import ConfigError
 from clim_mm.launch.commands import errors_in_a_sentence
+from clim_mm.launch.kept_memory import keep_memory
 
 RIVAL = 'moco v2 (mmselfsup)'
 
