@@ -3,8 +3,8 @@
     python tools/benchmarks/decoders.py
     python tools/benchmarks/decoders.py --folder data/imagenet/train --json decoders.json
 
-One thread; CPU seconds, in turns. simplejpeg takes part where it is installed. Without a folder, 500 x 375 JPEGs are
-drawn.
+One thread; CPU seconds, in turns. simplejpeg takes part after `pip install simplejpeg`. Without a folder, JPEGs of
+500 x 375 are drawn.
 """
 
 import argparse
@@ -27,6 +27,7 @@ from PIL import Image
 from pipeline import draw_jpegs
 from torchvision.io import decode_jpeg
 
+from clim_mm.checks import check_whole
 from clim_mm.errors import DataError
 from clim_mm.launch.commands import errors_in_a_sentence
 
@@ -57,6 +58,8 @@ def main() -> None:
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as drawn, errors_in_a_sentence():
+        for name in ('images', 'pairs'):
+            check_whole(f'--{name}', getattr(args, name), least=1)
         if args.folder is None:
             draw_jpegs(Path(drawn), args.images)
         paths = (path for path in Path(args.folder or drawn).rglob('*') if path.suffix.lower() in ('.jpg', '.jpeg'))

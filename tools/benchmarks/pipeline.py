@@ -29,7 +29,9 @@ from mmengine.registry import DefaultScope, init_default_scope
 from pairs import in_turns, ratios_to, write_json
 from torch.utils.data import DataLoader
 
+from clim_mm.checks import check_whole
 from clim_mm.datasets import NeighborPairs, stack_collate
+from clim_mm.errors import DataError
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.registry import DATASETS
 
@@ -52,11 +54,17 @@ def draw_jpegs(folder: Path, count: int = 48, height: int = 375, width: int = 50
 
 
 def clim_pairs(config: str, root: Path) -> NeighborPairs:
-    """The config's training set with a folder's images, each with a positive that is drawn at random."""
+    """The config's training set with a folder's images, each with a positive that is drawn at random.
+
+    Raises:
+        DataError: If there are less than two images.
+    """
     cfg = Config.fromfile(config)
     init_default_scope('clim_mm')
     source = dict(type='ImageFolder', data_root=str(root), data_prefix='')
     dataset = DATASETS.build(dict(cfg.train_dataloader.dataset, dataset=source))
+    if len(dataset) < 2:
+        raise DataError(f'{root} holds one image, of which no pair can be made: give a folder with more.')
     rng = np.random.default_rng(0)
     away = rng.integers(1, len(dataset), (len(dataset), dataset.table.num_positives))
     dataset.table.publish(((np.arange(len(dataset))[:, None] + away) % len(dataset)).astype(np.int32))
@@ -94,6 +102,10 @@ def main() -> None:
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as drawn, errors_in_a_sentence():
+        for name in ('samples', 'pairs'):
+            check_whole(f'--{name}', getattr(args, name), least=1)
+        for workers in args.workers:
+            check_whole('--workers', workers, least=1)
         if args.folder is None:
             draw_jpegs(Path(drawn))
         dataset = clim_pairs(args.config, Path(args.folder or drawn))

@@ -5,11 +5,10 @@
 
 The vectors are drawn in clusters. The stock path is k-means with 20 iterations on all of them, and the exact search,
 whose time is extrapolated from ``--queries`` of them. A later refresh begins with centres that were found by these
-vectors before they moved a little.
+vectors before they moved a little (``--step``). Each is run once.
 """
 
 import argparse
-import resource
 import time
 from collections.abc import Callable
 from typing import Any
@@ -19,11 +18,13 @@ import clim_mm  # noqa: F401  (limits pictures before cv2 is imported)
 # isort: split
 import faiss
 import numpy as np
+import torch
 from pairs import write_json
+from peak_memory import peak_bytes_of
 
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.neighbors import cluster, train_centroids
-from clim_mm.neighbors.faiss_backend import on_every_core
+from clim_mm.neighbors.faiss_backend import on_every_core, on_gpus
 from clim_mm.neighbors.refresh import Refresh, refresh
 from clim_mm.neighbors.select import distance_to_center
 from clim_mm.neighbors.sizes import NeighborSizes
@@ -72,9 +73,9 @@ def objective(vectors: np.ndarray, centroids: np.ndarray, assignments: np.ndarra
 
 
 @on_every_core
-def exact_neighbors(vectors: np.ndarray, ids: np.ndarray, k: int) -> np.ndarray:
-    """(n, k) true neighbours of some, without themselves."""
-    _, found = faiss.knn(vectors[ids], vectors, k + 1)
+def exact_neighbors(index: Any, vectors: np.ndarray, ids: np.ndarray, k: int) -> np.ndarray:
+    """(n, k) true neighbours of some, without themselves, by an index of all."""
+    _, found = index.search(vectors[ids], k + 1)
     return np.stack([row[row != i][:k] for row, i in zip(found, ids, strict=True)])
 
 
@@ -99,11 +100,6 @@ def recall(found: np.ndarray, exact: np.ndarray) -> float:
     return float(np.mean([len(set(a) & set(b)) / len(b) for a, b in zip(found.tolist(), exact.tolist(), strict=True)]))
 
 
-def peak_bytes() -> int:
-    """Largest resident memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description='Compare the refresh with faiss\'s stock path.')
     parser.add_argument('--num', type=int, default=1281167, help='N (default: ImageNet\'s 1,281,167)')
@@ -112,18 +108,25 @@ def main() -> None:
     parser.add_argument('--neighbors', type=int, default=40, help='k (default: 40)')
     parser.add_argument('--groups', type=int, default=1000, help='that the vectors are drawn in (default: 1,000)')
     parser.add_argument('--spread', type=float, default=0.7, help='width of a group (default: 0.7)')
+    parser.add_argument('--step', type=float, default=0.1, help='that vectors moved between refreshes (default: 0.1)')
     parser.add_argument('--queries', type=int, default=2000, help='for recall and the stock search (default: 2,000)')
     parser.add_argument('--json', metavar='FILE', help='write the figures there')
     args = parser.parse_args()
     sizes = NeighborSizes(args.clusters, args.neighbors)
     with errors_in_a_sentence():
         vectors = clustered(args.num, args.dim, args.groups, args.spread, seed=0)
-        before = peak_bytes()
-        first_seconds, first = seconds_of(refresh, vectors, sizes, exact=False, seed=0, progress=True)
-        peak = (peak_bytes() - before + vectors.nbytes) / vectors.nbytes
+        results = []
+        peak_bytes = peak_bytes_of(
+            lambda: results.extend(seconds_of(refresh, vectors, sizes, exact=False, seed=0, progress=True)),
+            torch.device('cpu'))
+        first_seconds, first = results
+        peak = None if peak_bytes is None else 1 + peak_bytes / vectors.nbytes
 
         ids = np.sort(np.random.default_rng(1).choice(args.num, min(args.queries, args.num), replace=False))
-        search_seconds, exact = seconds_of(exact_neighbors, vectors, ids, args.neighbors)
+        index = on_gpus(faiss.IndexFlatL2(args.dim))
+        index.add(vectors)
+        search_seconds, exact = seconds_of(exact_neighbors, index, vectors, ids, args.neighbors)
+        del index
         cluster_seconds, (centroids, assignments) = seconds_of(cluster, vectors, args.clusters, seed=0)
         stock_objective = objective(vectors, centroids, assignments)
         stock_seconds = cluster_seconds + search_seconds * args.num / len(ids) + first.report['seconds_select']
@@ -138,7 +141,7 @@ def main() -> None:
                 objective_over_stock=objective(vectors, first.centroids, first.assignments) / stock_objective,
                 peak_over_features=peak))
 
-        before_moving = moved(vectors, 0.1, seed=2)
+        before_moving = moved(vectors, args.step, seed=2)
         start = train_centroids(before_moving, args.clusters, seed=2)
         del before_moving
         later_seconds, later = seconds_of(refresh, vectors, sizes, exact=False, seed=1, start=start, progress=True)
@@ -152,7 +155,8 @@ def main() -> None:
         print(f'{name} refresh: {row["seconds"]:.0f} s, {row["faster"]:.1f} times as fast; recall {row["recall"]:.4f}, '
               f'agreement of the center-wise sets {row["center_wise_agreement"]:.4f}, k-means objective '
               f'{row["objective_over_stock"]:.4f} of the stock path\'s')
-    print(f'peak memory of the first: {peak:.2f} times the features')
+    if peak is not None:
+        print(f'peak memory of the first: {peak:.2f} times the features')
     if args.json:
         write_json(args.json, figures)
 

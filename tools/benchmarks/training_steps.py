@@ -51,8 +51,9 @@ def random_batch(batch_size: int, sides: Sequence[int], device: torch.device, nu
              for side in sides]
     data_samples = []
     for i in range(batch_size):
-        sample = SelfSupDataSample(sample_idx=InstanceData(value=torch.tensor([i])))
-        if num_queries:
+        sample = SelfSupDataSample()
+        if num_queries:  # MoCo's own pipeline packs no ids
+            sample.sample_idx = InstanceData(value=torch.tensor([i]))
             lam = torch.rand(num_queries, generator=generator).tolist()
             sample.set_metainfo(dict(lam=lam, positive_idx=(i + 1) % batch_size))
         data_samples.append(sample)
