@@ -6,7 +6,10 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import pytest
 from mmengine.config.utils import MODULE2PACKAGE
+
+pytestmark = pytest.mark.e2e
 
 ROOT = Path(__file__).parents[1]
 

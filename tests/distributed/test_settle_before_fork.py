@@ -5,6 +5,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.e2e
+
 FORKS = """
 import os, sys, threading
 from clim_mm.distributed.settle_before_fork import settle_before_fork

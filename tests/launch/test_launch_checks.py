@@ -126,6 +126,7 @@ def test_the_queue_of_another_model_is_its_own_matter():
     check_config(config(model='mmselfsup.MoCo', queue_len=3), world_size=4)
 
 
+@pytest.mark.e2e
 def test_mmdetection_needs_compiled_operators(tmp_path):
     write_pure_python_mmcv(tmp_path)
     code = ('from mmengine.config import Config\nfrom clim_mm.errors import MissingDependencyError\n'

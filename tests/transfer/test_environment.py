@@ -7,6 +7,8 @@ import sys
 import pytest
 from pure_python_mmcv import ROOT, write_pure_python_mmcv
 
+pytestmark = pytest.mark.e2e
+
 CHECK = ('from clim_mm.errors import MissingDependencyError\n'
          'from clim_mm.transfer.environment import check_environment\n'
          'try:\n    check_environment({})\nexcept MissingDependencyError as error:\n    print("Missing:", error)\n'

@@ -4,6 +4,9 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
+
+pytestmark = pytest.mark.e2e
 
 
 def test_lvis_finds_the_name_and_numpy_does_not():
