@@ -22,7 +22,7 @@ from clim_mm.neighbors.key_bank import KeyBank
 from clim_mm.neighbors.readable import refresh_readable
 from clim_mm.neighbors.refresh import Refresh
 from clim_mm.neighbors.search_lists import check_memory
-from clim_mm.neighbors.sizes import default_exact, neighbor_sizes
+from clim_mm.neighbors.sizes import is_exact, neighbor_sizes
 from clim_mm.registry import HOOKS
 
 from .banked_features import banked_features, open_bank
@@ -131,7 +131,7 @@ class CenterWiseNeighborHook(Hook):
         """Check that all belongs together, print the sizes, and take up the table of a resumed run."""
         load_faiss()  # missing: say so before the first extraction
         Compose(self.extract['pipeline'])  # a transform that cannot be made, likewise
-        clim_of(runner, _NAME)
+        model = clim_of(runner, _NAME)
         check_epochs(runner, _NAME)
         dataset = pairs_of(runner, _NAME)
         if len(runner.train_dataloader) == 0:
@@ -145,22 +145,20 @@ class CenterWiseNeighborHook(Hook):
             f'{self.sizes.num_neighbors} neighbours{" (likewise)" if self.num_neighbors is None else ""}, '
             f'at most {dataset.table.num_positives} positives by {self.strategy}, '
             f'refreshed every {self.interval} epochs from epoch {self.begin} on.')
-        exact = default_exact(len(dataset)) if self.exact is None else self.exact
+        exact = is_exact(self.exact, len(dataset))
         if not exact:
-            dim = len(clim_of(runner, _NAME).queue)
-            check_memory(len(dataset), dim, self.sizes.num_neighbors, self.memory_mib * 2**20)
+            check_memory(len(dataset), len(model.queue), self.sizes.num_neighbors, self.memory_mib * 2**20)
         if dist.is_main_process():
             self._labels = labels_of(dataset.dataset)
         if resumed(runner) and self._loaded is not None:
             with taking_up('neighbours'):
                 self._centroids = _checked_centroids(self._loaded['centroids'])
                 dataset.table.load_state_dict(self._loaded['table'])
-                _check_queue(clim_of(runner, _NAME), len(dataset))
+                _check_queue(model, len(dataset))
             if not exact and self._centroids is not None and len(self._centroids) != self.sizes.num_clusters:
                 runner.logger.info(f'The checkpoint has {len(self._centroids)} centres, of which k-means begins with '
                                    f'none, since {self.sizes.num_clusters} are wanted now.')
         if self.feature_source == 'bank':
-            model = clim_of(runner, _NAME)
             identity = self._loaded.get('bank') if resumed(runner) and self._loaded is not None else None
             self._bank = open_bank(runner, len(dataset), len(model.queue), identity, self.bank_average)
             if self._bank is not None:
@@ -206,7 +204,7 @@ class CenterWiseNeighborHook(Hook):
         dist.broadcast(positives, group=host_group())
         dataset.table.publish(positives.numpy())
         runner.call_hook('after_neighbor_refresh', features=features, found=found)
-        if found is not None:
+        if found is not None:  # only now: a hook that calls `find` to compare begins with the centres that this one had
             self._centroids = torch.from_numpy(found.centroids)
 
     def _features(self, runner: Runner, dataset: NeighborPairs) -> tuple[Optional[np.ndarray], dict[str, float]]:

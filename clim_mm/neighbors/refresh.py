@@ -12,7 +12,7 @@ from .cluster import cluster, train_centroids
 from .search import search
 from .search_lists import search_lists
 from .select import select_positives
-from .sizes import NeighborSizes, default_exact
+from .sizes import NeighborSizes, is_exact
 
 # Of k-means if not exact [ours]: found by trying, tools/benchmarks/refresh.py shows the objective that they reach.
 FROM_NOTHING = dict(num_iterations=6, points_per_centroid=32, full_iterations=2)
@@ -72,7 +72,7 @@ def refresh(features: np.ndarray,
         previous: (N, P) int positives of the refresh before, to report how many changed; they choose nothing.
         progress: Show faiss's iterations and a progress bar.
     """
-    exact = default_exact(len(features)) if exact is None else exact
+    exact = is_exact(exact, len(features))
     report = {}
 
     def timed(name, function, *args, **kwargs):

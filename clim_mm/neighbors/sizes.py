@@ -50,6 +50,11 @@ def default_exact(num_samples: int) -> bool:
     return num_samples <= _MOST_COMPARED_WITH_ALL
 
 
+def is_exact(exact: Optional[bool], num_samples: int) -> bool:
+    """What the option ``exact`` means for a set of this size: itself, or ``default_exact`` if it is None."""
+    return default_exact(num_samples) if exact is None else exact
+
+
 def default_num_neighbors(num_samples: int) -> int:
     """``k = min(40, max(5, N // 100))`` [ours], below N; the paper's 40 on ImageNet."""
     return min(40, max(5, num_samples // 100), num_samples - 1)

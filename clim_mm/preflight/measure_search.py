@@ -11,7 +11,7 @@ from clim_mm.neighbors.lists import make_lists
 from clim_mm.neighbors.nearest_centroids import nearest_centroids
 
 _VECTORS, _LISTS, _PROBES = 16384, 128, 16
-_MEMORY = 2**27
+_MEMORY = 2**28  # the refresh's default
 _FLOPS = 8e9  # of one measured search, a twentieth of a second on two cores
 _FEWEST_QUERIES, _MOST_QUERIES = 512, 4096  # with fewer, faiss is slower
 

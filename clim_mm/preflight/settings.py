@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from clim_mm.distributed import unwrapped
 from clim_mm.models import CLIM
-from clim_mm.neighbors.sizes import default_exact, neighbor_sizes
+from clim_mm.neighbors.sizes import is_exact, neighbor_sizes
 
 from .estimates import refreshes_between, steps_per_epoch
 from .model_sizes import ModelSizes, sizes_of
@@ -184,7 +184,7 @@ def _refresh(hook: 'CenterWiseNeighborHook', runner: Runner) -> RefreshSettings:
         num_neighbors=sizes.num_neighbors,
         num_positives=dataset.table.num_positives,
         strategy=hook.strategy,
-        exact=default_exact(len(dataset)) if hook.exact is None else hook.exact,
+        exact=is_exact(hook.exact, len(dataset)),
         nprobe=hook.nprobe,
         layer=hook.layer,
         from_bank=hook.feature_source == 'bank',
