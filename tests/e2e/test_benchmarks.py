@@ -86,12 +86,13 @@ def test_device_views(figures_of):
         assert 0 < of['device']['mean'] < 2 and of['worker']['mean'] < 2, name
 
 
-@pytest.mark.parametrize('options, words', [
-    (['--workers', 0], '--workers must be a whole number of at least 1'),
-    (['--samples', 0], '--samples must be a whole number of at least 1'),
+@pytest.mark.parametrize('script, options, words', [
+    ('pipeline', ['--workers', 0], '--workers must be a whole number of at least 1'),
+    ('pipeline', ['--samples', 0], '--samples must be a whole number of at least 1'),
+    ('device_views', ['--device', 'nowhere'], '--device nowhere cannot be used here'),
 ])
-def test_what_the_pipeline_cannot_measure_is_said_first(run, options, words):
-    result = run(sys.executable, 'tools/benchmarks/pipeline.py', *options)
+def test_what_cannot_be_measured_is_said_first(run, script, options, words):
+    result = run(sys.executable, f'tools/benchmarks/{script}.py', *options)
     assert result.returncode == 1 and words in result.stdout and 'Traceback' not in result.stdout
 
 

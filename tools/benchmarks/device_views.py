@@ -12,7 +12,6 @@ import argparse
 import random
 import statistics
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ import mmcv.transforms
 import mmselfsup.datasets.transforms as framework
 import numpy as np
 import torch
+from devices import clock_of, device_of
 from mmengine.config import Config
 from pairs import write_json
 from pipeline import clim_pairs, draw_jpegs
@@ -87,30 +87,28 @@ def seconds_of_batches(config: str, folder: Path, batch_size: int, repeats: int,
     dataset = clim_pairs(config, folder)
     batch = stack_collate([dataset[i % len(dataset)] for i in range(batch_size)])
     preprocessor = MODELS.build(Config.fromfile(config).model.data_preprocessor).to(device)
-    seconds = []
+    seconds, clock = [], clock_of(device)
     for _ in range(repeats + 1):
-        start = time.perf_counter()
+        start = clock()
         preprocessor(batch, training=True)
-        if device.type == 'cuda':
-            torch.cuda.synchronize(device)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(clock() - start)
     return seconds[1:]  # the first one takes memory from the system
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description='Compare views that are finished on the device with others.')
     parser.add_argument('--config', default='configs/clim/clim_r50_16xb32-200e_in1k_device.py')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu')
+    parser.add_argument('--device', help='cpu or cuda (default: a GPU if there is one)')
     parser.add_argument('--images', type=int, default=60, help='of 60 x 80, to be compared (default: 60)')
     parser.add_argument('--batch', type=int, default=8, help='samples of a batch (default: 8)')
     parser.add_argument('--repeats', type=int, default=5, help='batches (default: 5)')
     parser.add_argument('--json', metavar='FILE', help='write the figures there')
     args = parser.parse_args()
     torch.set_num_threads(1)
-    device = torch.device(args.device)
     with tempfile.TemporaryDirectory() as drawn, errors_in_a_sentence():
         for name in ('images', 'batch', 'repeats'):
             check_whole(f'--{name}', getattr(args, name), least=1)
+        device = device_of(args.device)
         draw_jpegs(Path(drawn, 'small'), args.images, 60, 80)
         draw_jpegs(Path(drawn, 'large'), min(2 * args.batch, 48))
         images = [cv2.imread(str(path)) for path in sorted(Path(drawn, 'small').rglob('*.jpg'))]
@@ -122,7 +120,7 @@ def main() -> None:
         print(f'{name:32}' + ''.join(f'{cell:>16}' for cell in cells))
     print(f'{1000 * statistics.median(seconds) / args.batch:.1f} ms a sample to finish its views on {device}')
     if args.json:
-        write_json(args.json, dict(settings=vars(args), differences=found, seconds=seconds))
+        write_json(args.json, dict(settings=dict(vars(args), device=str(device)), differences=found, seconds=seconds))
 
 
 if __name__ == '__main__':

@@ -21,13 +21,12 @@ the system in each step, as other programs do.
 
 import argparse
 import statistics
-import time
-from typing import Optional
 
 from training_steps import Contestants, Step, resolutions_of
 
 # isort: split
 import torch
+from devices import clock_of, device_of
 from mmengine.config import Config
 from pairs import in_turns, ratios_to, write_json
 from peak_memory import peak_bytes_of
@@ -55,21 +54,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--fresh-memory', action='store_true', help='leave memory to the system\'s default')
     parser.add_argument('--json', metavar='FILE', help='write the figures there')
     return parser.parse_args()
-
-
-def device_of(name: Optional[str]) -> torch.device:
-    """The device that is meant.
-
-    Raises:
-        ConfigError: If torch does not know it, or it is not there.
-    """
-    name = name or ('cuda' if torch.cuda.is_available() else 'cpu')
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f'--device {name} cannot be used here: give cpu, or cuda on a machine with a GPU.') from error
-    return device
 
 
 def floor_of(resolutions: list[int]) -> float:
@@ -118,16 +102,11 @@ def main() -> None:
         torch.manual_seed(0)
         runs = contestants_of(args, settings, device)
 
-        def clock() -> float:
-            if device.type == 'cuda':
-                torch.cuda.synchronize(device)
-            return time.perf_counter()
-
         peaks = {}
         for name, run in runs.items():
             run()  # what stays, such as the optimizer's state, is made in the first step
             peaks[name] = peak_bytes_of(run, device)
-        seconds = in_turns(runs, RIVAL, args.pairs, clock)
+        seconds = in_turns(runs, RIVAL, args.pairs, clock_of(device))
     ratios = ratios_to(RIVAL, seconds)
     for name, values in seconds.items():
         peak = '' if peaks.get(name) is None else f'{peaks[name] / 2**20:9.0f} MiB beside the models'
