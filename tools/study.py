@@ -3,6 +3,7 @@
     python tools/study.py configs/studies/digits.py
     python tools/study.py configs/studies/digits.py --table-only
     python tools/study.py configs/studies/digits.py --table-only --baseline knn
+    python tools/study.py configs/studies/digits.py --from-csv docs/study_digits_runs.csv
 
 What is finished is not run again; a study that was broken off goes on. The table is written after each run.
 """
@@ -21,18 +22,20 @@ from clim_mm.checkpoints import write_atomically
 from clim_mm.checks import check_choice, check_whole
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.progress import progress_bar
-from clim_mm.study import Study, read_study, runs_csv, runs_of, table_of
+from clim_mm.study import Figure, Study, figures_of, read_runs_csv, read_study, runs_csv, runs_of, table_of
 from clim_mm.study.execute import execute
 from clim_mm.study.runs import Run, Stage, unfinished
 
 
-def write_table(study: Study, runs: list[Run], work_dir: str) -> str:
-    """Write it as Markdown, CSV and a plot, and each run's figures as CSV; give the Markdown."""
-    table = table_of(study.name, study.baseline, study.metrics, runs)
+def write_table(study: Study, figures: list[Figure], work_dir: str) -> str:
+    """Write it as Markdown, CSV and pictures, and each run's figures as CSV; give the Markdown."""
+    Path(work_dir).mkdir(parents=True, exist_ok=True)
+    table = table_of(study, figures)
     write_atomically(osp.join(work_dir, 'table.md'), table.markdown().encode())
     write_atomically(osp.join(work_dir, 'table.csv'), table.csv().encode())
-    write_atomically(osp.join(work_dir, 'runs.csv'), runs_csv(runs).encode())
+    write_atomically(osp.join(work_dir, 'runs.csv'), runs_csv(figures).encode())
     table.draw(osp.join(work_dir, 'table.png'))
+    table.draw_comparisons(osp.join(work_dir, 'comparisons.png'))
     return table.markdown()
 
 
@@ -46,7 +49,7 @@ def finish(study: Study, runs: list[Run], todo: list[tuple[Run, Stage]], work_di
                 execute(run, stage, osp.dirname(__file__))
                 with lock:
                     bar.update()
-                    write_table(study, runs, work_dir)
+                    write_table(study, figures_of(runs), work_dir)
 
         for done in [pool.submit(run_stages, run) for run in dict.fromkeys(run for run, _ in todo)]:
             try:
@@ -61,7 +64,9 @@ def main() -> None:
     parser.add_argument('study', help='the study file')
     parser.add_argument('--work-dir', help='where the runs and the table go (default: work_dirs/studies/STUDY)')
     parser.add_argument('--jobs', type=int, default=1, help='runs at once (default: 1)')
-    parser.add_argument('--table-only', action='store_true', help='make the table of what is finished; run nothing')
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument('--table-only', action='store_true', help='make the table of what is finished; run nothing')
+    only.add_argument('--from-csv', help='make the table of a runs.csv that this command has written; run nothing')
     parser.add_argument('--baseline', help='the row that the others are compared with (default: the study file\'s)')
     args = parser.parse_args()
     with errors_in_a_sentence():
@@ -70,13 +75,17 @@ def main() -> None:
         if args.baseline is not None:
             check_choice('--baseline', args.baseline, [row.name for row in study.rows])
             study = replace(study, baseline=args.baseline)
-        work_dir = args.work_dir or osp.join('work_dirs', 'studies', study.name)
-        runs = runs_of(study, work_dir)
-        todo = unfinished(runs)
-        Path(work_dir).mkdir(parents=True, exist_ok=True)
-        if not args.table_only:
-            finish(study, runs, todo, work_dir, args.jobs)
-        print(write_table(study, runs, work_dir))
+        folder = f'{study.name}-from-csv' if args.from_csv else study.name
+        work_dir = args.work_dir or osp.join('work_dirs', 'studies', folder)
+        if args.from_csv:
+            figures = read_runs_csv(args.from_csv, study)
+        else:
+            runs = runs_of(study, work_dir)
+            todo = unfinished(runs)
+            if not args.table_only:
+                finish(study, runs, todo, work_dir, args.jobs)
+            figures = figures_of(runs)
+        print(write_table(study, figures, work_dir))
         print(f'The table is {work_dir}/table.md, table.csv and table.png; runs.csv has every run.')
 
 

@@ -2,7 +2,7 @@
 
 import os.path as osp
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +42,7 @@ class Study:
         training: Evaluations that train; the top-1 accuracy at their end is what counts.
         metrics: Names of the figures in the table, in this order.
         options: Settings by dotted keys that override every pretraining config.
+        comparisons: Pairs of rows; the table has the difference of the first over the second.
     """
 
     name: str
@@ -52,14 +53,15 @@ class Study:
     training: tuple[Row, ...]
     metrics: tuple[str, ...]
     options: dict[str, Any]
+    comparisons: tuple[tuple[str, str], ...] = ()
 
 
 def read_study(path: str) -> Study:
     """Read a study file: a Python file of MMEngine's kind.
 
     ``rows`` is a dictionary of ``dict(config=..., options={...})``; ``seeds`` a list; ``baseline`` a row; ``frozen`` a
-    switch, ``training`` a dictionary like ``rows``; ``metrics`` a list; ``options`` a dictionary.
-    Names with an underscore before them are the file's own.
+    switch, ``training`` a dictionary like ``rows``; ``metrics`` a list; ``options`` a dictionary;
+    ``comparisons`` a list of pairs of rows. Names with an underscore before them are the file's own.
 
     Raises:
         ConfigError: If it cannot be read, or something in it is missing, misspelt or not there.
@@ -72,7 +74,7 @@ def read_study(path: str) -> Study:
         raise ConfigError(f'The study {path} cannot be read ({type(error).__name__}: {on_one_line(error)}): correct '
                           'it.') from error
     check_keys(f'The study {path}', raw, required=['rows', 'seeds', 'baseline', 'metrics'],
-               allowed=['frozen', 'training', 'options'])
+               allowed=['frozen', 'training', 'options', 'comparisons'])
     check_list(f'seeds of {path}', raw['seeds'])
     for seed in raw['seeds']:
         check_whole(f'A seed of {path}', seed, least=0)
@@ -89,7 +91,8 @@ def read_study(path: str) -> Study:
         frozen=raw.get('frozen', True),
         training=tuple(_row(path, name, row) for name, row in raw.get('training', {}).items()),
         metrics=tuple(raw['metrics']),
-        options=dict(raw.get('options', {})))
+        options=dict(raw.get('options', {})),
+        comparisons=_comparisons(path, raw.get('comparisons', []), [row.name for row in rows]))
 
 
 def _row(path: str, name: str, row: Any) -> Row:
@@ -100,6 +103,14 @@ def _row(path: str, name: str, row: Any) -> Row:
     check_keys(f'The row {name} of {path}', row, required=['config'], allowed=['options'])
     _check_file(path, row['config'])
     return Row(name, row['config'], dict(row.get('options', {})))
+
+
+def _comparisons(path: str, pairs: Any, rows: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    if not isinstance(pairs, (list, tuple)) or not all(isinstance(p, (list, tuple)) and len(p) == 2 for p in pairs):
+        raise ConfigError(f'comparisons of {path} must be a list of pairs of rows, not {pairs!r}.')
+    for row in [row for pair in pairs for row in pair]:
+        check_choice(f'A row in comparisons of {path}', row, rows)
+    return tuple((row, other) for row, other in pairs)
 
 
 def _check_file(path: str, config: str) -> None:

@@ -1,15 +1,15 @@
-"""The table of a study: a row of means for each kind of training, as text, as CSV and as a plot."""
+"""The table of a study: a row of means for each kind of training, as text, as CSV and as pictures."""
 
 import csv
 import io
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from matplotlib.figure import Figure
-
-from .runs import Run
+from .figures import Figure
+from .plot import draw_estimates
 from .statistics import Estimate, estimate, paired_difference
+from .study_file import Study
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,17 @@ class Table:
         baseline: Name of a row.
         metrics: Names of the columns.
         cells: By row, then by metric.
+        comparisons: Paired differences of two rows by metric, such as ``comparisons['clim over moco']['knn_20_top1']``.
     """
 
     name: str
     baseline: str
     metrics: tuple[str, ...]
     cells: dict[str, dict[str, Cell]]
+    comparisons: dict[str, dict[str, Estimate]] = field(default_factory=dict)
 
     def markdown(self) -> str:
-        """Means with 95 % intervals, and below each row its paired difference to the baseline."""
+        """Means with 95 % intervals, and below each row its paired difference to the baseline; then the comparisons."""
         lines = [f'| row | seeds | {" | ".join(self.metrics)} |', '|---|---|' + '---|' * len(self.metrics)]
         for row, cells in self.cells.items():
             number = max((cell.value.number for cell in cells.values()), default=0)
@@ -45,10 +47,14 @@ class Table:
             if row != self.baseline:
                 differences = ' | '.join(_shown_difference(cells[m].difference) for m in self.metrics)
                 lines.append(f'| minus {self.baseline} | | {differences} |')
-        return '\n'.join([
-            *lines, '', 'Means over the seeds, with the half width of their 95 % interval (Student\'s t). Differences '
-            'are between trainings of the same seed; those in brackets have an interval with 0 in it, and may be noise.'
-        ]) + '\n'
+        lines += ['', 'Means over the seeds, with the half width of their 95 % interval (Student\'s t). Differences '
+                  'are between trainings of the same seed; those in brackets have an interval with 0 in it, and may be '
+                  'noise.']
+        if self.comparisons:
+            lines += ['', f'| difference | {" | ".join(self.metrics)} |', '|---|' + '---|' * len(self.metrics)]
+            lines += [f'| {name} | {" | ".join(_shown_difference(differences[m]) for m in self.metrics)} |'
+                      for name, differences in self.comparisons.items()]
+        return '\n'.join(lines) + '\n'
 
     def csv(self) -> str:
         """A line for each row and metric."""
@@ -62,64 +68,42 @@ class Table:
         return text.getvalue()
 
     def draw(self, path: str) -> None:
-        """Write a picture: a panel for each metric, a point with its interval for each row."""
-        figure = Figure(figsize=(2.2 + 2.6 * len(self.metrics), 1.4 + 0.3 * len(self.cells)), layout='constrained')
-        panels = figure.subplots(1, len(self.metrics), squeeze=False, sharey=True)[0]
-        rows = list(self.cells)
-        for axes, metric in zip(panels, self.metrics, strict=True):
-            values = [self.cells[row][metric].value for row in rows]
-            colors = ['tab:orange' if row == self.baseline else 'tab:blue' for row in rows]
-            widths = [0.0 if math.isnan(value.half_width) else value.half_width for value in values]
-            for place, (value, width, color) in enumerate(zip(values, widths, colors, strict=True)):
-                axes.errorbar(value.mean, place, xerr=width, fmt='o', color=color, capsize=3, markersize=4)
-            axes.axvline(self.cells[self.baseline][metric].value.mean, color='tab:orange', linewidth=0.8, zorder=0)
-            axes.set(title=metric, yticks=range(len(rows)), yticklabels=rows)
-            axes.grid(axis='x', alpha=0.3)
-        panels[0].invert_yaxis()
-        figure.savefig(path, dpi=130)
+        """Write a picture: a panel for each metric, a point with its interval for each row, a line at the baseline."""
+        values = {row: {metric: cell.value for metric, cell in cells.items()} for row, cells in self.cells.items()}
+        colors = {row: dict.fromkeys(self.metrics, 'tab:orange' if row == self.baseline else 'tab:blue')
+                  for row in self.cells}
+        lines = {metric: value.mean for metric, value in values[self.baseline].items()}
+        draw_estimates(path, self.metrics, values, lines, colors)
+
+    def draw_comparisons(self, path: str) -> None:
+        """Write a picture of the comparisons, if there are any: a line at 0; what may be noise is gray."""
+        if self.comparisons:
+            colors = {name: {metric: 'silver' if value.is_noise else 'tab:blue' for metric, value in values.items()}
+                      for name, values in self.comparisons.items()}
+            draw_estimates(path, self.metrics, self.comparisons, dict.fromkeys(self.metrics, 0.0), colors)
 
 
-def table_of(name: str, baseline: str, metrics: Sequence[str], runs: Sequence[Run]) -> Table:
-    """Put the results of the runs together; what is not there yet is left out.
+def table_of(study: Study, figures: Sequence[Figure]) -> Table:
+    """Put the figures of the runs together; what is not there yet is left out.
 
     Args:
-        name: Of the study.
-        baseline: Row that the others are compared with.
-        metrics: Names of figures, as the stages give them.
-        runs: With their results on the disk.
-
-    Raises:
-        ConfigError, DataError: As ``Run.results``.
+        study: Rows, baseline, metrics and comparisons.
+        figures: Of its runs.
     """
-    by_row: dict[str, dict[str, dict[int, float]]] = {run.row: {metric: {} for metric in metrics} for run in runs}
-    for run in runs:
-        for name, value in _figures(run).items():
-            if name in metrics:
-                by_row[run.row][name][run.seed] = value
-    cells = {
-        row: {
-            metric: Cell(estimate(list(values.values())), paired_difference(values, by_row[baseline][metric]))
-            for metric, values in by_metric.items()
-        } for row, by_metric in by_row.items()
-    }
-    return Table(name, baseline, tuple(metrics), cells)
+    by_row: dict[str, dict[str, dict[int, float]]] = {row.name: {metric: {} for metric in study.metrics}
+                                                      for row in study.rows}
+    for figure in figures:
+        if figure.name in study.metrics:
+            by_row[figure.row][figure.name][figure.seed] = figure.value
 
+    def difference(row: str, other: str, metric: str) -> Estimate:
+        return paired_difference(by_row[row][metric], by_row[other][metric])
 
-def runs_csv(runs: Sequence[Run]) -> str:
-    """All figures of all runs that are finished: a line for each row, seed and figure.
-
-    Raises:
-        ConfigError, DataError: As ``Run.results``.
-    """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(['row', 'seed', 'figure', 'value'])
-    writer.writerows([run.row, run.seed, name, value] for run in runs for name, value in _figures(run).items())
-    return text.getvalue()
-
-
-def _figures(run: Run) -> dict[str, float]:
-    return {name: value for result in run.results().values() for name, value in result['figures'].items()}
+    cells = {row: {metric: Cell(estimate(list(values.values())), difference(row, study.baseline, metric))
+                   for metric, values in by_metric.items()} for row, by_metric in by_row.items()}
+    comparisons = {f'{row} over {other}': {metric: difference(row, other, metric) for metric in study.metrics}
+                   for row, other in study.comparisons}
+    return Table(study.name, study.baseline, study.metrics, cells, comparisons)
 
 
 def _shown(value: Estimate) -> str:

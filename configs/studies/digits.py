@@ -22,3 +22,15 @@ training = dict(
     semi=dict(config='configs/benchmarks/classification/digits/resnet18_semi-1xb16-steplr-60e_digits-1pct.py'))
 metrics = ['knn_20_top1', 'linear_top1', 'semi_top1', 'purity', 'intra_class_similarity']
 options = {'default_hooks.preflight.seconds': 0}
+comparisons = [
+    ('random', 'mocov2'),
+    ('random+cutmix', 'random'),
+    ('knn_kmeans', 'mocov2'),
+    *[(f'center_wise{mix}', f'{name}{mix}') for mix in ('', '+cutmix') for name in ('knn', 'kmeans', 'knn_kmeans')],
+    ('center_wise+cutmix', 'center_wise'),
+    ('center_wise+cutmix', 'mocov2'),
+    ('center_wise+cutmix+multires', 'center_wise+cutmix'),
+    ('center_wise+cutmix+multires', 'mocov2'),
+    ('center_wise+cutmix', 'center_wise+cutmix+crops'),
+    ('center_wise+cutmix+multires+begin5', 'center_wise+cutmix+multires'),
+]

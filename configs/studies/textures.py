@@ -20,3 +20,4 @@ rows = {
 training = dict(
     linear=dict(config='configs/benchmarks/classification/textures/resnet18_linear-1xb32-steplr-30e_textures.py'),
     semi=dict(config='configs/benchmarks/classification/textures/resnet18_semi-1xb16-steplr-60e_textures-1pct.py'))
+comparisons = [*_base_.comparisons[:-1], ('center_wise+cutmix+multires+begin0', 'center_wise+cutmix+multires')]

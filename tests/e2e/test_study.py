@@ -23,6 +23,7 @@ training = dict(semi=dict(
     options={{'default_hooks.preflight.seconds': 0, 'train_dataloader.dataset.data_root': {root!r},
              'val_dataloader.dataset.data_root': {root!r}, 'train_dataloader.dataset.split': {split!r}}}))
 metrics = ['knn_20_top1', 'semi_top1', 'purity', 'intra_class_similarity']
+comparisons = [('clim', 'moco')]
 options = {{'train_cfg.max_epochs': {epochs}, 'default_hooks.preflight.seconds': 0,
            'default_hooks.checkpoint.interval': 1, 'train_dataloader.dataset.dataset.data_root': {root!r}}}
 """
@@ -75,14 +76,18 @@ def test_a_study_that_is_killed_goes_on_and_is_not_run_twice(run, write, tmp_pat
     assert all(stages['semi']['figures']['semi_top1'] > 0.15 for stages in rows.values())
     table = (work / 'table.md').read_text()
     assert f'| **clim** | 1 | {rows["clim"]["frozen"]["figures"]["knn_20_top1"]:.3f} |' in table
-    assert table in result.stdout and (work / 'table.png').is_file()
+    assert '| clim over moco | (' in table
+    assert table in result.stdout and (work / 'table.png').is_file() and (work / 'comparisons.png').is_file()
 
-    for path in (work / 'table.md', work / 'table.csv', work / 'table.png', work / 'runs.csv'):
+    for path in [work / name for name in ('table.md', 'table.csv', 'table.png', 'comparisons.png', 'runs.csv')]:
         path.unlink()
     start = time.monotonic()
     again = run(*command)
     assert again.returncode == 0 and (work / 'table.md').read_text() == table
     assert time.monotonic() - start < 60, 'nothing is trained'
+
+    stored = run(*command[:3], '--from-csv', work / 'runs.csv', '--work-dir', tmp_path / 'other')
+    assert stored.returncode == 0 and (tmp_path / 'other/table.md').read_text() == table
 
     other = run(*command, '--table-only', '--baseline', 'clim')
     assert other.returncode == 0 and '| minus clim |' in (work / 'table.md').read_text()

@@ -40,6 +40,8 @@ def test_a_sound_one(write, tmp_path):
     assert [(row.name, row.options) for row in study.training] == [('linear', {'train_cfg.max_epochs': 2})]
     assert study.metrics == ('knn_20_top1', ) and study.options == {'train_cfg.max_epochs': 1}
     assert not read_study(write('seeds', 'frozen = False\nseeds')).frozen
+    assert study.comparisons == ()
+    assert read_study(write('seeds', "comparisons = [['clim', 'moco']]\nseeds")).comparisons == (('clim', 'moco'), )
 
 
 @pytest.mark.parametrize('old, new, words', [
@@ -54,6 +56,9 @@ def test_a_sound_one(write, tmp_path):
     ('config.py', 'nothing.py', ['nothing.py', 'does not exist']),
     ('seeds = ', 'seeds = [', ['cannot be read']),
     ("metrics = ['", "frozen = 'no'\nmetrics = ['", ['frozen']),
+    ('seeds = ', "comparisons = [['clim', 'mocco']]\nseeds = ", ['comparisons', "did you mean 'moco'"]),
+    ('seeds = ', "comparisons = [['clim', 'moco', 'clim']]\nseeds = ", ['comparisons', 'pairs of rows']),
+    ('seeds = ', "comparisons = 'clim'\nseeds = ", ['comparisons', 'pairs of rows']),
 ])
 def test_what_is_wrong(write, old, new, words):
     with pytest.raises(ConfigError) as raised:

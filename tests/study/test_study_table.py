@@ -4,34 +4,25 @@ import csv
 
 import pytest
 
-from clim_mm.study import Run, runs_csv, table_of
-from clim_mm.study.runs import Stage
+from clim_mm.study import Figure, Row, Study, table_of
 
-FIGURES = dict(
-    moco={0: dict(knn=0.5, purity=0.2), 1: dict(knn=0.7, purity=0.3), 2: dict(knn=0.6)},
-    clim={0: dict(knn=0.61, purity=0.1), 1: dict(knn=0.8, purity=0.5), 2: dict(knn=0.71)},
-    other={0: dict(knn=0.4)})
+FIGURES = [
+    *[Figure('moco', seed, 'knn', value) for seed, value in [(0, 0.5), (1, 0.7), (2, 0.6)]],
+    *[Figure('moco', seed, 'purity', value) for seed, value in [(0, 0.2), (1, 0.3)]],
+    *[Figure('clim', seed, 'knn', value) for seed, value in [(0, 0.61), (1, 0.8), (2, 0.71)]],
+    *[Figure('clim', seed, 'purity', value) for seed, value in [(0, 0.1), (1, 0.5)]],
+    Figure('other', 0, 'knn', 0.4),
+    Figure('other', 0, 'seconds', 3.0)]
 
 
-@pytest.fixture
-def runs(tmp_path):
-    """Of three rows, one of which has a single seed."""
-    stages = (Stage('pretraining', True, 'a'), Stage('frozen', False, 'b'))
-    runs = []
-    for row, by_seed in FIGURES.items():
-        for seed in (0, 1, 2):
-            run = Run(row, seed, str(tmp_path / row / str(seed)), stages)
-            runs.append(run)
-            for stage, name in zip(stages, ('purity', 'knn'), strict=True):
-                if name in by_seed.get(seed, {}):
-                    (tmp_path / row / str(seed)).mkdir(parents=True, exist_ok=True)
-                    run.add_result(stage, {name: by_seed[seed][name]}, 1)
-    return runs
+def study_of(baseline='moco', comparisons=()):
+    rows = tuple(Row(name, '', {}) for name in ('moco', 'clim', 'other'))
+    return Study('mine', rows, (0, 1, 2), baseline, True, (), ('knn', 'purity'), {}, comparisons)
 
 
 @pytest.fixture
-def table(runs):
-    return table_of('mine', 'moco', ['knn', 'purity'], runs)
+def table():
+    return table_of(study_of(comparisons=(('other', 'clim'), ('clim', 'moco'))), FIGURES)
 
 
 def test_markdown(table):
@@ -43,6 +34,12 @@ def test_markdown(table):
     assert lines[4] == '| minus moco | | +0.107 ± 0.014 | (+0.050 ± 1.906) |'
     assert lines[5] == '| **other** | 1 | 0.400 | - |'
     assert lines[6] == '| minus moco | | (-0.100) | - |'
+    assert lines[10:] == ['| difference | knn | purity |', '|---|---|---|', '| other over clim | (-0.210) | - |',
+                          '| clim over moco | +0.107 ± 0.014 | (+0.050 ± 1.906) |']
+
+
+def test_without_comparisons_there_is_no_second_table():
+    assert len(table_of(study_of(), FIGURES).markdown().splitlines()) == 9
 
 
 def test_csv(table):
@@ -55,20 +52,11 @@ def test_csv(table):
     assert float(lines[2]['difference']) == pytest.approx(0.32 / 3)
 
 
-def test_the_plot_is_drawn(table, tmp_path):
+def test_the_pictures_are_drawn(table, tmp_path):
     table.draw(str(tmp_path / 'table.png'))
-    assert (tmp_path / 'table.png').stat().st_size > 10000
+    table.draw_comparisons(str(tmp_path / 'comparisons.png'))
+    assert all((tmp_path / f'{name}.png').stat().st_size > 10000 for name in ('table', 'comparisons'))
 
 
-def test_each_run_has_its_figures(runs):
-    lines = [line.split(',') for line in runs_csv(runs).splitlines()]
-    assert lines[0] == ['row', 'seed', 'figure', 'value']
-    found = {(row, int(seed), figure): float(value) for row, seed, figure, value in lines[1:]}
-    assert found == {(row, seed, figure): value for row, by_seed in FIGURES.items()
-                     for seed, figures in by_seed.items() for figure, value in figures.items()}
-
-
-def test_any_row_can_be_the_baseline(runs):
-    (difference, ) = [cells['knn'].difference for row, cells in table_of('mine', 'clim', ['knn'], runs).cells.items()
-                      if row == 'moco']
-    assert difference.mean == pytest.approx(-0.32 / 3)
+def test_any_row_can_be_the_baseline():
+    assert table_of(study_of('clim'), FIGURES).cells['moco']['knn'].difference.mean == pytest.approx(-0.32 / 3)
