@@ -4,30 +4,30 @@
 """
 
 import argparse
-import io
 import os.path as osp
 
 import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pictures before cv2 is imported)
 
 # isort: split
 import numpy as np
+from matplotlib.figure import Figure
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from clim_mm.checkpoints import read_checkpoint, write_atomically
-from clim_mm.checks import check_choice, check_whole
+from clim_mm.checkpoints import read_checkpoint
+from clim_mm.checks import check_whole
 from clim_mm.datasets import NeighborPairs
 from clim_mm.datasets.source import build_source
 from clim_mm.errors import ConfigError
 from clim_mm.evaluation.checkpoint_neighbors import table_of
 from clim_mm.launch.commands import Options, errors_in_a_sentence, load_config
 from clim_mm.launch.framework_settings import check_settings
+from clim_mm.picture_file import check_picture, write_picture
 from clim_mm.registry import DATASETS
 from clim_mm.visualization import evenly_spread
 from clim_mm.visualization.fed_views import fed_sample
 from clim_mm.visualization.views_figure import draw_views
 
-FORMATS = ('png', 'pdf', 'svg')
 LEGEND = 'Blue: the anchor, orange: the positive. Bars: λ, the share of the anchor\'s key in the loss.'
 
 
@@ -62,7 +62,7 @@ def fill_table(pairs: NeighborPairs, samples: np.ndarray, checkpoint: str | None
     return 'Positives: other images at random, since no checkpoint is given.'
 
 
-def make_picture(cfg: Config, num: int, checkpoint: str | None, epoch: int, ending: str) -> bytes:
+def make_picture(cfg: Config, num: int, checkpoint: str | None, epoch: int) -> Figure:
     init_default_scope(cfg.default_scope)
     settings = cfg.train_dataloader.dataset
     is_pairs = str(settings.get('type')).rpartition('.')[2] == 'NeighborPairs'
@@ -76,22 +76,18 @@ def make_picture(cfg: Config, num: int, checkpoint: str | None, epoch: int, endi
     to_rgb = bool((cfg.model.get('data_preprocessor') or {}).get('bgr_to_rgb', False))
     samples = [fed_sample(dataset, image_id, to_rgb) for image_id in shown.tolist()]
     title = '\n'.join([osp.basename(cfg.filename), *words])
-    figure = draw_views(samples, dataset.dataset if is_pairs else dataset, title)
-    file = io.BytesIO()
-    figure.savefig(file, format=ending, dpi=130)
-    return file.getvalue()
+    return draw_views(samples, dataset.dataset if is_pairs else dataset, title)
 
 
 def main() -> None:
     args = parse_args()
     with errors_in_a_sentence():
-        ending = osp.splitext(args.out)[1].lower().removeprefix('.')
-        check_choice('The ending of --out', ending, FORMATS)
+        check_picture('--out', args.out)
         check_whole('--num', args.num, least=1, most=200)
         check_whole('--epoch', args.epoch)
         cfg = load_config(args.config, cfg_options=args.cfg_options)
         check_settings(cfg)
-        write_atomically(args.out, make_picture(cfg, args.num, args.checkpoint, args.epoch, ending))
+        write_picture(make_picture(cfg, args.num, args.checkpoint, args.epoch), args.out)
         print(f'What the network is fed: {args.out}')
 
 

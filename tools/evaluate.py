@@ -21,6 +21,7 @@ import numpy as np
 from mmengine.config import Config
 
 from clim_mm.checkpoints import write_atomically
+from clim_mm.checks import check_number, check_whole
 from clim_mm.evaluation import (
     LabelledViews,
     diagnose,
@@ -31,11 +32,14 @@ from clim_mm.evaluation import (
     probe_top1,
     train_and_held_out,
 )
+from clim_mm.evaluation.knn import check_voters
 from clim_mm.evaluation.probe import CLASSIFIERS
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, load_config
 from clim_mm.models import CLIM
 from clim_mm.neighbors.sizes import default_num_positives, neighbor_sizes
+from clim_mm.picture_file import check_picture
 from clim_mm.visualization import choose_images, draw_tsne
+from clim_mm.visualization.tsne import MOST_CLASSES
 
 
 class Task:
@@ -67,6 +71,7 @@ class Task:
 
 def knn(task: Task, args: argparse.Namespace) -> dict[str, float]:
     """Weighted kNN."""
+    check_voters(args.k, len(task.train.labels))
     return {f'knn_{args.k}_top1': knn_top1(*task.train_and_test(), k=args.k, temperature=args.temperature)}
 
 
@@ -113,14 +118,26 @@ def parse_args() -> argparse.Namespace:
             command.add_argument('--classifier', choices=list(CLASSIFIERS), default='logistic',
                                  help='of the probe (default: logistic)')
         if run is tsne:
-            command.add_argument('--classes', type=int, default=10, help='classes at most (default: 10)')
+            command.add_argument('--classes', type=int, default=10,
+                                 help=f'the first, 1 to {MOST_CLASSES} (default: 10)')
             command.add_argument('--out', default='tsne.png', help='the picture (default: tsne.png)')
     return parser.parse_args()
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """What can be known before the features are taken, which may take hours."""
+    if args.run in (knn, figures):
+        check_whole('--k', args.k, least=1)
+        check_number('--temperature', args.temperature, above=0)
+    if args.run is tsne:
+        check_whole('--classes', args.classes, least=1, most=MOST_CLASSES)
+        check_picture('--out', args.out)
 
 
 def main() -> None:
     args = parse_args()
     with errors_in_a_sentence():
+        check_arguments(args)
         cfg = load_config(args.config, args.work_dir, args.amp, args.cfg_options)
         found = args.run(Task(cfg, args.checkpoint), args)
         for name, value in found.items():

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
+from clim_mm.picture_file import write_picture
+
 from .statistics import Estimate
 
 
@@ -36,4 +38,4 @@ def draw_estimates(path: str,
         axes.locator_params(axis='x', nbins=4)  # more would stand one upon another
         axes.grid(axis='x', alpha=0.3)
     panels[0].invert_yaxis()
-    figure.savefig(path, dpi=130)
+    write_picture(figure, path)

@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from mmengine.dataset import BaseDataset
 
+from clim_mm.picture_file import write_picture
+
 
 def draw_positives(source: BaseDataset,
                    positives: np.ndarray,
@@ -45,4 +47,4 @@ def draw_positives(source: BaseDataset,
     grid[0, 0].set_title('anchor', fontsize=9)
     grid[0, 1].set_title('positives', fontsize=9, loc='left')
     figure.suptitle(title, fontsize=10)
-    figure.savefig(path, dpi=110)
+    write_picture(figure, path, dpi=110)

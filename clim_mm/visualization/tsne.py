@@ -3,11 +3,15 @@
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from sklearn.manifold import TSNE
 
+from clim_mm.checks import check_whole
 from clim_mm.errors import ConfigError
+from clim_mm.picture_file import write_picture
 
+MOST_CLASSES = 20  # that matplotlib's tab20 tells apart
 _PERPLEXITY = 30.0  # scikit-learn's default; fewer images take less
 
 
@@ -46,18 +50,21 @@ def draw_tsne(features: np.ndarray,
         seed: Of t-SNE.
 
     Raises:
-        ConfigError: If there are fewer than three images.
+        ConfigError: If there are fewer than three images, or more than 20 classes.
     """
     if len(features) < 3:
         raise ConfigError(f't-SNE of {len(features)} images shows nothing: give three or more.')
+    check_whole('The number of classes of t-SNE', len(np.unique(labels)), least=1, most=MOST_CLASSES)
     perplexity = min(_PERPLEXITY, (len(features) - 1) / 3)
     places = TSNE(perplexity=perplexity, init='pca', random_state=seed).fit_transform(np.asarray(features))
     figure = Figure(figsize=(7, 6), layout='constrained')
     axes = figure.subplots()
-    for number, label in enumerate(np.unique(labels)):
+    shown = np.unique(labels)
+    color_of = colormaps['tab10' if len(shown) <= 10 else 'tab20']
+    for number, label in enumerate(shown):
         of_class = labels == label
         x, y = places[of_class].T
-        axes.scatter(x, y, s=9, color=f'C{number % 10}', label=classes[label], alpha=0.7, linewidths=0)
+        axes.scatter(x, y, s=9, color=color_of(number), label=classes[label], alpha=0.7, linewidths=0)
     axes.set(xticks=[], yticks=[], title=title)
     axes.legend(loc='center left', bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2)
-    figure.savefig(path, dpi=130)
+    write_picture(figure, path)

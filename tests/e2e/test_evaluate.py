@@ -89,6 +89,19 @@ def test_more_voters_than_images(evaluate):
     assert result.stdout.strip().splitlines()[-1].startswith('Error: 5000 nearest neighbours cannot vote among 1442')
 
 
+@pytest.mark.parametrize('command, option, value, words', [
+    ('knn', '--k', '0', ['--k', 'at least 1']),
+    ('figures', '--temperature', '0', ['--temperature', 'above 0']),
+    ('tsne', '--classes', '0', ['--classes', 'from 1 to 20']),
+    ('tsne', '--out', 'tsne.gif', ['--out', 'png, pdf, svg', "'gif'"]),
+])
+def test_arguments_are_checked_before_features_are_taken(evaluate, command, option, value, words):
+    result, figures = evaluate(command, option, value, checkpoint='nothing.pth')
+    assert result.returncode == 1 and figures is None
+    sentence = result.stdout.strip().splitlines()[-1]
+    assert sentence.startswith('Error: ') and all(word in sentence for word in words), sentence
+
+
 def accuracies(text):
     return [float(top1) for top1 in re.findall(r'accuracy/top1: ([\d.]+)', text)]
 

@@ -34,6 +34,12 @@ def test_classes_are_in_places_and_colours_of_their_own(tmp_path):
     assert min(apart) > 100, 'pixels'
 
 
+def test_more_classes_than_colours(tmp_path):
+    with pytest.raises(ConfigError, match='from 1 to 20, not 21'):
+        draw_tsne(np.eye(21), np.arange(21), list(map(str, range(21))), str(tmp_path / 'none.png'))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_too_few_images(tmp_path):
     with pytest.raises(ConfigError, match='2 images'):
         draw_tsne(np.eye(2), np.arange(2), ('a', 'b'), str(tmp_path / 'none.png'))
