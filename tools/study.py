@@ -13,7 +13,6 @@ import os.path as osp
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 
 import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pictures before cv2 is imported)
 
@@ -29,7 +28,6 @@ from clim_mm.study.runs import Run, Stage, unfinished
 
 def write_table(study: Study, figures: list[Figure], work_dir: str) -> str:
     """Write it as Markdown, CSV and pictures, and each run's figures as CSV; give the Markdown."""
-    Path(work_dir).mkdir(parents=True, exist_ok=True)
     table = table_of(study, figures)
     write_atomically(osp.join(work_dir, 'table.md'), table.markdown().encode())
     write_atomically(osp.join(work_dir, 'table.csv'), table.csv().encode())

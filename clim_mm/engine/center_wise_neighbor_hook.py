@@ -22,7 +22,7 @@ from clim_mm.neighbors.key_bank import KeyBank
 from clim_mm.neighbors.readable import refresh_readable
 from clim_mm.neighbors.refresh import Refresh
 from clim_mm.neighbors.search_lists import check_memory
-from clim_mm.neighbors.sizes import is_exact, neighbor_sizes
+from clim_mm.neighbors.sizes import DEFAULT_MEMORY, is_exact, neighbor_sizes
 from clim_mm.registry import HOOKS
 
 from .banked_features import banked_features, open_bank
@@ -83,7 +83,7 @@ class CenterWiseNeighborHook(Hook):
                  exact: Optional[bool] = None,
                  nprobe: int = 16,
                  least_recall: float = 0.99,
-                 memory_mib: int = 256,
+                 memory_mib: int = DEFAULT_MEMORY // 2**20,
                  encoder: str = 'momentum',
                  layer: str = 'embedding',
                  feature_source: str = 'extract',

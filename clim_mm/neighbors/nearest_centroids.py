@@ -6,6 +6,7 @@ from clim_mm.progress import progress_bar
 
 from .blocks import blocks
 from .faiss_backend import load_faiss, on_every_core, on_gpus
+from .sizes import DEFAULT_MEMORY
 
 _BYTES_OF_A_RESULT = 12  # faiss's distance and id
 _MOST_ROWS = 2**16  # of a block: more would gain nothing, and the progress bar would stand still
@@ -15,7 +16,7 @@ _MOST_ROWS = 2**16  # of a block: more would gain nothing, and the progress bar 
 def nearest_centroids(features: np.ndarray,
                       centroids: np.ndarray,
                       num: int,
-                      memory: int = 2**28,
+                      memory: int = DEFAULT_MEMORY,
                       progress: bool = False) -> np.ndarray:
     """The ``num`` nearest centres of each feature by L2 distance, nearest first.
 

@@ -12,7 +12,7 @@ from .cluster import cluster, train_centroids
 from .search import search
 from .search_lists import search_lists
 from .select import select_positives
-from .sizes import NeighborSizes, is_exact
+from .sizes import DEFAULT_MEMORY, NeighborSizes, is_exact
 
 # Of k-means if not exact [ours]: found by trying, tools/benchmarks/refresh.py shows the objective that they reach.
 FROM_NOTHING = dict(num_iterations=6, points_per_centroid=32, full_iterations=2)
@@ -49,7 +49,7 @@ def refresh(features: np.ndarray,
             exact: Optional[bool] = None,
             nprobe: int = 16,
             least_recall: float = 0.99,
-            memory: int = 2**28,
+            memory: int = DEFAULT_MEMORY,
             start: Optional[np.ndarray] = None,
             seed: int = 0,
             labels: Optional[np.ndarray] = None,

@@ -13,6 +13,7 @@ from .lists import make_lists
 from .nearest_centroids import nearest_centroids
 from .recall import draw_sample, recall_of
 from .search import search, without_self
+from .sizes import DEFAULT_MEMORY
 
 _BYTES_OF_A_HIT = 12 + 8 + 4  # faiss's distance and id, and ours
 _MOST_LISTS = 2048  # that faiss's GPUs visit
@@ -43,7 +44,7 @@ def search_lists(features: np.ndarray,
                  least_recall: float = 0.99,
                  num_queries: int = 1000,
                  seed: int = 0,
-                 memory: int = 2**28,
+                 memory: int = DEFAULT_MEMORY,
                  progress: bool = False) -> ListSearch:
     """Find the ``k`` nearest other features among those of ``nprobe`` near centres.
 

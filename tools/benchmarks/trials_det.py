@@ -55,7 +55,6 @@ def main() -> None:
                 raise TrainingError(f'The trial with seed {trial.seed} has ended with status {status} and without its '
                                     f'last figures: see {trial.folder}; what is finished is kept.')
             table = table_of_trials(name, trials)
-            os.makedirs(work_dir, exist_ok=True)
             write_atomically(osp.join(work_dir, 'trials.md'), table.markdown().encode())
             write_atomically(osp.join(work_dir, 'trials.csv'), table.csv().encode())
         print(table_of_trials(name, trials).markdown())
