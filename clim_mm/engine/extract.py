@@ -36,6 +36,11 @@ class ShardedBatches:
         self._ids = range(num_samples) if ids is None else ids.tolist()
         self._starts = range(rank * batch_size, num_samples, world_size * batch_size)
 
+    @property
+    def num_own(self) -> int:
+        """Samples of this process."""
+        return sum(min(self.batch_size, self.num_samples - start) for start in self._starts)
+
     def __len__(self) -> int:
         return len(self._starts)
 
@@ -76,25 +81,26 @@ def extract_features(encode: Callable[[dict], torch.Tensor],
     wanted = len(dataset) if ids is None else len(ids)
     batches = ShardedBatches(wanted, batch_size, rank, world_size, ids)
     loader = DataLoader(dataset, batch_sampler=batches, num_workers=num_workers, collate_fn=_collate_views)
-    came, rows, missing = [], [], []
+    own_ids, own_rows = torch.empty(batches.num_own, dtype=torch.int64), torch.empty(batches.num_own, 0)
+    came, missing, broken = 0, [], []
     for batch, without_view in progress_bar(loader, desc='extract', unit='batch', show=progress and rank == 0):
         missing += without_view
         if batch is not None:
-            came += [int(sample.sample_idx.value) for sample in batch['data_samples']]
+            ids_of_batch = torch.tensor([int(sample.sample_idx.value) for sample in batch['data_samples']])
             with torch.inference_mode():
-                rows.append(encode(batch).float().cpu())
+                features = encode(batch).float().cpu()
+            broken += ids_of_batch[~torch.isfinite(features).all(dim=1)].tolist()
+            if came == 0:  # only now is the dimension known
+                own_rows = torch.empty(batches.num_own, features.shape[1])
+            place = slice(came, came + len(features))
+            own_ids[place], own_rows[place], came = ids_of_batch, features, place.stop
     if dataset.quarantine is not None:
         dataset.quarantine.add({view.sample_idx: view.entry for view in missing if view.entry is not None})
         share_quarantine(dataset.quarantine)
-    # A process may have had no batch at all; the dimension comes from one that had.
-    dim = torch.tensor([rows[0].shape[1] if rows else 0])
-    dist.all_reduce(dim, op='max', group=host_group())
-    own_rows = torch.cat(rows) if rows else torch.empty(0, int(dim))
-    own_ids = torch.tensor(came, dtype=torch.int64)
-    _check_finite(own_ids, own_rows)
+    _check_none_broken(broken)
     num_missing = torch.tensor([len(missing)])
     dist.all_reduce(num_missing, group=host_group())
-    return gather_by_id(own_ids, own_rows, len(dataset), len(dataset) - wanted + int(num_missing))
+    return gather_by_id(own_ids[:came], own_rows[:came], len(dataset), len(dataset) - wanted + int(num_missing))
 
 
 def _collate_views(samples: list) -> tuple[Optional[dict], list[NoView]]:
@@ -106,9 +112,8 @@ def _collate_views(samples: list) -> tuple[Optional[dict], list[NoView]]:
     return (stack_collate(views) if views else None), [sample for sample in samples if isinstance(sample, NoView)]
 
 
-def _check_finite(ids: torch.Tensor, rows: torch.Tensor) -> None:
-    """Raise on every process if a process has a feature that is not finite."""
-    own = ids[~torch.isfinite(rows).all(dim=1)].tolist()
+def _check_none_broken(own: list[int]) -> None:
+    """Raise on every process if a process has a feature that is not finite, with the ids of all of them."""
     broken = sorted(sum(dist.all_gather_object(own, group=host_group()), []))
     if broken:
         raise TrainingError(f'The features of {len(broken)} images are not finite (samples {some_of(broken)}): the '
@@ -117,14 +122,17 @@ def _check_finite(ids: torch.Tensor, rows: torch.Tensor) -> None:
 
 
 def gather_by_id(ids: torch.Tensor, rows: torch.Tensor, num_samples: int,
-                 num_missing: int = 0) -> Optional[np.ndarray]:
+                 num_missing: int = 0, memory: int = 2**28) -> Optional[np.ndarray]:
     """Bring the processes' rows to rank 0, in the order of their ids.
+
+    They come in blocks, so that rank 0 holds all rows once, besides its own.
 
     Args:
         ids: (n,) int64, of this process.
-        rows: (n, d) float32, of this process.
+        rows: (n, d) float32, of this process; (0, 0) if it has none.
         num_samples: N, the ids there are over all processes.
         num_missing: Ids that are known not to come.
+        memory: Bytes for the rows of all processes that are on their way at once.
 
     Returns:
         (N, d) float32 on rank 0, None on the others. The rows of missing ids are NaN.
@@ -132,21 +140,32 @@ def gather_by_id(ids: torch.Tensor, rows: torch.Tensor, num_samples: int,
     Raises:
         RuntimeError: If an id comes more than once, or not as many are missing.
     """
-    group = host_group()
-    most = torch.tensor([len(ids)])
+    group, main = host_group(), dist.is_main_process()
+    # A process may have no row at all; the dimension comes from one that has.
+    most = torch.tensor([len(ids), rows.shape[1]])
     dist.all_reduce(most, op='max', group=group)
-    padding = int(most) - len(ids)  # gather wants equal sizes
-    all_ids = dist.gather(torch.nn.functional.pad(ids, (0, padding), value=-1), group=group)
-    all_rows = dist.gather(torch.nn.functional.pad(rows, (0, 0, 0, padding)), group=group)
-    if not dist.is_main_process():
+    num_rows, dim = most.tolist()
+    rows = rows.reshape(len(rows), dim)
+    ids_of = dist.gather(_padded(ids, num_rows, -1), group=group)
+    if main:
+        times = torch.bincount(torch.cat(ids_of) + 1, minlength=num_samples + 1)[1:]  # without what fills up
+        features = np.full((len(times), dim), np.nan, dtype=np.float32)
+    rows_at_once = max(1, memory // (4 * max(1, dim) * dist.get_world_size()))
+    for start in range(0, num_rows, rows_at_once):
+        block = slice(start, min(start + rows_at_once, num_rows))
+        rows_of = dist.gather(_padded(rows[block], block.stop - start, 0.0), group=group)
+        if main:
+            for its_ids, its_rows in zip([of[block] for of in ids_of], rows_of, strict=True):
+                features[its_ids[its_ids >= 0].numpy()] = its_rows[its_ids >= 0].numpy()
+    if not main:
         return None
-    ids, rows = torch.cat(all_ids), torch.cat(all_rows)
-    ids, rows = ids[ids >= 0], rows[ids >= 0]
-    times = torch.bincount(ids, minlength=num_samples)
     missing, repeated = int((times == 0).sum()) - num_missing, int((times > 1).sum())
     if len(times) != num_samples or missing or repeated:
         raise RuntimeError(f'Extraction must give each of {num_samples - num_missing} ids once, but {missing} are '
                            f'missing and {repeated} came more than once.')
-    features = np.full((num_samples, rows.shape[1]), np.nan, dtype=np.float32)
-    features[ids.numpy()] = rows.numpy()
     return features
+
+
+def _padded(values: torch.Tensor, length: int, fill: float) -> torch.Tensor:
+    """``values``, filled up to ``length`` rows: gather wants equal sizes."""
+    return torch.cat([values, values.new_full((length - len(values), *values.shape[1:]), fill)])

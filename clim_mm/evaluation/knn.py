@@ -7,7 +7,7 @@ from clim_mm.neighbors.faiss_backend import as_float32_matrix, load_faiss, on_ev
 
 from .representation import unit_rows
 
-_QUERIES_PER_BLOCK = 16384
+_VOTERS_AT_ONCE = 65536
 
 
 @on_every_core
@@ -37,18 +37,23 @@ def knn_predict(train_features: np.ndarray,
     check_voters(k, len(train_features))
     if not temperature > 0:
         raise ConfigError(f'The temperature of the votes must be above 0, not {temperature}.')
-    train, test = (as_float32_matrix(unit_rows(rows, np.float32)) for rows in (train_features, test_features))
+    faiss = load_faiss()
+    test = as_float32_matrix(unit_rows(test_features, np.float32))
     classes, votes_for = np.unique(train_labels, return_inverse=True)
-    index = on_gpus(load_faiss().IndexFlatIP(train.shape[1]))
-    index.add(train)
-    winners = np.empty(len(test), dtype=np.int64)
-    for start in range(0, len(test), _QUERIES_PER_BLOCK):
-        cosines, neighbors = index.search(test[start:start + _QUERIES_PER_BLOCK], k)
-        weights = np.exp((cosines - 1.0) / temperature)  # the factor exp(1 / temperature) changes no winner
-        scores = np.zeros((len(cosines), len(classes)))
-        np.add.at(scores, (np.arange(len(cosines))[:, None], votes_for[neighbors]), weights)
-        winners[start:start + len(cosines)] = scores.argmax(axis=1)
-    return classes[winners]
+    index = on_gpus(faiss.IndexFlatIP(test.shape[1]))
+    nearest = faiss.ResultHeap(len(test), k, keep_max=True)
+    # The training features are not copied as a whole: on ImageNet they are 10 GB.
+    for start in range(0, len(train_features), _VOTERS_AT_ONCE):
+        voters = as_float32_matrix(unit_rows(train_features[start:start + _VOTERS_AT_ONCE], np.float32))
+        index.reset()
+        index.add(voters)
+        cosines, found = index.search(test, min(k, len(voters)))
+        nearest.add_result(cosines, found + start)
+    nearest.finalize()
+    weights = np.exp((nearest.D - 1.0) / temperature)  # the factor exp(1 / temperature) changes no winner
+    scores = np.zeros((len(test), len(classes)))
+    np.add.at(scores, (np.arange(len(test))[:, None], votes_for[nearest.I]), weights)
+    return classes[scores.argmax(axis=1)]
 
 
 def knn_top1(train_features: np.ndarray,

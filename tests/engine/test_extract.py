@@ -75,6 +75,7 @@ def test_gather_by_id_in_one_process():
     found = gather_by_id(torch.tensor([2, 0, 1]), rows, 3)
     assert found.dtype == np.float32
     np.testing.assert_array_equal(found, [[0.0, 0.5], [1.0, 10.0], [2.0, 20.0]])
+    np.testing.assert_array_equal(gather_by_id(torch.tensor([2, 0, 1]), rows, 3, memory=1), found)  # row by row
 
 
 @pytest.mark.parametrize('ids, complaint', [
@@ -164,11 +165,11 @@ def test_some_images_are_extracted_alone_and_keep_their_rows(class_folder):
     np.testing.assert_array_equal(first, found)
 
 
-def gather_own(ids_by_rank, num_samples):
+def gather_own(ids_by_rank, num_samples, memory):
     """What a process gets from ``gather_by_id``, or its complaint."""
     ids = torch.tensor(ids_by_rank[dist.get_rank()], dtype=torch.int64)
     try:
-        return gather_by_id(ids, ids[:, None] * torch.tensor([[1.0, 10.0]]), num_samples)
+        return gather_by_id(ids, ids[:, None] * torch.tensor([[1.0, 10.0]]), num_samples, memory=memory)
     except RuntimeError as error:
         return str(error)
 
@@ -176,11 +177,13 @@ def gather_own(ids_by_rank, num_samples):
 @pytest.mark.parametrize('ids_by_rank, num_samples, expected', [
     ([[3, 0], [1, 4, 2]], 5, None),
     ([[], [1, 0, 2]], 3, None),
+    ([[6, 2, 4], [5, 3, 0, 1, 7]], 8, None),
     ([[0, 1], [1]], 2, 'each of 2 ids once, but 0 are missing and 1 came more than once'),
     ([[0, 1], [3]], 4, 'each of 4 ids once, but 1 are missing and 0 came more than once'),
 ])
-def test_gather_by_id_from_two_processes(ids_by_rank, num_samples, expected):
-    first, second = on_processes(2, gather_own, ids_by_rank, num_samples)
+@pytest.mark.parametrize('memory', [2**28, 2 * 2 * 8], ids=['at once', 'two rows of each at a time'])
+def test_gather_by_id_from_two_processes(ids_by_rank, num_samples, expected, memory):
+    first, second = on_processes(2, gather_own, ids_by_rank, num_samples, memory)
     assert second is None
     if expected is None:
         np.testing.assert_array_equal(first, np.arange(num_samples)[:, None] * [[1.0, 10.0]])

@@ -66,6 +66,17 @@ def test_against_scikit_learn(k):
     np.testing.assert_array_equal(knn_predict(train, labels, test, k), expected)
 
 
+def test_more_training_images_than_are_held_at_once():
+    rng = np.random.default_rng(0)
+    labels, test_labels = rng.integers(0, 5, 70_000), rng.integers(0, 5, 40)
+    train, test = features_of(labels, rng, 0.5), features_of(test_labels, rng, 0.5)
+    expected = KNeighborsClassifier(200, metric='cosine', weights=lambda distance: np.exp(-distance / 0.07))
+    np.testing.assert_array_equal(knn_predict(train, labels, test, 200), expected.fit(train, labels).predict(test))
+    last, first = train[-1:], train[:1]  # a voter of the last block, and one of the first
+    np.testing.assert_array_equal(
+        knn_predict(train, labels, np.concatenate([last, first]), 1), [labels[-1], labels[0]])
+
+
 @pytest.mark.parametrize('k, temperature, words', [(13, 0.07, '13 nearest neighbours.*12'), (0, 0.07, '0 nearest'),
                                                    (3, 0.0, 'temperature')])
 def test_what_cannot_vote(k, temperature, words):
