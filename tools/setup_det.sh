@@ -50,7 +50,8 @@ log=$root/.venv/mmcv-build.log
 jobs=${MAX_JOBS:-$(nproc 2>/dev/null || echo 2)}
 echo "The installed mmcv has no compiled operators, which MMDetection needs: building them with $jobs compilers at once (about 12 minutes on 2 cores; everything is in $log) ..."
 tell_pure_python_builds
-if ! MAX_JOBS=$jobs "$python" -m pip install --disable-pip-version-check -v --no-build-isolation --no-cache-dir \
+# Python's own flags ask for debug symbols, which nobody reads here: without them the build takes a third of the time.
+if ! MAX_JOBS=$jobs CFLAGS="${CFLAGS:-} -g0" CXXFLAGS="${CXXFLAGS:-} -g0" "$python" -m pip install --disable-pip-version-check -v --no-build-isolation --no-cache-dir \
     --force-reinstall --no-deps "onedl-mmcv==$version" 2>&1 | tee "$log" | count; then
     tail -n 20 "$log" >&2
     echo "Error: mmcv $version could not be built: the lines above and $log say why (a C++17 compiler is needed: on Debian and Ubuntu, apt-get install build-essential)." >&2
