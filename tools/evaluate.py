@@ -4,7 +4,7 @@
     python tools/evaluate.py probe       CONFIG CHECKPOINT     a linear classifier of scikit-learn's, for quick looks
     python tools/evaluate.py diagnostics CONFIG CHECKPOINT     similarity within classes, alignment, purity ...
     python tools/evaluate.py figures     CONFIG CHECKPOINT     all of these
-    python tools/evaluate.py tsne        CONFIG CHECKPOINT     a picture of ten classes
+    python tools/evaluate.py tsne        CONFIG CHECKPOINT     a picture of ten classes (--seed 0 draws which)
 
 CONFIG is the one that the checkpoint was pretrained with; its ``held_out`` says where the other images are.
 """
@@ -33,13 +33,14 @@ from clim_mm.evaluation import (
     train_and_held_out,
 )
 from clim_mm.evaluation.knn import check_voters
-from clim_mm.evaluation.probe import CLASSIFIERS
+from clim_mm.evaluation.probe import CLASSIFIERS, check_classes
+from clim_mm.evaluation.representation import check_pairs
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, load_config
 from clim_mm.models import CLIM
 from clim_mm.neighbors.sizes import default_num_positives, neighbor_sizes
 from clim_mm.picture_file import check_picture
 from clim_mm.visualization import choose_images, draw_tsne
-from clim_mm.visualization.tsne import MOST_CLASSES
+from clim_mm.visualization.tsne import MOST_CLASSES, check_number_of_images
 
 
 class Task:
@@ -71,7 +72,6 @@ class Task:
 
 def knn(task: Task, args: argparse.Namespace) -> dict[str, float]:
     """Weighted kNN."""
-    check_voters(args.k, len(task.train.labels))
     return {f'knn_{args.k}_top1': knn_top1(*task.train_and_test(), k=args.k, temperature=args.temperature)}
 
 
@@ -85,7 +85,7 @@ def diagnostics(task: Task, args: argparse.Namespace) -> dict[str, float]:
     num_images = len(task.train.labels)
     return diagnose(
         task.test_features, task.test.labels, task.features(task.train, encoder='momentum', layer='embedding'),
-        task.train.labels, neighbor_sizes(num_images, None, None), default_num_positives(num_images))
+        task.train.labels, neighbor_sizes(num_images), default_num_positives(num_images))
 
 
 def figures(task: Task, args: argparse.Namespace) -> dict[str, float]:
@@ -95,7 +95,7 @@ def figures(task: Task, args: argparse.Namespace) -> dict[str, float]:
 
 def tsne(task: Task, args: argparse.Namespace) -> dict[str, float]:
     """A picture."""
-    chosen = choose_images(task.test.labels, args.classes)
+    chosen = choose_images(task.test.labels, args.classes, class_seed=args.seed)
     draw_tsne(task.test_features[chosen], task.test.labels[chosen], task.test.classes, args.out,
               title=f't-SNE of held-out images, {osp.basename(args.checkpoint)}')
     print(f'The picture is {args.out}.')
@@ -118,8 +118,8 @@ def parse_args() -> argparse.Namespace:
             command.add_argument('--classifier', choices=list(CLASSIFIERS), default='logistic',
                                  help='of the probe (default: logistic)')
         if run is tsne:
-            command.add_argument('--classes', type=int, default=10,
-                                 help=f'the first, 1 to {MOST_CLASSES} (default: 10)')
+            command.add_argument('--classes', type=int, default=10, help=f'1 to {MOST_CLASSES} (default: 10)')
+            command.add_argument('--seed', type=int, help='draws the classes at random (default: the first ones)')
             command.add_argument('--out', default='tsne.png', help='the picture (default: tsne.png)')
     return parser.parse_args()
 
@@ -131,7 +131,22 @@ def check_arguments(args: argparse.Namespace) -> None:
         check_number('--temperature', args.temperature, above=0)
     if args.run is tsne:
         check_whole('--classes', args.classes, least=1, most=MOST_CLASSES)
+        check_whole('--seed', args.seed, optional=True)
         check_picture('--out', args.out)
+
+
+def check_images(task: Task, args: argparse.Namespace) -> None:
+    """Whether the images are such that the figures exist: likewise before the features are taken."""
+    train, test = task.train.labels, task.test.labels
+    if args.run in (knn, figures):
+        check_voters(args.k, len(train))
+    if args.run in (probe, figures):
+        check_classes(train)
+    if args.run in (diagnostics, figures):
+        check_pairs(test)
+        neighbor_sizes(len(train))
+    if args.run is tsne:
+        check_number_of_images(len(choose_images(test, args.classes, class_seed=args.seed)))
 
 
 def main() -> None:
@@ -139,7 +154,9 @@ def main() -> None:
     with errors_in_a_sentence():
         check_arguments(args)
         cfg = load_config(args.config, args.work_dir, args.amp, args.cfg_options)
-        found = args.run(Task(cfg, args.checkpoint), args)
+        task = Task(cfg, args.checkpoint)
+        check_images(task, args)
+        found = args.run(task, args)
         for name, value in found.items():
             print(f'{name:26}{value:>10.4f}' if isinstance(value, float) else f'{name:26}{value:>10}')
         if args.json:

@@ -40,8 +40,17 @@ def probe_top1(train_features: np.ndarray,
     check_choice('The probe', classifier, CLASSIFIERS)
     if not c > 0:
         raise ConfigError(f'The inverse strength of the penalty must be above 0, not {c}.')
+    check_classes(train_labels)
+    probe = make_pipeline(StandardScaler(), CLASSIFIERS[classifier](C=c, max_iter=max_iter))
+    return float(probe.fit(train_features, train_labels).score(test_features, test_labels))
+
+
+def check_classes(train_labels: np.ndarray) -> None:
+    """Check that there is something to tell apart.
+
+    Raises:
+        ConfigError: If all images are of one class.
+    """
     if len(np.unique(train_labels)) < 2:
         raise ConfigError('The training images are all of one class, and there is nothing to tell apart: give images '
                           'of two classes or more.')
-    probe = make_pipeline(StandardScaler(), CLASSIFIERS[classifier](C=c, max_iter=max_iter))
-    return float(probe.fit(train_features, train_labels).score(test_features, test_labels))

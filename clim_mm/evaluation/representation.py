@@ -22,16 +22,25 @@ def intra_class_similarity(features: np.ndarray, labels: np.ndarray) -> float:
     Raises:
         ConfigError: If no class has two images.
     """
+    check_pairs(labels)
     unit = unit_rows(features)
     classes, class_of, sizes = np.unique(labels, return_inverse=True, return_counts=True)
     sums = np.zeros((len(classes), unit.shape[1]))
     np.add.at(sums, class_of, unit)
     paired = sizes > 1
-    if not paired.any():
-        raise ConfigError('No class has two images, so that there is no similarity within classes: give labelled '
-                          'images of which some share a class.')
     n = sizes[paired].astype(np.float64)
     return float((((sums[paired]**2).sum(axis=1) - n) / (n * (n - 1))).mean())
+
+
+def check_pairs(labels: np.ndarray) -> None:
+    """Check that there are pairs of images of a class.
+
+    Raises:
+        ConfigError: If no class has two images.
+    """
+    if len(np.unique(labels)) == len(labels):
+        raise ConfigError('No class has two images, so that there is no similarity within classes: give labelled '
+                          'images of which some share a class.')
 
 
 def alignment(features: np.ndarray, positives: np.ndarray, power: float = 2.0) -> float:

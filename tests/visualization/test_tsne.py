@@ -18,6 +18,16 @@ def test_which_images():
     assert len(drawn) == 4, 'each of the four may be left out'
 
 
+def test_classes_drawn_at_random():
+    labels = np.array([4, 7, 7, 4, 9, 7, 7, 9])
+    of_classes = {4: (0, 3), 7: (1, 2, 5, 6), 9: (4, 7)}
+    drawn = [tuple(choose_images(labels, 2, class_seed=seed)) for seed in range(30)]
+    pairs = {of_classes[a] + of_classes[b] for a, b in [(4, 7), (4, 9), (7, 9)]}
+    assert set(drawn) == pairs, 'two of three classes, in their order'
+    np.testing.assert_array_equal(choose_images(labels, 3, class_seed=5), choose_images(labels, 3))
+    np.testing.assert_array_equal(choose_images(labels, 2, class_seed=5), choose_images(labels, 2, class_seed=5))
+
+
 def test_classes_are_in_places_and_colours_of_their_own(tmp_path):
     labels = np.repeat([0, 1, 2], 20)
     features = np.eye(6)[labels] + 0.2 * np.random.default_rng(0).normal(size=(60, 6))
