@@ -4,6 +4,7 @@
 """
 
 import argparse
+import os
 import os.path as osp
 
 import clim_mm  # noqa: F401  (opens the host's version gate)
@@ -12,6 +13,7 @@ import clim_mm  # noqa: F401  (opens the host's version gate)
 from clim_mm.checkpoints import write_atomically
 from clim_mm.datasets import balanced_split, labels_of
 from clim_mm.datasets.source import build_source
+from clim_mm.errors import DataError
 from clim_mm.launch.commands import errors_in_a_sentence
 
 
@@ -23,6 +25,9 @@ def main() -> None:
     parser.add_argument('--out', required=True, help='the list')
     args = parser.parse_args()
     with errors_in_a_sentence():
+        if osp.isdir(args.folder) and not any(entry.is_dir() for entry in os.scandir(args.folder)):
+            raise DataError(f'The images in {args.folder} have no labels to be listed: give a folder with a folder of '
+                            'images for each class.')
         source = build_source(dict(type='mmcls.CustomDataset', data_prefix=args.folder))
         chosen = balanced_split(labels_of(source), args.percent / 100, args.seed)
         paths = [osp.relpath(source.get_data_info(int(i))['img_path'], args.folder) for i in chosen]

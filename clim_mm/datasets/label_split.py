@@ -7,7 +7,7 @@ from typing import Any
 from mmcls.datasets import CustomDataset
 from mmengine.fileio import list_from_file
 
-from clim_mm.errors import DataError, some_of
+from clim_mm.errors import DataError, on_one_line, some_of
 from clim_mm.registry import DATASETS
 
 
@@ -21,7 +21,8 @@ class LabelSplit(CustomDataset):
         **kwargs: As for ``CustomDataset``.
 
     Raises:
-        DataError: If there is no such list, it names an image that is not there, or none of some class.
+        DataError: If the data folder has no class folders, or there is no such list, or it names an image that is not
+            there, or none of some class.
     """
 
     def __init__(self, split: str, **kwargs: Any) -> None:
@@ -30,8 +31,13 @@ class LabelSplit(CustomDataset):
 
     def load_data_list(self) -> list[dict]:
         """Find the images of all classes, and keep those of the list."""
-        images = super().load_data_list()
         wanted = read_split(self.split)
+        try:
+            images = super().load_data_list()
+        except (RuntimeError, OSError) as error:
+            raise DataError(f'The images in {self.img_prefix} have no labels for {self.split} to choose from '
+                            f'({on_one_line(error).rstrip(".")}): give a folder with a folder of images for each '
+                            'class.') from error
         by_path = any('/' in name for name in wanted)
         names = [self._path_below(image['img_path']) if by_path else osp.basename(image['img_path'])
                  for image in images]

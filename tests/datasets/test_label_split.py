@@ -46,3 +46,9 @@ def test_no_list(class_folder, tmp_path):
         LabelSplit(str(tmp_path / 'nowhere.txt'), data_prefix=str(class_folder))
     with pytest.raises(DataError, match='cannot be read'):
         LabelSplit(str(class_folder / 'cat' / '0.png'), data_prefix=str(class_folder))
+
+
+def test_images_without_labels(class_folder, tmp_path):
+    split = split_of(tmp_path, '1.png\n')
+    with pytest.raises(DataError, match=f'cat have no labels for {split} to choose from.*a folder of images for each'):
+        LabelSplit(split, data_prefix=str(class_folder / 'cat'))

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import sys
 
 import pytest
@@ -102,6 +103,20 @@ def test_arguments_are_checked_before_features_are_taken(evaluate, command, opti
     assert sentence.startswith('Error: ') and all(word in sentence for word in words), sentence
 
 
+@pytest.mark.parametrize('command, words', [
+    ('probe', 'all of one class'), ('figures', 'all of one class'), ('diagnostics', 'No class has two images'),
+    ('tsne', 't-SNE of 1 images')])
+def test_images_are_checked_before_features_are_taken(evaluate, digits, tmp_path, command, words):
+    few = tmp_path / 'few'
+    shutil.copytree(digits[0] / 'train' / '3', few / 'train' / '3')
+    (few / 'test' / '3').mkdir(parents=True)
+    shutil.copy(next((digits[0] / 'test' / '3').iterdir()), few / 'test' / '3')
+    result, figures = evaluate(command, options=[f'train_dataloader.dataset.dataset.data_root={few}'])
+    assert result.returncode == 1 and figures is None and 'extract' not in result.stdout
+    sentence = result.stdout.strip().splitlines()[-1]
+    assert sentence.startswith('Error: ') and words in sentence, sentence
+
+
 def accuracies(text):
     return [float(top1) for top1 in re.findall(r'accuracy/top1: ([\d.]+)', text)]
 
@@ -128,6 +143,14 @@ def test_one_percent_of_the_labels(run, digits, tmp_path):
     result = train(run, digits, tmp_path / 'work', SEMI, f'train_dataloader.dataset.split={split}')
     assert result.returncode == 0, result.stdout[-3000:]
     assert accuracies(result.stdout)[-1] > 20, 'chance is 10'
+
+
+def test_a_list_of_images_without_labels(run, digits, tmp_path):
+    made = run(sys.executable, 'tools/make_label_split.py', digits[0] / 'train' / '3', '--percent', 1, '--out',
+               tmp_path / 'split.txt')
+    assert made.returncode == 1 and 'Traceback' not in made.stdout
+    assert 'train/3 have no labels to be listed' in made.stdout.strip().splitlines()[-1]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_evaluation_without_a_checkpoint(run, digits, tmp_path):
