@@ -23,8 +23,10 @@ fi
 if [[ $# -gt 0 && $1 != --quick ]]; then
     exec .venv/bin/python -m pytest "$@"
 fi
-# The quick tests on every core, with a thread each; the others start processes of their own, and are run in turn.
+# The quick tests on every core, with a thread each.
 OMP_NUM_THREADS=1 .venv/bin/python -m pytest -m "not e2e" -n auto --dist worksteal "${@:2}"
 if [[ $# -eq 0 ]]; then
-    .venv/bin/python -m pytest -m e2e
+    # The others start processes of their own, most of them one that computes on one thread: two at once.
+    .venv/bin/python -m pytest -m "e2e and alone"
+    .venv/bin/python -m pytest -m "e2e and not alone" -n 2 --dist loadfile
 fi

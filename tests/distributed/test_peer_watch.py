@@ -21,7 +21,7 @@ from clim_mm.distributed.peer_watch import PeerLostError, PeerWatch
 from clim_mm.errors import ConfigError, sentence
 from clim_mm.neighbors import cluster
 
-pytestmark = pytest.mark.e2e  # real processes that wait for each other for seconds
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]  # real processes that wait for each other for seconds
 
 PATIENCE = 2.0  # seconds; a beat each quarter of a second
 TAIL = ('; the training ends here, and goes on from its last checkpoint when it is started again with --resume, '

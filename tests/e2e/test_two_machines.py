@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 from processes import running, wait_until, with_descendants
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.alone]
 
 REMEDY = 'goes on from its last checkpoint when it is started again with --resume, on fewer machines if need be.'
 
