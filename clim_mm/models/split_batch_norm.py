@@ -40,14 +40,14 @@ class SplitBatchNorm(_BatchNorm):
             return super().forward(x)
         self.num_batches_tracked.add_(1)
         momentum = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        statistics = torch.stack([self.running_mean, self.running_var]).repeat(num_groups, 1, 1)  # groups x 2 x C
-        normalized = [
-            F.batch_norm(part, mean, variance, self.weight, self.bias, training=True, momentum=momentum, eps=self.eps)
-            for part, (mean, variance) in zip(x.tensor_split(num_groups), statistics, strict=True)
-        ]
-        self.running_mean.copy_(statistics[:, 0].mean(dim=0))
-        self.running_var.copy_(statistics[:, 1].mean(dim=0))
-        return torch.cat(normalized)
+        share = momentum / num_groups
+        # After the last group each has the same share in the running statistics, as if their mean had moved them.
+        shares = [share / (1 - later * share) for later in reversed(range(num_groups))]
+        return torch.cat([
+            F.batch_norm(part, self.running_mean, self.running_var, self.weight, self.bias, training=True,
+                         momentum=share_now, eps=self.eps)
+            for part, share_now in zip(x.tensor_split(num_groups), shares, strict=True)
+        ])
 
     def _check_input_dim(self, input: torch.Tensor) -> None:
         """Any number of dimensions."""
