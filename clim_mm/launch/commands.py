@@ -1,6 +1,7 @@
 """What the commands share: their arguments, how a config becomes ready, and how errors are said."""
 
 import argparse
+import gc
 import logging
 import os.path as osp
 import sys
@@ -108,6 +109,7 @@ def errors_in_a_sentence() -> Iterator[None]:
     Where a user can put the error right the sentence stands alone, and the traceback goes into the training's log.
     Anything else shows its traceback as well.
     """
+    gc.freeze()  # modules stay; MMEngine's datasets have the collector look through all of them as they are built
     try:
         yield
     except Exception as error:
@@ -117,6 +119,8 @@ def errors_in_a_sentence() -> Iterator[None]:
             traceback.print_exc()
             text = f'{type(error).__name__}: {on_one_line(error)}. The lines above show where that came from.'
         sys.exit(f'Error: {text}')
+    finally:
+        gc.freeze()  # and at the end of the program, where that would take seconds
 
 
 def _log_traceback(error: Exception) -> None:

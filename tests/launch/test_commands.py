@@ -1,6 +1,7 @@
 """Configs from the command line."""
 
 import argparse
+import gc
 
 import pytest
 
@@ -86,3 +87,12 @@ def test_an_option_without_a_value(config, capsys, argument):
         parser.parse_args([config, '--cfg-options', argument])
     assert end.value.code == 2
     assert f'error: argument --cfg-options: give KEY=VALUE, not {argument}' in capsys.readouterr().err
+
+
+def test_what_is_there_already_is_out_of_the_garbage_collectors_sight():
+    there = [[]]
+    with errors_in_a_sentence():
+        assert not any(found is there for found in gc.get_objects())
+        new = [[]]
+        assert any(found is new for found in gc.get_objects())
+    assert not any(found is new for found in gc.get_objects()), 'the program ends here'
