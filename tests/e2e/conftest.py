@@ -1,5 +1,6 @@
 """What the end-to-end tests share: generated photographs, and commands run as a user runs them."""
 
+import json
 import os
 import socket
 import subprocess
@@ -51,6 +52,20 @@ def run():
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
 
     return run_command
+
+
+@pytest.fixture(scope='session')
+def ends_of(run, tmp_path_factory):
+    """Run a program with one list of arguments after the other, in one process; give what each has ended with."""
+
+    def run_in_turn(program, runs):
+        file = tmp_path_factory.mktemp('runs') / 'runs.json'
+        file.write_text(json.dumps([[str(word) for word in words] for words in runs]))
+        result = run(sys.executable, 'tests/command_runs.py', program, file)
+        assert result.returncode == 0 and 'Traceback' not in result.stdout, result.stdout[-3000:]
+        return json.loads(file.with_suffix('.ends.json').read_text()), result.stdout
+
+    return run_in_turn
 
 
 @pytest.fixture(scope='session')

@@ -106,7 +106,7 @@ def train_words(config, checkpoint, work_dir, options=()):
 def train_in_turn(data, runs, file):
     """Train with each of the lists of arguments; give what each has ended with, and the output."""
     file.write_text(json.dumps(runs))
-    result = command(data, sys.executable, ROOT / 'tests/detection_runs.py', TRAIN, file)
+    result = command(data, sys.executable, ROOT / 'tests/command_runs.py', TRAIN, file)
     assert result.returncode == 0, result.stdout[-3000:]
     return json.loads(file.with_suffix('.ends.json').read_text()), result.stdout
 

@@ -30,12 +30,12 @@ def digits(run, tmp_path_factory):
 
 @pytest.fixture
 def evaluate(run, digits, tmp_path):
-    """Run tools/evaluate.py on the checkpoint: ``evaluate(command, *arguments, options=...)``, with its figures."""
+    """Run tools/evaluate.py on the checkpoint: ``evaluate(command, *arguments)``, with its figures."""
 
-    def evaluate_by(command, *arguments, checkpoint=digits[1], options=()):
+    def evaluate_by(command, *arguments):
         result = run(
-            sys.executable, 'tools/evaluate.py', command, CLIM, checkpoint, *arguments, '--json', tmp_path / 'out.json',
-            '--cfg-options', f'train_dataloader.dataset.dataset.data_root={digits[0]}', *options)
+            sys.executable, 'tools/evaluate.py', command, CLIM, digits[1], *arguments, '--json', tmp_path / 'out.json',
+            '--cfg-options', f'train_dataloader.dataset.dataset.data_root={digits[0]}')
         path = tmp_path / 'out.json'
         return result, json.loads(path.read_text()) if path.exists() else None
 
@@ -70,51 +70,47 @@ def test_tsne(evaluate, tmp_path):
     assert figures['images'] == 355 and (tmp_path / 'tsne.png').stat().st_size > 20000
 
 
-@pytest.mark.parametrize('command, change, words', [
-    ('knn', dict(checkpoint='nothing.pth'), ['nothing.pth']),
-    ('knn', dict(options=['model.backbone.depth=34']), ['do not fit the model', 'missing']),
-    ('knn', dict(options=['held_out.data_prefix=nowhere']), ['nowhere', 'does not exist']),
-    ('diagnostics', dict(options=['train_dataloader.dataset.dataset.type=ImageFolder']), ['no labels']),
-])
-def test_what_cannot_be_measured_is_said_in_a_sentence(evaluate, tmp_path, command, change, words):
-    result, figures = evaluate(command, **change)
-    assert result.returncode == 1 and 'Traceback' not in result.stdout, result.stdout[-3000:]
-    sentence = result.stdout.strip().splitlines()[-1]
-    assert sentence.startswith('Error: ') and all(word in sentence for word in words), sentence
-    assert figures is None and list(tmp_path.iterdir()) == []
+# What cannot be measured, and what is said of it: a command, its options, and how the images or the config differ.
+REFUSED = [
+    ('knn', [], ['model.backbone.depth=34'], ['do not fit the model', 'missing']),
+    ('knn', [], ['held_out.data_prefix=nowhere'], ['nowhere', 'does not exist']),
+    ('diagnostics', [], ['train_dataloader.dataset.dataset.type=ImageFolder'], ['no labels']),
+    ('knn', ['--k', '5000'], [], ['5000 nearest neighbours cannot vote among 1442']),
+    ('probe', [], ['{few}'], ['all of one class']),
+    ('figures', [], ['{few}'], ['all of one class']),
+    ('diagnostics', [], ['{few}'], ['No class has two images']),
+    ('tsne', [], ['{few}'], ['t-SNE of 1 images']),
+]
+# What is said before the checkpoint is looked for.
+REFUSED_AT_ONCE = [
+    ('knn', ['--k', '0'], ['--k', 'at least 1']),
+    ('figures', ['--temperature', '0'], ['--temperature', 'above 0']),
+    ('tsne', ['--classes', '0'], ['--classes', 'from 1 to 20']),
+    ('tsne', ['--seed', '-1'], ['--seed', 'at least 0']),
+    ('tsne', ['--out', 'tsne.gif'], ['--out', 'png, pdf, svg', "'gif'"]),
+    ('knn', [], ['nothing.pth']),
+]
 
 
-def test_more_voters_than_images(evaluate):
-    result, figures = evaluate('knn', '--k', '5000')
-    assert result.returncode == 1 and figures is None
-    assert result.stdout.strip().splitlines()[-1].startswith('Error: 5000 nearest neighbours cannot vote among 1442')
-
-
-@pytest.mark.parametrize('command, option, value, words', [
-    ('knn', '--k', '0', ['--k', 'at least 1']),
-    ('figures', '--temperature', '0', ['--temperature', 'above 0']),
-    ('tsne', '--classes', '0', ['--classes', 'from 1 to 20']),
-    ('tsne', '--out', 'tsne.gif', ['--out', 'png, pdf, svg', "'gif'"]),
-])
-def test_arguments_are_checked_before_features_are_taken(evaluate, command, option, value, words):
-    result, figures = evaluate(command, option, value, checkpoint='nothing.pth')
-    assert result.returncode == 1 and figures is None
-    sentence = result.stdout.strip().splitlines()[-1]
-    assert sentence.startswith('Error: ') and all(word in sentence for word in words), sentence
-
-
-@pytest.mark.parametrize('command, words', [
-    ('probe', 'all of one class'), ('figures', 'all of one class'), ('diagnostics', 'No class has two images'),
-    ('tsne', 't-SNE of 1 images')])
-def test_images_are_checked_before_features_are_taken(evaluate, digits, tmp_path, command, words):
-    few = tmp_path / 'few'
+def test_what_cannot_be_measured_is_said_in_a_sentence_before_features_are_taken(ends_of, digits, tmp_path):
+    few, out = tmp_path / 'few', tmp_path / 'out'
+    out.mkdir()
     shutil.copytree(digits[0] / 'train' / '3', few / 'train' / '3')
     (few / 'test' / '3').mkdir(parents=True)
     shutil.copy(next((digits[0] / 'test' / '3').iterdir()), few / 'test' / '3')
-    result, figures = evaluate(command, options=[f'train_dataloader.dataset.dataset.data_root={few}'])
-    assert result.returncode == 1 and figures is None and 'extract' not in result.stdout
-    sentence = result.stdout.strip().splitlines()[-1]
-    assert sentence.startswith('Error: ') and words in sentence, sentence
+
+    def words_of(command, checkpoint, options, change):
+        change = [f'train_dataloader.dataset.dataset.data_root={few}' if one == '{few}' else one for one in change]
+        return [command, CLIM, checkpoint, *options, '--json', out / 'out.json', '--cfg-options',
+                f'train_dataloader.dataset.dataset.data_root={digits[0]}', *change]
+
+    runs = [words_of(command, digits[1], options, change) for command, options, change, _ in REFUSED]
+    runs += [words_of(command, 'nothing.pth', options, []) for command, options, _ in REFUSED_AT_ONCE]
+    ends, output = ends_of('tools/evaluate.py', runs)
+    for end, (*case, words) in zip(ends, REFUSED + REFUSED_AT_ONCE, strict=True):
+        assert end is not None and end.startswith('Error: ') and '\n' not in end, (case, end)
+        assert all(word in end for word in words), (case, end)
+    assert 'extract' not in output and list(out.iterdir()) == []
 
 
 def accuracies(text):

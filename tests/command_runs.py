@@ -1,6 +1,6 @@
-"""Several command lines of a detection program in one process, since loading MMDetection takes longer than they do.
+"""Several command lines of a program in one process, since loading what it needs takes longer than they do.
 
-    python tests/detection_runs.py PROGRAM RUNS.json
+    python tests/command_runs.py PROGRAM RUNS.json
 
 RUNS.json holds a list of lists of arguments. What each run has ended with is written beside it, as RUNS.ends.json: the
 sentence, or null. What the process has imported of MMSelfSup is the last line of the output.
@@ -25,6 +25,7 @@ def run(program: str, arguments: list[str]) -> Optional[str]:
     except BaseException:
         return traceback.format_exc()
     finally:
+        gc.unfreeze()  # a command leaves what it has made to the end of the program
         gc.collect()
     return None
 
