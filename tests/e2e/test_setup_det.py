@@ -62,31 +62,39 @@ def install(root, wheels):
 
 
 def set_up(root, wheels, **variables):
-    environment = dict(os.environ, PIP_NO_INDEX='1', PIP_FIND_LINKS=str(wheels), **variables)
+    environment = dict(os.environ, PIP_NO_INDEX='1', PIP_FIND_LINKS=str(wheels),
+                       XDG_CACHE_HOME=str(root.parent / 'cache'), PIP_NO_CACHE_DIR='')
+    environment.update(variables)
     result = subprocess.run(['bash', root / 'tools/setup_det.sh'], text=True, check=False, stdout=subprocess.PIPE,
                             stderr=subprocess.STDOUT, env=environment)
     return result.returncode, result.stdout
 
 
-@pytest.mark.parametrize('variables', [dict(), dict(PIP_NO_CACHE_DIR='1')])
-def test_operators_are_installed_where_they_are_missing_and_left_alone(checkout, tmp_path, variables):
-    wheels = write_wheel(tmp_path / 'whole', operators=True)
-    status, output = set_up(checkout, wheels, **variables)
-    assert status == 0, output
-    assert 'The installed mmcv has no compiled operators' in output
+def test_operators_of_a_build_and_of_an_earlier_one(checkout, tmp_path):
+    whole, pure, nowhere = write_wheel(tmp_path / 'whole', operators=True), tmp_path / 'pure', tmp_path / 'nowhere'
+    status, output = set_up(checkout, whole, PIP_NO_CACHE_DIR='1')
+    assert status == 0 and 'The installed mmcv has no compiled operators' in output, output
     assert output.splitlines()[-1] == 'mmcv 2.3.6 has its operators now.'
-    assert set_up(checkout, tmp_path / 'nowhere') == (0, '')
+    assert set_up(checkout, nowhere) == (0, ''), 'what is there is left alone'
+    assert not (tmp_path / 'cache').exists(), 'nor is anything kept'
 
+    install(checkout, pure)
+    assert set_up(checkout, whole)[0] == 0
+    (kept, ) = (tmp_path / 'cache' / 'clim_mm').iterdir()
+    assert kept.name.startswith('mmcv-2.3.6-')
+    install(checkout, pure)
+    assert set_up(checkout, nowhere) == (0, f'Taking mmcv\'s operators from an earlier build ({kept}).\n')
 
-def test_a_pure_python_build_is_told(checkout, tmp_path):
-    status, output = set_up(checkout, tmp_path / 'pure')
-    assert status == 1
+    install(checkout, pure)
+    (wheel, ) = kept.iterdir()
+    wheel.write_bytes(wheel.read_bytes()[:1000])
+    status, output = set_up(checkout, nowhere)
+    assert status == 1 and 'That build does not work here: it is thrown away.' in output and not kept.exists()
+    assert 'No matching distribution found for onedl-mmcv==2.3.6' in output, 'the last lines of the build'
+    assert output.splitlines()[-1].startswith('Error: mmcv 2.3.6 could not be built')
+
+    status, output = set_up(checkout, pure)
+    assert status == 1 and not kept.exists()
     last = output.splitlines()[-1]
     assert last.startswith('Error: pip has installed mmcv without operators again (a pure-Python build: onedl_mmcv-')
     assert 'take that wheel out of the reach of pip' in last
-
-
-def test_a_build_that_fails_is_told_with_its_last_lines(checkout, tmp_path):
-    status, output = set_up(checkout, tmp_path / 'nowhere')
-    assert status == 1 and 'No matching distribution found for onedl-mmcv==2.3.6' in output
-    assert output.splitlines()[-1].startswith('Error: mmcv 2.3.6 could not be built')
