@@ -44,7 +44,7 @@ def imagenet_like(tmp_path_factory):
 def run():
     """Run a command at the root of the repository, with one thread a process; return it when it has ended."""
 
-    def run_command(*command, timeout=600, **variables):
+    def run_command(*command, timeout=1500, **variables):
         environment = dict(
             os.environ, **{'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable, **variables})
         return subprocess.run(
