@@ -32,6 +32,7 @@ def run(program: str, arguments: list[str]) -> Optional[str]:
 
 if __name__ == '__main__':
     name, runs = sys.argv[1], Path(sys.argv[2])
+    sys.path[0] = str(Path(name).parent)  # as Python does for a program
     ends = [run(name, arguments) for arguments in json.loads(runs.read_text())]
     runs.with_suffix('.ends.json').write_text(json.dumps(ends))
     print('of MMSelfSup:', sorted({'mmselfsup', 'mmcls'} & set(sys.modules)), 'mmdet:', 'mmdet' in sys.modules)
