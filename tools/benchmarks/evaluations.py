@@ -23,7 +23,7 @@ from clim_mm.launch.commands import errors_in_a_sentence
 CONFIG = 'configs/clim/clim_r18_1xb32-20e_digits.py'
 DIGITS = 'configs/benchmarks/classification/digits'
 DATA = 'data/digits'
-_FIGURE = re.compile(r'^(\w+) +(\d+\.\d+)$', re.MULTILINE)
+_FIGURE = re.compile(r'^(\w+) +(-?\d+\.\d+)$', re.MULTILINE)
 _TOP1 = re.compile(r'accuracy/top1: ([\d.]+)')
 
 
