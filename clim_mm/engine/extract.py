@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from clim_mm.datasets import NoView, SingleViews, stack_collate
 from clim_mm.distributed import host_group
 from clim_mm.errors import ConfigError, TrainingError, some_of
+from clim_mm.neighbors.sizes import DEFAULT_MEMORY
 from clim_mm.progress import progress_bar
 
 from .share_quarantine import share_quarantine
@@ -122,7 +123,7 @@ def _check_none_broken(own: list[int]) -> None:
 
 
 def gather_by_id(ids: torch.Tensor, rows: torch.Tensor, num_samples: int,
-                 num_missing: int = 0, memory: int = 2**28) -> Optional[np.ndarray]:
+                 num_missing: int = 0, memory: int = DEFAULT_MEMORY) -> Optional[np.ndarray]:
     """Bring the processes' rows to rank 0, in the order of their ids.
 
     They come in blocks, so that rank 0 holds all rows once, besides its own.
