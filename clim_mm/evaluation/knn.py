@@ -7,7 +7,7 @@ from clim_mm.neighbors.faiss_backend import as_float32_matrix, load_faiss, on_ev
 
 from .representation import unit_rows
 
-_VOTERS_AT_ONCE = 65536
+_VOTERS_AT_ONCE, _QUERIES_PER_BLOCK = 65536, 16384
 
 
 @on_every_core
@@ -50,10 +50,14 @@ def knn_predict(train_features: np.ndarray,
         cosines, found = index.search(test, min(k, len(voters)))
         nearest.add_result(cosines, found + start)
     nearest.finalize()
-    weights = np.exp((nearest.D - 1.0) / temperature)  # the factor exp(1 / temperature) changes no winner
-    scores = np.zeros((len(test), len(classes)))
-    np.add.at(scores, (np.arange(len(test))[:, None], votes_for[nearest.I]), weights)
-    return classes[scores.argmax(axis=1)]
+    winners = np.empty(len(test), dtype=np.int64)
+    for start in range(0, len(test), _QUERIES_PER_BLOCK):
+        block = slice(start, start + _QUERIES_PER_BLOCK)
+        weights = np.exp((nearest.D[block] - 1.0) / temperature)  # the factor exp(1 / temperature) changes no winner
+        scores = np.zeros((len(weights), len(classes)))
+        np.add.at(scores, (np.arange(len(weights))[:, None], votes_for[nearest.I[block]]), weights)
+        winners[block] = scores.argmax(axis=1)
+    return classes[winners]
 
 
 def knn_top1(train_features: np.ndarray,
