@@ -1,71 +1,51 @@
-"""What the end-to-end tests share: generated photographs, and commands run as a user runs them."""
+"""What the end-to-end tests share: programs as a user runs them, images, and trainings that were made once."""
 
-import json
 import os
 import socket
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
+from forked import ForkedProgram
+from trained import IN1K, KINDS, ROOT, SMALL, Shelf, Trained, write_digits, write_imagenet_like
 
-ROOT = Path(__file__).parents[2]
-IN1K = 'configs/clim/clim_r50_16xb32-1200e_in1k.py'
 
-# The main config, small enough for a CPU: a ResNet-18 on small views, few keys. One epoch or two.
-SMALL = [
-    'model.backbone.depth=18', 'model.neck.in_channels=512', 'model.queue_len=64', 'train_dataloader.batch_size=8',
-    'train_dataloader.num_workers=1', 'train_dataloader.dataset.pipeline.0.view.0.resolutions=(48,32)',
-    'custom_hooks.0.extract.pipeline.1.scale=56', 'custom_hooks.0.extract.pipeline.2.crop_size=48',
-    'custom_hooks.0.extract.num_workers=1', 'custom_hooks.0.interval=1', 'default_hooks.checkpoint.interval=1',
-    'default_hooks.logger.interval=5', 'default_hooks.preflight.seconds=0', 'randomness.seed=0'
-]
+@dataclass(frozen=True)
+class Ended:
+    """A program that has ended: its exit status, and what it has printed on stdout and stderr."""
+
+    returncode: int
+    stdout: str
 
 
 @pytest.fixture(scope='session')
-def imagenet_like(tmp_path_factory):
-    """A folder in ImageNet's layout: 203 JPEGs of five classes, sizes all different."""
-    root = tmp_path_factory.mktemp('imagenet')
-    rng = np.random.default_rng(0)
-    for number in range(203):
-        label = number % 5
-        folder = root / 'train' / f'n{label:08d}'
-        folder.mkdir(parents=True, exist_ok=True)
-        coarse = 0.5 * rng.random((4, 6, 3)) + 0.5 * np.array([label / 5, 1 - label / 5, 0.5])
-        size = int(rng.integers(90, 130)), int(rng.integers(70, 100))
-        image = Image.fromarray((coarse * 255).astype(np.uint8)).resize(size, Image.Resampling.BICUBIC)
-        image.save(folder / f'{number:04d}.JPEG')
-    return root
+def shell():
+    """Run a command at the root of the repository, in processes of its own, with one thread each."""
 
-
-@pytest.fixture(scope='session')
-def run():
-    """Run a command at the root of the repository, with one thread a process; return it when it has ended."""
-
-    def run_command(*command, timeout=1500, **variables):
+    def run_command(*command, timeout=1500, folder=ROOT, **variables):
         environment = dict(
             os.environ, **{'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable, **variables})
-        return subprocess.run(
-            [str(part) for part in command], cwd=ROOT, env=environment, text=True, timeout=timeout,
+        ended = subprocess.run(
+            [str(part) for part in command], cwd=folder, env=environment, text=True, timeout=timeout,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        return Ended(ended.returncode, ended.stdout)
 
     return run_command
 
 
 @pytest.fixture(scope='session')
-def ends_of(run, tmp_path_factory):
-    """Run a program with one list of arguments after the other, in one process; give what each has ended with."""
+def run(tmp_path_factory):
+    """Run a Python program of the repository in a forked process: ``run('tools/train.py', *arguments)``."""
 
-    def run_in_turn(program, runs):
-        file = tmp_path_factory.mktemp('runs') / 'runs.json'
-        file.write_text(json.dumps([[str(word) for word in words] for words in runs]))
-        result = run(sys.executable, 'tests/command_runs.py', program, file)
-        assert result.returncode == 0 and 'Traceback' not in result.stdout, result.stdout[-3000:]
-        return json.loads(file.with_suffix('.ends.json').read_text()), result.stdout
+    def run_program(program, *arguments, processes=1, timeout=1500, folder=ROOT, **variables):
+        output = tmp_path_factory.mktemp('outputs') / 'output.txt'
+        started = ForkedProgram(program, arguments, output, processes, folder, variables)
+        started.wait(timeout=timeout)
+        return Ended(next(filter(None, started.exit_codes), 0), started.text)
 
-    return run_in_turn
+    return run_program
 
 
 @pytest.fixture(scope='session')
@@ -81,18 +61,68 @@ def free_port():
 
 
 @pytest.fixture(scope='session')
-def train(run, free_port, imagenet_like):
-    """Train the small main config on the generated folder: ``train(work_dir, processes, *arguments)``."""
+def shelf(request):
+    """Where images and trainings are kept for all tests."""
+    return Shelf(request.config.cache.mkdir('trained'))
 
-    def train_small(work_dir, processes, *arguments, options=(), epochs=1, config=IN1K, launcher=None, **variables):
-        data_root = f'train_dataloader.dataset.dataset.data_root={imagenet_like}'
-        tail = [
-            '--work-dir', work_dir, *arguments, '--cfg-options', *SMALL, data_root, f'train_cfg.max_epochs={epochs}',
-            *options
+
+@pytest.fixture(scope='session')
+def imagenet_like(shelf):
+    """A folder in ImageNet's layout: 203 JPEGs of five classes, sizes all different. Not to be changed."""
+    return shelf.made('imagenet_like', write_imagenet_like)
+
+
+@pytest.fixture(scope='session')
+def digits(shelf):
+    """scikit-learn's digits as class folders, in ``train`` and ``test``. Not to be changed."""
+    return shelf.made('digits_images', write_digits)
+
+
+@pytest.fixture(scope='session')
+def train(run, shell, free_port, imagenet_like):
+    """Train the small main config on the generated folder: ``train(work_dir, processes, *arguments)``.
+
+    ``from_shell`` starts tools/dist_train.sh from the shell instead, whose environment is ``variables``.
+    """
+
+    def train_small(work_dir, processes=1, *arguments, options=(), epochs=1, config=IN1K, images=imagenet_like,
+                    from_shell=False, **variables):
+        words = [
+            '--work-dir', work_dir, *arguments, '--cfg-options', *SMALL,
+            f'train_dataloader.dataset.dataset.data_root={images}', f'train_cfg.max_epochs={epochs}', *options
         ]
-        if processes == 1 and launcher is None:
-            return run(sys.executable, 'tools/train.py', config, *tail, **variables)
-        variables.setdefault('PORT', free_port())
-        return run('bash', 'tools/dist_train.sh', config, processes, *tail, **variables)
+        if from_shell:
+            variables.setdefault('PORT', free_port())
+            return shell('bash', 'tools/dist_train.sh', config, processes, *words, **variables)
+        launcher = ['--launcher', 'pytorch'] if processes > 1 else []
+        return run('tools/train.py', config, *launcher, *words, processes=processes, **variables)
 
     return train_small
+
+
+@pytest.fixture(scope='session')
+def trained(run, train, shelf, imagenet_like, digits):
+    """A training of one of ``KINDS``, made once: ``trained('small')``. Not to be changed."""
+
+    def trained_of(name):
+        kind = KINDS[name]
+        images = imagenet_like if kind.config == IN1K else digits
+        own_config = Path(kind.config).name
+
+        def make(folder):
+            folder.mkdir()
+            config, work_dir = folder / own_config, folder / 'work'
+            config.write_text(f"_base_ = '{ROOT}/{kind.config}'\n{kind.more}")
+            if kind.config == IN1K:
+                ended = train(work_dir, 1, '--resume', options=kind.options, epochs=kind.epochs, config=config)
+            else:
+                ended = run('tools/train.py', config, '--work-dir', work_dir, '--cfg-options',
+                            f'train_dataloader.dataset.dataset.data_root={images}',
+                            f'train_cfg.max_epochs={kind.epochs}', *kind.options)
+            assert ended.returncode == 0, ended.stdout[-3000:]
+            (folder / 'output.txt').write_text(ended.stdout)
+
+        folder = shelf.made(name, make)
+        return Trained(images, folder / own_config, folder / 'work', (folder / 'output.txt').read_text())
+
+    return trained_of

@@ -4,17 +4,17 @@ import json
 import sys
 
 import pytest
-from conftest import ROOT
+from trained import ROOT
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture
-def figures_of(run, tmp_path):
+def figures_of(shell, tmp_path):
     """Run a benchmark: ``figures_of(name, *arguments)``, what it prints, and its figures."""
 
     def figures(name, *arguments):
-        result = run(sys.executable, f'tools/benchmarks/{name}.py', *arguments, '--json', tmp_path / 'out.json')
+        result = shell(sys.executable, f'tools/benchmarks/{name}.py', *arguments, '--json', tmp_path / 'out.json')
         assert result.returncode == 0, result.stdout[-3000:]
         return result.stdout, json.loads((tmp_path / 'out.json').read_text())
 
@@ -51,13 +51,10 @@ def test_decoders(figures_of):
     assert figures['images'] == 4
 
 
-def test_bank(run, figures_of, tmp_path):
-    root = str(tmp_path / 'digits')
-    made = run(sys.executable, 'tools/prepare_digits.py', root)
-    assert made.returncode == 0, made.stdout
+def test_bank(figures_of, digits, tmp_path):
     (tmp_path / 'clim_r18_1xb32-20e_digits.py').write_text(f"""
 _base_ = '{ROOT}/configs/clim/clim_r18_1xb32-20e_digits.py'
-train_dataloader = dict(dataset=dict(dataset=dict(data_root={root!r})))
+train_dataloader = dict(dataset=dict(dataset=dict(data_root={str(digits)!r})))
 custom_hooks = [dict(_base_.custom_hooks[0], interval=2)]
 default_hooks = dict(preflight=dict(seconds=0))
 """)
@@ -92,11 +89,11 @@ def test_device_views(figures_of):
     ('device_views', ['--device', 'nowhere'], '--device nowhere cannot be used here'),
 ])
 def test_what_cannot_be_measured_is_said_first(run, script, options, words):
-    result = run(sys.executable, f'tools/benchmarks/{script}.py', *options)
+    result = run(f'tools/benchmarks/{script}.py', *options)
     assert result.returncode == 1 and words in result.stdout and 'Traceback' not in result.stdout
 
 
 def test_a_folder_without_jpegs_is_told(run, tmp_path):
-    result = run(sys.executable, 'tools/benchmarks/decoders.py', '--folder', tmp_path)
+    result = run('tools/benchmarks/decoders.py', '--folder', tmp_path)
     assert result.returncode != 0
     assert f'{tmp_path} holds no JPEG' in result.stdout and 'Traceback' not in result.stdout

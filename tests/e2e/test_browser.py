@@ -1,13 +1,13 @@
 """The positives browser in a real browser: a training's pages, a checkpoint's, a large one; the picture of views."""
 
-import sys
-from pathlib import Path
+import os
 
 import numpy as np
 import pytest
 from headless import screenshot, visit
 from page_data import data_of, pictures_of
 from PIL import Image
+from trained import IN1K, SMALL
 
 from clim_mm.datasets import ImageFolder
 from clim_mm.neighbors import select_positives
@@ -16,31 +16,15 @@ from clim_mm.visualization import PageHead, evenly_spread, positives_page
 
 pytestmark = pytest.mark.e2e
 
-IN1K = 'configs/clim/clim_r50_16xb32-200e_in1k.py'
-
 # In JavaScript: the ids of the rows that can be seen, by their height.
 SEEN = ("const seen = () => [...document.querySelectorAll('article')].filter(a => a.getBoundingClientRect().height > 0)"
         ".map(a => +a.id.replace('anchor-', ''));")
-CONFIG = f"""
-_base_ = '{Path(__file__).parents[2]}/{IN1K}'
-custom_hooks = [*_base_.custom_hooks, dict(type='NeighborPageHook', num_anchors=60)]
-"""
-
-
-@pytest.fixture(scope='module')
-def trained(train, tmp_path_factory):
-    """The config and the work dir of two epochs, refreshed before each."""
-    folder = tmp_path_factory.mktemp('pages')
-    (folder / 'mine.py').write_text(CONFIG)
-    result = train(folder / 'work', 1, config=folder / 'mine.py', epochs=2)
-    assert result.returncode == 0, result.stdout[-3000:]
-    return folder
 
 
 @pytest.fixture(scope='module')
 def page(trained):
-    """The second page of the training, and its data."""
-    path = trained / 'work' / 'neighbors' / 'epoch_1.html'
+    """The second page of a training of two epochs, and its data."""
+    path = trained('small').work_dir / 'neighbors' / 'epoch_1.html'
     return path, data_of(path.read_text())
 
 
@@ -178,22 +162,18 @@ def test_the_filters_for_no_positives_and_for_unreadable_images(hostile):
     assert visit(path, questions, '#filter=unreadable').answers['seen'] == [names.index('plain.png')]
 
 
-def test_a_checkpoint_has_a_page_too(trained, run, imagenet_like, tmp_path):
-    out = tmp_path / 'page.html'
-    options = [
-        f'train_dataloader.dataset.dataset.data_root={imagenet_like}', 'model.backbone.depth=18',
-        'model.neck.in_channels=512', 'model.queue_len=64', 'custom_hooks.0.extract.pipeline.1.scale=56',
-        'custom_hooks.0.extract.pipeline.2.crop_size=48', 'custom_hooks.0.extract.num_workers=1'
-    ]
+def test_a_checkpoint_has_a_page_too(trained, run, tmp_path):
+    out, small = tmp_path / 'page.html', trained('small')
+    options = [option for option in SMALL if option.startswith(('model.', 'custom_hooks.0.extract.'))]
 
     def browse(*arguments):
-        tool = 'tools/browse_neighbors.py'
-        return run(sys.executable, tool, trained / 'mine.py', *arguments, '--cfg-options', *options)
+        return run('tools/browse_neighbors.py', small.config, *arguments, '--cfg-options', *options,
+                   f'train_dataloader.dataset.dataset.data_root={small.images}')
 
-    epoch = [trained / 'work' / f'epoch_{i}.pth' for i in (1, 2)]
+    epoch = [small.checkpoint(i) for i in (1, 2)]
     result = browse(epoch[1], '--out', out, '--since', epoch[0], '--num-anchors', 60)
     assert result.returncode == 0 and '60 of 203 images as anchors' in result.stdout, result.stdout[-2000:]
-    data, last = data_of(out.read_text()), data_of((trained / 'work' / 'neighbors' / 'epoch_1.html').read_text())
+    data, last = data_of(out.read_text()), data_of((small.work_dir / 'neighbors' / 'epoch_1.html').read_text())
     for mine, written in zip(data['anchors'], last['anchors'], strict=True):
         assert {entry[0] for entry in mine['positives']} == {entry[0] for entry in written['positives']}
         assert mine['gone'] == written['gone']
@@ -214,7 +194,7 @@ def test_what_the_network_is_fed(run, imagenet_like, tmp_path):
     ]
 
     def browse(*arguments):
-        return run(sys.executable, 'tools/browse_views.py', IN1K, *arguments, '--cfg-options', *options)
+        return run('tools/browse_views.py', IN1K, *arguments, '--cfg-options', *options)
 
     result = browse('--num', 3, '--out', out)
     assert result.returncode == 0, result.stdout[-2000:]
@@ -229,15 +209,18 @@ def test_what_the_network_is_fed(run, imagenet_like, tmp_path):
 
 def test_500_anchors_with_all_that_belongs_to_them_are_below_15_mb(tmp_path):
     # Every neighbour of every anchor another image, as on ImageNet: 500 * (1 + 40) pictures, each textured and noisy.
-    anchors, k, num_images = 500, 40, 20_500
+    # What they show repeats, under names of their own: a page encodes each anew.
+    anchors, k, num_images, num_pictures = 500, 40, 20_500, 100
     rng = np.random.default_rng(0)
     for i in range(num_images):
-        if i % 100 == 0:
-            (tmp_path / 'images' / f'n{i // 100:08d}').mkdir(parents=True)
+        path = tmp_path / 'images' / f'n{i // 100:08d}' / f'n{i // 100:08d}_{i:05d}.JPEG'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if i >= num_pictures:
+            os.link(tmp_path / 'images' / 'n00000000' / f'n00000000_{i % num_pictures:05d}.JPEG', path)
+            continue
         coarse = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((96, 72), Image.BICUBIC)
         pixels = np.asarray(coarse).astype(np.int16) + rng.integers(-20, 20, (72, 96, 1), dtype=np.int16)
-        name = f'n{i // 100:08d}/n{i // 100:08d}_{i:05d}.JPEG'
-        Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(tmp_path / 'images' / name, quality=90)
+        Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)).save(path, quality=90)
     ids = np.arange(anchors) * (k + 1)
     features = rng.normal(size=(num_images, 16)).astype(np.float32)
     features /= np.linalg.norm(features, axis=1, keepdims=True)

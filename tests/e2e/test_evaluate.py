@@ -3,50 +3,41 @@
 import json
 import re
 import shutil
-import sys
 
 import pytest
+from trained import DIGITS as CLIM
 
 pytestmark = pytest.mark.e2e
 
-CLIM = 'configs/clim/clim_r18_1xb32-20e_digits.py'
 LINEAR = 'configs/benchmarks/classification/digits/resnet18_linear-1xb32-steplr-30e_digits.py'
 SEMI = 'configs/benchmarks/classification/digits/resnet18_semi-1xb16-steplr-60e_digits-1pct.py'
 
 
 @pytest.fixture(scope='module')
-def digits(run, tmp_path_factory):
-    """The digits, and a checkpoint of two epochs on them."""
-    folder = tmp_path_factory.mktemp('digits')
-    write = f'from prepare_digits import write_digits; write_digits({str(folder / "data")!r})'
-    made = run(sys.executable, '-c', f'import sys; sys.path.insert(0, "tools"); {write}')
-    assert made.returncode == 0, made.stdout
-    trained = run(sys.executable, 'tools/train.py', CLIM, '--work-dir', folder / 'work', '--cfg-options',
-                  f'train_dataloader.dataset.dataset.data_root={folder / "data"}', 'train_cfg.max_epochs=2',
-                  'default_hooks.checkpoint.interval=2', 'default_hooks.preflight.seconds=0')
-    assert trained.returncode == 0, trained.stdout[-3000:]
-    return folder / 'data', folder / 'work' / 'epoch_2.pth'
+def pretrained(trained):
+    """The checkpoint of two epochs on the digits."""
+    return trained('digits').checkpoint(2)
 
 
 @pytest.fixture
-def evaluate(run, digits, tmp_path):
+def evaluate(run, digits, pretrained, tmp_path):
     """Run tools/evaluate.py on the checkpoint: ``evaluate(command, *arguments)``, with its figures."""
 
     def evaluate_by(command, *arguments):
         result = run(
-            sys.executable, 'tools/evaluate.py', command, CLIM, digits[1], *arguments, '--json', tmp_path / 'out.json',
-            '--cfg-options', f'train_dataloader.dataset.dataset.data_root={digits[0]}')
+            'tools/evaluate.py', command, CLIM, pretrained, *arguments, '--json', tmp_path / 'out.json',
+            '--cfg-options', f'train_dataloader.dataset.dataset.data_root={digits}')
         path = tmp_path / 'out.json'
         return result, json.loads(path.read_text()) if path.exists() else None
 
     return evaluate_by
 
 
-def test_knn_is_better_than_chance_and_what_the_training_said(evaluate, digits):
+def test_knn_is_better_than_chance_and_what_the_training_said(evaluate, pretrained):
     result, figures = evaluate('knn')
     assert result.returncode == 0, result.stdout[-3000:]
     assert 0.5 < figures['knn_20_top1'] < 1
-    during = json.loads((digits[1].parent / 'knn.jsonl').read_text().splitlines()[-1])
+    during = json.loads((pretrained.parent / 'knn.jsonl').read_text().splitlines()[-1])
     assert (during['epoch'], during['k']) == (0, 20) and 0.3 < during['top1'] < 1
 
 
@@ -92,72 +83,81 @@ REFUSED_AT_ONCE = [
 ]
 
 
-def test_what_cannot_be_measured_is_said_in_a_sentence_before_features_are_taken(ends_of, digits, tmp_path):
-    few, out = tmp_path / 'few', tmp_path / 'out'
-    out.mkdir()
-    shutil.copytree(digits[0] / 'train' / '3', few / 'train' / '3')
-    (few / 'test' / '3').mkdir(parents=True)
-    shutil.copy(next((digits[0] / 'test' / '3').iterdir()), few / 'test' / '3')
+@pytest.fixture(scope='module')
+def few(digits, tmp_path_factory):
+    """All images of one class to train on, and one of it to measure on."""
+    folder = tmp_path_factory.mktemp('few')
+    shutil.copytree(digits / 'train' / '3', folder / 'train' / '3')
+    (folder / 'test' / '3').mkdir(parents=True)
+    shutil.copy(next((digits / 'test' / '3').iterdir()), folder / 'test' / '3')
+    return folder
 
-    def words_of(command, checkpoint, options, change):
-        change = [f'train_dataloader.dataset.dataset.data_root={few}' if one == '{few}' else one for one in change]
-        return [command, CLIM, checkpoint, *options, '--json', out / 'out.json', '--cfg-options',
-                f'train_dataloader.dataset.dataset.data_root={digits[0]}', *change]
 
-    runs = [words_of(command, digits[1], options, change) for command, options, change, _ in REFUSED]
-    runs += [words_of(command, 'nothing.pth', options, []) for command, options, _ in REFUSED_AT_ONCE]
-    ends, output = ends_of('tools/evaluate.py', runs)
-    for end, (*case, words) in zip(ends, REFUSED + REFUSED_AT_ONCE, strict=True):
-        assert end is not None and end.startswith('Error: ') and '\n' not in end, (case, end)
-        assert all(word in end for word in words), (case, end)
-    assert 'extract' not in output and list(out.iterdir()) == []
+@pytest.mark.parametrize('command, options, change, words, there', [
+    *[(*case, True) for case in REFUSED],
+    *[(command, options, [], words, False) for command, options, words in REFUSED_AT_ONCE]])
+def test_what_cannot_be_measured_is_said_in_a_sentence_before_features_are_taken(
+        run, digits, pretrained, few, tmp_path, command, options, change, words, there):
+    change = [f'train_dataloader.dataset.dataset.data_root={few}' if one == '{few}' else one for one in change]
+    result = run('tools/evaluate.py', command, CLIM, pretrained if there else 'nothing.pth', *options, '--json',
+                 tmp_path / 'out.json', '--cfg-options', f'train_dataloader.dataset.dataset.data_root={digits}',
+                 *change)
+    assert result.returncode == 1 and 'Traceback' not in result.stdout, result.stdout[-3000:]
+    last = result.stdout.strip().splitlines()[-1]
+    assert last.startswith('Error: ') and all(word in last for word in words), last
+    assert 'extract' not in result.stdout and list(tmp_path.iterdir()) == []
 
 
 def accuracies(text):
     return [float(top1) for top1 in re.findall(r'accuracy/top1: ([\d.]+)', text)]
 
 
-def train(run, digits, work_dir, config, *options, pretrained=True):
-    return run(sys.executable, 'tools/train.py', config, '--work-dir', work_dir,
-               *(['--pretrained', digits[1]] if pretrained else []), '--cfg-options',
-               f'train_dataloader.dataset.data_root={digits[0]}', f'val_dataloader.dataset.data_root={digits[0]}',
-               'default_hooks.preflight.seconds=0', *options)
+@pytest.fixture
+def train(run, digits, pretrained):
+    """Train a classifier from the checkpoint: ``train(work_dir, config, *options)``."""
+
+    def train_from(work_dir, config, *options, start=('--pretrained', pretrained)):
+        return run('tools/train.py', config, '--work-dir', work_dir, *start, '--cfg-options',
+                   f'train_dataloader.dataset.data_root={digits}', f'val_dataloader.dataset.data_root={digits}',
+                   'default_hooks.preflight.seconds=0', *options)
+
+    return train_from
 
 
-def test_linear(run, digits, tmp_path):
-    result = train(run, digits, tmp_path, LINEAR, 'train_cfg.max_epochs=4', 'train_cfg.val_interval=2')
+def test_linear(train, tmp_path):
+    result = train(tmp_path, LINEAR, 'train_cfg.max_epochs=4', 'train_cfg.val_interval=2')
     assert result.returncode == 0, result.stdout[-3000:]
     assert re.search(r'All \d+ weights of the backbone are those of .*epoch_2.pth, and stay frozen', result.stdout)
     assert len(accuracies(result.stdout)) == 2 and accuracies(result.stdout)[-1] > 30
 
 
-def test_one_percent_of_the_labels(run, digits, tmp_path):
+def test_one_percent_of_the_labels(run, train, digits, tmp_path):
     split = tmp_path / '1percent.txt'
-    made = run(sys.executable, 'tools/make_label_split.py', digits[0] / 'train', '--percent', 1, '--out', split)
+    made = run('tools/make_label_split.py', digits / 'train', '--percent', 1, '--out', split)
     assert made.returncode == 0 and '10 of 1442 images, of 10 classes' in made.stdout
     assert len(split.read_text().splitlines()) == 10
-    result = train(run, digits, tmp_path / 'work', SEMI, f'train_dataloader.dataset.split={split}')
+    result = train(tmp_path / 'work', SEMI, f'train_dataloader.dataset.split={split}')
     assert result.returncode == 0, result.stdout[-3000:]
     assert accuracies(result.stdout)[-1] > 20, 'chance is 10'
 
 
 def test_a_list_of_images_without_labels(run, digits, tmp_path):
-    made = run(sys.executable, 'tools/make_label_split.py', digits[0] / 'train' / '3', '--percent', 1, '--out',
+    made = run('tools/make_label_split.py', digits / 'train' / '3', '--percent', 1, '--out',
                tmp_path / 'split.txt')
     assert made.returncode == 1 and 'Traceback' not in made.stdout
     assert 'train/3 have no labels to be listed' in made.stdout.strip().splitlines()[-1]
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_evaluation_without_a_checkpoint(run, digits, tmp_path):
-    result = train(run, digits, tmp_path, LINEAR, pretrained=False)
+def test_an_evaluation_without_a_checkpoint(train, tmp_path):
+    result = train(tmp_path, LINEAR, start=())
     assert result.returncode == 1 and 'Traceback' not in result.stdout
     assert 'give it by --pretrained FILE' in result.stdout.strip().splitlines()[-1]
 
 
-def test_a_list_of_other_images(run, digits, tmp_path):
+def test_a_list_of_other_images(train, tmp_path):
     split = tmp_path / 'split.txt'
     split.write_text('n01440764_10023.JPEG\n')
-    result = train(run, digits, tmp_path / 'work', SEMI, f'train_dataloader.dataset.split={split}')
+    result = train(tmp_path / 'work', SEMI, f'train_dataloader.dataset.split={split}')
     assert result.returncode == 1 and 'Traceback' not in result.stdout, result.stdout[-3000:]
     assert '1 of the 1 images that' in result.stdout.strip().splitlines()[-1]

@@ -2,40 +2,35 @@
 
 import re
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 import torchvision
 from mmengine.config import Config
 from torch import nn
+from trained import ROOT
 
 from clim_mm.evaluation import load_model
 from clim_mm.export import read_header
 
 pytestmark = pytest.mark.e2e
 
-ROOT = Path(__file__).parents[2]
 TARGETS = {'torchvision': 'r.pth', 'timm': 'r_timm.pth', 'detectron2': 'r_d2.pth', 'mmdet': 'r_mmdet.pth',
            'huggingface': 'r_hf'}
 
 
 @pytest.fixture(scope='module')
-def work_dir(train, tmp_path_factory):
-    """Of a training of one epoch."""
-    folder = tmp_path_factory.mktemp('work')
-    trained = train(folder, 1)
-    assert trained.returncode == 0, trained.stdout[-3000:]
-    return folder
+def resnet18(trained):
+    """A training of a ResNet-18."""
+    return trained('resnet18')
 
 
 @pytest.fixture(scope='module')
-def exports(run, work_dir, tmp_path_factory):
+def exports(run, resnet18, tmp_path_factory):
     """All exports of its checkpoint: the folder, and what the command said, by library."""
     folder, said = tmp_path_factory.mktemp('exports'), {}
     for target, name in TARGETS.items():
-        result = run(sys.executable, 'tools/export.py', work_dir / 'epoch_1.pth', '--to', target, '--depth', 18,
-                     '--out', folder / name)
+        result = run('tools/export.py', resnet18.checkpoint(), '--to', target, '--depth', 18, '--out', folder / name)
         assert result.returncode == 0, result.stdout[-3000:]
         said[target] = result.stdout
     return folder, said
@@ -52,9 +47,9 @@ def test_what_the_command_says(exports, target):
     assert header['epochs'] == 1 and header['config']['name'] == 'clim_r50_16xb32-1200e_in1k'
 
 
-def test_the_features_are_those_of_the_trained_model(exports, work_dir):
-    cfg = Config.fromfile(next(work_dir.glob('*.py')))
-    trained = load_model(cfg, str(work_dir / 'epoch_1.pth'))
+def test_the_features_are_those_of_the_trained_model(exports, resnet18):
+    cfg = Config.fromfile(next(resnet18.work_dir.glob('*.py')))
+    trained = load_model(cfg, str(resnet18.checkpoint()))
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(9))
     model = torchvision.models.resnet18()
     model.fc = nn.Identity()
@@ -66,17 +61,19 @@ def test_the_features_are_those_of_the_trained_model(exports, work_dir):
         assert (model(images) - pooled).abs().max() <= 1e-5
 
 
-def test_the_python_of_the_documentation(exports, run):
+def test_the_python_of_the_documentation(exports, shell):
     text = (ROOT / 'docs' / 'export.md').read_text()
     snippets = re.findall(r'```python\n(.*?)```', text, re.S)
     assert len(snippets) == 5
+    # One after the other in one Python, each with its own names. detectron2 is in no package index.
     runnable = [code.replace('resnet50', 'resnet18') for code in snippets if 'detectron2' not in code]
-    for code in runnable:
+    for number, code in enumerate(runnable):
         for target, name in TARGETS.items():
             documented = 'clim_resnet18_hf' if target == 'huggingface' else f'clim_resnet18_{target}.pth'
             code = code.replace(documented, str(exports[0] / name))
-        result = run(sys.executable, '-c', code)
-        assert result.returncode == 0, f'{code}\n{result.stdout[-2000:]}'
+        runnable[number] = f'exec({code!r}, {{}})'
+    result = shell(sys.executable, '-c', '\n'.join(runnable))
+    assert result.returncode == 0, result.stdout[-2000:]
 
 
 @pytest.mark.parametrize('prepare, arguments, words', [
@@ -89,7 +86,7 @@ def test_bad_inputs_end_in_a_sentence(run, exports, tmp_path, prepare, arguments
     path.write_bytes((exports[0] / 'r.pth').read_bytes())
     if prepare is not None:
         prepare(path)
-    result = run(sys.executable, 'tools/export.py', path, '--to', 'torchvision', *arguments, '--out',
+    result = run('tools/export.py', path, '--to', 'torchvision', *arguments, '--out',
                  tmp_path / 'out.pth')
     assert result.returncode == 1 and 'Traceback' not in result.stdout, result.stdout[-3000:]
     last = result.stdout.strip().splitlines()[-1]
@@ -97,19 +94,14 @@ def test_bad_inputs_end_in_a_sentence(run, exports, tmp_path, prepare, arguments
     assert [entry.name for entry in tmp_path.iterdir()] == ['epoch_1.pth']
 
 
-def test_a_slim_network_and_a_name_that_is_taken(run, train, exports, work_dir, tmp_path):
+def test_a_slim_network_and_a_name_that_is_taken(run, trained, resnet18, tmp_path):
     taken = tmp_path / 'taken.pth'
     taken.write_text('mine')
-    checkpoint = work_dir / 'epoch_1.pth'
     for more, words in ([], '--force to replace it'), (['--force'], 'is not an export of this command'):
-        result = run(sys.executable, 'tools/export.py', checkpoint, '--to', 'mmdet', '--out', taken, *more)
+        result = run('tools/export.py', resnet18.checkpoint(), '--to', 'mmdet', '--out', taken, *more)
         assert result.returncode == 1 and words in result.stdout.splitlines()[-1]
     assert taken.read_text() == 'mine'
-    slim = ['model.backbone.stem_channels=16', 'model.backbone.base_channels=16', 'model.neck.in_channels=128']
-    trained = train(tmp_path / 'slim', 1, options=slim)
-    assert trained.returncode == 0, trained.stdout[-3000:]
-    result = run(sys.executable, 'tools/export.py', tmp_path / 'slim' / 'epoch_1.pth', '--to', 'timm', '--out',
-                 tmp_path / 'out.pth')
+    result = run('tools/export.py', trained('small').checkpoint(), '--to', 'timm', '--out', tmp_path / 'out.pth')
     assert result.returncode == 1 and 'Traceback' not in result.stdout
-    assert 'its first convolution is 7x7 from 3 to 16 channels instead of' in result.stdout.strip().splitlines()[-1]
+    assert 'its first convolution is 7x7 from 3 to 8 channels instead of' in result.stdout.strip().splitlines()[-1]
     assert not (tmp_path / 'out.pth').exists()

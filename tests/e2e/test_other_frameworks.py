@@ -1,7 +1,5 @@
 """tools/train.py runs MMClassification's configs too."""
 
-import sys
-
 import pytest
 
 pytestmark = pytest.mark.e2e
@@ -35,11 +33,10 @@ env_cfg = dict(dist_cfg=dict(backend='nccl'))
 
 
 @pytest.mark.parametrize('processes', [1, 2])
-def test_a_classifier_trains(run, free_port, imagenet_like, tmp_path, processes):
+def test_a_classifier_trains(run, imagenet_like, tmp_path, processes):
     config = tmp_path / 'classifier.py'
     config.write_text(CLASSIFIER.format(root=str(imagenet_like)))
-    command = [sys.executable, 'tools/train.py', config] if processes == 1 else [
-        'bash', 'tools/dist_train.sh', config, processes]
-    result = run(*command, '--work-dir', tmp_path / 'work', PORT=free_port())
+    launcher = ['--launcher', 'pytorch'] if processes > 1 else []
+    result = run('tools/train.py', config, *launcher, '--work-dir', tmp_path / 'work', processes=processes)
     assert result.returncode == 0, result.stdout[-3000:]
     assert (tmp_path / 'work' / 'epoch_1.pth').is_file()

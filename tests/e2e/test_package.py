@@ -3,12 +3,10 @@
 import subprocess
 import sys
 import zipfile
-from pathlib import Path
 
 import pytest
 from mmengine.config import Config
-
-ROOT = Path(__file__).parents[2]
+from trained import ROOT
 
 pytestmark = pytest.mark.e2e
 

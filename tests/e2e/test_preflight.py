@@ -1,10 +1,9 @@
 """The preflight as a user runs it: on the configs, with what is wrong in them, and nothing left behind."""
 
 import json
-import sys
 
 import pytest
-from conftest import IN1K, SMALL
+from trained import IN1K, SLIM, SMALL
 
 pytestmark = pytest.mark.e2e
 
@@ -18,7 +17,7 @@ def preflight(run, imagenet_like, tmp_path):
     def plan(*arguments, options=()):
         data_root = f'train_dataloader.dataset.dataset.data_root={imagenet_like}'
         return run(
-            sys.executable, 'tools/preflight.py', IN1K, '--work-dir', tmp_path / 'work', *arguments, '--cfg-options',
+            'tools/preflight.py', IN1K, '--work-dir', tmp_path / 'work', *arguments, '--cfg-options',
             *SMALL, data_root, *options)
 
     return plan
@@ -79,10 +78,9 @@ def test_what_cannot_be_planned_is_said_in_a_sentence(preflight, tmp_path, optio
 def small_baseline(run, imagenet_like, *arguments, options=()):
     """Plan MoCo v2, small, on the generated folder."""
     return run(
-        sys.executable, 'tools/preflight.py', MOCO, *arguments, '--cfg-options',
-        f'train_dataloader.dataset.data_root={imagenet_like}', 'model.backbone.depth=18', 'model.neck.in_channels=512',
-        'model.queue_len=64', 'train_dataloader.batch_size=8', 'train_dataloader.num_workers=1',
-        'train_dataloader.dataset.pipeline.1.transforms.0.0.size=48', *options)
+        'tools/preflight.py', MOCO, *arguments, '--cfg-options',
+        f'train_dataloader.dataset.data_root={imagenet_like}', *SLIM, 'train_dataloader.batch_size=8',
+        'train_dataloader.num_workers=1', 'train_dataloader.dataset.pipeline.1.transforms.0.0.size=48', *options)
 
 
 def test_a_training_by_iterations(run, imagenet_like):
@@ -93,7 +91,7 @@ def test_a_training_by_iterations(run, imagenet_like):
 
 
 def test_no_config(run):
-    result = run(sys.executable, 'tools/preflight.py', 'configs/clim/nothing.py')
+    result = run('tools/preflight.py', 'configs/clim/nothing.py')
     assert result.returncode == 1
     assert result.stdout.strip().splitlines()[-1].startswith('Error: There is no config configs/clim/nothing.py')
 

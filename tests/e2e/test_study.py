@@ -5,10 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
-from conftest import ROOT
+from processes import wait_until
+from trained import ROOT
 
 pytestmark = pytest.mark.e2e
 
@@ -30,18 +30,15 @@ options = {{'train_cfg.max_epochs': {epochs}, 'default_hooks.preflight.seconds':
 
 
 @pytest.fixture
-def write(run, tmp_path):
+def write(run, digits, tmp_path):
     """Write the study file for so many epochs, and give its path."""
-    root, split = str(tmp_path / 'digits'), str(tmp_path / '1percent.txt')
-    made = run(sys.executable, '-c', 'import sys; sys.path.insert(0, "tools"); '
-               f'from prepare_digits import write_digits; write_digits({root!r})')
-    assert made.returncode == 0, made.stdout
-    made = run(sys.executable, 'tools/make_label_split.py', f'{root}/train', '--percent', 1, '--out', split)
+    split = str(tmp_path / '1percent.txt')
+    made = run('tools/make_label_split.py', digits / 'train', '--percent', 1, '--out', split)
     assert made.returncode == 0, made.stdout
 
     def write_study(epochs):
         path = tmp_path / 'small.py'
-        path.write_text(STUDY.format(root=root, split=split, epochs=epochs))
+        path.write_text(STUDY.format(root=str(digits), split=split, epochs=epochs))
         return path
 
     return write_study
@@ -52,12 +49,12 @@ def killed_after_the_first_checkpoint(command, checkpoint):
     environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
     process = subprocess.Popen([str(part) for part in command], cwd=ROOT, env=environment, start_new_session=True,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    stop = time.monotonic() + 300
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < stop:
-        time.sleep(0.1)
-    assert checkpoint.exists()
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    try:
+        wait_until(lambda: checkpoint.exists() or process.poll() is not None, seconds=300)
+        assert checkpoint.exists()
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def files_of_runs(work):
@@ -67,8 +64,8 @@ def files_of_runs(work):
 
 def test_a_study_that_is_killed_goes_on_and_is_not_run_twice(run, write, tmp_path):
     work = tmp_path / 'work'
-    command = [sys.executable, 'tools/study.py', write(2), '--work-dir', work]
-    killed_after_the_first_checkpoint(command, work / 'moco/seed_3/pretraining/epoch_1.pth')
+    command = ['tools/study.py', write(2), '--work-dir', work]
+    killed_after_the_first_checkpoint([sys.executable, *command], work / 'moco/seed_3/pretraining/epoch_1.pth')
     assert not (work / 'moco/seed_3/results.json').exists()
 
     result = run(*command, '--jobs', 2)
@@ -91,7 +88,7 @@ def test_a_study_that_is_killed_goes_on_and_is_not_run_twice(run, write, tmp_pat
     assert again.returncode == 0 and (work / 'table.md').read_text() == table
     assert len(made) > 10 and files_of_runs(work) == made, 'nothing is trained'
 
-    stored = run(*command[:3], '--from-csv', work / 'runs.csv', '--work-dir', tmp_path / 'other')
+    stored = run(*command[:2], '--from-csv', work / 'runs.csv', '--work-dir', tmp_path / 'other')
     assert stored.returncode == 0 and (tmp_path / 'other/table.md').read_text() == table
 
     other = run(*command, '--table-only', '--baseline', 'clim')
@@ -100,7 +97,7 @@ def test_a_study_that_is_killed_goes_on_and_is_not_run_twice(run, write, tmp_pat
     assert none.returncode == 1 and 'simclr' in none.stdout.strip().splitlines()[-1]
     assert run(*command, '--table-only').returncode == 0 and (work / 'table.md').read_text() == table
 
-    changed = run(sys.executable, 'tools/study.py', write(3), '--work-dir', work)
+    changed = run('tools/study.py', write(3), '--work-dir', work)
     assert changed.returncode == 1 and 'Traceback' not in changed.stdout
     assert 'is another than when' in changed.stdout.strip().splitlines()[-1]
     assert (work / 'table.md').read_text() == table
@@ -109,7 +106,7 @@ def test_a_study_that_is_killed_goes_on_and_is_not_run_twice(run, write, tmp_pat
 def test_a_run_that_fails_is_told_with_its_log(run, write, tmp_path):
     path = write(1)
     path.write_text(path.read_text().replace("'custom_hooks.0.begin': 1000", "'custom_hooks.0.num_clusters': 10**6"))
-    result = run(sys.executable, 'tools/study.py', path, '--work-dir', tmp_path / 'work')
+    result = run('tools/study.py', path, '--work-dir', tmp_path / 'work')
     assert result.returncode == 1 and 'Traceback' not in result.stdout
     sentence = result.stdout.strip().splitlines()[-1]
     assert 'pretraining of moco, seed 3, has ended with status 1' in sentence and 'num_clusters=1000000' in sentence

@@ -1,7 +1,5 @@
 """Views that the device finishes, in a training by the command, and in the picture of what the network is fed."""
 
-import sys
-
 import pytest
 import torch
 
@@ -18,7 +16,7 @@ def test_training_with_the_shipped_config(train, run, imagenet_like, tmp_path):
     assert all(torch.isfinite(value).all() for value in state['state_dict'].values())
     data = f'train_dataloader.dataset.dataset.data_root={imagenet_like}'
     picture = run(
-        sys.executable, 'tools/browse_views.py', DEVICE, '--num', '2', '--out', tmp_path / 'views.png', '--checkpoint',
+        'tools/browse_views.py', DEVICE, '--num', '2', '--out', tmp_path / 'views.png', '--checkpoint',
         tmp_path / 'work' / 'epoch_1.pth', '--cfg-options', data)
     assert picture.returncode == 0, picture.stdout[-3000:]
     assert (tmp_path / 'views.png').read_bytes().startswith(b'\x89PNG')

@@ -2,31 +2,30 @@
 
 import os
 import signal
-import time
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
 from processes import running, wait_until, with_descendants
 
-pytestmark = [pytest.mark.e2e, pytest.mark.alone]
+pytestmark = pytest.mark.e2e
 
+EPOCHS = 500  # more than are trained before the machine dies
+PATIENCE = 8  # seconds that a machine may be silent
+HANGS = 120  # seconds after which a process counts as hanging
 REMEDY = 'goes on from its last checkpoint when it is started again with --resume, on fewer machines if need be.'
 
 
 @pytest.fixture
 def machines(train, free_port, tmp_path):
-    """Two machines that train for two epochs, one process on each, and are now in the steps of the second."""
-
-    def log():
-        return ''.join(path.read_text() for path in tmp_path.glob('*/*.log'))
-
+    """Two machines that train, one process on each, and are now beyond the first epoch."""
     port = free_port()
     with ThreadPoolExecutor() as pool:
         try:
-            ends = [pool.submit(train, tmp_path, 1, launcher='agent', epochs=2, PORT=port, NNODES='2', NODE_RANK=rank)
+            ends = [pool.submit(train, tmp_path, 1, from_shell=True, epochs=EPOCHS, PORT=port, NNODES='2',
+                                NODE_RANK=rank, CLIM_PEER_PATIENCE=str(PATIENCE))
                     for rank in ('0', '1')]
-            wait_until(lambda: 'Epoch(train) [2][ 5/12]' in log() or any(end.done() for end in ends), seconds=300)
+            wait_until(lambda: (tmp_path / 'epoch_1.pth').exists() or any(end.done() for end in ends), seconds=300)
             agents = [running(f'--node_rank={rank}', str(tmp_path)) for rank in (0, 1)]
             assert [len(pids) for pids in agents] == [1, 1], ends[0].result(1).stdout
             yield SimpleNamespace(work_dir=tmp_path, ends=ends, agents=[pids[0] for pids in agents])
@@ -37,14 +36,13 @@ def machines(train, free_port, tmp_path):
 
 @pytest.mark.parametrize(('victim', 'death', 'how'), [
     (0, signal.SIGKILL, 'has died'),  # its processes are gone; the system closes their connections
-    (1, signal.SIGSTOP, 'has been silent for 40 s'),  # as when the power fails: no connection is closed
+    (1, signal.SIGSTOP, f'has been silent for {PATIENCE} s'),  # as when the power fails: no connection is closed
 ])
-def test_when_a_machine_dies_the_other_ends_within_a_minute_and_the_run_resumes_on_one(
+def test_when_a_machine_dies_the_other_ends_and_the_run_resumes_on_one(
         machines, train, victim, death, how):
     for pid in with_descendants(machines.agents[victim]):
         os.kill(pid, death)
-    start = time.monotonic()
-    survivor = machines.ends[1 - victim].result(60)  # also waits for whoever still holds its stdout
+    survivor = machines.ends[1 - victim].result(HANGS)  # also waits for whoever still holds its stdout
     assert survivor.returncode != 0
     (told, ) = [line for line in survivor.stdout.splitlines() if line.startswith('Error: ')]
     assert told.startswith(f'Error: Rank {victim} on ') and how in told and told.endswith(REMEDY)
@@ -52,13 +50,13 @@ def test_when_a_machine_dies_the_other_ends_within_a_minute_and_the_run_resumes_
     if death == signal.SIGSTOP:
         for pid in with_descendants(machines.agents[victim]):
             os.kill(pid, signal.SIGCONT)
-        late = machines.ends[victim].result(30)  # it does not write into a run that others have taken up
+        late = machines.ends[victim].result(HANGS)  # it does not write into a run that others have taken up
         assert late.returncode != 0 and REMEDY in late.stdout
-    wait_until(lambda: not running(str(machines.work_dir)), seconds=30)
-    print(f'{time.monotonic() - start:.1f} s until all had ended')
+    wait_until(lambda: not running(str(machines.work_dir)), seconds=HANGS)
 
-    assert not (machines.work_dir / 'epoch_2.pth').exists()
-    resumed = train(machines.work_dir, 1, '--resume', epochs=2)
+    epochs = max(int(path.stem.removeprefix('epoch_')) for path in machines.work_dir.glob('epoch_*.pth'))
+    assert epochs < EPOCHS
+    resumed = train(machines.work_dir, 1, '--resume', epochs=epochs + 1)
     assert resumed.returncode == 0, resumed.stdout[-3000:]
-    assert 'resumed epoch: 1' in resumed.stdout
-    assert (machines.work_dir / 'epoch_2.pth').is_file()
+    assert f'resumed epoch: {epochs}' in resumed.stdout
+    assert (machines.work_dir / f'epoch_{epochs + 1}.pth').is_file()
