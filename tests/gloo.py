@@ -13,9 +13,9 @@ import torch.distributed as torch_dist
 
 # A server that has imported everything once forks the processes: no threads of pytest's are in them.
 CONTEXT = multiprocessing.get_context('forkserver')
-CONTEXT.set_forkserver_preload([
-    'clim_mm.datasets', 'clim_mm.engine', 'clim_mm.evaluation', 'clim_mm.models', 'clim_mm.launch.commands',
-    'clim_mm.preflight', 'mmselfsup.datasets', 'faiss'])
+PRELOADED = ['clim_mm.datasets', 'clim_mm.engine', 'clim_mm.evaluation', 'clim_mm.models', 'clim_mm.launch.commands',
+             'clim_mm.preflight', 'mmselfsup.datasets', 'faiss']
+CONTEXT.set_forkserver_preload(PRELOADED)
 
 
 def on_processes(world_size: int, function: Callable, *args: Any, init: bool = True) -> list:

@@ -55,17 +55,6 @@ def test_the_gate_is_open_for_modules_below_and_for_what_reads_their_source():
     assert result.stdout.splitlines()[-1] == 'True', result.stderr
 
 
-@pytest.mark.parametrize('first, layer', [('', 'False'), ('import mmdet.models', 'True')])
-def test_a_pretraining_imports_no_mmdetection_but_takes_it_if_it_is_there(first, layer):
-    result = run(f'import sys, clim_mm\n{first}\nbefore = "mmdet" in sys.modules\n'
-                 'import clim_mm.datasets, clim_mm.engine, clim_mm.evaluation, clim_mm.models\n'
-                 'print(before == ("mmdet" in sys.modules))\n'
-                 'from mmselfsup.models.utils import res_layer_extra_norm\n'
-                 'print(hasattr(res_layer_extra_norm, "ResLayerExtraNorm"))\n'
-                 'import mmdet.models; print(mmdet.models.FasterRCNN.__name__)')
-    assert result.stdout.split()[-3:] == ['True', layer, 'FasterRCNN'], result.stderr
-
-
 def test_a_missing_host_is_told_with_the_command():
     result = run('from importlib.machinery import PathFinder\nfind = PathFinder.find_spec\n'
                  'PathFinder.find_spec = lambda name, *rest: None if name == "mmselfsup" else find(name, *rest)\n'

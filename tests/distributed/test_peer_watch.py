@@ -21,9 +21,10 @@ from clim_mm.distributed.peer_watch import PeerLostError, PeerWatch
 from clim_mm.errors import ConfigError, sentence
 from clim_mm.neighbors import cluster
 
-pytestmark = [pytest.mark.e2e, pytest.mark.alone]  # real processes that wait for each other for seconds
+pytestmark = pytest.mark.e2e  # real processes that wait for each other for seconds
 
 PATIENCE = 2.0  # seconds; a beat each quarter of a second
+HANGS = 120  # seconds after which a process counts as hanging
 TAIL = ('; the training ends here, and goes on from its last checkpoint when it is started again with --resume, '
         'on fewer machines if need be.')
 
@@ -58,9 +59,9 @@ class Members:
         """Send a signal."""
         os.kill(self.processes[rank].pid, number)
 
-    def end_of(self, rank, seconds):
-        """Exit status and output of a process that ends within ``seconds``."""
-        self.processes[rank].join(seconds)
+    def end_of(self, rank):
+        """Exit status and output of a process that ends."""
+        self.processes[rank].join(HANGS)
         output = (self.folder / f'output.{rank}').read_text()
         assert self.processes[rank].exitcode is not None, f'rank {rank} goes on: {output}'
         return self.processes[rank].exitcode, output
@@ -101,7 +102,7 @@ def test_when_one_is_killed_the_others_end_at_once_and_say_which(members, victim
     training.all_working()
     training.send(victim, signal.SIGKILL)
     for rank in {0, 1, 2} - {victim}:
-        assert training.end_of(rank, 10) == (1, told(victim, DIED))
+        assert training.end_of(rank) == (1, told(victim, DIED))
 
 
 @pytest.mark.parametrize('victim', [0, 1])
@@ -111,11 +112,11 @@ def test_a_machine_that_falls_silent_is_gone_and_must_not_go_on_when_it_is_back(
     training.send(victim, signal.SIGSTOP)
     stopped = time.monotonic()
     for rank in {0, 1, 2} - {victim}:
-        assert training.end_of(rank, 20) == (1, told(victim, SILENT))
+        assert training.end_of(rank) == (1, told(victim, SILENT))
     assert time.monotonic() - stopped > PATIENCE - 0.25
     assert training.processes[victim].exitcode is None
     training.send(victim, signal.SIGCONT)
-    status, said = training.end_of(victim, 10)
+    status, said = training.end_of(victim)
     assert status == 1 and said.endswith(TAIL + '\n')
     assert not list(training.folder.glob('over.*'))
 
@@ -131,7 +132,7 @@ def test_all_stopped_and_continued_is_no_alarm(members):
         time.sleep(PATIENCE / 2)
     (training.folder / 'go on').touch()
     for rank in (0, 1):
-        assert training.end_of(rank, 10) == (0, '')
+        assert training.end_of(rank) == (0, '')
 
 
 def until_told(folder, rank):
@@ -145,7 +146,7 @@ def test_who_has_finished_waits_for_the_others_without_an_alarm(members, last):
     time.sleep(1.5 * PATIENCE)
     assert not list(training.folder.glob('over.*'))
     (training.folder / 'go on').touch()
-    assert [training.end_of(rank, 10) for rank in range(3)] == [(0, '')] * 3
+    assert [training.end_of(rank) for rank in range(3)] == [(0, '')] * 3
 
 
 def last_of_0(folder, rank):
@@ -163,13 +164,13 @@ def test_who_has_finished_is_not_left_waiting_by_a_death(members):
     training.all_working()
     training.send(1, signal.SIGKILL)
     for rank in (0, 2):
-        assert training.end_of(rank, 10) == (1, told(1, DIED))
+        assert training.end_of(rank) == (1, told(1, DIED))
 
 
 def test_clustering_for_longer_than_the_patience_is_no_alarm(members):
     training = members(2, cluster_on_rank_0)
     for rank in (0, 1):
-        assert training.end_of(rank, 60) == (0, '')
+        assert training.end_of(rank) == (0, '')
 
 
 def cluster_on_rank_0(folder, rank):
@@ -182,10 +183,10 @@ def cluster_on_rank_0(folder, rank):
 
 def test_an_error_of_one_ends_the_others_and_only_it_shows_the_error(members):
     training = members(3, fail_on_rank_1)
-    status, said = training.end_of(1, 30)
+    status, said = training.end_of(1)
     assert status == 1 and 'ValueError: a fault of rank 1' in said and TAIL not in said
     for rank in (0, 2):
-        assert training.end_of(rank, 10) == (1, told(1, FAILED))
+        assert training.end_of(rank) == (1, told(1, FAILED))
 
 
 def fail_on_rank_1(folder, rank):
@@ -198,7 +199,7 @@ def fail_on_rank_1(folder, rank):
 def test_processes_with_the_same_error_each_show_it(members):
     training = members(3, refuse, patience=4 * PATIENCE)
     for rank in range(3):
-        assert training.end_of(rank, 30) == (1, f'Error: queue_len is wrong on rank {rank}.\n')
+        assert training.end_of(rank) == (1, f'Error: queue_len is wrong on rank {rank}.\n')
 
 
 def refuse(folder, rank):
@@ -213,7 +214,7 @@ def test_a_collective_that_fails_by_a_death_ends_in_the_sentence_alone(members, 
     training.all_working()
     wait_until(lambda: len(list(training.folder.glob('reduced.*'))) == 2)
     training.send(victim, signal.SIGKILL)
-    assert training.end_of(1 - victim, 10) == (1, told(victim, DIED))
+    assert training.end_of(1 - victim) == (1, told(victim, DIED))
 
 
 def reduce_for_ever(folder, rank):
@@ -232,7 +233,7 @@ def join_gloo(folder, rank):
 @pytest.mark.parametrize(('end', 'how'), [('death', DIED), ('error', FAILED)])
 def test_a_collective_that_fails_before_the_cause_is_known_ends_in_the_sentence_alone(members, end, how):
     training = members(2, leave_and_die if end == 'death' else leave_and_fail, patience=4 * PATIENCE)
-    assert training.end_of(0, 30) == (1, told(1, how))
+    assert training.end_of(0) == (1, told(1, how))
 
 
 def leave_and_die(folder, rank):
@@ -253,9 +254,9 @@ def leave_and_fail(folder, rank):
 
 def test_a_runtime_error_of_ones_own_is_shown(members):
     training = members(2, wrong_shapes)
-    status, said = training.end_of(1, 30)
+    status, said = training.end_of(1)
     assert status == 1 and re.search(r'RuntimeError: .*mat1 and mat2', said) and TAIL not in said
-    assert training.end_of(0, 10) == (1, told(1, FAILED))
+    assert training.end_of(0) == (1, told(1, FAILED))
 
 
 def wrong_shapes(folder, rank):
@@ -272,11 +273,11 @@ def test_dataloader_workers_end_with_their_process_and_hide_no_death(members):
     for pid in workers[1]:
         os.kill(pid, signal.SIGSTOP)  # they hold whatever they have inherited
     training.send(1, signal.SIGKILL)
-    assert training.end_of(0, 10) == (1, told(1, DIED))
-    wait_until(lambda: not any(map(is_running, workers[0])), seconds=10)
+    assert training.end_of(0) == (1, told(1, DIED))
+    wait_until(lambda: not any(map(is_running, workers[0])), HANGS)
     for pid in workers[1]:
         os.kill(pid, signal.SIGCONT)
-    wait_until(lambda: not any(map(is_running, workers[1])), seconds=15)  # torch's own watch over the parent
+    wait_until(lambda: not any(map(is_running, workers[1])), HANGS)  # torch's own watch over the parent
 
 
 def load(folder, rank):
@@ -299,12 +300,12 @@ def test_strangers_at_the_port_change_nothing(members):
             assert stranger.recv(100) == b''
     (training.folder / 'go on').touch()
     for rank in (0, 1):
-        assert training.end_of(rank, 10) == (0, '')
+        assert training.end_of(rank) == (0, '')
 
 
 def test_who_does_not_come_is_waited_for_in_words_and_not_for_ever(members):
     training = members(4, wait, ranks=[0, 2], start_timeout=5)
-    said = [training.end_of(0, 30), training.end_of(2, 10)]
+    said = [training.end_of(0), training.end_of(2)]
     missed = ('\nError: Rank 1, 3 of 4 processes did not come within 5 s, and its machine shows why' + TAIL + '\n')
     waiting = ''.join(f'\nWaiting for rank 1, 3 of 4 processes since {seconds} s, until 5 s.\n' for seconds in (2, 4))
     assert said == [(1, waiting + missed), (1, missed)]

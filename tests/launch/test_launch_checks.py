@@ -137,7 +137,3 @@ def test_mmdetection_needs_compiled_operators(tmp_path):
     result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True,
                             env=dict(os.environ, PYTHONPATH=path))
     assert 'mmcv has none' in result.stdout and 'onedl-mmcv==2.3.6' in result.stdout
-
-
-def test_mmdetection_with_compiled_operators():
-    check_config(Config(dict(default_scope='mmdet', model=dict(type='FasterRCNN'))), world_size=1)

@@ -13,7 +13,7 @@ from mmengine.registry import DefaultScope
 from clim_mm.transfer.annotations import check_annotations
 from clim_mm.transfer.start import start_of
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / 'configs/benchmarks/mmdetection'
 CONFIGS = sorted(path for path in FOLDER.rglob('*.py') if '_base_' not in path.parts)
 MAIN = [path for path in CONFIGS if not path.stem.endswith(('_supervised', '_random'))]
@@ -120,6 +120,17 @@ def test_the_rows_differ_in_what_they_start_from_alone():
             other = load(path.with_name(f'{path.stem}_{row}.py')).to_dict()
             assert other.pop('custom_hooks') == [dict(type='TransferPreflightHook', start=row)]
             assert other == {name: value for name, value in own.items() if name != 'custom_hooks'}
+
+
+@pytest.mark.parametrize('neck', ['c4', 'fpn'])
+def test_the_schedules_differ_in_their_lengths_alone(neck):
+    """A config of the 2x schedule is executed as that of the 1x one."""
+    short, long = (load(FOLDER / f'coco/mask-rcnn_r50-{neck}_ms-{times}x_coco.py').to_dict() for times in (1, 2))
+    for cfg, epochs in ((short, 12), (long, 24)):
+        assert cfg['train_cfg'].pop('max_epochs') == epochs
+        assert cfg['param_scheduler'][1].pop('end') == epochs
+        cfg['param_scheduler'][1].pop('milestones')
+    assert short == long
 
 
 def test_the_protocol_is_mmselfsups():

@@ -1,6 +1,6 @@
 """A config that learns within a minute on a CPU: a slim Mask R-CNN on a dozen pictures of coloured shapes."""
 
-_base_ = '../configs/benchmarks/mmdetection/coco/mask-rcnn_r50-fpn_ms-1x_coco.py'
+_base_ = '../../../configs/benchmarks/mmdetection/coco/mask-rcnn_r50-fpn_ms-1x_coco.py'
 
 model = dict(
     backbone=dict(depth=18, stem_channels=8, base_channels=8),

@@ -2,11 +2,8 @@
 
 import json
 import math
-import os
 import re
-import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -17,21 +14,20 @@ from pure_python_mmcv import write_pure_python_mmcv
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torchvision.models import resnet50
+from trained import ROOT
 
 from clim_mm.checkpoints.weights_hash import weights_sha256
 from clim_mm.transfer.lvis_numpy import let_lvis_run
 
 pytestmark = pytest.mark.e2e
-ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / 'configs/benchmarks/mmdetection'
 VOC = 'voc0712/faster-rcnn_r50-c4_ms-24k_voc0712'
-C4, FPN = 'coco/mask-rcnn_r50-c4_ms-{}_coco', 'coco/mask-rcnn_r50-fpn_ms-{}_coco'
+C4, FPN = 'coco/mask-rcnn_r50-c4_ms-1x_coco', 'coco/mask-rcnn_r50-fpn_ms-1x_coco'
 LVIS_CONFIG = 'lvis/mask-rcnn_r50-fpn_ms-2x_lvis-{}'
-CONFIGS = [VOC, *(form.format(schedule) for form in (C4, FPN) for schedule in ('1x', '2x')),
-           *(LVIS_CONFIG.format(version) for version in ('v0.5', 'v1'))]
-ROWS = [f'{config}_{row}' for config in CONFIGS for row in ('supervised', 'random')]
-TRAIN = ROOT / 'tools/benchmarks/train_det.py'
-SLIM_CONFIG = ROOT / 'tests/detection_shapes.py'
+# Each that is executed otherwise; test_detection_configs.py compares the others with them.
+CONFIGS = [VOC, C4, FPN, LVIS_CONFIG.format('v0.5'), LVIS_CONFIG.format('v1'), f'{C4}_supervised', f'{FPN}_random']
+TRAIN = 'tools/benchmarks/train_det.py'
+SLIM_CONFIG = Path(__file__).parent / 'detection_shapes.py'
 let_lvis_run()
 
 # Small images, few boxes, two iterations of two images; whatever is found counts.
@@ -66,68 +62,36 @@ def data(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def pretrained(train, tmp_path_factory):
+def pretrained(trained):
     """A real CLIM checkpoint of a ResNet-50."""
-    work_dir = tmp_path_factory.mktemp('pretrained')
-    result = train(work_dir, 1, options=[
-        'model.backbone.depth=50', 'model.neck.in_channels=2048', 'train_dataloader.batch_size=64',
-        'train_dataloader.dataset.pipeline.0.view.0.resolutions=(32,24)', 'custom_hooks.0.extract.pipeline.1.scale=40',
-        'custom_hooks.0.extract.pipeline.2.crop_size=32'])
-    assert result.returncode == 0, result.stdout[-3000:]
-    return work_dir / 'epoch_1.pth'
+    return trained('resnet50').checkpoint()
 
 
 @pytest.fixture(scope='module')
-def slim(train, tmp_path_factory):
+def slim(trained):
     """A real CLIM checkpoint of a ResNet-18 with an eighth of the channels."""
-    work_dir = tmp_path_factory.mktemp('slim')
-    result = train(work_dir, 1, options=[
-        'model.backbone.stem_channels=8', 'model.backbone.base_channels=8', 'model.neck.in_channels=64'])
-    assert result.returncode == 0, result.stdout[-3000:]
-    return work_dir / 'epoch_1.pth'
+    return trained('small').checkpoint()
 
 
-def command(data, *words, **variables):
-    environment = dict(os.environ, **{'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable, **variables})
-    environment['PYTHONPATH'] = os.pathsep.join(
-        [*filter(None, [variables.get('PYTHONPATH')]), str(ROOT), os.environ.get('PYTHONPATH', '')])
-    return subprocess.run([str(word) for word in words], cwd=data, env=environment, text=True, timeout=1800,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+@pytest.fixture
+def start_of(pretrained, tmp_path):
+    """What a config starts from: ``start_of(config)``."""
+
+    def start(config):
+        if config.endswith('_random'):
+            return 'none'
+        if not config.endswith('_supervised'):
+            return pretrained
+        torch.manual_seed(0)
+        torch.save(resnet50(weights=None).state_dict(), tmp_path / 'resnet50.pth')
+        return tmp_path / 'resnet50.pth'
+
+    return start
 
 
 def train_words(config, checkpoint, work_dir, options=()):
     """The arguments of the training command."""
-    # MMEngine keeps visualizers by their names: with one name all runs of a process would write to the first's folder.
-    words = [FOLDER / f'{config}.py', checkpoint, '--work-dir', work_dir, '--cfg-options', *fast(config),
-             f'visualizer.name={Path(work_dir).name}', *options]
-    return [str(word) for word in words]
-
-
-def train_in_turn(data, runs, file):
-    """Train with each of the lists of arguments; give what each has ended with, and the output."""
-    file.write_text(json.dumps(runs))
-    result = command(data, sys.executable, ROOT / 'tests/command_runs.py', TRAIN, file)
-    assert result.returncode == 0, result.stdout[-3000:]
-    return json.loads(file.with_suffix('.ends.json').read_text()), result.stdout
-
-
-@pytest.fixture(scope='module')
-def trained(data, pretrained, tmp_path_factory):
-    """Every config and every row, trained for two iterations: ends and work dirs by config, and outputs."""
-    root = tmp_path_factory.mktemp('trained')
-    torch.manual_seed(0)
-    torch.save(resnet50(weights=None).state_dict(), root / 'resnet50.pth')
-    starts = {config: pretrained for config in CONFIGS} | {
-        config: 'none' if config.endswith('_random') else root / 'resnet50.pth' for config in ROWS}
-    work_dirs = {config: root / config.replace('/', '_') for config in starts}
-    halves = list(starts)[::2], list(starts)[1::2]
-    with ThreadPoolExecutor() as pool:
-        done = list(pool.map(lambda half: train_in_turn(
-            data, [train_words(config, starts[config], work_dirs[config]) for config in halves[half]],
-            root / f'runs{half}.json'), (0, 1)))
-    ends = {config: end for half, (found, _) in zip(halves, done, strict=True)
-            for config, end in zip(half, found, strict=True)}
-    return ends, work_dirs, starts, [output for _, output in done]
+    return [FOLDER / f'{config}.py', checkpoint, '--work-dir', work_dir, '--cfg-options', *fast(config), *options]
 
 
 def hash_of(checkpoint, prefix='backbone.'):
@@ -177,13 +141,14 @@ def log_of(work_dir):
     return log.read_text()
 
 
-@pytest.mark.parametrize('config', [*CONFIGS, *ROWS])
-def test_each_config_trains_and_evaluates(data, trained, config):
-    ends, work_dirs, starts, _ = trained
-    assert ends[config] is None, ends[config]
-    losses = losses_of(work_dirs[config])
+@pytest.mark.parametrize('config', CONFIGS)
+def test_each_config_trains_and_evaluates(run, data, start_of, config, tmp_path):
+    start, work_dir = start_of(config), tmp_path / 'work'
+    result = run(TRAIN, *train_words(config, start, work_dir), folder=data)
+    assert result.returncode == 0, result.stdout[-3000:]
+    losses = losses_of(work_dir)
     assert len(losses) == 2 and all(math.isfinite(loss) and loss > 0 for loss in losses)
-    log, start = log_of(work_dirs[config]), starts[config]
+    log = log_of(work_dir)
     shared = ', shared head included,' if '-c4_' in config else ''
     if start == 'none':
         assert 'all 318 tensors of the backbone are initialised at random' in log
@@ -193,9 +158,9 @@ def test_each_config_trains_and_evaluates(data, trained, config):
         assert 'normalised as in the pretraining (RGB, mean [123.675, 116.28, 103.53]' in log
     assert 'no stage is frozen, all 159 weights of the backbone train' in log
     assert 'all 53 norms of the backbone train, unsynchronised, since there is one process' in log
-    written = json.loads((work_dirs[config] / 'figures.json').read_text())
+    written = json.loads((work_dir / 'figures.json').read_text())
     assert written['finished'] and written['iter'] == 2
-    official = read_back(data, work_dirs[config], config)
+    official = read_back(data, work_dir, config)
     assert len(official) >= 2
     for name, value in official.items():
         assert written['figures'][name] == pytest.approx(value, abs=5e-4), name
@@ -203,40 +168,58 @@ def test_each_config_trains_and_evaluates(data, trained, config):
         assert {'pascal_voc/mAP', 'pascal_voc/AP50', 'pascal_voc/AP75'} <= set(written['figures'])
 
 
-def test_a_detector_needs_no_mmselfsup(trained):
-    for output in trained[3]:
-        assert output.splitlines()[-1] == 'of MMSelfSup: [] mmdet: True'
+WHAT_IS_IMPORTED = """
+import runpy, sys
+sys.argv[:2] = [sys.argv[1]]
+sys.path.insert(0, {folder!r})
+runpy.run_path(sys.argv[0], run_name='__main__')
+print(sorted({{'mmselfsup', 'mmcls', 'mmdet'}} & set(sys.modules)))
+"""
 
 
-def test_bad_input_ends_in_a_sentence_before_any_training(data, pretrained, tmp_path):
-    loaded = torch.load(pretrained, weights_only=False)
-    weights = loaded['state_dict']
-    torch.save(dict(loaded, state_dict={name: value for name, value in weights.items()
-                                        if not name.startswith('backbone.')}), tmp_path / 'headless.pth')
-    (tmp_path / 'cut.pth').write_bytes(pretrained.read_bytes()[:1_000_000])
-    first = FPN.format('1x')
-    cases = [
-        (VOC, tmp_path / 'headless.pth', [], 'has no backbone'), (VOC, tmp_path / 'cut.pth', [], 'cut.pth'),
-        (first, pretrained, ['model.backbone.depth=101'], 'the detector has a ResNet-101'),
-        (first, pretrained, ['model.backbone.frozen_stages=2'], 'weights are frozen (first conv1.weight)'),
-        (C4.format('1x'), pretrained, ['model.roi_head.shared_head.norm_eval=True'],
-         'norms keep the pretraining\'s statistics (first layer4.0.bn1)'),
-        (first, pretrained, ['train_dataloader.dataset.data_prefix.img=nowhere'], 'images that data/coco'),
-        (f'{first}_random', pretrained, [], 'give the word none')]
-    for version, other in (('v0.5', 'v1'), ('v1', 'v0.5')):
-        ann_file = data / f'data/lvis_{other}/annotations/lvis_{other}_train.json'
-        cases.append((LVIS_CONFIG.format(version), pretrained,
-                      [f'train_dataloader.dataset.dataset.ann_file={ann_file}'], f'is LVIS {other} ('))
-    runs = [train_words(config, checkpoint, tmp_path / 'work', options) for config, checkpoint, options, _ in cases]
-    ends, output = train_in_turn(data, runs, tmp_path / 'bad.json')
-    for end, (config, _, _, words) in zip(ends, cases, strict=True):
-        assert end is not None and end.startswith('Error: ') and words in end and '\n' not in end, (config, end)
-    assert 'Traceback' not in output and '(train)' not in output
+def test_a_detector_needs_no_mmselfsup(shell, data, tmp_path):
+    code = WHAT_IS_IMPORTED.format(folder=str((ROOT / TRAIN).parent))
+    result = shell(sys.executable, '-c', code, ROOT / TRAIN, *train_words(f'{FPN}_random', 'none', tmp_path),
+                   folder=data)
+    assert result.returncode == 0 and result.stdout.splitlines()[-1] == "['mmdet']", result.stdout[-3000:]
 
 
-def test_a_machine_without_the_operators(data, tmp_path):
+LVIS_FILE = 'train_dataloader.dataset.dataset.ann_file={{data}}/data/lvis_{0}/annotations/lvis_{0}_train.json'
+
+
+@pytest.mark.parametrize('config, prepare, options, words', [
+    (VOC, 'headless.pth', [], 'has no backbone'),
+    (VOC, 'cut.pth', [], 'cut.pth'),
+    (FPN, None, ['model.backbone.depth=101'], 'the detector has a ResNet-101'),
+    (FPN, None, ['model.backbone.frozen_stages=2'], 'weights are frozen (first conv1.weight)'),
+    (C4, None, ['model.roi_head.shared_head.norm_eval=True'],
+     'norms keep the pretraining\'s statistics (first layer4.0.bn1)'),
+    (FPN, None, ['train_dataloader.dataset.data_prefix.img=nowhere'], 'images that data/coco'),
+    (f'{FPN}_random', None, [], 'give the word none'),
+    (LVIS_CONFIG.format('v0.5'), None, [LVIS_FILE.format('v1')], 'is LVIS v1 ('),
+    (LVIS_CONFIG.format('v1'), None, [LVIS_FILE.format('v0.5')], 'is LVIS v0.5 ('),
+])
+def test_bad_input_ends_in_a_sentence_before_any_training(
+        run, data, pretrained, tmp_path, config, prepare, options, words):
+    checkpoint = pretrained if prepare is None else tmp_path / prepare
+    if prepare == 'headless.pth':
+        loaded = torch.load(pretrained, weights_only=False)
+        weights = loaded['state_dict']
+        torch.save(dict(loaded, state_dict={name: value for name, value in weights.items()
+                                            if not name.startswith('backbone.')}), checkpoint)
+    elif prepare == 'cut.pth':
+        checkpoint.write_bytes(pretrained.read_bytes()[:1_000_000])
+    options = [option.format(data=data) for option in options]
+    result = run(TRAIN, *train_words(config, checkpoint, tmp_path / 'work', options), folder=data)
+    assert result.returncode == 1 and 'Traceback' not in result.stdout and '(train)' not in result.stdout
+    last = result.stdout.strip().splitlines()[-1]
+    assert last.startswith('Error: ') and words in last, last
+
+
+def test_a_machine_without_the_operators(shell, data, tmp_path):
     write_pure_python_mmcv(tmp_path)
-    result = command(data, sys.executable, TRAIN, FOLDER / f'{VOC}.py', 'none', PYTHONPATH=str(tmp_path))
+    result = shell(sys.executable, ROOT / TRAIN, FOLDER / f'{VOC}.py', 'none', folder=data,
+                   PYTHONPATH=f'{tmp_path}:{ROOT}')
     assert result.returncode == 1 and 'Traceback' not in result.stdout, result.stdout[-3000:]
     last = result.stdout.strip().splitlines()[-1]
     assert last.startswith('Error: ') and 'mmcv has none' in last and 'tools/setup_det.sh' in last
@@ -250,12 +233,12 @@ def shapes(tmp_path_factory):
     return root
 
 
-def test_trials_in_two_processes_and_the_test_command(shapes, slim, tmp_path, free_port):
+def test_trials_in_two_processes_and_the_test_command(run, shell, shapes, slim, tmp_path, free_port):
     short = ['train_cfg.max_epochs=1', 'train_cfg.val_interval=1', 'default_hooks.checkpoint.interval=1',
              'default_hooks.logger.interval=1', 'model.test_cfg.rcnn.score_thr=0.0']
-    words = [sys.executable, ROOT / 'tools/benchmarks/trials_det.py', SLIM_CONFIG, slim, 2, '--trials', 2, '--work-dir',
-             tmp_path, '--cfg-options', *short]
-    result = command(shapes, *words, PORT=free_port())
+    words = ['tools/benchmarks/trials_det.py', SLIM_CONFIG, slim, 2, '--trials', 2, '--work-dir', tmp_path,
+             '--cfg-options', *short]
+    result = run(*words, folder=shapes, PORT=free_port())
     assert result.returncode == 0, result.stdout[-3000:]
     assert 'batch normalisation is not synchronised over processes (SyncBN becomes BN)' in result.stdout
     assert 'since torch synchronises them on GPUs alone' in result.stdout
@@ -264,28 +247,28 @@ def test_trials_in_two_processes_and_the_test_command(shapes, slim, tmp_path, fr
     figures = [json.loads((tmp_path / f'seed_{seed}/figures.json').read_text()) for seed in (0, 1)]
     assert [trial['seed'] for trial in figures] == [0, 1]
     assert losses_of(tmp_path / 'seed_0') != losses_of(tmp_path / 'seed_1')
-    again = command(shapes, *words)
+    again = run(*words, folder=shapes)
     assert again.returncode == 0 and '(train)' not in again.stdout, 'nothing is trained again'
     assert (tmp_path / 'trials.md').read_text() == table
 
-    tested = command(shapes, 'bash', ROOT / 'tools/benchmarks/dist_test_det.sh', SLIM_CONFIG,
-                     tmp_path / 'seed_0/epoch_1.pth', 2, '--cfg-options', *short, PORT=free_port())
+    tested = shell('bash', ROOT / 'tools/benchmarks/dist_test_det.sh', SLIM_CONFIG, tmp_path / 'seed_0/epoch_1.pth', 2,
+                   '--cfg-options', *short, folder=shapes, PORT=free_port())
     assert tested.returncode == 0, tested.stdout[-3000:]
     written = json.loads((tmp_path / 'seed_0/test/figures.json').read_text())
-    alone = command(shapes, sys.executable, ROOT / 'tools/benchmarks/test_det.py', SLIM_CONFIG,
-                    tmp_path / 'seed_0/epoch_1.pth', '--work-dir', tmp_path / 'alone', '--cfg-options', *short)
+    test_det = 'tools/benchmarks/test_det.py'
+    alone = run(test_det, SLIM_CONFIG, tmp_path / 'seed_0/epoch_1.pth', '--work-dir', tmp_path / 'alone',
+                '--cfg-options', *short, folder=shapes)
     assert alone.returncode == 0, alone.stdout[-3000:]
     assert json.loads((tmp_path / 'alone/figures.json').read_text()) == written
     # In training each process has validated with batch statistics of its own.
     assert written['figures'].keys() == figures[0]['figures'].keys()
-    wrong = command(shapes, sys.executable, ROOT / 'tools/benchmarks/test_det.py', SLIM_CONFIG, slim, '--work-dir',
-                    tmp_path / 'wrong')
+    wrong = run(test_det, SLIM_CONFIG, slim, '--work-dir', tmp_path / 'wrong', folder=shapes)
     assert wrong.returncode == 1 and 'is not a checkpoint of this config\'s detector' in wrong.stdout
 
 
-def test_a_slim_detector_overfits(shapes, slim, tmp_path):
+def test_a_slim_detector_overfits(run, shapes, slim, tmp_path):
     """It starts from its pretraining's weights, and learns a dozen pictures by heart."""
-    result = command(shapes, sys.executable, TRAIN, SLIM_CONFIG, slim, '--work-dir', tmp_path, '--seed', 0)
+    result = run(TRAIN, SLIM_CONFIG, slim, '--work-dir', tmp_path, '--seed', 0, folder=shapes)
     assert result.returncode == 0, result.stdout[-3000:]
     (shown, ) = re.findall(r'are those of \S+ \(sha256 (\w+)\)', result.stdout)
     assert shown == hash_of(slim)

@@ -17,7 +17,7 @@ from pycocotools.cocoeval import COCOeval
 from clim_mm.transfer.lvis_numpy import let_lvis_run
 
 let_lvis_run()
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 VOC = Config.fromfile(ROOT / 'configs/benchmarks/mmdetection/_base_/datasets/voc0712.py').val_evaluator[0]
 CLASSES = [f'class {number}' for number in range(20)]
 
