@@ -26,7 +26,7 @@ fi
 .venv/bin/ruff check .
 .venv/bin/shellcheck tools/*.sh tools/benchmarks/*.sh .ci/run
 .venv/bin/mypy
-pytest_on_every_core -m "not e2e" "${@:2}"
+pytest_on_every_core -m "not e2e" --ignore=tests/e2e "${@:2}"
 if [[ $# -gt 0 ]]; then
     exit
 fi

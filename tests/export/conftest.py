@@ -1,9 +1,18 @@
 """A pretrained ResNet-18 and its checkpoint, for the tests of the export."""
 
+import sys
+
 import pytest
 from written_checkpoints import random_resnet, written
 
 from clim_mm.export import export
+
+
+@pytest.fixture(autouse=True)
+def without_libraries(monkeypatch):
+    """Have exports compared with torchvision's network: to import the others' takes longer than all these tests."""
+    for module in ('timm.models', 'transformers.models.resnet.modeling_resnet', 'mmdet.models.backbones'):
+        monkeypatch.setitem(sys.modules, module, None)
 
 
 @pytest.fixture(scope='session')

@@ -2,13 +2,11 @@
 
 import pytest
 import torch
-import torchvision
 from detectron2_r50 import detectron2_resnet50, published_shapes
-from transformers import ResNetConfig, ResNetModel
 from written_checkpoints import features_of, images, random_resnet
 
 from clim_mm.errors import ConfigError, sentence
-from clim_mm.export.formats import FORMATS, huggingface_config
+from clim_mm.export.formats import FORMATS
 from clim_mm.export.names import Place, detectron2, huggingface, place_of
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
@@ -54,16 +52,3 @@ def test_detectron2s_network_gives_the_same():
         theirs = detectron2_resnet50(tensors, images(1))
     own, _ = features_of(model, images(1))
     assert own.abs().mean() > 0.05 and (theirs - own).abs().max() < 1e-5
-
-
-@pytest.mark.parametrize('depth', [18, 34, 50, 101, 152])
-def test_all_names_of_torchvision_and_transformers(depth):
-    with torch.device('meta'):
-        network = getattr(torchvision.models, f'resnet{depth}')()
-        network.fc = torch.nn.Identity()
-        own = network.state_dict()
-        renamed = FORMATS['huggingface'].tensors(own)
-        theirs = ResNetModel(ResNetConfig(**huggingface_config(renamed))).state_dict()
-    assert {name: value.shape for name, value in renamed.items()} == {k: v.shape for k, v in theirs.items()}
-    assert list(FORMATS['timm'].tensors(own)) == list(own) == list(FORMATS['mmdet'].tensors(own))
-    assert FORMATS['torchvision'].tensors(own).keys() == own.keys()

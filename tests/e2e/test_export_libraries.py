@@ -11,27 +11,28 @@ import transformers
 from detectron2_r50 import detectron2_resnet50
 from PIL import Image
 from torch import nn
-from transformers import AutoImageProcessor, AutoModel, ResNetModel
+from transformers import AutoImageProcessor, AutoModel, ResNetConfig, ResNetModel
 from written_checkpoints import features_of, images, random_resnet, written
 
 from clim_mm.export import export, library_of
+from clim_mm.export.formats import FORMATS, huggingface_config
 
-pytestmark = pytest.mark.usefixtures('one_torch_thread')
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures('one_torch_thread')]
 
 
 @pytest.fixture(scope='module')
-def exports(export18, resnet18, tmp_path_factory):
+def exports(tmp_path_factory):
     """The path of an export and the original: ``exports(depth, target)``."""
-    folder = tmp_path_factory.mktemp('resnet50')
-    resnet50 = random_resnet(50, seed=1)
-    checkpoint = written(folder / 'epoch_200.pth', resnet50)
+    folder, originals = tmp_path_factory.mktemp('exports'), {}
 
     def exported(depth, target):
-        if depth == 18:
-            return export18(target)[0], resnet18
-        out = str(folder / f'{target}.pth') if target != 'huggingface' else str(folder / target)
-        export(checkpoint, target, out, depth=50, force=True)
-        return out, resnet50
+        if depth not in originals:
+            originals[depth] = random_resnet(depth, seed=depth)
+            written(folder / f'{depth}.pth', originals[depth])
+        out = folder / (f'{depth}_{target}' if target == 'huggingface' else f'{depth}_{target}.pth')
+        if not out.exists():
+            export(str(folder / f'{depth}.pth'), target, str(out), depth=depth)
+        return str(out), originals[depth]
 
     return exported
 
@@ -82,8 +83,8 @@ def test_transformers(exports, depth, monkeypatch):
         assert_same_features(own, output.last_hidden_state, output.pooler_output)
 
 
-def test_transformers_prepares_images_as_the_pretraining_did(export18):
-    prepare = AutoImageProcessor.from_pretrained(export18('huggingface')[0])
+def test_transformers_prepares_images_as_the_pretraining_did(exports):
+    prepare = AutoImageProcessor.from_pretrained(exports(18, 'huggingface')[0])
     prepared = prepare(Image.new('RGB', (300, 260), (255, 0, 100)), return_tensors='pt')['pixel_values']
     assert prepared.shape == (1, 3, 224, 224)
     wanted = [(value - mean) / std for value, mean, std in zip(
@@ -119,13 +120,27 @@ def test_what_the_check_is_against():
     ('timm', 'timm.models'), ('huggingface', 'transformers.models.resnet.modeling_resnet'),
     ('mmdet', 'mmdet.models.backbones'),
 ])
-def test_a_library_that_is_not_installed(target, module, checkpoint18, resnet18, tmp_path, monkeypatch):
+def test_a_library_that_is_not_installed(target, module, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, module, None)  # importing it fails now
     assert library_of(target).name == f'torchvision {torchvision.__version__}, with the names mapped back'
     out = str(tmp_path / ('out' if target == 'huggingface' else 'out.pth'))
-    exported = export(checkpoint18, target, out)
+    resnet18 = random_resnet(18)
+    exported = export(written(tmp_path / 'epoch_200.pth', resnet18), target, out)
     assert exported.difference <= 1e-5
     assert exported.header['parity']['against'].startswith('torchvision ')
     with torch.no_grad():
         last, pooled = library_of(target).load(out, 18)(images(1))
     assert_same_features(features_of(resnet18, images(1)), last, pooled)
+
+
+@pytest.mark.parametrize('depth', [18, 34, 50, 101, 152])
+def test_all_names_of_torchvision_and_transformers(depth):
+    with torch.device('meta'):
+        network = getattr(torchvision.models, f'resnet{depth}')()
+        network.fc = torch.nn.Identity()
+        own = network.state_dict()
+        renamed = FORMATS['huggingface'].tensors(own)
+        theirs = ResNetModel(ResNetConfig(**huggingface_config(renamed))).state_dict()
+    assert {name: value.shape for name, value in renamed.items()} == {k: v.shape for k, v in theirs.items()}
+    assert list(FORMATS['timm'].tensors(own)) == list(own) == list(FORMATS['mmdet'].tensors(own))
+    assert FORMATS['torchvision'].tensors(own).keys() == own.keys()

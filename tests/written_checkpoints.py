@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmselfsup.models.backbones import ResNet
 from torch import nn
 
-CONFIG = Path(__file__).parents[2] / 'configs/clim/clim_r50_16xb32-200e_in1k.py'
+CONFIG = Path(__file__).parents[1] / 'configs/clim/clim_r50_16xb32-200e_in1k.py'
 META = dict(
     epoch=200, iter=500200, seed=0, experiment_name='clim_r50_16xb32-200e_in1k_20260102_030405', time='20260109_101112')
 
