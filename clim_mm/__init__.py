@@ -5,14 +5,19 @@ config can inherit from ``clim_mm::clim/...``, and lets MMEngine load checkpoint
 ``clim_mm`` in a config registers the rest.
 """
 
-from mmengine.config.utils import MODULE2PACKAGE
-
-from . import decoder_limits  # noqa: F401  (first: what follows imports cv2)
-from .checkpoints import register_loaders
-from .host import open_gate
+from .collector import collector_stopped
 from .version import __version__
 
-open_gate()
+with collector_stopped():
+    from . import decoder_limits  # noqa: F401  (first: what follows imports cv2)
+    from .host import open_gate
+
+    open_gate()  # before anything imports MMEngine's optimizers
+
+    from mmengine.config.utils import MODULE2PACKAGE
+
+    from .checkpoints import register_loaders
+
 register_loaders()
 # MMEngine resolves `_base_ = 'clim_mm::...'` only for the packages in this table.
 MODULE2PACKAGE['clim_mm'] = 'clim-mm'

@@ -2,11 +2,13 @@
 
 import io
 import os.path as osp
-
-from matplotlib.figure import Figure
+from typing import TYPE_CHECKING
 
 from .checkpoints import write_atomically
 from .checks import check_choice
+
+if TYPE_CHECKING:  # a command that draws nothing in the end checks the names of its pictures, too
+    from matplotlib.figure import Figure
 
 FORMATS = ('png', 'pdf', 'svg')
 
@@ -24,7 +26,7 @@ def check_picture(name: str, path: str) -> None:
     check_choice(f'The ending of {name}', _ending(path), FORMATS)
 
 
-def write_picture(figure: Figure, path: str, dpi: int = 130) -> None:
+def write_picture(figure: 'Figure', path: str, dpi: int = 130) -> None:
     """Write a figure as a whole or not at all; its folder is made if it is not there.
 
     Args:

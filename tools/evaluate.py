@@ -115,7 +115,7 @@ def parse_args() -> argparse.Namespace:
             command.add_argument('--k', type=int, default=20, help='voters (default: 20; 200 is usual on ImageNet)')
             command.add_argument('--temperature', type=float, default=0.07, help='of their weights (default: 0.07)')
         if run in (probe, figures):
-            command.add_argument('--classifier', choices=list(CLASSIFIERS), default='logistic',
+            command.add_argument('--classifier', choices=CLASSIFIERS, default='logistic',
                                  help='of the probe (default: logistic)')
         if run is tsne:
             command.add_argument('--classes', type=int, default=10, help=f'1 to {MOST_CLASSES} (default: 10)')

@@ -9,10 +9,12 @@ r"""Train a model from a config: CLIM's, or any of MMClassification's and MMDete
 import argparse
 import os
 
+import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pictures before cv2 is imported)
+
+# isort: split
 from mmengine.config import Config
 from mmengine.device import get_device
 
-import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pictures before cv2 is imported)
 from clim_mm.checkpoints import resume_latest
 from clim_mm.distributed import prepare_launch, watch_peers
 from clim_mm.distributed.end_process import tie_children

@@ -1,15 +1,11 @@
 """A linear classifier of scikit-learn's on frozen features, for quick looks."""
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
 
 from clim_mm.checks import check_choice
 from clim_mm.errors import ConfigError
 
-CLASSIFIERS = dict(logistic=LogisticRegression, svm=LinearSVC)
+CLASSIFIERS = ('logistic', 'svm')
 
 
 def probe_top1(train_features: np.ndarray,
@@ -41,7 +37,14 @@ def probe_top1(train_features: np.ndarray,
     if not c > 0:
         raise ConfigError(f'The inverse strength of the penalty must be above 0, not {c}.')
     check_classes(train_labels)
-    probe = make_pipeline(StandardScaler(), CLASSIFIERS[classifier](C=c, max_iter=max_iter))
+    # Imported by the probe alone: they take seconds, and a training with kNN imports this module.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import LinearSVC
+
+    kind = LinearSVC if classifier == 'svm' else LogisticRegression
+    probe = make_pipeline(StandardScaler(), kind(C=c, max_iter=max_iter))
     return float(probe.fit(train_features, train_labels).score(test_features, test_labels))
 
 

@@ -3,8 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from matplotlib.figure import Figure
-
 from clim_mm.picture_file import write_picture
 
 from .statistics import Estimate
@@ -24,6 +22,8 @@ def draw_estimates(path: str,
         lines: Where each metric's panel has its upright line.
         colors: Of the points, by row, then by metric.
     """
+    from matplotlib.figure import Figure  # here: a study without pictures need not wait for it
+
     figure = Figure(
         figsize=(1.2 + 0.08 * max(map(len, estimates)) + 2.6 * len(metrics), 1.4 + 0.3 * len(estimates)),
         layout='constrained')

@@ -5,7 +5,6 @@ from typing import Optional
 
 import mmcv
 import numpy as np
-from matplotlib.figure import Figure
 from mmengine.dataset import BaseDataset
 
 from clim_mm.picture_file import write_picture
@@ -27,6 +26,8 @@ def draw_positives(source: BaseDataset,
         labels: (N,) int; a positive of the anchor's label gets a green frame, another a red one.
         title: Above the picture.
     """
+    from matplotlib.figure import Figure  # here: trainings import this module, and draw nothing
+
     num_positives = positives.shape[1]
     figure = Figure(figsize=(0.9 * (num_positives + 1.5), 0.95 * len(anchors) + 0.8), layout='constrained')
     grid = figure.subplots(

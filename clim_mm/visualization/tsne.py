@@ -4,9 +4,6 @@ from collections.abc import Sequence
 from typing import Optional
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.figure import Figure
-from sklearn.manifold import TSNE
 
 from clim_mm.checks import check_whole
 from clim_mm.errors import ConfigError
@@ -60,6 +57,11 @@ def draw_tsne(features: np.ndarray,
     """
     check_number_of_images(len(features))
     check_whole('The number of classes of t-SNE', len(np.unique(labels)), least=1, most=MOST_CLASSES)
+    # Imported by this picture alone: they take seconds.
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+    from sklearn.manifold import TSNE
+
     perplexity = min(_PERPLEXITY, (len(features) - 1) / 3)
     places = TSNE(perplexity=perplexity, init='pca', random_state=seed).fit_transform(np.asarray(features))
     figure = Figure(figsize=(7, 6), layout='constrained')

@@ -12,12 +12,12 @@ import argparse
 import json
 import os.path as osp
 
-from mmengine.dist import is_main_process
-from mmengine.runner import Runner
-
 import clim_mm  # noqa: F401  (lets MMEngine load checkpoints as data, and limits pictures before cv2 is imported)
 
 # isort: split
+from mmengine.dist import is_main_process
+from mmengine.runner import Runner
+
 from clim_mm.checkpoints import write_atomically
 from clim_mm.distributed import prepare_launch, watch_peers
 from clim_mm.distributed.end_process import tie_children

@@ -10,11 +10,11 @@ Before training it is checked that all of the pretraining lands in the detector 
 import argparse
 import os
 
-from mmengine.config import Config
-
 import clim_mm  # noqa: F401  (lets MMEngine load checkpoints as data, and limits pictures before cv2 is imported)
 
 # isort: split
+from mmengine.config import Config
+
 from clim_mm.checkpoints import resume_latest
 from clim_mm.checks import check_whole
 from clim_mm.distributed import prepare_launch, watch_peers
