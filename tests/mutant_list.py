@@ -111,7 +111,6 @@ MUTANTS = [
            '                    sample_idx=sample_idx,', '                    sample_idx=sample_idx + 1,'),
     Mutant('positive 0 is never drawn', 'datasets/neighbor_pairs.py',
            'has_positive = positive_idx >= 0', 'has_positive = positive_idx > 0'),
-    Mutant('unreadable positives drawn again', 'datasets/neighbor_pairs.py', ', excluded=self.quarantine.holds', ''),
     Mutant('anchor blamed for its positive', 'datasets/neighbor_pairs.py',
            'culprit = positive_idx if is_positive else sample_idx', 'culprit = sample_idx'),
     Mutant('batch of one for the mixing', 'datasets/neighbor_pairs.py',
