@@ -252,7 +252,7 @@ MUTANTS = [
            "checkpoint['quarantine'] = runner.train_dataloader.dataset.quarantine.state_dict()",
            "checkpoint['quarantine'] = dict(ids=[], entries=[])"),
     Mutant('list of unreadable images not waited for', 'engine/share_quarantine.py',
-           '    dist.barrier(group=host_group())', '    host_group()'),
+           '    dist.barrier(group=host_group())', '    pass'),
     Mutant('watchdog counts from 0', 'engine/watchdog_hook.py',
            'iteration = runner.iter + 1', 'iteration = runner.iter'),
     Mutant('positives due an epoch late', 'engine/watchdog_hook.py',

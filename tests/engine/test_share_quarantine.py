@@ -87,6 +87,7 @@ def list_slowly(work_dir):
     """Have too many unreadable images, whose list takes a while to write; tell whether it is there at the end."""
     quarantine = Quarantine(10, 0.1)
     quarantine.add({3: '3.png\tempty', 5: '5.png\tempty'})
+    share_quarantine(quarantine)
     write = share_quarantine_module.write_atomically
     share_quarantine_module.write_atomically = lambda *args: (time.sleep(0.3), write(*args))
     with pytest.raises(DataError, match='2 of 10 images cannot be read'):
