@@ -35,6 +35,17 @@ def test_a_file_is_written_and_replaced(tmp_path):
     assert os.listdir(path.parent) == ['file']
 
 
+def test_a_file_is_on_the_disk_before_it_takes_its_name_and_the_name_follows(tmp_path, monkeypatch):
+    done, fsync, replace = [], os.fsync, os.replace
+    monkeypatch.setattr(os, 'fsync', lambda descriptor: (
+        done.append((os.readlink(f'/proc/self/fd/{descriptor}'), os.fstat(descriptor).st_size)), fsync(descriptor)))
+    monkeypatch.setattr(os, 'replace', lambda *paths: (done.append(paths), replace(*paths)))
+    write_atomically(tmp_path / 'file', b'12345')
+    unfinished, path = str(tmp_path / '.file.unfinished'), str(tmp_path / 'file')
+    assert done[:2] == [(unfinished, 5), (unfinished, path)], 'all that was written'
+    assert [place for place, _ in done[2:]] == [str(tmp_path)]
+
+
 def test_what_a_killed_process_left_is_overwritten(tmp_path):
     (tmp_path / '.file.unfinished').write_bytes(b'x' * 100)
     write_atomically(tmp_path / 'file', b'new')

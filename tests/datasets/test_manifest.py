@@ -129,6 +129,10 @@ def test_the_sizes_of_some_images_can_be_left_out():
     assert masked != Manifest([BEFORE[0], '99\tB.png', BEFORE[2]]).without_sizes_of([1])
 
 
+def test_ids_of_a_set_that_was_larger_are_passed_over():
+    assert list(Manifest(BEFORE).without_sizes_of([2, 3]).lines) == ['10\ta.png', '20\tb.png', '?\tc.png']
+
+
 def test_more_images_than_are_asked_for_at_once_keep_their_order(tmp_path):
     class Listed:
         data_root = str(tmp_path)

@@ -73,6 +73,24 @@ def test_a_part_that_is_not_there(tmp_path, toy_checkpoint, part):
                    f'{name}): give a checkpoint that a training has saved whole')
 
 
+class Saving(Hook):
+    """Has a part of the checkpoint."""
+
+    checkpoint_part = 'table'
+
+    def before_save_checkpoint(self, runner, checkpoint):  # noqa: D102
+        checkpoint['table'] = [1, 2]
+
+
+def test_the_part_of_a_hook_that_is_not_there(tmp_path, toy_checkpoint):
+    cfg = toy_config(tmp_path, 3, load_from=str(toy_checkpoint), resume=True)
+    assert_refused(toy_runner(cfg, [CheckpointGuardHook(), Saving()]), '(it lacks table): give a checkpoint')
+    path = changed(toy_checkpoint, tmp_path, lambda c: c.update(table=[1, 2]))
+    runner = toy_runner(toy_config(tmp_path, 3, load_from=str(path), resume=True), [CheckpointGuardHook(), Saving()])
+    runner.train()
+    assert runner.epoch == 3
+
+
 def test_the_parts_of_a_whole_checkpoint(toy_checkpoint):
     checkpoint = read_checkpoint(toy_checkpoint)
     assert missing_parts(checkpoint, with_schedule=True) == []

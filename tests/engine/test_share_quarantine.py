@@ -1,6 +1,7 @@
 """Unreadable images among several processes, and the list that a user reads."""
 
 import os
+import time
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from mmengine.hooks import Hook
 from training_runs import N, hook_cfg
 
 from clim_mm.datasets import Quarantine
+from clim_mm.engine import share_quarantine as share_quarantine_module
 from clim_mm.engine.share_quarantine import list_quarantine, share_quarantine
 from clim_mm.errors import DataError, UnreadableImage, sentence
 
@@ -79,6 +81,22 @@ def test_all_know_what_any_has_found():
         reason = 'cut off' if rank == 1 else 'empty'
         assert entries == {3: '3.png\tempty', 5: f'5.png\t{reason}', 8: '8.png\tempty'}
         assert readable == [0, 1, 2, 4, 6, 7, 9]
+
+
+def list_slowly(work_dir):
+    """Have too many unreadable images, whose list takes a while to write; tell whether it is there at the end."""
+    quarantine = Quarantine(10, 0.1)
+    quarantine.add({3: '3.png\tempty', 5: '5.png\tempty'})
+    share_quarantine(quarantine)
+    write = share_quarantine_module.write_atomically
+    share_quarantine_module.write_atomically = lambda *args: (time.sleep(0.3), write(*args))
+    with pytest.raises(DataError, match='2 of 10 images cannot be read'):
+        list_quarantine(quarantine, str(work_dir))
+    return (work_dir / 'quarantine.txt').exists()
+
+
+def test_no_process_stops_before_the_list_is_there(tmp_path):
+    assert on_processes(2, list_slowly, tmp_path) == [True, True]
 
 
 def train_here(paths, work_dir):

@@ -2,15 +2,16 @@
 
 import json
 import math
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from gloo import on_processes
 from mmengine.hooks import Hook
 from scripted_runs import SOUND, scripted_run
-from training_runs import hook_cfg, runner_of
+from training_runs import EXTRACT_PIPELINE, hook_cfg, runner_of
 
-from clim_mm.engine import watchdog_hook
+from clim_mm.engine import CenterWiseNeighborHook, watchdog_hook
 from clim_mm.engine.watchdog_hook import WatchdogHook
 from clim_mm.errors import ConfigError
 from clim_mm.watchdog import FIGURES, judge
@@ -193,6 +194,14 @@ def test_clim_whose_neighbours_nobody_refreshes(folder, tmp_path):
     runner_of(folder, tmp_path, num_workers=0, custom_hooks=[WatchdogHook(3)]).train()
     line, = lines_of(tmp_path)
     assert line['state'] == 'not learning' and '100% of the anchors have no positive' in line['reason']
+
+
+@pytest.mark.parametrize('begins, due', [([], [True] * 4), ([2], [False, False, True, True]),
+                                         ([1, 3], [False, False, False, True])])
+def test_positives_are_due_from_the_epoch_of_the_first_refresh_on(begins, due):
+    hooks = [CenterWiseNeighborHook(dict(pipeline=EXTRACT_PIPELINE), begin=begin) for begin in begins]
+    runners = [SimpleNamespace(hooks=[WatchdogHook(), *hooks], epoch=epoch) for epoch in range(4)]
+    assert list(map(watchdog_hook._positives_due, runners)) == due
 
 
 @pytest.mark.parametrize('interval', [0, -1])

@@ -26,6 +26,15 @@ def test_a_strong_penalty_flattens():
     assert probe_top1(*few, *many, c=1e-9) < probe_top1(*few, *many, c=0.1)
 
 
+@pytest.mark.parametrize('classifier', ['logistic', 'svm'])
+def test_the_scale_of_a_feature_does_not_matter(classifier):
+    (features, labels), (others, their_labels) = blobs(100, 3.0, 0), blobs(300, 3.0, 1)
+    scales = np.array([1, 1, 1e-4, 1e-4, 1e-4])  # small where the classes are apart
+    expected = probe_top1(features, labels, others, their_labels, classifier=classifier)
+    found = probe_top1(features * scales, labels, others * scales, their_labels, classifier=classifier)
+    assert found == pytest.approx(expected, abs=0.004) and expected > 0.8
+
+
 def test_what_cannot_be_learned():
     features, labels = blobs(30, 1.0, 0)
     with pytest.raises(ConfigError, match='all of one class'):

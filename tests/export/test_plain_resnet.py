@@ -85,6 +85,10 @@ def test_frozen_stages(resnet18):
     plain_resnet(resnet18.state_dict(), dict(frozen_stages=-1), 'x.pth')
 
 
+def test_a_frozen_stem_alone(resnet18):
+    assert '(frozen_stages=0)' in refusal(resnet18.state_dict(), frozen_stages=0)
+
+
 def test_weights_that_are_missing_left_over_or_no_numbers(resnet18):
     weights = resnet18.state_dict()
     fewer = {name: value for name, value in weights.items() if name != 'layer2.0.bn1.running_mean'}

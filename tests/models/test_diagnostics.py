@@ -93,6 +93,11 @@ def test_the_loss_brings_figures_that_do_not_add_to_it(sizes):
         assert model.loss(views, data_samples)['queue_fill'].item() == pytest.approx(filled)
 
 
+def test_the_first_image_of_a_set_is_a_positive_too():
+    found = build().loss(images(3), samples([[0.5]] * 8, ids=range(8), positives=[0, 0, 1, -1, 2, 3, -1, 0]))
+    assert found['without_positive'].item() == 2 / 8
+
+
 def test_the_figures_of_mocos_views():
     model = build(queue_len=20, sum_pairs=True)
     losses = model.loss(images(2, sizes=(32, 16)), samples([None] * 8))

@@ -37,6 +37,12 @@ def test_levels_by_hand():
     np.testing.assert_array_equal(contrasted(flat, 1.5)[:, 0, 0], [0, 250])
 
 
+def test_contrast_is_towards_the_mean_rounded_to_a_level():
+    for upper, mean in [(200, 100), (201, 101), (203, 102)]:  # of 0 and the upper level; a half goes up
+        flat = np.repeat(np.array([[0], [upper]], dtype=np.uint8)[..., None], 3, axis=2)
+        assert set(contrasted(flat, 0.0).flat) == set(enhanced(ImageEnhance.Contrast, flat, 0.0).flat) == {mean}
+
+
 def test_without_saturation_an_image_is_gray_and_luma_weighs_the_channels():
     # 0.114 * 10 + 0.587 * 100 + 0.299 * 200 = 119.64
     np.testing.assert_array_equal(saturated(one(10, 100, 200), 0.0), one(120, 120, 120))

@@ -1,0 +1,350 @@
+"""Faults that somebody could make in the package, one small change each: what tests/mutants.py looks for a test of."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+PACKAGE = 'clim_mm'
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault.
+
+    Attributes:
+        name: What is wrong then.
+        file: Of the package, below its folder.
+        old: What stands there, exactly once.
+        new: What the fault makes of it.
+    """
+
+    name: str
+    file: str
+    old: str
+    new: str
+
+    def applied_to(self, text: str) -> str:
+        """The file's text with the fault in it."""
+        return text.replace(self.old, self.new)
+
+
+def stale(mutants: Sequence[Mutant], root: Path) -> Iterator[str]:
+    """What is wrong with the list, a sentence each: a fault that no longer fits the package would find nothing.
+
+    Args:
+        mutants: The list.
+        root: Folder of the package.
+    """
+    names = [mutant.name for mutant in mutants]
+    for mutant in mutants:
+        path = root / PACKAGE / mutant.file
+        text = path.read_text() if path.is_file() else ''
+        if names.count(mutant.name) > 1:
+            yield f'{mutant.name!r} is the name of several mutants.'
+        if (times := text.count(mutant.old)) != 1:
+            yield f'{mutant.name}: {mutant.file} has the old text {times} times instead of once.'
+        elif mutant.applied_to(text) == text:
+            yield f'{mutant.name} changes nothing.'
+        else:
+            try:
+                compile(mutant.applied_to(text), mutant.file, 'exec', dont_inherit=True)
+            except SyntaxError as error:
+                yield f'{mutant.name}: {mutant.file} is no Python with the new text ({error}).'
+
+
+MUTANTS = [
+    # The model.
+    Mutant('lam and 1 - lam exchanged in the loss', 'models/mixed_contrastive_head.py',
+           'torch.stack([*anchor_keys, *positive_keys])', 'torch.stack([*positive_keys, *anchor_keys])'),
+    Mutant('sign of the loss', 'models/mixed_contrastive_head.py',
+           'F.softplus(negatives - positives)', 'F.softplus(positives - negatives)'),
+    Mutant('temperature multiplies', 'models/mixed_contrastive_head.py',
+           'at_least_float32(q) / self.temperature', 'at_least_float32(q) * self.temperature'),
+    Mutant('own keys stay as logits of 0', 'models/mixed_contrastive_head.py', "float('-inf')", '0.0'),
+    Mutant('loss in half precision under autocast', 'models/mixed_contrastive_head.py',
+           'torch.autocast(q.device.type, enabled=False)',
+           'torch.autocast(q.device.type, enabled=torch.is_autocast_enabled(q.device.type))'),
+    Mutant('momentum and 1 - momentum exchanged in the config', 'models/clim.py',
+           "self._query_encoder(), 1 - kwargs.get('momentum', 0.999))",
+           "self._query_encoder(), kwargs.get('momentum', 0.999))"),
+    Mutant('momentum encoder moves at every batch of a step', 'models/clim.py',
+           'if not self._waiting:', 'if True:'),
+    Mutant('queue not copied before keys enter it', 'models/clim.py',
+           'self.queue.clone() if self.advance_after_loss else self.queue', 'self.queue'),
+    Mutant('keys of the first resolution enter the queue', 'models/clim.py',
+           'append((anchor_keys[top], anchor_ids))', 'append((anchor_keys[0], anchor_ids))'),
+    Mutant('queue place off by one', 'models/clim.py',
+           '(self.queue_ptr + torch.arange(', '(self.queue_ptr + 1 + torch.arange('),
+    Mutant('keys of other processes not gathered', 'models/clim.py',
+           'keys, ids = concat_all_gather(keys), concat_all_gather(ids)', 'keys, ids = keys.detach(), ids.detach()'),
+    Mutant('shuffle of the keys not undone', 'models/clim.py', '[order.argsort()]', '[order]'),
+    Mutant('shuffle over processes not undone', 'models/clim.py',
+           'return batch_unshuffle_ddp(self._normalized(self.encoder_k(self._formatted(x))[0]), idx_unshuffle)',
+           'return self._normalized(self.encoder_k(self._formatted(x))[0])'),
+    Mutant('keys not shuffled among the groups', 'models/clim.py',
+           'order = torch.randperm(len(x))', 'order = torch.arange(len(x))'),
+    Mutant('encoders exchanged', 'models/clim.py', "if name == 'momentum' else", "if name == 'query' else"),
+    Mutant('lam 0 without positives', 'models/clim.py', 'like.new_ones(num_queries', 'like.new_zeros(num_queries'),
+    Mutant('figure keeps the graph of the step', 'models/clim.py', 'loss.detach() / math.log', 'loss / math.log'),
+    Mutant('positive 0 counts as none', 'models/clim.py', '(positive_ids < 0)', '(positive_ids <= 0)'),
+    Mutant('queue ids not in the checkpoint', 'models/clim.py',
+           'torch.full((self.queue_len, ), NO_KEY))', 'torch.full((self.queue_len, ), NO_KEY), persistent=False)'),
+    Mutant('figures of a step keep its graph', 'models/diagnostics.py', '@torch.no_grad()\n', ''),
+    Mutant('unknown images are each other\'s own', 'models/key_ids.py', 'return own & (queue_ids >= 0)', 'return own'),
+    Mutant('anchor enters for its positive', 'models/key_ids.py',
+           'NO_POSITIVE, anchor_ids, positive_ids)', 'NO_POSITIVE, positive_ids, anchor_ids)'),
+    Mutant('momentum and 1 - momentum exchanged in the step', 'models/momentum_encoder.py',
+           'theirs, self.momentum)', 'theirs, 1 - self.momentum)'),
+    Mutant('momentum encoder becomes a copy on resume', 'models/momentum_encoder.py',
+           'bool(self.steps > 0)', 'False'),
+    Mutant('momentum encoder without the batch statistics', 'models/momentum_encoder.py',
+           'torch._foreach_copy_(buffers, list(model.buffers()))', 'pass'),
+    Mutant('later groups weigh more in the running statistics', 'models/split_batch_norm.py',
+           '[share / (1 - later * share) for', '[share for'),
+    Mutant('groups normalise separately in eval mode', 'models/split_batch_norm.py',
+           'if not self.training or num_groups < 2', 'if num_groups < 2'),
+    Mutant('keys of the smallest view', 'models/views.py', 'return max(range(', 'return min(range('),
+    # The data.
+    Mutant('lam of a plain positive is 1', 'datasets/neighbor_pairs.py',
+           'lam=0.0 if has_positive else 1.0', 'lam=1.0 if has_positive else 0.0'),
+    Mutant('sample ids shifted by one', 'datasets/neighbor_pairs.py',
+           '                    sample_idx=sample_idx,', '                    sample_idx=sample_idx + 1,'),
+    Mutant('positive 0 is never drawn', 'datasets/neighbor_pairs.py',
+           'has_positive = positive_idx >= 0', 'has_positive = positive_idx > 0'),
+    Mutant('anchor blamed for its positive', 'datasets/neighbor_pairs.py',
+           'culprit = positive_idx if is_positive else sample_idx', 'culprit = sample_idx'),
+    Mutant('batch of one for the mixing', 'datasets/neighbor_pairs.py',
+           'self.randomness.of_batch(first_of_batch)', 'self.randomness.of_batch(sample_idx)'),
+    Mutant('every epoch draws the same', 'datasets/sample_randomness.py',
+           'sequence = np.random.SeedSequence((seed, epoch, sample_idx))',
+           'sequence = np.random.SeedSequence((seed, sample_idx))'),
+    Mutant('sample leaves the global generators seeded', 'datasets/sample_randomness.py',
+           '            before.restore()', '            pass'),
+    Mutant('limit of unreadable images reached too early', 'datasets/quarantine.py',
+           'held / total > self._max_share', 'held / total >= self._max_share'),
+    Mutant('quarantine of a checkpoint only listed', 'datasets/quarantine.py',
+           '        self.add(entries)', '        self.entries.update(entries)'),
+    Mutant('manifest knows where the data folder is', 'datasets/manifest.py', 'path.removeprefix(root)', 'path'),
+    Mutant('manifest stumbles over an id of a larger set', 'datasets/manifest.py',
+           'if i < len(lines):', 'if i <= len(lines):'),
+    Mutant('reason of an unreadable image lost', 'datasets/single_views.py',
+           'NoView(sample_idx, error.entry)', 'NoView(sample_idx)'),
+    Mutant('lam is the positive\'s share', 'datasets/transforms/cutmix.py',
+           'return 1.0 - (bottom - top)', 'return (bottom - top)'),
+    Mutant('rectangle of area lam', 'datasets/transforms/cutmix.py', 'np.sqrt(1.0 - lam) / 2', 'np.sqrt(lam) / 2'),
+    Mutant('height and width exchanged', 'datasets/transforms/cutmix.py',
+           '[height, width, height, width]', '[width, height, width, height]'),
+    Mutant('lam of the rectangle before it is rounded to pixels', 'datasets/transforms/cutmix.py',
+           'lam=anchor_share(box, height, width)',
+           'lam=1.0 - float((rectangle[2] - rectangle[0]) * (rectangle[3] - rectangle[1]))'),
+    Mutant('MixUp blends the other way round', 'datasets/transforms/mixup.py',
+           'lam * image + (1.0 - lam) * other', '(1.0 - lam) * image + lam * other'),
+    Mutant('unmixed term pulled to the positive', 'datasets/transforms/mixing.py',
+           '[1.0] * len(unmixed)', '[0.0] * len(unmixed)'),
+    Mutant('mixed by the batch instead of the sample', 'datasets/transforms/mixing.py',
+           "'batch_rng' if self.per_batch else 'rng'", "'rng' if self.per_batch else 'batch_rng'"),
+    Mutant('resolutions show different views', 'datasets/transforms/multi_res.py', 'start.restore()', 'pass'),
+    Mutant('crop lacks its last row', 'datasets/transforms/multi_res.py', 'top:bottom + 1', 'top:bottom'),
+    Mutant('contrast towards a mean rounded down', 'datasets/transforms/color.py', 'int(mean + 0.5)', 'int(mean)'),
+    Mutant('saturation the other way round', 'datasets/transforms/color.py',
+           'cv2.addWeighted(image, factor, cv2.merge([gray, gray, gray]), 1.0 - factor,',
+           'cv2.addWeighted(image, 1.0 - factor, cv2.merge([gray, gray, gray]), factor,'),
+    Mutant('colour operations in a fixed order', 'datasets/transforms/color_jitter.py',
+           'for number in order:', 'for number in range(4):'),
+    Mutant('keys of anchor and positive exchanged', 'datasets/transforms/pack_pair.py',
+           "results['anchor_key'] + results['positive_key']", "results['positive_key'] + results['anchor_key']"),
+    Mutant('anchor mixed with itself', 'datasets/transforms/pair_views.py',
+           "('positive_query', positive, self.view)", "('positive_query', anchor, self.view)"),
+    Mutant('smallest admitted image refused', 'datasets/transforms/load_image.py',
+           'min(height, width) < self.min_side', 'min(height, width) <= self.min_side'),
+    # Views on the device.
+    Mutant('kernel cut off too early', 'device_views/blur.py', '(6 * sigma + 1).round()', '(4 * sigma + 1).round()'),
+    Mutant('red and blue exchanged in the hue', 'device_views/color.py',
+           '_CORNERS = (1, 3, 5)', '_CORNERS = (5, 3, 1)'),
+    Mutant('contrast and saturation exchanged', 'device_views/draws.py',
+           'CONTRAST: (0.0, 1.0), SATURATION: (1.0, 0.0)', 'CONTRAST: (1.0, 0.0), SATURATION: (0.0, 1.0)'),
+    Mutant('patch one pixel too large', 'device_views/mixture.py',
+           '(places < end[:, None])', '(places <= end[:, None])'),
+    Mutant('MixUp on the device the other way round', 'device_views/mixture.py',
+           'share * images + (1 - share) * patch', '(1 - share) * images + share * patch'),
+    Mutant('positive as the unmixed query', 'device_views/render.py',
+           '(queries if plan.unmixed_term else [])', '(others if plan.unmixed_term else [])'),
+    # Neighbours.
+    Mutant('own image among the neighbours', 'neighbors/search.py',
+           'dropped = found == ids[:, None]', 'dropped = np.zeros(found.shape, dtype=bool)'),
+    Mutant('ids of every block from 0', 'neighbors/search.py',
+           'np.arange(start, start + len(found))', 'np.arange(len(found))'),
+    Mutant('positives outside of the anchor', 'neighbors/select.py',
+           'to_center[omega_2] <= to_center[rows, None]', 'to_center[omega_2] >= to_center[rows, None]'),
+    Mutant('positives as far from the centre as the anchor refused', 'neighbors/select.py',
+           'to_center[omega_2] <= to_center[rows, None]', 'to_center[omega_2] < to_center[rows, None]'),
+    Mutant('anchor its own random positive', 'neighbors/select.py', 'drawn >= own[:, None]', 'drawn > own[:, None]'),
+    Mutant('center_wise not filled up with neighbours', 'neighbors/select.py',
+           '            rest = np.where(found, nearness, np.inf)', '            pass'),
+    Mutant('the same integer drawn twice', 'neighbors/sampling.py',
+           'np.where(taken, last, candidate)', 'candidate'),
+    Mutant('last integer never drawn', 'neighbors/sampling.py', '* (last + 1))', '* last)'),
+    Mutant('table not counted up', 'neighbors/table.py', '        self._version += 1', '        pass'),
+    Mutant('positive 0 left out of the table', 'neighbors/table.py', 'row[row >= 0]', 'row[row > 0]'),
+    Mutant('table not shared with the workers', 'neighbors/table.py',
+           '-1, dtype=torch.int32).share_memory_()', '-1, dtype=torch.int32)'),
+    Mutant('clustering by the same seed each time', 'neighbors/cluster.py', '        seed=seed,\n        gpu',
+           '        seed=0,\n        gpu'),
+    Mutant('missing neighbours count as found', 'neighbors/recall.py', '(near & (found >= 0)).sum()', 'near.sum()'),
+    Mutant('places in the lists taken for ids', 'neighbors/lists.py', 'self.by_list[places[which]]', 'places[which]'),
+    Mutant('search content with a low recall', 'neighbors/search_lists.py',
+           'if recall < least_recall:', 'if recall < 0:'),
+    Mutant('key of another image in the bank', 'neighbors/key_bank.py',
+           'rows[::-1][from_end[there]]', 'rows[from_end[there]]'),
+    Mutant('keys of the last whole epoch forgotten', 'neighbors/key_bank.py',
+           'self._epochs[self._epochs > epoch]', 'self._epochs[self._epochs >= epoch]'),
+    Mutant('places among the readable images taken for ids', 'neighbors/readable.py',
+           'np.where(rows >= 0, readable[rows], -1)', 'np.where(rows >= 0, rows, -1)'),
+    Mutant('positives that stayed count as new', 'neighbors/balance.py', '(~kept[there])', '(kept[there])'),
+    Mutant('queue shorter than a step', 'neighbors/sizes.py',
+           'max(keys_per_step, min(_PAPER_QUEUE_LEN, num_samples // 8))', 'min(_PAPER_QUEUE_LEN, num_samples // 8)'),
+    Mutant('equally far called farther', 'neighbors/explain.py',
+           'to_center <= anchor_to_center[:, None]', 'to_center < anchor_to_center[:, None]'),
+    # Hooks.
+    Mutant('refreshes counted from epoch 0', 'engine/center_wise_neighbor_hook.py',
+           'since_begin % self.interval == 0', 'runner.epoch % self.interval == 0'),
+    Mutant('first refresh an interval late', 'engine/center_wise_neighbor_hook.py',
+           'if since_begin >= 0 and (since_begin % self.interval == 0 or never)',
+           'if since_begin > 0 and since_begin % self.interval == 0'),
+    Mutant('table not published', 'engine/center_wise_neighbor_hook.py',
+           '        dataset.table.publish(positives.numpy())', '        pass'),
+    Mutant('positives not sent to the other processes', 'engine/center_wise_neighbor_hook.py',
+           '        dist.broadcast(positives, group=host_group())\n', ''),
+    Mutant('centres not in the checkpoint', 'engine/center_wise_neighbor_hook.py',
+           'centroids=self._centroids)', 'centroids=None)'),
+    Mutant('table not taken up on resume', 'engine/center_wise_neighbor_hook.py',
+           "                dataset.table.load_state_dict(self._loaded['table'])\n", ''),
+    Mutant('every refresh by the same seed', 'engine/center_wise_neighbor_hook.py',
+           'SeedSequence((seed, epoch)).generate_state(1)', 'SeedSequence((seed, 0)).generate_state(1)'),
+    Mutant('features of image 0 lost', 'engine/extract.py',
+           'features[its_ids[its_ids >= 0].numpy()] = its_rows[its_ids >= 0].numpy()',
+           'features[its_ids[its_ids > 0].numpy()] = its_rows[its_ids > 0].numpy()'),
+    Mutant('processes extract each other\'s batches', 'engine/extract.py',
+           'range(rank * batch_size, num_samples, world_size * batch_size)',
+           'range(rank * batch_size, num_samples, batch_size)'),
+    Mutant('features in train mode', 'engine/extraction.py', '        model.eval()\n', ''),
+    Mutant('training goes on in eval mode', 'engine/extraction.py', 'model.train(was_training)', 'pass'),
+    Mutant('each process extracts by its own statistics', 'engine/extraction.py', 'dist.broadcast(buffer)', 'pass'),
+    Mutant('extracted features not put into the bank\'s', 'engine/banked_features.py',
+           'features[unseen] = extracted[unseen]', 'pass'),
+    Mutant('bank keeps keys of the epoch to come', 'engine/banked_features.py',
+           'bank.forget_after(runner.epoch)', 'bank.forget_after(runner.epoch + 1)'),
+    Mutant('keys enter at every batch of a step', 'engine/queue_hook.py',
+           'if runner.optim_wrapper.should_update():', 'if True:'),
+    Mutant('keys disowned on resume', 'engine/queue_hook.py', 'if not resumed(runner):', 'if resumed(runner):'),
+    Mutant('processes draw the same', 'engine/epoch_randomness_hook.py',
+           'seed_process(runner.seed, runner.epoch, dist.get_rank())', 'seed_process(runner.seed, runner.epoch, 0)'),
+    Mutant('samples never learn of the epoch', 'engine/epoch_randomness_hook.py',
+           'dataset.randomness.start_epoch(runner.seed, runner.epoch)',
+           'dataset.randomness.start_epoch(runner.seed, 0)'),
+    Mutant('sampler keeps its own seed on resume', 'engine/epoch_randomness_hook.py',
+           'sampler.seed = runner.seed', 'pass'),
+    Mutant('a mended image stops the resumed run', 'engine/manifest_hook.py',
+           'now = self._manifest.without_sizes_of(self._mendable)', 'now = self._manifest'),
+    Mutant('unreadable images not shared at the end of an epoch', 'engine/quarantine_hook.py',
+           '        share_quarantine(quarantine)\n', ''),
+    Mutant('quarantine not in the checkpoint', 'engine/quarantine_hook.py',
+           "checkpoint['quarantine'] = runner.train_dataloader.dataset.quarantine.state_dict()",
+           "checkpoint['quarantine'] = dict(ids=[], entries=[])"),
+    Mutant('list of unreadable images not waited for', 'engine/share_quarantine.py',
+           '    dist.barrier(group=host_group())', '    pass'),
+    Mutant('watchdog counts from 0', 'engine/watchdog_hook.py',
+           'iteration = runner.iter + 1', 'iteration = runner.iter'),
+    Mutant('positives due an epoch late', 'engine/watchdog_hook.py',
+           'runner.epoch >= hook.begin', 'runner.epoch > hook.begin'),
+    Mutant('page not written at the first refresh', 'engine/neighbor_page_hook.py',
+           '.table.version - 1) % self.interval', '.table.version) % self.interval'),
+    Mutant('resumed without the parts of the hooks', 'engine/checkpoint_guard_hook.py',
+           "if with_schedule else []), *others]", 'if with_schedule else [])]'),
+    Mutant('frozen backbone compared with itself', 'engine/pretrained_backbone_hook.py',
+           'value.detach().clone() for', 'value.detach() for'),
+    # Checkpoints.
+    Mutant('file written in place', 'checkpoints/atomic_write.py',
+           "unfinished = osp.join(folder, f'.{name}.unfinished')", 'unfinished = path'),
+    Mutant('file renamed before it is on the disk', 'checkpoints/atomic_write.py',
+           '            os.fsync(file.fileno())\n', ''),
+    Mutant('checksums not compared', 'checkpoints/reading.py', 'if entry.CRC == 0:', 'if entry.CRC >= 0:'),
+    Mutant('latest checkpoint by the letters of its name', 'checkpoints/latest.py',
+           'key=lambda match: int(match[1])', 'key=lambda match: match[1]'),
+    Mutant('half of a backbone is enough to start from', 'checkpoints/fit.py',
+           ' or _modules(fit.matched) & _modules(fit.missing)', ''),
+    Mutant('RGB and BGR exchanged', 'checkpoints/normalization.py',
+           "order='RGB' if turned else 'BGR'", "order='BGR' if turned else 'RGB'"),
+    Mutant('hash of weights without their names', 'checkpoints/weights_hash.py',
+           "f'{name} {values.dtype}", "f'{values.dtype}"),
+    # Several processes.
+    Mutant('batch statistics of rank 0 for all', 'distributed/process_group.py',
+           'broadcast_buffers=False', 'broadcast_buffers=True'),
+    Mutant('let go when the first has finished', 'distributed/peer_loop.py',
+           'all(link.finished for link in self._links)', 'any(link.finished for link in self._links)'),
+    Mutant('a word does not end the silence', 'distributed/peer_link.py',
+           "split(b'\\n')\n        self.silent_beats = 0", "split(b'\\n')"),
+    # Evaluation.
+    Mutant('temperature multiplies the votes', 'evaluation/knn.py', '- 1.0) / temperature)', '- 1.0) * temperature)'),
+    Mutant('voters of a later block taken for the first\'s', 'evaluation/knn.py',
+           'nearest.add_result(cosines, found + start)', 'nearest.add_result(cosines, found)'),
+    Mutant('labels shifted by unreadable images', 'evaluation/knn_hook.py',
+           'self._train.labels[readable]', 'self._train.labels[:len(readable)]'),
+    Mutant('an image is its own pair', 'evaluation/representation.py', '.sum(axis=1) - n) / (n * (n - 1))',
+           '.sum(axis=1)) / (n * n)'),
+    Mutant('uniformity with each image\'s distance to itself', 'evaluation/representation.py',
+           '(total - n) / (n * (n - 1))', 'total / (n * n)'),
+    Mutant('missing positives count in the alignment', 'evaluation/representation.py',
+           'there = column >= 0', 'there = column >= -1'),
+    Mutant('probe on raw features', 'evaluation/probe.py', 'make_pipeline(StandardScaler(), ', 'make_pipeline('),
+    # Export.
+    Mutant('stages of detectron2 begin with 1', 'export/names.py', "f'res{place.stage + 1}.", "f'res{place.stage}."),
+    Mutant('convolutions of transformers begin with 1', 'export/names.py',
+           "f'layer.{place.convolution - 1}'", "f'layer.{place.convolution}'"),
+    Mutant('features that are no numbers pass', 'export/parity.py',
+           'if not difference <= MOST:', 'if difference > MOST:'),
+    Mutant('exported backbone is the momentum encoder\'s', 'export/checkpoint_export.py',
+           "_PREFIX = 'backbone.'", "_PREFIX = 'encoder_k.module.0.'"),
+    Mutant('frozen stem exported', 'export/plain_resnet.py', 'and frozen >= 0', 'and frozen > 0'),
+    Mutant('size of the smallest views told', 'export/pretraining.py', 'max(_view_sizes(', 'min(_view_sizes('),
+    # Preflight.
+    Mutant('steps of an epoch rounded down', 'preflight/estimates.py',
+           'math.ceil(of_a_process / batch_size)', 'of_a_process // batch_size'),
+    Mutant('accumulated steps run over epochs', 'preflight/estimates.py',
+           'math.ceil(steps / accumulation) * epochs', 'math.ceil(steps * epochs / accumulation)'),
+    Mutant('checkpoint that is being written not counted', 'preflight/estimates.py',
+           'min(written, keep + 1)', 'min(written, keep)'),
+    Mutant('processes do not share the cores', 'preflight/estimates.py', 'return max(alone, shared)', 'return alone'),
+    Mutant('share of refreshes beside the training\'s time', 'preflight/forecast.py',
+           'seconds / (refresh.interval * epoch + seconds)', 'seconds / (refresh.interval * epoch)'),
+    Mutant('schedule after a cosine not seen', 'preflight/setting_checks.py',
+           'other.begin >= bottom', 'other.begin > bottom'),
+    # Watchdog.
+    Mutant('loss that is no number called healthy', 'watchdog/health.py',
+           "if not figures['relative_nce'] < AT_CHANCE:", "if figures['relative_nce'] >= AT_CHANCE:"),
+    Mutant('best becomes NaN', 'watchdog/health.py',
+           "max(self.feature_std, figures.get('feature_std', math.nan))",
+           "max(figures.get('feature_std', math.nan), self.feature_std)"),
+    Mutant('short runs judged at once', 'watchdog/health.py',
+           'iteration < max(EARLY_LEAST, min(', 'iteration < min(EARLY_LEAST, min('),
+    Mutant('either sign of uneven clusters is enough', 'watchdog/refresh_health.py',
+           "> MOST and report['cluster_balance']", "> MOST or report['cluster_balance']"),
+    # Studies.
+    Mutant('standard deviation of the whole population', 'study/statistics.py', 'ddof=1', 'ddof=0'),
+    Mutant('interval of 90 %', 'study/statistics.py', 't.ppf(0.975', 't.ppf(0.95'),
+    Mutant('a single value is no noise', 'study/statistics.py',
+           'not abs(self.mean) > self.half_width', 'abs(self.mean) <= self.half_width'),
+    Mutant('difference the other way round', 'study/statistics.py',
+           'values[seed] - baseline[seed]', 'baseline[seed] - values[seed]'),
+    Mutant('seeds paired by their order', 'study/statistics.py',
+           '[values[seed] - baseline[seed] for seed in sorted(values.keys() & baseline.keys())]',
+           '[value - other for value, other in zip(values.values(), baseline.values())]'),
+    # Transfer, and the launch.
+    Mutant('depth of a ResNet off by one', 'transfer/resnet_names.py',
+           'depth = 2 + convolutions', 'depth = 1 + convolutions'),
+    Mutant('unfinished trials count', 'transfer/trials.py', 'return figures if finished else None', 'return figures'),
+    Mutant('last validation not known as the last', 'transfer/figures_hook.py',
+           'runner.iter >= runner.max_iters', 'runner.iter > runner.max_iters'),
+    Mutant('keys of one process compared with the queue', 'launch/launch_checks.py',
+           'batch_size * world_size * (2 if', 'batch_size * (2 if'),
+]
