@@ -3,11 +3,12 @@
 import numpy as np
 
 from clim_mm.errors import ConfigError
+from clim_mm.neighbors.blocks import ROWS_PER_BLOCK
 from clim_mm.neighbors.faiss_backend import as_float32_matrix, load_faiss, on_every_core, on_gpus
 
 from .representation import unit_rows
 
-_VOTERS_AT_ONCE, _QUERIES_PER_BLOCK = 65536, 16384
+_QUERIES_PER_BLOCK = 16384
 
 
 @on_every_core
@@ -43,8 +44,8 @@ def knn_predict(train_features: np.ndarray,
     index = on_gpus(faiss.IndexFlatIP(test.shape[1]))
     nearest = faiss.ResultHeap(len(test), k, keep_max=True)
     # The training features are not copied as a whole: on ImageNet they are 10 GB.
-    for start in range(0, len(train_features), _VOTERS_AT_ONCE):
-        voters = as_float32_matrix(unit_rows(train_features[start:start + _VOTERS_AT_ONCE], np.float32))
+    for start in range(0, len(train_features), ROWS_PER_BLOCK):
+        voters = as_float32_matrix(unit_rows(train_features[start:start + ROWS_PER_BLOCK], np.float32))
         index.reset()
         index.add(voters)
         cosines, found = index.search(test, min(k, len(voters)))

@@ -63,6 +63,7 @@ def survey(runner: Runner,
         dist.broadcast_object_list(from_first)
         images = from_first[0]
         measured = measure(runner, settings, images, neighbor_hook, machine.cores, (1 - _FOR_IMAGES) * seconds)
-    facts = Facts(settings, images, measured, forecast(settings, measured, machine.cores), machine)
+    all_readable = images is None or not images.unreadable
+    facts = Facts(settings, images, measured, forecast(settings, measured, machine.cores, all_readable), machine)
     name = Path(runner.cfg.filename).stem if runner.cfg.filename else runner.experiment_name
     return Plan(name, facts, (*check_settings(facts, lr_of_512), *check_resources(facts)))
