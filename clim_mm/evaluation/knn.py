@@ -8,6 +8,7 @@ from clim_mm.neighbors.faiss_backend import as_float32_matrix, load_faiss, on_ev
 
 from .representation import unit_rows
 
+VOTERS, TEMPERATURE = 20, 0.07  # where nothing else is set; the temperature of Wu et al., CVPR 2018
 _QUERIES_PER_BLOCK = 16384
 
 
@@ -15,8 +16,8 @@ _QUERIES_PER_BLOCK = 16384
 def knn_predict(train_features: np.ndarray,
                 train_labels: np.ndarray,
                 test_features: np.ndarray,
-                k: int = 20,
-                temperature: float = 0.07) -> np.ndarray:
+                k: int = VOTERS,
+                temperature: float = TEMPERATURE) -> np.ndarray:
     """The class for which the ``k`` nearest training features vote, each with weight ``exp(cosine / temperature)``.
 
     The weights are those of Wu et al., CVPR 2018, section 3.4.
@@ -65,8 +66,8 @@ def knn_top1(train_features: np.ndarray,
              train_labels: np.ndarray,
              test_features: np.ndarray,
              test_labels: np.ndarray,
-             k: int = 20,
-             temperature: float = 0.07) -> float:
+             k: int = VOTERS,
+             temperature: float = TEMPERATURE) -> float:
     """Top-1 accuracy of :func:`knn_predict`, from 0 to 1.
 
     Args:

@@ -16,6 +16,7 @@ from clim_mm.neighbors.select import select_bytes
 from clim_mm.neighbors.sizes import NeighborSizes
 
 FLOAT_BYTES = 4
+LR_OF_512 = 0.06  # of SGD, for 512 images in an optimizer step [paper A.1]
 _OF_CLUSTER = inspect.signature(cluster).parameters
 KMEANS_ITERATIONS = _OF_CLUSTER['num_iterations'].default
 MAX_POINTS_PER_CENTROID = _OF_CLUSTER['max_points_per_centroid'].default
@@ -162,5 +163,5 @@ def kept_checkpoints(epochs: int, interval: float, keep: int) -> int:
 
 
 def lr_by_rule(images_per_step: int, lr_of_512: float) -> float:
-    """The learning rate in proportion to the images of an optimizer step [paper A.1: 0.06 for 512]."""
+    """The learning rate in proportion to the images of an optimizer step; the paper's is ``LR_OF_512`` for 512."""
     return lr_of_512 * images_per_step / 512
