@@ -22,6 +22,8 @@ from clim_mm.launch.commands import Options, errors_in_a_sentence, load_config
 from clim_mm.launch.framework_settings import check_settings
 from clim_mm.neighbors.refresh import purity
 from clim_mm.visualization import PageHead, evenly_spread, positives_page
+from clim_mm.visualization.positives_page import ANCHORS
+from clim_mm.visualization.thumbnails import SIDE
 
 NOTE = ('Distances, clusters and neighbours are by the weights of {name}, the centres and the positives of the last '
         'refresh before it. If the features have moved far since, the reasons say little: take --anew.')
@@ -37,8 +39,8 @@ def parse_args() -> argparse.Namespace:
         '--since', metavar='CHECKPOINT', help='an earlier checkpoint, against whose table changes are shown')
     parser.add_argument(
         '--anew', action='store_true', help='choose positives anew by the checkpoint\'s weights, and show what changes')
-    parser.add_argument('--num-anchors', type=int, default=500, metavar='A')
-    parser.add_argument('--thumbnail', type=int, default=64, metavar='PIXELS', help='side of the pictures')
+    parser.add_argument('--num-anchors', type=int, default=ANCHORS, metavar='A')
+    parser.add_argument('--thumbnail', type=int, default=SIDE, metavar='PIXELS', help='side of the pictures')
     parser.add_argument(
         '--cfg-options', nargs='+', action=Options, metavar='KEY=VALUE',
         help='override settings, as in train_dataloader.dataset.dataset.data_root=FOLDER')

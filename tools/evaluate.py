@@ -32,7 +32,7 @@ from clim_mm.evaluation import (
     probe_top1,
     train_and_held_out,
 )
-from clim_mm.evaluation.knn import check_voters
+from clim_mm.evaluation.knn import TEMPERATURE, VOTERS, check_voters
 from clim_mm.evaluation.probe import CLASSIFIERS, check_classes
 from clim_mm.evaluation.representation import check_pairs
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, load_config
@@ -112,8 +112,10 @@ def parse_args() -> argparse.Namespace:
         command.add_argument('checkpoint', help='the checkpoint, as pretraining wrote it')
         command.add_argument('--json', metavar='FILE', help='write the figures there too, as JSON')
         if run in (knn, figures):
-            command.add_argument('--k', type=int, default=20, help='voters (default: 20; 200 is usual on ImageNet)')
-            command.add_argument('--temperature', type=float, default=0.07, help='of their weights (default: 0.07)')
+            command.add_argument('--k', type=int, default=VOTERS,
+                                 help=f'voters (default: {VOTERS}; 200 is usual on ImageNet)')
+            command.add_argument('--temperature', type=float, default=TEMPERATURE,
+                                 help=f'of their weights (default: {TEMPERATURE})')
         if run in (probe, figures):
             command.add_argument('--classifier', choices=CLASSIFIERS, default='logistic',
                                  help='of the probe (default: logistic)')

@@ -80,7 +80,7 @@ def measure(cfg: Config, checkpoint: str | None) -> float:
     model, arrays = load_model(cfg, checkpoint), []
     for images in train_and_held_out(cfg):
         arrays += [frozen_features(model, images.views, **loading_of(cfg)), images.labels]
-    return knn_top1(*arrays, k=20)
+    return knn_top1(*arrays)
 
 
 def read_refreshes() -> list[dict]:

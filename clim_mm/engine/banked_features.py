@@ -95,7 +95,7 @@ def banked_features(bank: Optional[KeyBank], epoch: int, quarantine: Quarantine,
         return None, {}
     features = bank.features()
     if extracted is not None:
-        features[unseen] = extracted[unseen]
+        np.copyto(features, extracted, where=unseen[:, None])  # without a copy of the rows between
     held = np.ones(len(features), dtype=bool)
     held[quarantine.readable] = False  # also those that the extraction has come upon
     features[held] = np.nan

@@ -10,11 +10,13 @@ from torch.utils.data import DataLoader
 
 from clim_mm.datasets import NoView, SingleViews, stack_collate
 from clim_mm.distributed import host_group
+from clim_mm.distributed.gather_by_id import gather_by_id
 from clim_mm.errors import ConfigError, TrainingError, some_of
-from clim_mm.neighbors.sizes import DEFAULT_MEMORY
 from clim_mm.progress import progress_bar
 
 from .share_quarantine import share_quarantine
+
+BATCH_SIZE, NUM_WORKERS = 64, 4  # where nothing else is set [ours]
 
 
 class ShardedBatches:
@@ -52,8 +54,8 @@ class ShardedBatches:
 
 def extract_features(encode: Callable[[dict], torch.Tensor],
                      dataset: SingleViews,
-                     batch_size: int = 64,
-                     num_workers: int = 4,
+                     batch_size: int = BATCH_SIZE,
+                     num_workers: int = NUM_WORKERS,
                      progress: bool = True,
                      ids: Optional[np.ndarray] = None) -> Optional[np.ndarray]:
     """Run ``encode`` over a dataset, each process on its share, and collect the rows by sample id.
@@ -120,53 +122,3 @@ def _check_none_broken(own: list[int]) -> None:
         raise TrainingError(f'The features of {len(broken)} images are not finite (samples {some_of(broken)}): the '
                             'weights have diverged, and the table stays as it was. Resume from a checkpoint with a '
                             'lower learning rate.')
-
-
-def gather_by_id(ids: torch.Tensor, rows: torch.Tensor, num_samples: int,
-                 num_missing: int = 0, memory: int = DEFAULT_MEMORY) -> Optional[np.ndarray]:
-    """Bring the processes' rows to rank 0, in the order of their ids.
-
-    They come in blocks, so that rank 0 holds all rows once, besides its own.
-
-    Args:
-        ids: (n,) int64, of this process.
-        rows: (n, d) float32, of this process; (0, 0) if it has none.
-        num_samples: N, the ids there are over all processes.
-        num_missing: Ids that are known not to come.
-        memory: Bytes for the rows of all processes that are on their way at once.
-
-    Returns:
-        (N, d) float32 on rank 0, None on the others. The rows of missing ids are NaN.
-
-    Raises:
-        RuntimeError: If an id comes more than once, or not as many are missing.
-    """
-    group, main = host_group(), dist.is_main_process()
-    # A process may have no row at all; the dimension comes from one that has.
-    most = torch.tensor([len(ids), rows.shape[1]])
-    dist.all_reduce(most, op='max', group=group)
-    num_rows, dim = most.tolist()
-    rows = rows.reshape(len(rows), dim)
-    ids_of = dist.gather(_padded(ids, num_rows, -1), group=group)
-    if main:
-        times = torch.bincount(torch.cat(ids_of) + 1, minlength=num_samples + 1)[1:]  # without what fills up
-        features = np.full((len(times), dim), np.nan, dtype=np.float32)
-    rows_at_once = max(1, memory // (4 * max(1, dim) * dist.get_world_size()))
-    for start in range(0, num_rows, rows_at_once):
-        block = slice(start, min(start + rows_at_once, num_rows))
-        rows_of = dist.gather(_padded(rows[block], block.stop - start, 0.0), group=group)
-        if main:
-            for its_ids, its_rows in zip([of[block] for of in ids_of], rows_of, strict=True):
-                features[its_ids[its_ids >= 0].numpy()] = its_rows[its_ids >= 0].numpy()
-    if not main:
-        return None
-    missing, repeated = int((times == 0).sum()) - num_missing, int((times > 1).sum())
-    if len(times) != num_samples or missing or repeated:
-        raise RuntimeError(f'Extraction must give each of {num_samples - num_missing} ids once, but {missing} are '
-                           f'missing and {repeated} came more than once.')
-    return features
-
-
-def _padded(values: torch.Tensor, length: int, fill: float) -> torch.Tensor:
-    """``values``, filled up to ``length`` rows: gather wants equal sizes."""
-    return torch.cat([values, values.new_full((length - len(values), *values.shape[1:]), fill)])

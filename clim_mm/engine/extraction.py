@@ -13,7 +13,7 @@ from clim_mm.checks import MOST_WORKERS, check_bool, check_choice, check_keys, c
 from clim_mm.datasets import SingleViews
 from clim_mm.models import CLIM
 
-from .extract import extract_features
+from .extract import NUM_WORKERS, extract_features
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,11 @@ class Extraction:
             check_bool(f'{name}: {switch}', self.settings.get(switch, False))
         check_choice(f'encoder of {self.owner}', self.encoder, ('momentum', 'query'))
         check_choice(f'layer of {self.owner}', self.layer, ('embedding', 'pooled'))
+
+    @property
+    def num_workers(self) -> int:
+        """Of each process's DataLoader."""
+        return self.settings.get('num_workers', NUM_WORKERS)
 
     def encode_by(self, model: CLIM) -> Callable[[dict], torch.Tensor]:
         """From a collated batch to its features (B, d).

@@ -16,6 +16,8 @@ from clim_mm.errors import UserError
 from clim_mm.neighbors.refresh import Refresh
 from clim_mm.registry import HOOKS
 from clim_mm.visualization import PageHead, evenly_spread, positives_page
+from clim_mm.visualization.positives_page import ANCHORS
+from clim_mm.visualization.thumbnails import SIDE
 
 from .refresher import refresher_of
 from .runner_parts import pairs_of
@@ -46,8 +48,8 @@ class NeighborPageHook(Hook):
     priority = 'LOW'  # after CenterWiseNeighborHook has taken up the table of a resumed run
 
     def __init__(self,
-                 num_anchors: int = 500,
-                 thumbnail: int = 64,
+                 num_anchors: int = ANCHORS,
+                 thumbnail: int = SIDE,
                  interval: int = 1,
                  load: Optional[Sequence] = None) -> None:
         check_whole('num_anchors of NeighborPageHook', num_anchors, least=1)

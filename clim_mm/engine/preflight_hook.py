@@ -8,8 +8,9 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from clim_mm.checks import check_number, check_whole
+from clim_mm.preflight.estimates import LR_OF_512
 from clim_mm.preflight.plan import Plan
-from clim_mm.preflight.survey import survey
+from clim_mm.preflight.survey import NUM_IMAGES, SECONDS, survey
 from clim_mm.registry import HOOKS
 
 from .center_wise_neighbor_hook import CenterWiseNeighborHook
@@ -38,9 +39,9 @@ class PreflightHook(Hook):
     priority = 'LOW'  # after the hooks that choose sizes
 
     def __init__(self,
-                 num_images: int = 64,
-                 seconds: float = 10.0,
-                 lr_of_512: Optional[float] = 0.06,
+                 num_images: int = NUM_IMAGES,
+                 seconds: float = SECONDS,
+                 lr_of_512: Optional[float] = LR_OF_512,
                  processes: Optional[int] = None,
                  work_dir: Optional[str] = None) -> None:
         check_whole('num_images of PreflightHook', num_images, least=1)

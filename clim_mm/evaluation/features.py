@@ -12,7 +12,7 @@ from mmengine.runner import CheckpointLoader, load_state_dict, set_random_seed
 
 from clim_mm.checkpoints.fit import check_start, compare, weights_of
 from clim_mm.datasets import SingleViews
-from clim_mm.engine.extract import extract_features
+from clim_mm.engine.extract import BATCH_SIZE, NUM_WORKERS, extract_features
 from clim_mm.models import CLIM
 from clim_mm.registry import MODELS
 
@@ -45,8 +45,8 @@ def load_model(cfg: Config, checkpoint: Optional[str] = None) -> CLIM:
 
 def frozen_features(model: CLIM,
                     views: SingleViews,
-                    batch_size: int = 64,
-                    num_workers: int = 4,
+                    batch_size: int = BATCH_SIZE,
+                    num_workers: int = NUM_WORKERS,
                     encoder: str = 'query',
                     layer: str = 'pooled') -> Optional[np.ndarray]:
     """Features of images by a model that is not trained.

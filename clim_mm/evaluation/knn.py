@@ -3,19 +3,21 @@
 import numpy as np
 
 from clim_mm.errors import ConfigError
+from clim_mm.neighbors.blocks import ROWS_PER_BLOCK
 from clim_mm.neighbors.faiss_backend import as_float32_matrix, load_faiss, on_every_core, on_gpus
 
 from .representation import unit_rows
 
-_VOTERS_AT_ONCE, _QUERIES_PER_BLOCK = 65536, 16384
+VOTERS, TEMPERATURE = 20, 0.07  # where nothing else is set; the temperature of Wu et al., CVPR 2018
+_QUERIES_PER_BLOCK = 16384
 
 
 @on_every_core
 def knn_predict(train_features: np.ndarray,
                 train_labels: np.ndarray,
                 test_features: np.ndarray,
-                k: int = 20,
-                temperature: float = 0.07) -> np.ndarray:
+                k: int = VOTERS,
+                temperature: float = TEMPERATURE) -> np.ndarray:
     """The class for which the ``k`` nearest training features vote, each with weight ``exp(cosine / temperature)``.
 
     The weights are those of Wu et al., CVPR 2018, section 3.4.
@@ -43,8 +45,8 @@ def knn_predict(train_features: np.ndarray,
     index = on_gpus(faiss.IndexFlatIP(test.shape[1]))
     nearest = faiss.ResultHeap(len(test), k, keep_max=True)
     # The training features are not copied as a whole: on ImageNet they are 10 GB.
-    for start in range(0, len(train_features), _VOTERS_AT_ONCE):
-        voters = as_float32_matrix(unit_rows(train_features[start:start + _VOTERS_AT_ONCE], np.float32))
+    for start in range(0, len(train_features), ROWS_PER_BLOCK):
+        voters = as_float32_matrix(unit_rows(train_features[start:start + ROWS_PER_BLOCK], np.float32))
         index.reset()
         index.add(voters)
         cosines, found = index.search(test, min(k, len(voters)))
@@ -64,8 +66,8 @@ def knn_top1(train_features: np.ndarray,
              train_labels: np.ndarray,
              test_features: np.ndarray,
              test_labels: np.ndarray,
-             k: int = 20,
-             temperature: float = 0.07) -> float:
+             k: int = VOTERS,
+             temperature: float = TEMPERATURE) -> float:
     """Top-1 accuracy of :func:`knn_predict`, from 0 to 1.
 
     Args:

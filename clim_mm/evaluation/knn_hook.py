@@ -16,7 +16,7 @@ from clim_mm.engine.runner_parts import clim_of, pairs_of
 from clim_mm.neighbors.refresh import Refresh
 from clim_mm.registry import HOOKS
 
-from .knn import check_voters, knn_top1
+from .knn import TEMPERATURE, VOTERS, check_voters, knn_top1
 from .labelled import LabelledViews, train_and_held_out
 
 _NAME = 'KNNHook'
@@ -32,7 +32,7 @@ class KNNHook(Hook):
 
     Args:
         k: Voters.
-        temperature: Of their weights; 0.07 (Wu et al., CVPR 2018).
+        temperature: Of their weights.
 
     Raises:
         ConfigError: If an option is out of range, there are fewer training images than voters, or nothing refreshes
@@ -40,7 +40,7 @@ class KNNHook(Hook):
         DataError: If the images are missing, or have no labels.
     """
 
-    def __init__(self, k: int = 20, temperature: float = 0.07) -> None:
+    def __init__(self, k: int = VOTERS, temperature: float = TEMPERATURE) -> None:
         check_whole(f'k of {_NAME}', k, least=1)
         check_number(f'temperature of {_NAME}', temperature, above=0)
         self.k = k

@@ -5,6 +5,7 @@ from mmengine.device import get_device
 
 from clim_mm.checks import check_whole
 from clim_mm.errors import ConfigError
+from clim_mm.neighbors.sizes import PAPER_QUEUE_LEN
 from clim_mm.transfer.environment import check_scope
 
 from .config_errors import dicts_below
@@ -78,7 +79,7 @@ def _hooks(cfg: Config) -> list[dict]:
 def _check_queue(cfg: Config, world_size: int) -> None:
     model = cfg.get('model', {})
     batch_size = cfg.get('train_dataloader', {}).get('batch_size')
-    queue_len = model.get('queue_len', 65536)
+    queue_len = model.get('queue_len', PAPER_QUEUE_LEN)
     if not _is(model.get('type'), 'CLIM') or batch_size is None or queue_len is None:
         return
     check_whole('model.queue_len', queue_len, least=1)

@@ -15,6 +15,7 @@ from mmselfsup.utils import batch_shuffle_ddp, batch_unshuffle_ddp, concat_all_g
 
 from clim_mm.checks import check_bool, check_number, check_whole
 from clim_mm.errors import ConfigError, TrainingError
+from clim_mm.neighbors.sizes import PAPER_QUEUE_LEN
 from clim_mm.registry import MODELS
 
 from .diagnostics import diagnose, not_finite
@@ -24,6 +25,7 @@ from .momentum_encoder import MomentumEncoder
 from .split_batch_norm import split_batch_norms
 from .views import largest, split_views
 
+_MOMENTUM = 0.999  # MoCo's, where none is given
 _SMALLEST_GROUP = 16
 
 
@@ -69,7 +71,7 @@ class CLIM(MoCo):
 
     def __init__(self,
                  *args,
-                 queue_len: Optional[int] = 65536,
+                 queue_len: Optional[int] = PAPER_QUEUE_LEN,
                  bn_splits: Optional[int] = None,
                  mask_own_keys: Optional[bool] = None,
                  sum_pairs: bool = False,
@@ -80,7 +82,7 @@ class CLIM(MoCo):
         check_whole('model.bn_splits', bn_splits, least=1, optional=True)
         feat_dim = kwargs.get('feat_dim', 128)
         check_whole('model.feat_dim', feat_dim, least=1)
-        check_number('model.momentum', kwargs.get('momentum', 0.999), above=0, below=1)
+        check_number('model.momentum', kwargs.get('momentum', _MOMENTUM), above=0, below=1)
         check_bool('model.mask_own_keys', mask_own_keys, optional=True)
         check_bool('model.sum_pairs', sum_pairs)
         check_bool('model.enqueue_positives', enqueue_positives)
@@ -96,7 +98,7 @@ class CLIM(MoCo):
         if not isinstance(self.head, MixedContrastiveHead):
             raise ConfigError(f'CLIM needs a MixedContrastiveHead, but model.head is a {type(self.head).__name__}: set '
                               'its type, or take model.type="mmselfsup.MoCo".')
-        self.encoder_k = MomentumEncoder(self._query_encoder(), 1 - kwargs.get('momentum', 0.999))
+        self.encoder_k = MomentumEncoder(self._query_encoder(), 1 - kwargs.get('momentum', _MOMENTUM))
         self.register_buffer('queue_ids', torch.full((self.queue_len, ), NO_KEY))
         self.register_load_state_dict_pre_hook(_fit_to_state)
         self._smallest_group = _SMALLEST_GROUP if bn_splits is None else 2

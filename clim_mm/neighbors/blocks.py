@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from clim_mm.errors import ConfigError
 
+ROWS_PER_BLOCK = 65536  # where no budget says otherwise: bounds what a block takes, and no call is worth more
 _FEWEST_ROWS = 64  # below, faiss's work on a block is mostly overhead
 
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from clim_mm.errors import MissingDependencyError
 
-_BLOCK = 65536  # rows
+from .blocks import ROWS_PER_BLOCK
+
 P = ParamSpec('P')
 T = TypeVar('T')
 
@@ -69,7 +70,8 @@ def as_float32_matrix(features: np.ndarray, name: str = 'features') -> np.ndarra
     matrix = np.ascontiguousarray(features, dtype=np.float32)
     if matrix.ndim != 2 or matrix.size == 0:
         raise ValueError(f'{name} must be a non-empty (N, d) array, but its shape is {matrix.shape}.')
-    parts = np.array_split(matrix, -(-len(matrix) // _BLOCK))  # a mask of all at once is a quarter of the features
+    # In blocks: a mask of all at once is a quarter of the features.
+    parts = np.array_split(matrix, -(-len(matrix) // ROWS_PER_BLOCK))
     finite = np.concatenate([np.isfinite(part).all(axis=1) for part in parts])
     if not finite.all():
         rows = np.flatnonzero(~finite)

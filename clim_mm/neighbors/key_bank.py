@@ -13,10 +13,12 @@ import torch
 from clim_mm.checkpoints import write_atomically
 from clim_mm.errors import CheckpointError
 
+from .blocks import ROWS_PER_BLOCK
+
 _KEYS, _EPOCHS, _COUNTS, _HEADER = 'keys.f32', 'epochs.i32', 'counts.i32', 'bank.json'
 _NEVER = -1
+_BYTES_OF_A_NUMBER = 4  # all three files' are float32 or int32
 _ENTRIES_TO_WAIT = 32  # the host reads from the device once in so many steps [ours]
-_BLOCK = 65536  # rows that are worked on together
 _REMEDY = 'delete that folder, and the features of the images that are not trained on until then are extracted'
 
 
@@ -75,7 +77,7 @@ class KeyBank:
             _fill(osp.join(folder, _COUNTS), 0, np.int32, num_images)
         except OSError as error:
             raise CheckpointError(f'Cannot write the key bank {folder} ({error.strerror}): make room for '
-                                  f'{num_images * (dim + 2) * 4 / 2**20:,.1f} MiB, choose another work_dir, or set '
+                                  f'{bank_bytes(num_images, dim) / 2**20:,.1f} MiB, choose another work_dir, or set '
                                   'feature_source="extract".') from error
         write_atomically(osp.join(folder, _HEADER), json.dumps(header).encode())
         return cls(folder, num_images, dim, identity, num_averaged)
@@ -98,9 +100,9 @@ class KeyBank:
                 header = json.load(file)
             sizes, identity = (header['num_images'], header['dim']), str(header['identity'])
             if sizes == (num_images, dim):
-                for name, numbers in ((_KEYS, num_images * dim), (_EPOCHS, num_images), (_COUNTS, num_images)):
-                    if (size := osp.getsize(osp.join(folder, name))) != 4 * numbers:
-                        raise ValueError(f'{name} has {size} bytes instead of {4 * numbers}')
+                for name, wanted in _file_bytes(num_images, dim).items():
+                    if (size := osp.getsize(osp.join(folder, name))) != wanted:
+                        raise ValueError(f'{name} has {size} bytes instead of {wanted}')
                 return cls(folder, num_images, dim, identity, num_averaged)
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
@@ -171,8 +173,8 @@ class KeyBank:
         self.flush()
         features = np.array(self._keys)
         averaged = (self._counts > 1).any()  # a bank may have been begun with another ``num_averaged``
-        for start in range(0, len(self) if averaged else 0, _BLOCK):
-            rows = features[start:start + _BLOCK]
+        for start in range(0, len(self) if averaged else 0, ROWS_PER_BLOCK):
+            rows = features[start:start + ROWS_PER_BLOCK]
             with np.errstate(all='ignore'):
                 rows /= np.linalg.norm(rows, axis=1, keepdims=True)
         return features
@@ -191,13 +193,28 @@ class KeyBank:
     def never_seen(self) -> np.ndarray:
         """(N,) bool: images without a key, or whose row is no mean of unit vectors, as after a power failure."""
         seen = self.epochs >= 0
-        for start in range(0, len(self), _BLOCK):
-            rows = self._keys[start:start + _BLOCK]
+        for start in range(0, len(self), ROWS_PER_BLOCK):
+            block = slice(start, start + ROWS_PER_BLOCK)
+            rows = self._keys[block]
             with np.errstate(invalid='ignore', over='ignore'):
                 squares = np.einsum('nc,nc->n', rows, rows)
-                least = np.where(self._counts[start:start + _BLOCK] > 1, 1e-6, 0.99)
-                seen[start:start + _BLOCK] &= (squares > least) & (squares < 1.01)
+                least = np.where(self._counts[block] > 1, 1e-6, 0.99)
+                seen[block] &= (squares > least) & (squares < 1.01)
         return ~seen
+
+
+def bank_bytes(num_images: int, dim: int) -> int:
+    """Of the files of a bank on the disk, but for the header.
+
+    Args:
+        num_images, dim: N and C.
+    """
+    return sum(_file_bytes(num_images, dim).values())
+
+
+def _file_bytes(num_images: int, dim: int) -> dict[str, int]:
+    numbers = {_KEYS: num_images * dim, _EPOCHS: num_images, _COUNTS: num_images}
+    return {name: number * _BYTES_OF_A_NUMBER for name, number in numbers.items()}
 
 
 def _fill(path: str, value: int, dtype: type, number: int) -> None:

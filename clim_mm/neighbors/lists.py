@@ -6,6 +6,7 @@ import numpy as np
 
 from .blocks import blocks
 from .faiss_backend import load_faiss, on_gpus
+from .search import index_bytes
 
 
 class Lists:
@@ -86,6 +87,17 @@ class ListsOnGPUs:
         """(n, k) int64 ids."""
         load_faiss().GpuParameterSpace().set_index_parameter(self._index, 'nprobe', nprobe)
         return self._index.search(self._features[ids], k)[1]
+
+
+def lists_bytes(num_features: int, dim: int, num_clusters: int, on_gpu: bool = False) -> int:
+    """Of features by list: a copy of them, their ids, and the centres. Those for GPUs are made on the host.
+
+    Args:
+        num_features, dim, num_clusters: N, d, m.
+        on_gpu: Whether faiss has GPUs.
+    """
+    id_bytes = 8 if on_gpu else 4
+    return index_bytes(num_features, dim) + num_features * id_bytes + index_bytes(num_clusters, dim)
 
 
 def make_lists(features: np.ndarray, centroids: np.ndarray, assignments: np.ndarray,

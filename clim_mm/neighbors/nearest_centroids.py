@@ -4,12 +4,11 @@ import numpy as np
 
 from clim_mm.progress import progress_bar
 
-from .blocks import blocks
+from .blocks import ROWS_PER_BLOCK, blocks
 from .faiss_backend import load_faiss, on_every_core, on_gpus
 from .sizes import DEFAULT_MEMORY
 
 _BYTES_OF_A_RESULT = 12  # faiss's distance and id
-_MOST_ROWS = 2**16  # of a block: more would gain nothing, and the progress bar would stand still
 
 
 @on_every_core
@@ -39,7 +38,7 @@ def nearest_centroids(features: np.ndarray,
     nearest = np.empty((len(features), num), dtype=np.int32)
     with progress_bar(total=len(features), desc='assign', unit='image', show=progress) as bar:
         row = _BYTES_OF_A_RESULT * num
-        for block in blocks(len(features), row, min(memory, _MOST_ROWS * row)):
+        for block in blocks(len(features), row, min(memory, ROWS_PER_BLOCK * row)):
             nearest[block] = index.search(features[block], num)[1]
             bar.update(len(nearest[block]))
     return nearest

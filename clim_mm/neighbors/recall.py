@@ -57,6 +57,15 @@ def recall_of(found: np.ndarray, features: np.ndarray, sample: Sample) -> float:
     return float((near & (found >= 0)).sum() / (len(found) * wanted)) if wanted else 1.0
 
 
+def recall_bytes(num_queries: int, dim: int) -> int:
+    """What it takes to compare a sample with its neighbours: three float64 numbers for each of its own.
+
+    Args:
+        num_queries, dim: n, d.
+    """
+    return num_queries * dim * 3 * 8
+
+
 def _squared_distances(features: np.ndarray, ids: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(n, k) float64."""
     own = features[ids].astype(np.float64)

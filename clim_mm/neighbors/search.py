@@ -7,6 +7,7 @@ from clim_mm.progress import progress_bar
 from .faiss_backend import as_float32_matrix, load_faiss, on_every_core, on_gpus
 
 _QUERIES_PER_BLOCK = 16384
+_BYTES_OF_A_HIT = 12 + 8 + 2  # faiss's distance and id; the id without the feature itself, and which they are
 
 
 @on_every_core
@@ -39,6 +40,26 @@ def search(features: np.ndarray, k: int, progress: bool = False) -> np.ndarray:
             neighbors[block] = without_self(found, np.arange(start, start + len(found)))
             bar.update(len(found))
     return neighbors
+
+
+def index_bytes(num_features: int, dim: int) -> int:
+    """Of faiss's copy of all features.
+
+    Args:
+        num_features, dim: N, d.
+    """
+    return num_features * dim * 4
+
+
+def search_bytes(num_features: int, dim: int, k: int, on_gpu: bool = False) -> int:
+    """What ``search`` holds at most in the host's memory, beside the features.
+
+    Args:
+        num_features, dim, k: N, d, k.
+        on_gpu: Whether faiss has GPUs, which then hold its copy.
+    """
+    copy = 0 if on_gpu else index_bytes(num_features, dim)
+    return copy + num_features * k * 4 + min(num_features, _QUERIES_PER_BLOCK) * (k + 1) * _BYTES_OF_A_HIT
 
 
 def without_self(found: np.ndarray, ids: np.ndarray) -> np.ndarray:

@@ -9,13 +9,14 @@ from clim_mm.progress import progress_bar
 
 from .blocks import blocks
 from .faiss_backend import on_every_core
-from .lists import make_lists
+from .lists import lists_bytes, make_lists
 from .nearest_centroids import nearest_centroids
-from .recall import draw_sample, recall_of
+from .recall import draw_sample, recall_bytes, recall_of
 from .search import search, without_self
 from .sizes import DEFAULT_MEMORY
 
 _BYTES_OF_A_HIT = 12 + 8 + 4  # faiss's distance and id, and ours
+_NUM_QUERIES = 1000  # whose recall is measured [ours]
 _MOST_LISTS = 2048  # that faiss's GPUs visit
 
 
@@ -42,7 +43,7 @@ def search_lists(features: np.ndarray,
                  centroids: np.ndarray,
                  nprobe: int = 16,
                  least_recall: float = 0.99,
-                 num_queries: int = 1000,
+                 num_queries: int = _NUM_QUERIES,
                  seed: int = 0,
                  memory: int = DEFAULT_MEMORY,
                  progress: bool = False) -> ListSearch:
@@ -93,6 +94,20 @@ def search_lists(features: np.ndarray,
             neighbors[ids] = found_of(ids)
             bar.update(len(ids))
     return ListSearch(neighbors, assignments, nprobe, recall)
+
+
+def search_lists_bytes(num_features: int, dim: int, k: int, num_clusters: int, on_gpu: bool = False,
+                       memory: int = DEFAULT_MEMORY, num_queries: int = _NUM_QUERIES) -> int:
+    """What ``search_lists`` holds at most in the host's memory, beside the features.
+
+    Args:
+        num_features, dim, k, num_clusters: N, d, k, m.
+        on_gpu: Whether faiss has GPUs.
+        memory, num_queries: As for ``search_lists``.
+    """
+    results = num_features * (k + 1) * 4  # neighbours and assignments
+    working = max(memory, recall_bytes(min(num_queries, num_features), dim))  # a block, or before the first the sample
+    return lists_bytes(num_features, dim, num_clusters, on_gpu) + results + working
 
 
 def check_memory(num_features: int, dim: int, k: int, memory: int) -> None:

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from .blocks import ROWS_PER_BLOCK
 from .faiss_backend import as_float32_matrix
 from .sampling import sample_without_replacement
 
 STRATEGIES = ('random', 'knn', 'kmeans', 'knn_kmeans', 'center_wise')
-_ROWS_PER_BLOCK = 65536  # bounds the memory of the (rows, k) intermediates
+_NUMBERS_PER_BLOCK = 2**18  # of (rows, d) intermediates, which would else take four times the features
 
 
 def select_positives(features: np.ndarray,
@@ -60,8 +61,8 @@ def select_positives(features: np.ndarray,
 
     to_center = distance_to_center(features, centroids, assignments)
     positives = np.empty((num_samples, num_positives), dtype=np.int32)
-    for start in range(0, num_samples, _ROWS_PER_BLOCK):
-        rows = np.arange(start, min(start + _ROWS_PER_BLOCK, num_samples))
+    for start in range(0, num_samples, ROWS_PER_BLOCK):
+        rows = np.arange(start, min(start + ROWS_PER_BLOCK, num_samples))
         positives[rows] = _from_neighbors(rows, neighbors[rows], assignments, to_center, num_positives, strategy, rng)
     return positives
 
@@ -72,11 +73,31 @@ def distance_to_center(features: np.ndarray, centroids: np.ndarray, assignments:
     Computed in float64, row by row alike, so that duplicates tie exactly.
     """
     distances = np.empty(len(features), dtype=np.float64)
-    for start in range(0, len(features), _ROWS_PER_BLOCK):
-        block = slice(start, start + _ROWS_PER_BLOCK)
+    rows = max(1, _NUMBERS_PER_BLOCK // features.shape[1])
+    for start in range(0, len(features), rows):
+        block = slice(start, start + rows)
         difference = features[block].astype(np.float64) - centroids[assignments[block]]
         distances[block] = (difference**2).sum(axis=1)
     return distances
+
+
+def select_bytes(num_samples: int, num_neighbors: int, num_positives: int, strategy: str) -> int:
+    """What ``select_positives`` holds at most beside its arguments, once it has looked whether they are finite.
+
+    Args:
+        num_samples, num_neighbors, num_positives: N, k, P.
+        strategy: One of ``STRATEGIES``.
+    """
+    drawn = 4 * 8 + 4  # int64 ids as drawn, without the anchor, their order and in that order; int32 ids
+    if strategy == 'random':
+        return num_samples * num_positives * drawn
+    if strategy == 'kmeans':  # also as places in the cluster; three numbers for each image
+        return num_samples * (num_positives * (drawn + 8) + 3 * 8)
+    # Of each neighbour: its id, whether it was found, rank and order; its distance to the centre and a random number.
+    # Of each row: its number, and the ranks of those that are chosen.
+    ranked = 4 + 1 + 2 * 8 if strategy == 'knn' else 4 + 1 + 1 + 4 * 8
+    row = num_neighbors * ranked + 8 + num_positives * 8
+    return num_samples * (8 + num_positives * 4) + min(num_samples, ROWS_PER_BLOCK) * row
 
 
 def _from_everything(num_samples: int, num_positives: int, rng: np.random.Generator) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import Optional
 from clim_mm.errors import ConfigError
 
 DEFAULT_MEMORY = 2**28  # bytes for what a block of a search, or of features on their way, takes [ours]
-_PAPER_QUEUE_LEN = 65536  # [moco]
+PAPER_QUEUE_LEN = 65536  # [moco]
 _MOST_COMPARED_WITH_ALL = 100_000  # images: half a minute for each, k-means and search, on two cores
 
 
@@ -71,9 +71,9 @@ def default_queue_len(num_samples: int, keys_per_step: int) -> int:
 
     On small sets a longer queue would hold keys of many momentum encoders ago, and several of the same image.
     """
-    return max(keys_per_step, min(_PAPER_QUEUE_LEN, num_samples // 8))
+    return max(keys_per_step, min(PAPER_QUEUE_LEN, num_samples // 8))
 
 
 def is_small(num_samples: int) -> bool:
     """Whether the set is too small for the paper's queue. Then a good share of the anchors meet their own old keys."""
-    return num_samples // 8 < _PAPER_QUEUE_LEN
+    return num_samples // 8 < PAPER_QUEUE_LEN

@@ -22,6 +22,11 @@ class NeighborTable:
         self._positives = torch.full((num_samples, num_positives), -1, dtype=torch.int32).share_memory_()
         self._version = torch.zeros(1, dtype=torch.int64).share_memory_()
 
+    @staticmethod
+    def bytes_of(num_samples: int, num_positives: int) -> int:
+        """Of the positives of N samples, P each: of one process's memory, and of a checkpoint."""
+        return num_samples * num_positives * torch.int32.itemsize
+
     @property
     def version(self) -> int:
         """How many times the table was published; 0 means that no image has positives yet."""

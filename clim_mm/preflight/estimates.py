@@ -3,15 +3,23 @@
 N images, d dimensions of a feature, m clusters, k neighbours, P positives; bytes are of float32 unless said.
 """
 
+import inspect
 import math
 from collections.abc import Sequence
 from typing import Optional
 
+from clim_mm.neighbors import cluster
 from clim_mm.neighbors.refresh import FROM_NOTHING
+from clim_mm.neighbors.search import search_bytes
+from clim_mm.neighbors.search_lists import search_lists_bytes
+from clim_mm.neighbors.select import select_bytes
+from clim_mm.neighbors.sizes import NeighborSizes
 
 FLOAT_BYTES = 4
-KMEANS_ITERATIONS = 20  # the defaults of `cluster`
-MAX_POINTS_PER_CENTROID = 256
+LR_OF_512 = 0.06  # of SGD, for 512 images in an optimizer step [paper A.1]
+_OF_CLUSTER = inspect.signature(cluster).parameters
+KMEANS_ITERATIONS = _OF_CLUSTER['num_iterations'].default
+MAX_POINTS_PER_CENTROID = _OF_CLUSTER['max_points_per_centroid'].default
 
 
 def steps_per_epoch(num_images: int, batch_size: int, processes: int, drop_last: bool, round_up: bool = True) -> int:
@@ -43,33 +51,30 @@ def feature_bytes(num_images: int, dim: int) -> int:
     return num_images * dim * FLOAT_BYTES
 
 
-def gathering_bytes(num_images: int, dim: int, processes: int) -> int:
-    """What the first process holds at most while the rows of all processes come together.
+def finding_bytes(num_images: int, dim: int, sizes: NeighborSizes, num_positives: int, strategy: str, exact: bool,
+                  memory: int, on_gpu: bool, all_readable: bool = True) -> int:
+    """What the first process holds at most from the features to the positives, features among it.
 
-    Measured in one process as 5.1 times the features: the rows by batch, joined, padded, gathered and put in order
-    lie beside each other. Of several processes' rows only the first process's own are there in all of these forms.
+    The search's and the choice's parts tell what they take; k-means takes less.
+
+    Args:
+        num_images, dim: N, d.
+        sizes: m and k.
+        num_positives, strategy: P, and how they are chosen.
+        exact: Whether each image is compared with all.
+        memory: Bytes for a block of the other search.
+        on_gpu: Whether faiss has GPUs.
+        all_readable: Otherwise the features of those that are readable are copied.
     """
-    copies = 5 if processes == 1 else 3 + 3 / processes
-    return round(feature_bytes(num_images, dim) * copies)
-
-
-def index_bytes(num_images: int, dim: int, num_clusters: int, exact: bool) -> int:
-    """The copy of the features in faiss or by list; of lists also the ids and the centres."""
-    lists = 0 if exact else num_images * 4 + feature_bytes(num_clusters, dim)
-    return feature_bytes(num_images, dim) + lists
-
-
-def search_bytes(num_images: int, dim: int, num_clusters: int, num_neighbors: int, num_positives: int, exact: bool,
-                 index_on_gpu: bool) -> int:
-    """What the first process holds at most while it searches: features, index, and results by image."""
-    results = num_images * (num_neighbors * 4 + 8 + 8 + num_positives * 4)  # int32, assignment, distance, int32
-    index = 0 if index_on_gpu else index_bytes(num_images, dim, num_clusters, exact)
-    return feature_bytes(num_images, dim) + index + results
-
-
-def table_bytes(num_images: int, num_positives: int) -> int:
-    """The neighbour table of one process, N x P int32; its workers share it."""
-    return num_images * num_positives * 4
+    m, k = sizes.num_clusters, sizes.num_neighbors
+    features = feature_bytes(num_images, dim) * (1 if all_readable else 2)
+    if exact:
+        found = num_images * (8 + k * 4)  # assignments and neighbours
+        searching = num_images * 8 + search_bytes(num_images, dim, k, on_gpu)
+    else:
+        found = num_images * (4 + k * 4)
+        searching = search_lists_bytes(num_images, dim, k, m, on_gpu, memory)
+    return features + max(searching, found + select_bytes(num_images, k, num_positives, strategy))
 
 
 def cluster_flops(num_images: int, dim: int, num_clusters: int, exact: bool) -> float:
@@ -158,5 +163,5 @@ def kept_checkpoints(epochs: int, interval: float, keep: int) -> int:
 
 
 def lr_by_rule(images_per_step: int, lr_of_512: float) -> float:
-    """The learning rate in proportion to the images of an optimizer step [paper A.1: 0.06 for 512]."""
+    """The learning rate in proportion to the images of an optimizer step; the paper's is ``LR_OF_512`` for 512."""
     return lr_of_512 * images_per_step / 512

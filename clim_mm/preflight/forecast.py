@@ -4,6 +4,13 @@ import math
 from dataclasses import dataclass
 from typing import Optional
 
+from clim_mm.distributed.gather_by_id import gathering_bytes
+from clim_mm.neighbors import NeighborTable
+from clim_mm.neighbors.key_bank import bank_bytes
+from clim_mm.neighbors.lists import lists_bytes
+from clim_mm.neighbors.search import index_bytes
+from clim_mm.neighbors.sizes import NeighborSizes
+
 from . import estimates
 from .measure_search import SearchSpeed
 from .measurements import Extraction, Measurements
@@ -17,8 +24,8 @@ class RefreshForecast:
     Attributes:
         dim: d.
         feature_bytes: N x d float32.
-        index_bytes: What faiss copies.
-        host_bytes: The most that the first process holds meanwhile.
+        index_bytes: Of the features' copy that is searched.
+        host_bytes: The most that the processes on this machine, the first among them, hold meanwhile.
         table_bytes: Of all processes on this machine.
         extract, cluster, search: Seconds.
         extractions: How many of the refreshes extract; with a bank of keys only one before the first epoch.
@@ -79,13 +86,14 @@ class Forecast:
     refresh: Optional[RefreshForecast]
 
 
-def forecast(settings: Settings, measured: Measurements, cores: int) -> Forecast:
+def forecast(settings: Settings, measured: Measurements, cores: int, all_readable: bool = True) -> Forecast:
     """Work it out.
 
     Args:
         settings: Of the training.
         measured: On this machine.
         cores: Of this machine.
+        all_readable: Whether no image was found that cannot be read.
     """
     compute = load = seconds = epoch = None
     activations = optimizer = None
@@ -104,15 +112,18 @@ def forecast(settings: Settings, measured: Measurements, cores: int) -> Forecast
     refresh = training = None
     if settings.refresh is not None and measured.extraction is not None and measured.search is not None:
         refresh = _refresh(settings, settings.refresh, measured.extraction, measured.search, measured.busy_cores, cores,
-                           epoch)
+                           epoch, all_readable)
     if epoch is not None and (settings.refresh is None or refresh is not None):
         training = (settings.max_epochs - settings.start_epoch) * epoch
         if settings.refresh is not None and refresh is not None:
             training += (refresh.extractions * refresh.extract
                          + settings.refresh.num_refreshes * (refresh.cluster + refresh.search))
     sizes = settings.model_sizes
-    positives = settings.refresh.num_positives if settings.refresh else 0
-    checkpoint = sizes.total + (optimizer or 0) + estimates.table_bytes(settings.num_images, positives)
+    checkpoint = sizes.total + (optimizer or 0)
+    if settings.refresh is not None:
+        dim = measured.extraction.dim if measured.extraction is not None else 0
+        checkpoint += NeighborTable.bytes_of(settings.num_images, settings.refresh.num_positives)
+        checkpoint += estimates.feature_bytes(settings.refresh.num_clusters, dim)  # the centres
     epochs, interval = settings.max_epochs - settings.start_epoch, settings.checkpoint_interval or 0
     return Forecast(
         compute=compute,
@@ -129,7 +140,7 @@ def forecast(settings: Settings, measured: Measurements, cores: int) -> Forecast
 
 
 def _refresh(settings: Settings, refresh: RefreshSettings, extraction: Extraction, speed: SearchSpeed,
-             busy_cores: float, cores: int, epoch: Optional[float]) -> RefreshForecast:
+             busy_cores: float, cores: int, epoch: Optional[float], all_readable: bool) -> RefreshForecast:
     num_images, dim, num_clusters = settings.num_images, extraction.dim, refresh.num_clusters
     share = math.ceil(num_images / settings.processes)  # of the images, in this process
     extract = estimates.pipelined_seconds(
@@ -139,18 +150,22 @@ def _refresh(settings: Settings, refresh: RefreshSettings, extraction: Extractio
     search = estimates.search_flops(num_images, dim, num_clusters, refresh.exact, refresh.nprobe) / speed.search
     seconds = cluster + search + (0 if refresh.from_bank else extract)
     before_any_key = refresh.num_refreshes > 0 and settings.start_epoch == refresh.begin == 0
-    gathering = estimates.gathering_bytes(num_images, dim, settings.processes)
-    searching = estimates.search_bytes(num_images, dim, num_clusters, refresh.num_neighbors, refresh.num_positives,
-                                       refresh.exact, speed.on_gpu)
+    of_another = gathering_bytes(num_images, dim, settings.processes, main=False)
+    gathering = gathering_bytes(num_images, dim, settings.processes) + (settings.local_processes - 1) * of_another
+    finding = estimates.finding_bytes(
+        num_images, dim, NeighborSizes(num_clusters, refresh.num_neighbors), refresh.num_positives, refresh.strategy,
+        refresh.exact, refresh.memory, speed.on_gpu, all_readable)
+    index = (index_bytes(num_images, dim) if refresh.exact
+             else lists_bytes(num_images, dim, num_clusters, speed.on_gpu))
     return RefreshForecast(
         dim=dim,
         feature_bytes=estimates.feature_bytes(num_images, dim),
-        index_bytes=estimates.index_bytes(num_images, dim, num_clusters, refresh.exact),
-        host_bytes=max(gathering, searching),
-        table_bytes=estimates.table_bytes(num_images, refresh.num_positives) * settings.local_processes,
+        index_bytes=index,
+        host_bytes=max(gathering, finding),
+        table_bytes=NeighborTable.bytes_of(num_images, refresh.num_positives) * settings.local_processes,
         extract=extract,
         cluster=cluster,
         search=search,
         extractions=int(before_any_key) if refresh.from_bank else refresh.num_refreshes,
-        bank_bytes=estimates.feature_bytes(num_images, dim + 1) if refresh.from_bank else 0,
+        bank_bytes=bank_bytes(num_images, dim) if refresh.from_bank else 0,
         share=seconds / (refresh.interval * epoch + seconds) if epoch else None)

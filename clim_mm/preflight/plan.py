@@ -136,7 +136,7 @@ def _training_memory(facts: Facts) -> str:
 def _refresh_memory(facts: Facts) -> str:
     refresh = facts.forecast.refresh
     assert refresh is not None
-    return (f'{amount(refresh.host_bytes)} at most in the first process; features N x {refresh.dim} '
+    return (f'{amount(refresh.host_bytes)} at most on this machine; features N x {refresh.dim} '
             f'{amount(refresh.feature_bytes)}, index {amount(refresh.index_bytes)}'
             f'{" on each GPU" if facts.measured.search and facts.measured.search.on_gpu else ""}, tables '
             f'{amount(refresh.table_bytes)}')

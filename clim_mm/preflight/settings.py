@@ -25,7 +25,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RefreshSettings:
-    """Of the neighbours: when (``num_refreshes`` are still to come), how many, by which search, from which features."""
+    """Of the neighbours: when (``num_refreshes`` are still to come), how many, by which search, from which features.
+
+    ``memory`` are the bytes for a block of the search that is not exact.
+    """
 
     interval: int
     begin: int
@@ -36,6 +39,7 @@ class RefreshSettings:
     strategy: str
     exact: bool
     nprobe: int
+    memory: int
     layer: str
     from_bank: bool
     num_workers: int
@@ -186,6 +190,7 @@ def _refresh(hook: 'CenterWiseNeighborHook', runner: Runner) -> RefreshSettings:
         strategy=hook.strategy,
         exact=is_exact(hook.exact, len(dataset)),
         nprobe=hook.nprobe,
+        memory=hook.memory_mib * 2**20,
         layer=hook.layer,
         from_bank=hook.feature_source == 'bank',
-        num_workers=hook.extract.get('num_workers', 4))
+        num_workers=hook.extraction.num_workers)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Optional
 from mmengine import dist
 from mmengine.runner import Runner
 
+from .estimates import LR_OF_512
 from .facts import Facts
 from .forecast import forecast
 from .image_sample import sample_images, source_of
@@ -20,6 +21,7 @@ from .settings import settings_of
 if TYPE_CHECKING:
     from clim_mm.engine.center_wise_neighbor_hook import CenterWiseNeighborHook
 
+NUM_IMAGES, SECONDS = 64, 10.0  # where nothing else is set [ours]
 _FOR_IMAGES = 0.2  # share of the time
 
 
@@ -27,9 +29,9 @@ def survey(runner: Runner,
            neighbor_hook: Optional['CenterWiseNeighborHook'] = None,
            processes: Optional[int] = None,
            checkpoints: Optional[str] = None,
-           num_images: int = 64,
-           seconds: float = 10.0,
-           lr_of_512: Optional[float] = 0.06) -> Plan:
+           num_images: int = NUM_IMAGES,
+           seconds: float = SECONDS,
+           lr_of_512: Optional[float] = LR_OF_512) -> Plan:
     """Look at the images, measure a few steps, and plan the training. All processes call it together.
 
     Weights, statistics, queue, optimizer, random generators, dataset and DataLoader stay as they were.
@@ -63,6 +65,7 @@ def survey(runner: Runner,
         dist.broadcast_object_list(from_first)
         images = from_first[0]
         measured = measure(runner, settings, images, neighbor_hook, machine.cores, (1 - _FOR_IMAGES) * seconds)
-    facts = Facts(settings, images, measured, forecast(settings, measured, machine.cores), machine)
+    all_readable = images is None or not images.unreadable
+    facts = Facts(settings, images, measured, forecast(settings, measured, machine.cores, all_readable), machine)
     name = Path(runner.cfg.filename).stem if runner.cfg.filename else runner.experiment_name
     return Plan(name, facts, (*check_settings(facts, lr_of_512), *check_resources(facts)))

@@ -15,8 +15,9 @@ from clim_mm.errors import printable
 from clim_mm.neighbors.explain import REASONS, Explanation, explain
 from clim_mm.neighbors.refresh import Refresh
 
-from .thumbnails import encode_within, read_thumbnails
+from .thumbnails import SIDE, encode_within, read_thumbnails
 
+ANCHORS = 500  # on a page, where nothing else is set [ours]
 _TEXTS = dict(
     kept='chosen: admitted by the rule',
     filled='chosen: not admitted, but among the nearest of the rest, to fill up the places',
@@ -57,7 +58,7 @@ def positives_page(source: BaseDataset,
                    anchors: np.ndarray,
                    head: PageHead,
                    previous: Optional[np.ndarray] = None,
-                   thumbnail: int = 64,
+                   thumbnail: int = SIDE,
                    max_bytes: int = 14_000_000,
                    load: Sequence = (dict(type='clim_mm.LoadImage'), )) -> str:
     """Make the page: HTML that opens from a file and fetches nothing.

@@ -14,6 +14,7 @@ from mmengine.dataset import BaseDataset, Compose
 
 from clim_mm.errors import UnreadableImage
 
+SIDE = 64  # pixels, where nothing else is set [ours]
 _THREADS = 8  # they wait for the disk as often as for a core
 # Share of the side, and JPEG quality; each step takes about a third off the one before [ours].
 _STEPS = ((1, 85), (1, 70), (1, 50), (3 / 4, 55), (5 / 8, 50), (1 / 2, 45), (3 / 8, 40), (1 / 4, 35))
@@ -21,7 +22,7 @@ _STEPS = ((1, 85), (1, 70), (1, 50), (3 / 4, 55), (5 / 8, 50), (1 / 2, 45), (3 /
 
 def read_thumbnails(source: BaseDataset,
                     ids: Iterable[int],
-                    side: int = 64,
+                    side: int = SIDE,
                     load: Sequence = (dict(type='clim_mm.LoadImage'), )) -> dict[int, Union[np.ndarray, str]]:
     """Read each image once, and keep the square in its middle.
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from gloo import on_processes
+from measured_memory import peak_bytes_of
 from mmengine import dist
 
 from clim_mm.datasets import Quarantine
@@ -67,6 +68,28 @@ def test_without_any_key_all_is_extracted_as_ever(tmp_path, caplog):
     assert report['bank_never_seen'] == 1 and math.isnan(report['bank_age'])
     assert caplog.messages == ['The key bank has no key of 5 of 5 readable images, since no step has trained on them '
                                'yet: their features are extracted.']
+
+
+def peak_of_banked_features(folder, dim):
+    """Bytes that it takes besides the features that were extracted, here of all N images."""
+    extracted = np.ones((N, dim), np.float32)
+
+    def run(name, dim):
+        bank = KeyBank.create(folder / name, N, dim)
+        banked_features(bank, 0, Quarantine(N, 0.9), lambda ids: extracted[:, :dim], LOGGER)
+
+    run('small', 1)
+    return peak_bytes_of(lambda: run('large', dim))
+
+
+def test_beside_what_was_extracted_there_is_one_copy_of_the_features(tmp_path):
+    """And the bank's own pages, which are files' and give way."""
+    dim = 2**20
+    found, = on_processes(1, peak_of_banked_features, tmp_path, dim)
+    if found is None:
+        pytest.skip('this system does not tell the memory that is taken')
+    features = 4 * N * dim
+    assert 1.8 * features < found < 2.5 * features
 
 
 def test_with_all_keys_nothing_is_extracted(tmp_path, caplog):

@@ -13,7 +13,7 @@ from torch import nn
 from training_runs import hook_cfg, lines_of
 
 from clim_mm.datasets import ImageFolder, Quarantine, SingleViews
-from clim_mm.engine.extract import extract_features, gather_by_id
+from clim_mm.engine.extract import extract_features
 from clim_mm.errors import TrainingError, sentence
 
 N = 12
@@ -191,20 +191,3 @@ def test_bad_images_are_no_diverged_features(paths):
     damage(paths, BAD)
     assert extract(paths[0].parent, encode=Diverged({}))[2] == GOOD
     assert '(samples 4)' in refusal(paths[0].parent, {4: float('nan'), 5: float('nan')})
-
-
-@pytest.mark.parametrize('ids, num_missing, complaint', [
-    ([0, 2], 2, None),
-    ([0, 2], 1, 'each of 3 ids once, but 1 are missing and 0 came more than once'),
-    ([0, 1, 2], 2, 'each of 2 ids once, but -1 are missing and 0 came more than once'),
-    ([0, 2, 2], 2, 'each of 2 ids once, but 0 are missing and 1 came more than once'),
-])
-def test_no_more_and_no_fewer_may_be_missing_than_are_known(ids, num_missing, complaint):
-    rows = torch.tensor(ids)[:, None] + torch.tensor([[0.0, 0.5]])
-    if complaint is None:
-        nan = float('nan')
-        np.testing.assert_array_equal(
-            gather_by_id(torch.tensor(ids), rows, 4, num_missing), [[0.0, 0.5], [nan, nan], [2.0, 2.5], [nan, nan]])
-    else:
-        with pytest.raises(RuntimeError, match=complaint):
-            gather_by_id(torch.tensor(ids), rows, 4, num_missing)

@@ -86,6 +86,25 @@ def test_it_comes_after_the_hooks_that_choose_sizes(folder, tmp_path):
     assert order.index(PreflightHook) > order.index(CenterWiseNeighborHook)
 
 
+def tensor_bytes(value):
+    """Of all tensors in a checkpoint."""
+    if torch.is_tensor(value):
+        return value.nbytes
+    if isinstance(value, dict):
+        return sum(map(tensor_bytes, value.values()))
+    return sum(map(tensor_bytes, value)) if isinstance(value, (list, tuple)) else 0
+
+
+def test_the_size_of_a_checkpoint_is_what_was_planned(folder, tmp_path):
+    hook = PreflightHook(seconds=0.5)
+    trained(folder, tmp_path, hook, epochs=1, checkpoints=True)
+    saved = torch.load(tmp_path / 'epoch_1.pth', map_location='cpu', weights_only=False)
+    planned = hook.plan.facts.forecast.checkpoint_bytes
+    assert tensor_bytes(saved['neighbors']) == 24 * 3 * 4 + 8 + 4 * 16 * 4  # table, version, centres
+    # Means and deviations of pixels are the model's and not saved; less than any part of the table and the centres.
+    assert abs(planned - tensor_bytes(saved)) < 100
+
+
 def test_a_resumed_training_plans_what_is_left(folder, tmp_path):
     trained(folder, tmp_path, None, epochs=1, checkpoints=True)
     hook = PreflightHook(seconds=0.5)

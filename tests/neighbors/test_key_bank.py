@@ -11,7 +11,7 @@ from gloo import CONTEXT
 from torch.nn.functional import normalize
 
 from clim_mm.errors import CheckpointError, sentence
-from clim_mm.neighbors.key_bank import KeyBank
+from clim_mm.neighbors.key_bank import KeyBank, bank_bytes
 
 X, Y, Z = torch.eye(3)
 
@@ -38,6 +38,14 @@ def test_each_image_has_its_last_key_and_the_epoch_of_it(tmp_path):
     bank = filled(tmp_path / 'bank')
     check(bank)
     assert (len(bank), bank.dim) == (6, 3)
+
+
+@pytest.mark.parametrize('num_images, dim', [(6, 3), (1000, 16)])
+def test_its_size_on_the_disk_is_what_it_tells(tmp_path, num_images, dim):
+    KeyBank.create(tmp_path / 'bank', num_images, dim)
+    sizes = {file.name: file.stat().st_size for file in (tmp_path / 'bank').iterdir()}
+    assert sizes.pop('bank.json') < 200
+    assert sum(sizes.values()) == bank_bytes(num_images, dim)
 
 
 def test_what_is_given_out_is_a_copy(tmp_path):

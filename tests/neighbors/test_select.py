@@ -228,7 +228,8 @@ def test_blocks_of_rows_change_nothing(monkeypatch, make, block):
     case = make()
     knn = case.select(10, strategy='knn')
     to_center = select_module.distance_to_center(case.features, case.centroids, case.assignments)
-    monkeypatch.setattr(select_module, '_ROWS_PER_BLOCK', block)
+    monkeypatch.setattr(select_module, 'ROWS_PER_BLOCK', block)
+    monkeypatch.setattr(select_module, '_NUMBERS_PER_BLOCK', block * case.features.shape[1])
     np.testing.assert_array_equal(case.select(10, strategy='knn'), knn)
     np.testing.assert_array_equal(
         select_module.distance_to_center(case.features, case.centroids, case.assignments), to_center)

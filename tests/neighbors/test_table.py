@@ -24,6 +24,11 @@ def test_a_new_table_has_version_0_and_no_positives():
     assert [table.draw(i, np.random.default_rng(0)) for i in range(5)] == [-1] * 5
 
 
+def test_bytes_are_those_of_the_memory_and_of_what_a_checkpoint_holds():
+    table = published()
+    assert NeighborTable.bytes_of(5, 3) == table.positives.nbytes == table.state_dict()['positives'].nbytes == 60
+
+
 def test_publish_replaces_all_rows_and_counts_up():
     table = published()
     assert table.version == 1

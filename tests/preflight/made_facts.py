@@ -18,7 +18,8 @@ COSINE = Schedule('CosineAnnealingLR', by_epoch=True, begin=0, end=200, cosine_e
 
 REFRESH = RefreshSettings(
     interval=5, begin=0, num_refreshes=40, num_clusters=10_000, num_neighbors=40, num_positives=10,
-    strategy='center_wise', exact=True, nprobe=32, layer='embedding', from_bank=False, num_workers=8)
+    strategy='center_wise', exact=True, nprobe=32, layer='embedding', from_bank=False, num_workers=8,
+    memory=2**28)
 
 SETTINGS = Settings(
     num_images=1_281_167, batch_size=32, processes=16, local_processes=8, accumulation=1, steps=2502, max_epochs=200,
@@ -48,5 +49,6 @@ def facts(settings=None, refresh=None, measured=None, images=IMAGES, machine=Non
     changed_settings = replace(SETTINGS, **(settings or {}))
     changed_measured = replace(MEASURED, **(measured or {}))
     changed_machine = replace(MACHINE, **(machine or {}))
-    plan = forecast(changed_settings, changed_measured, changed_machine.cores)
+    all_readable = images is None or not images.unreadable
+    plan = forecast(changed_settings, changed_measured, changed_machine.cores, all_readable)
     return Facts(changed_settings, images, changed_measured, plan, changed_machine)

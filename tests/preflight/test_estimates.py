@@ -1,13 +1,18 @@
 """The arithmetic, by hand and against what the code it stands for really does."""
 
-import inspect
-
+import faiss
 import numpy as np
 import pytest
-import torch
+from gloo import on_processes
+from measured_memory import peak_bytes_of
 from torch.utils.data import BatchSampler
 
 from clim_mm.neighbors import cluster
+from clim_mm.neighbors.readable import refresh_readable
+from clim_mm.neighbors.search import search_bytes
+from clim_mm.neighbors.search_lists import search_lists_bytes
+from clim_mm.neighbors.select import select_bytes
+from clim_mm.neighbors.sizes import NeighborSizes
 from clim_mm.preflight import estimates
 
 IMAGENET, DIM, CENTRES = 1_281_167, 128, 10_000
@@ -46,23 +51,49 @@ def test_refreshes_still_to_come(first, expected):
 
 def test_bytes_of_imagenets_features():
     assert estimates.feature_bytes(IMAGENET, DIM) == 655_957_504  # 0.61 GiB
-    assert estimates.table_bytes(IMAGENET, 10) == 51_246_680
 
 
-def test_bytes_of_an_index():
-    assert estimates.index_bytes(1000, 16, 50, exact=True) == 64_000
-    assert estimates.index_bytes(1000, 16, 50, exact=False) == 64_000 + 4_000 + 3_200
+def finding(exact, strategy='center_wise', on_gpu=False, all_readable=True):
+    return estimates.finding_bytes(1000, 16, NeighborSizes(50, 5), 3, strategy, exact, 4000, on_gpu, all_readable)
 
 
-def test_bytes_while_searching():
-    results = 1000 * (5 * 4 + 16 + 3 * 4)
-    assert estimates.search_bytes(1000, 16, 50, 5, 3, exact=True, index_on_gpu=False) == 2 * 64_000 + results
-    assert estimates.search_bytes(1000, 16, 50, 5, 3, exact=True, index_on_gpu=True) == 64_000 + results
+def test_bytes_while_searching_by_hand():
+    exact, by_lists = (finding(exact, strategy='knn') for exact in (True, False))
+    assert exact == 64_000 + 8_000 + search_bytes(1000, 16, 5)
+    assert by_lists == 64_000 + search_lists_bytes(1000, 16, 5, 50, memory=4000)
+    assert finding(exact=True, strategy='knn', all_readable=False) == 64_000 + exact
 
 
-def test_bytes_while_gathering():
-    assert estimates.gathering_bytes(1000, 16, processes=1) == 5 * 64_000
-    assert estimates.gathering_bytes(1000, 16, processes=3) == 4 * 64_000
+def test_bytes_while_choosing_by_hand():
+    """On a GPU the search takes little of the host's memory."""
+    chosen = select_bytes(1000, 5, 3, 'center_wise')
+    assert finding(exact=True, on_gpu=True) == 64_000 + 8_000 + 20_000 + chosen > 72_000 + search_bytes(
+        1000, 16, 5, on_gpu=True)
+    assert finding(exact=True, strategy='kmeans', on_gpu=True) != finding(exact=True, on_gpu=True)
+
+
+def peak_of_refresh(num, dim, sizes, memory, exact, some_unreadable):
+    """Bytes that a refresh takes, its features among it."""
+    def run(num):
+        features = np.random.default_rng(0).random((num, dim), dtype=np.float32)
+        readable = np.arange(int(some_unreadable), num)
+        refresh_readable(features, readable, sizes, num_positives=3, exact=exact, nprobe=1, least_recall=0.0,
+                         memory=memory)
+
+    run(200)
+    return peak_bytes_of(lambda: run(num))
+
+
+@pytest.mark.parametrize('exact, num, dim, some_unreadable', [(True, 300, 2**14, True), (False, 4_000, 1024, False)])
+def test_the_memory_that_a_refresh_takes_is_what_its_parts_tell(exact, num, dim, some_unreadable):
+    """No copy of the features more, and none less: they are 19 and 16 MiB."""
+    sizes, memory = NeighborSizes(20, 5), 2**23
+    found, = on_processes(1, peak_of_refresh, num, dim, sizes, memory, exact, some_unreadable, init=False)
+    if found is None:
+        pytest.skip('this system does not tell the memory that is taken')
+    told = estimates.finding_bytes(
+        num, dim, sizes, 3, 'center_wise', exact, memory, on_gpu=False, all_readable=not some_unreadable)
+    assert told - memory < found < told + memory
 
 
 def test_operations_of_imagenet():
@@ -81,11 +112,18 @@ def test_clustering_takes_a_sample_of_large_sets():
     assert twice - whole == estimates.assign_flops(points, 8, clusters) == 2 * points * clusters * 8
 
 
-def test_the_constants_are_the_defaults_of_cluster():
-    defaults = inspect.signature(cluster).parameters
-    assert defaults['num_iterations'].default == estimates.KMEANS_ITERATIONS
-    assert defaults['max_points_per_centroid'].default == estimates.MAX_POINTS_PER_CENTROID
-    assert torch.zeros(1).element_size() == np.zeros(1, np.float32).itemsize == estimates.FLOAT_BYTES
+def test_what_is_counted_is_what_cluster_does(monkeypatch):
+    """By faiss's own account, on a set of which it takes a sample."""
+    taken = {}
+    train = faiss.Kmeans.train
+
+    def noted(kmeans, x, *args, **kwargs):
+        train(kmeans, x, *args, **kwargs)
+        taken.update(iterations=len(kmeans.obj), points=kmeans.cp.max_points_per_centroid)
+
+    monkeypatch.setattr(faiss.Kmeans, 'train', noted)
+    cluster(np.random.default_rng(0).random((6000, 4), dtype=np.float32), 20)
+    assert taken == dict(iterations=estimates.KMEANS_ITERATIONS, points=estimates.MAX_POINTS_PER_CENTROID)
 
 
 @pytest.mark.parametrize('compute, load, num_workers, cores, processes, busy, expected', [

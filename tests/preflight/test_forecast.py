@@ -1,7 +1,9 @@
 """Bytes and seconds of a training, worked out by hand."""
 
+from dataclasses import replace
+
 import pytest
-from made_facts import GIB, facts
+from made_facts import GIB, IMAGES, MEASURED, facts
 
 N = 1_281_167
 
@@ -47,7 +49,7 @@ def test_a_bank_is_extracted_for_once(start, begin, refreshes, extractions):
     assert refresh.later_seconds == pytest.approx(found) and refresh.seconds == refresh.extract + found
     in_refreshes = refreshes * found + extractions * refresh.extract
     assert plan.training == pytest.approx((200 - start) * plan.epoch + in_refreshes)
-    assert refresh.bank_bytes == N * (128 * 4 + 4)
+    assert refresh.bank_bytes == N * (128 * 4 + 4 + 4)
     assert refresh.share == pytest.approx(found / (5 * 2502 * 0.2 + found))
 
 
@@ -73,17 +75,32 @@ def test_memory_of_a_refresh():
     features = N * 128 * 4
     assert refresh.feature_bytes == refresh.index_bytes == features
     assert refresh.table_bytes == 8 * N * 10 * 4
-    gathering = features * (3 + 3 / 16)
-    assert refresh.host_bytes == pytest.approx(gathering)  # searching on a GPU: features and results are less
-    on_host = facts(refresh=dict(num_neighbors=400, num_clusters=10_000), measured=dict(
+    # Rank 0 has all and its own sixteenth, and seven others theirs, with their ids; and the blocks on their way.
+    gathering = features * (1 + 8 / 16) + N * 8 * (2 + 8 / 16) + (33 + 7) * 2**28 / 16
+    assert refresh.host_bytes == pytest.approx(gathering, rel=1e-4)  # searching on a GPU takes less
+    on_host = facts(dict(local_processes=1), measured=dict(
         search=facts().measured.search.__class__(1e11, 1e11, on_gpu=False))).forecast.refresh
-    assert on_host.host_bytes == 2 * features + N * (400 * 4 + 16 + 10 * 4)
+    searching = 2 * features + N * (40 * 4 + 8) + 16_384 * 41 * 22
+    assert on_host.host_bytes == searching
+
+
+def test_pooled_features_of_imagenet_fit_where_two_copies_do():
+    """10.5 GB, of which five copies were told where two are there."""
+    pooled = dict(extraction=replace(MEASURED.extraction, dim=2048))
+    needed = facts(dict(processes=1, local_processes=1), measured=pooled).forecast.refresh.host_bytes
+    assert needed == pytest.approx(21.5e9, rel=0.02)
+    # One image that cannot be read makes a refresh copy the features of the others.
+    on_host = dict(pooled, search=replace(MEASURED.search, on_gpu=False))
+    with_all, without = (
+        facts(measured=on_host, images=replace(IMAGES, unreadable=number)).forecast.refresh.host_bytes
+        for number in (0, 1))
+    assert without - with_all == N * 2048 * 4
 
 
 def test_disk():
     plan = facts().forecast
     model = 2 * 112_000_000 + 500_000 + 33_554_432
-    assert plan.checkpoint_bytes == model + 112_000_000 + N * 10 * 4
+    assert plan.checkpoint_bytes == model + 112_000_000 + N * 10 * 4 + 10_000 * 128 * 4
     assert plan.disk_bytes == 4 * plan.checkpoint_bytes
 
 
