@@ -11,12 +11,15 @@ from .blocks import blocks
 from .faiss_backend import on_every_core
 from .lists import make_lists
 from .nearest_centroids import nearest_centroids
-from .recall import draw_sample, recall_of
+from .pairs import Pairs, pairs_are_faster
+from .recall import Sample, draw_sample, recall_of
+from .rounded import dtypes_by_speed
 from .search import search, without_self
 from .sizes import DEFAULT_MEMORY
 
 _BYTES_OF_A_HIT = 12 + 8 + 4  # faiss's distance and id, and ours
 _MOST_LISTS = 2048  # that faiss's GPUs visit
+_LEAST_RECALL_OF_PAIRS = 0.999  # where they stand for the exact search
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,8 @@ class ListSearch:
     Attributes:
         neighbors: (N, k) int32, nearest first, without the feature itself; -1 = none.
         assignments: (N,) int32, the nearest centre of each feature.
-        nprobe: Lists that each feature was compared with; 0 if all features were compared.
-        recall: Share of the true neighbours that were found, on a sample; 1 if all features were compared.
+        nprobe: Lists that each feature was compared with; 0 if with all features.
+        recall: Share of the true neighbours that were found, on a sample; 1 by faiss's exact search.
     """
 
     neighbors: np.ndarray
@@ -49,8 +52,9 @@ def search_lists(features: np.ndarray,
     """Find the ``k`` nearest other features among those of ``nprobe`` near centres.
 
     The recall is measured against the exact search on ``num_queries`` features, drawn at random. While it is below
-    ``least_recall``, twice as many lists are taken. Where that would be more than an eighth of all lists, the exact
-    search takes over.
+    ``least_recall``, twice as many lists are taken. Where that would be more than an eighth of all lists, each feature
+    is compared with all: on the CPU in pairs (:class:`~clim_mm.neighbors.pairs.Pairs`), if these find at least 0.999
+    of the neighbours of the sample, and otherwise by faiss's exact search.
 
     Args:
         features: (N, d) float32, C-contiguous and finite.
@@ -84,7 +88,9 @@ def search_lists(features: np.ndarray,
         recall = recall_of(found_of(sample.ids), features, sample)
     if recall < least_recall:
         del lists
-        return ListSearch(search(features, k, progress=progress), assignments, 0, 1.0)
+        neighbors, recall = _compare_all(features, k, assignments, max(least_recall, _LEAST_RECALL_OF_PAIRS), sample,
+                                         memory, progress)
+        return ListSearch(neighbors, assignments, 0, recall)
 
     neighbors = np.empty((len(features), k), dtype=np.int32)
     with progress_bar(total=len(features), desc='search', unit='image', show=progress) as bar:
@@ -93,6 +99,20 @@ def search_lists(features: np.ndarray,
             neighbors[ids] = found_of(ids)
             bar.update(len(ids))
     return ListSearch(neighbors, assignments, nprobe, recall)
+
+
+def _compare_all(features: np.ndarray, k: int, assignments: np.ndarray, least_recall: float, sample: Sample,
+                 memory: int, progress: bool) -> tuple[np.ndarray, float]:
+    """Neighbours among all features, and their recall on the sample, which is known before the search is paid for."""
+    if pairs_are_faster(len(features), k, memory):
+        order = np.argsort(assignments, kind='stable').astype(np.int32)
+        for dtype in dtypes_by_speed(features.shape[1]):
+            pairs = Pairs(features, k, order, dtype)
+            recall = recall_of(pairs.find(sample.ids), features, sample)
+            if recall >= least_recall:
+                return pairs.find_all(memory, progress), recall
+            del pairs
+    return search(features, k, progress=progress), 1.0
 
 
 def check_memory(num_features: int, dim: int, k: int, memory: int) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import BatchSampler
 
 from clim_mm.neighbors import cluster
+from clim_mm.neighbors.kmeans_stop import ON_ALL, ON_SAMPLE, POINTS_PER_CENTROID
 from clim_mm.preflight import estimates
 
 IMAGENET, DIM, CENTRES = 1_281_167, 128, 10_000
@@ -79,6 +80,12 @@ def test_clustering_takes_a_sample_of_large_sets():
     whole = estimates.cluster_flops(points, 8, clusters, exact=True)
     twice = estimates.cluster_flops(2 * points, 8, clusters, exact=True)
     assert twice - whole == estimates.assign_flops(points, 8, clusters) == 2 * points * clusters * 8
+
+
+def test_clustering_of_large_sets_takes_the_usual_iterations():
+    of_all, of_sample = (estimates.assign_flops(n, 8, 100) for n in (10**6, 100 * POINTS_PER_CENTROID))
+    expected = ON_SAMPLE.usual_iterations * of_sample + (ON_ALL.usual_iterations + 1) * of_all
+    assert estimates.cluster_flops(10**6, 8, 100, exact=False) == expected
 
 
 def test_the_constants_are_the_defaults_of_cluster():
