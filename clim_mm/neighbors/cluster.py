@@ -55,12 +55,13 @@ def train_centroids(features: np.ndarray,
     that right [ours].
 
     Args:
-        features, num_clusters, seed, progress: As for ``cluster``.
+        features, num_clusters, seed: As for ``cluster``.
         start: (m, d) float32 centres to begin with on all features, such as the last refresh's. None begins on the
             sample, with m of its features at random.
         on_sample, on_all: When to stop.
-        points_per_centroid: The sample has ``m`` times this many features, drawn at random; without that many, or
-            without a sample, all are taken at once.
+        points_per_centroid: The sample has ``m`` times this many features, drawn at random. With fewer features all
+            are taken at once.
+        progress: Print a line for each iteration.
 
     Returns:
         (m, d) float32.
@@ -88,9 +89,11 @@ def _improve(features: np.ndarray, num_clusters: int, centroids: Optional[np.nda
     faiss tells the objective before an iteration, so that what the last one gained is not yet known.
     """
     before = np.inf
-    for _ in range(stop.most_iterations):
-        kmeans = _kmeans(features, num_clusters, 1, len(features), seed, centroids, progress)
+    for iteration in range(stop.most_iterations):
+        kmeans = _kmeans(features, num_clusters, 1, len(features), seed, centroids, progress=False)
         centroids, objective = kmeans.centroids, float(kmeans.obj[0])
+        if progress:
+            print(f'k-means on {len(features)} features, iteration {iteration + 1}: objective {objective:g} before it')
         if before - objective <= stop.tolerance * objective:
             break
         before = objective
