@@ -1,6 +1,7 @@
 """On the CPU: all features compared with all, each distance computed once for both of its features [ours]."""
 
 import threading
+from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 import numpy as np
@@ -16,8 +17,8 @@ from .search import without_self
 _ROWS = 1024  # of a block: the distances of two stay near the processor, and Python's part is still small
 _BYTES_OF_A_PAIR = 4 + 1 + 1  # its distance, and whether it is near for either feature
 _TILES_OF_A_THREAD = 8  # before the limits of the rows are lowered
-_MORE = 24  # candidates than neighbours, since rounded distances mistake the order of near ones
-_ROWS_OF_A_PART = 128  # whose candidates stay in the cache
+_MORE = 16  # candidates than neighbours, since rounded distances mistake the order of near ones
+_ROWS_OF_A_PART = 64  # whose candidates stay in the cache
 
 
 class Pairs:
@@ -55,7 +56,7 @@ class Pairs:
             row, column = np.nonzero(distances < near.limit[:, None])
             near.add(row, self._order[block][column], distances[row, column])
             near.settle()
-        return without_self(self._in_order(ids, near.ids())[:, :self._k + 1], ids)
+        return without_self(self._in_order(ids, near.ids(), 1), ids)
 
     def find_all(self, memory: int, progress: bool) -> np.ndarray:
         """The (N, k) int32 neighbours of all.
@@ -72,14 +73,17 @@ class Pairs:
         with ThreadPoolExecutor(num_threads, initializer=load_faiss().omp_set_num_threads, initargs=(1, )) as pool, \
                 progress_bar(total=len(self._order), desc='search', unit='image', show=progress) as bar:
             list(pool.map(lambda i: self._compare_within(near[i], i), range(len(self._blocks))))
-            for i in range(len(self._blocks)):
+            last: tuple[np.ndarray, Iterator[np.ndarray]] | None = None
+            for i, block in enumerate(self._blocks):
                 self._compare_with_later(near, i, num_threads * _TILES_OF_A_THREAD, pool)
-                ids, candidates = self._order[self._blocks[i]], near.pop(i).ids()
-                starts = range(0, len(ids), _ROWS_OF_A_PART)
-                parts = [slice(start, start + _ROWS_OF_A_PART) for start in starts]
-                found = pool.map(lambda part: self._in_order(ids[part], candidates[part]), parts)  # noqa: B023
-                neighbors[ids] = np.concatenate(list(found))[:, :self._k]
+                if last is not None:  # put in order by the same threads meanwhile
+                    neighbors[last[0]] = np.concatenate(list(last[1]))
+                ids, candidates = self._order[block], near.pop(i).ids()
+                parts = [slice(start, start + _ROWS_OF_A_PART) for start in range(0, len(ids), _ROWS_OF_A_PART)]
+                last = ids, pool.map(self._in_order, [ids[p] for p in parts], [candidates[p] for p in parts])
                 bar.update(len(ids))
+            assert last is not None
+            neighbors[last[0]] = np.concatenate(list(last[1]))
         return neighbors
 
     def _compare_within(self, near: NearestSoFar, i: int) -> None:
@@ -121,12 +125,13 @@ class Pairs:
         tile = self._of_thread.tile[:len(left) * right.shape[1]].view(len(left), -1)
         return self._rounded.bits(torch.mm(left, right, out=tile))
 
-    def _in_order(self, ids: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-        """The candidates of each feature by distance in float32, nearest first, -1 last."""
+    def _in_order(self, ids: np.ndarray, candidates: np.ndarray, more: int = 0) -> np.ndarray:
+        """The k, or ``more``, nearest candidates of each feature by distance in float32, nearest first, -1 last."""
         others = torch.from_numpy(self._features[candidates])
         distances = (others - torch.from_numpy(self._features[ids])[:, None]).square_().sum(dim=2).numpy()
         distances[candidates < 0] = np.inf
-        return np.take_along_axis(candidates, np.argsort(distances, axis=1, kind='stable'), axis=1)
+        nearest = np.argsort(distances, axis=1, kind='stable')[:, :self._k + more]
+        return np.take_along_axis(candidates, nearest, axis=1)
 
 
 def pairs_are_faster(num_features: int, k: int, memory: int) -> bool:

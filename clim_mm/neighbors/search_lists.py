@@ -8,7 +8,7 @@ import numpy as np
 from clim_mm.progress import progress_bar
 
 from .blocks import blocks
-from .faiss_backend import on_every_core
+from .faiss_backend import load_faiss, on_every_core
 from .lists import make_lists
 from .nearest_centroids import nearest_centroids
 from .pairs import Pairs, pairs_are_faster
@@ -82,7 +82,15 @@ def search_lists(features: np.ndarray,
     def found_of(ids: np.ndarray) -> np.ndarray:
         return without_self(lists.find(ids, k + 1, nprobe), ids)
 
-    recall = recall_of(found_of(sample.ids), features, sample)
+    widest = nprobe
+    while 2 * widest <= most:
+        widest *= 2
+    # Not even tried where the lists do not hold enough of the true neighbours: to find that out, lists take long.
+    recall = share_in_lists(sample, assignments, centroids, widest)
+    if recall >= least_recall or load_faiss().get_num_gpus() > 0:
+        recall = recall_of(found_of(sample.ids), features, sample)
+    else:
+        nprobe = widest
     while recall < least_recall and 2 * nprobe <= most:
         nprobe *= 2
         recall = recall_of(found_of(sample.ids), features, sample)
@@ -113,6 +121,19 @@ def _compare_all(features: np.ndarray, k: int, assignments: np.ndarray, least_re
                 return pairs.find_all(memory, progress), recall
             del pairs
     return search(features, k, progress=progress), 1.0
+
+
+def share_in_lists(sample: Sample, assignments: np.ndarray, centroids: np.ndarray, nprobe: int) -> float:
+    """The share of the true neighbours that are in the ``nprobe`` lists nearest to a feature's own: their recall.
+
+    On GPUs the lists are those nearest to the feature itself, of which this tells nothing.
+    """
+    own, place = np.unique(assignments[sample.ids], return_inverse=True)
+    _, near = load_faiss().knn(np.ascontiguousarray(centroids[own]), centroids, nprobe)
+    visited = np.zeros((len(own), len(centroids)), dtype=bool)
+    np.put_along_axis(visited, near, True, axis=1)
+    others = sample.found != sample.ids[:, None]
+    return float(visited[place[:, None], assignments[sample.found]][others].mean()) if others.any() else 1.0
 
 
 def check_memory(num_features: int, dim: int, k: int, memory: int) -> None:
