@@ -29,16 +29,17 @@ class Pairs:
     Args:
         features: (N, d) float32, C-contiguous and finite.
         k: Neighbours of each.
-        order: (N,) int32 ids, near features beside each other, so that the nearest are met early.
         dtype: That features are rounded to, ``torch.bfloat16`` or ``torch.float32``.
     """
 
-    def __init__(self, features: np.ndarray, k: int, order: np.ndarray, dtype: torch.dtype) -> None:
+    def __init__(self, features: np.ndarray, k: int, dtype: torch.dtype) -> None:
         self._features = features
         self._k = k
-        self._order = order
-        self._rounded = Rounded(features, order, dtype, _ROWS)
-        self._blocks = [slice(start, min(start + _ROWS, len(order))) for start in range(0, len(order), _ROWS)]
+        num = len(features)
+        # At random, or the candidates of a row would come from few blocks, many at once: more is put in order then.
+        self._order = np.random.default_rng(0).permutation(num).astype(np.int32)
+        self._rounded = Rounded(features, self._order, dtype, _ROWS)
+        self._blocks = [slice(start, min(start + _ROWS, num)) for start in range(0, num, _ROWS)]
         self._of_thread = threading.local()
 
     def find(self, ids: np.ndarray) -> np.ndarray:
@@ -100,21 +101,23 @@ class Pairs:
     def _compare_with_later(self, near: dict[int, NearestSoFar], i: int, at_once: int, pool: Executor) -> None:
         ids, left = self._order[self._blocks[i]], self._rounded.left(self._blocks[i])
 
-        def compare(j: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        def compare(j: int, limit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             """Give block j its candidates, and return those of block i."""
             distances = self._product(left, self._blocks[j])
-            near_enough = distances < near[i].limit[:, None]
+            near_enough = distances < limit[:, None]
             near_enough |= distances < near[j].limit
             places = np.flatnonzero(near_enough)
             distance = distances.reshape(-1)[places]
             row, column = np.divmod(places, distances.shape[1])
             of_column = distance < near[j].limit[column]
             near[j].add(column[of_column], ids[row[of_column]], distance[of_column])
-            of_row = distance < near[i].limit[row]
+            of_row = distance < limit[row]
             return row[of_row], self._order[self._blocks[j]][column[of_row]], distance[of_row]
 
         for start in range(i + 1, len(self._blocks), at_once):
-            for candidates in pool.map(compare, range(start, min(start + at_once, len(self._blocks)))):
+            others = range(start, min(start + at_once, len(self._blocks)))
+            # The limit as it is now, whatever the threads' timing: the same candidates each time.
+            for candidates in pool.map(compare, others, [near[i].limit] * len(others)):
                 near[i].add(*candidates)
 
     def _product(self, left: torch.Tensor, others: slice) -> np.ndarray:

@@ -96,8 +96,8 @@ def search_lists(features: np.ndarray,
         recall = recall_of(found_of(sample.ids), features, sample)
     if recall < least_recall:
         del lists
-        neighbors, recall = _compare_all(features, k, assignments, max(least_recall, _LEAST_RECALL_OF_PAIRS), sample,
-                                         memory, progress)
+        neighbors, recall = _compare_all(features, k, max(least_recall, _LEAST_RECALL_OF_PAIRS), sample, memory,
+                                         progress)
         return ListSearch(neighbors, assignments, 0, recall)
 
     neighbors = np.empty((len(features), k), dtype=np.int32)
@@ -109,13 +109,12 @@ def search_lists(features: np.ndarray,
     return ListSearch(neighbors, assignments, nprobe, recall)
 
 
-def _compare_all(features: np.ndarray, k: int, assignments: np.ndarray, least_recall: float, sample: Sample,
-                 memory: int, progress: bool) -> tuple[np.ndarray, float]:
+def _compare_all(features: np.ndarray, k: int, least_recall: float, sample: Sample, memory: int,
+                 progress: bool) -> tuple[np.ndarray, float]:
     """Neighbours among all features, and their recall on the sample, which is known before the search is paid for."""
     if pairs_are_faster(len(features), k, memory):
-        order = np.argsort(assignments, kind='stable').astype(np.int32)
         for dtype in dtypes_by_speed(features.shape[1]):
-            pairs = Pairs(features, k, order, dtype)
+            pairs = Pairs(features, k, dtype)
             recall = recall_of(pairs.find(sample.ids), features, sample)
             if recall >= least_recall:
                 return pairs.find_all(memory, progress), recall

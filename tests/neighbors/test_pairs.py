@@ -31,8 +31,7 @@ def overlap(a, b):
 @pytest.mark.parametrize('num', [1000, 1024, 1025])
 def test_pairs_find_what_the_exact_search_finds(dtype, num):
     features = random(num) + 3  # far from the origin, where rounding would be coarser
-    order = np.random.default_rng(1).permutation(num).astype(np.int32)
-    found = Pairs(features, 10, order, dtype).find_all(MEMORY, progress=False)
+    found = Pairs(features, 10, dtype).find_all(MEMORY, progress=False)
     assert found.shape == (num, 10) and found.dtype == np.int32
     assert overlap(found, search(features, 10)) > 0.9999
     assert (found == search(features, 10)).mean() > 0.999, 'in the order of float32'
@@ -41,7 +40,7 @@ def test_pairs_find_what_the_exact_search_finds(dtype, num):
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float32])
 def test_some_find_what_all_find(dtype):
     features = random()
-    searched = Pairs(features, 10, np.arange(1000, dtype=np.int32), dtype)
+    searched = Pairs(features, 10, dtype)
     ids = np.arange(0, 1000, 7)
     np.testing.assert_array_equal(searched.find(ids), searched.find_all(MEMORY, progress=False)[ids])
 
@@ -49,21 +48,20 @@ def test_some_find_what_all_find(dtype):
 def test_duplicates_are_neighbors_of_each_other_and_not_of_themselves():
     features = random()
     features[300:340] = features[300]
-    found = Pairs(features, 5, np.arange(1000, dtype=np.int32), torch.bfloat16).find_all(MEMORY, progress=False)
+    found = Pairs(features, 5, torch.bfloat16).find_all(MEMORY, progress=False)
     assert ((found[300:340] >= 300) & (found[300:340] < 340)).all()
     assert (found != np.arange(1000)[:, None]).all()
     assert all(len(set(row)) == 5 for row in found.tolist())
 
 
 def test_features_that_are_all_the_same_have_neighbors():
-    found = Pairs(np.ones((500, 4), dtype=np.float32), 5, np.arange(500, dtype=np.int32),
-                  torch.bfloat16).find_all(MEMORY, progress=False)
+    found = Pairs(np.ones((500, 4), dtype=np.float32), 5, torch.bfloat16).find_all(MEMORY, progress=False)
     assert (found >= 0).all() and (found != np.arange(500)[:, None]).all()
 
 
 def test_threads_change_nothing():
-    features, order = random(), np.arange(1000, dtype=np.int32)
-    searched = Pairs(features, 10, order, torch.float32)
+    features = random()
+    searched = Pairs(features, 10, torch.float32)
     one, three = (on_threads(threads, searched.find_all, MEMORY, False) for threads in (1, 3))
     np.testing.assert_array_equal(one, three)
 
