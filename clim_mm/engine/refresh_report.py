@@ -42,7 +42,8 @@ def describe(report: dict[str, float], epoch: int) -> str:
             f'{report["largest_cluster"]:.1%} of the images (balance {report["cluster_balance"]:.2f} of 1)')
     if 'recall' in report:
         text += (f', {report["recall"]:.2%} of the neighbours of a sample are found in {report["nprobe"]:.0f} clusters'
-                 if report['nprobe'] else ', each image was compared with all, since few clusters did not do')
+                 if report['nprobe'] else f', each image was compared with all, since few clusters did not do '
+                 f'(recall {report["recall"]:.2%})')
     if 'bank_never_seen' in report:
         text += f', {report["bank_never_seen"]:.1%} of the images had no key in the bank'
         if math.isfinite(report['bank_age']):

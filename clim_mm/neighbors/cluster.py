@@ -5,6 +5,7 @@ from typing import Any, Optional
 import numpy as np
 
 from .faiss_backend import as_float32_matrix, load_faiss, on_every_core
+from .kmeans_stop import ON_ALL, ON_SAMPLE, POINTS_PER_CENTROID, Stop
 
 
 @on_every_core
@@ -44,9 +45,9 @@ def train_centroids(features: np.ndarray,
                     num_clusters: int,
                     seed: int = 0,
                     start: Optional[np.ndarray] = None,
-                    num_iterations: int = 6,
-                    points_per_centroid: int = 32,
-                    full_iterations: int = 2,
+                    on_sample: Stop = ON_SAMPLE,
+                    on_all: Stop = ON_ALL,
+                    points_per_centroid: int = POINTS_PER_CENTROID,
                     progress: bool = False) -> np.ndarray:
     """Centres by k-means on a sample first, then on all features: what ``cluster`` finds, in a fraction of its time.
 
@@ -54,11 +55,13 @@ def train_centroids(features: np.ndarray,
     that right [ours].
 
     Args:
-        features, num_clusters, seed, progress: As for ``cluster``.
-        start: (m, d) float32 centres to begin with, such as the last refresh's. None for m features at random.
-        num_iterations: On the sample. Fewer are needed from a good start.
-        points_per_centroid: The sample has ``m`` times this many features, drawn at random.
-        full_iterations: On all features.
+        features, num_clusters, seed: As for ``cluster``.
+        start: (m, d) float32 centres to begin with on all features, such as the last refresh's. None begins on the
+            sample, with m of its features at random.
+        on_sample, on_all: When to stop.
+        points_per_centroid: The sample has ``m`` times this many features, drawn at random. With fewer features all
+            are taken at once.
+        progress: Print a line for each iteration.
 
     Returns:
         (m, d) float32.
@@ -72,12 +75,29 @@ def train_centroids(features: np.ndarray,
     centroids = None if start is None else as_float32_matrix(start, 'start')
     if centroids is not None and centroids.shape != (num_clusters, features.shape[1]):
         raise ValueError(f'start has the shape {centroids.shape}, not {(num_clusters, features.shape[1])}.')
-    everything = -(-len(features) // num_clusters)  # points of a centre, if all are taken
-    for iterations, points in [(num_iterations, points_per_centroid), (full_iterations, everything)]:
-        if iterations:
-            centroids = _kmeans(features, num_clusters, iterations, points, seed, centroids, progress).centroids
-    if centroids is None:
-        raise ValueError('No iterations and no start leave no centres.')
+    size = num_clusters * points_per_centroid
+    if centroids is None and size < len(features):
+        ids = np.random.default_rng(seed).choice(len(features), size, replace=False)
+        centroids = _improve(features[np.sort(ids)], num_clusters, None, on_sample, seed, progress)
+    return _improve(features, num_clusters, centroids, on_all, seed, progress)
+
+
+def _improve(features: np.ndarray, num_clusters: int, centroids: Optional[np.ndarray], stop: Stop, seed: int,
+             progress: bool) -> np.ndarray:
+    """Centres after so many iterations as the rule asks for.
+
+    faiss tells the objective before an iteration, so that what the last one gained is not yet known.
+    """
+    before = np.inf
+    for iteration in range(stop.most_iterations):
+        kmeans = _kmeans(features, num_clusters, 1, len(features), seed, centroids, progress=False)
+        centroids, objective = kmeans.centroids, float(kmeans.obj[0])
+        if progress:
+            print(f'k-means on {len(features)} features, iteration {iteration + 1}: objective {objective:g} before it')
+        if before - objective <= stop.tolerance * objective:
+            break
+        before = objective
+    assert centroids is not None
     return centroids
 
 

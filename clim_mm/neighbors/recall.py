@@ -16,10 +16,12 @@ class Sample:
     Attributes:
         ids: (n,) int64, ascending.
         reach: (n,) float64, squared distance to the farthest of the k others that faiss's exact search finds.
+        found: (n, k + 1) int64, what it finds: these and the feature itself.
     """
 
     ids: np.ndarray
     reach: np.ndarray
+    found: np.ndarray
 
 
 @on_every_core
@@ -37,7 +39,7 @@ def draw_sample(features: np.ndarray, k: int, num_queries: int, seed: int) -> Sa
     faiss = load_faiss()
     _, found = faiss.knn(features[ids], features, min(k + 1, len(features)))
     distances = np.sort(_squared_distances(features, ids, found), axis=1)
-    return Sample(ids, distances[:, -1])  # itself is one of the k + 1, at 0
+    return Sample(ids, distances[:, -1], found)  # itself is one of the k + 1, at 0
 
 
 def recall_of(found: np.ndarray, features: np.ndarray, sample: Sample) -> float:

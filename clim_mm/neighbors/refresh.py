@@ -14,10 +14,6 @@ from .search_lists import search_lists
 from .select import select_positives
 from .sizes import DEFAULT_MEMORY, NeighborSizes, is_exact
 
-# Of k-means if not exact [ours]: found by trying, tools/benchmarks/refresh.py shows the objective that they reach.
-FROM_NOTHING = dict(num_iterations=6, points_per_centroid=32, full_iterations=2)
-FROM_CENTRES = dict(num_iterations=1, points_per_centroid=32, full_iterations=1)
-
 
 @dataclass(frozen=True)
 class Refresh:
@@ -88,8 +84,7 @@ def refresh(features: np.ndarray,
         if start is not None and start.shape != (sizes.num_clusters, features.shape[1]):
             start = None
         centroids = timed(
-            'cluster', train_centroids, features, sizes.num_clusters, seed=seed, start=start, progress=progress,
-            **FROM_NOTHING if start is None else FROM_CENTRES)
+            'cluster', train_centroids, features, sizes.num_clusters, seed=seed, start=start, progress=progress)
         found = timed(
             'search', search_lists, features, sizes.num_neighbors, centroids, nprobe, least_recall, seed=seed,
             memory=memory, progress=progress)

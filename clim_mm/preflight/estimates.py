@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Optional
 
 from clim_mm.neighbors import cluster
-from clim_mm.neighbors.refresh import FROM_NOTHING
+from clim_mm.neighbors.kmeans_stop import ON_ALL, ON_SAMPLE, POINTS_PER_CENTROID
 from clim_mm.neighbors.search import search_bytes
 from clim_mm.neighbors.search_lists import search_lists_bytes
 from clim_mm.neighbors.select import select_bytes
@@ -79,11 +79,12 @@ def finding_bytes(num_images: int, dim: int, sizes: NeighborSizes, num_positives
 
 def cluster_flops(num_images: int, dim: int, num_clusters: int, exact: bool) -> float:
     """Of k-means with nothing to start from, and of the assignment of all images."""
-    points = MAX_POINTS_PER_CENTROID if exact else FROM_NOTHING['points_per_centroid']
-    iterations = KMEANS_ITERATIONS if exact else FROM_NOTHING['num_iterations']
-    on_all = 1 if exact else FROM_NOTHING['full_iterations'] + 1
-    sample = min(num_images, points * num_clusters)
-    return iterations * assign_flops(sample, dim, num_clusters) + on_all * assign_flops(num_images, dim, num_clusters)
+    of_all = assign_flops(num_images, dim, num_clusters)
+    points = MAX_POINTS_PER_CENTROID if exact else POINTS_PER_CENTROID
+    of_sample = assign_flops(min(num_images, points * num_clusters), dim, num_clusters)
+    if exact:
+        return KMEANS_ITERATIONS * of_sample + of_all
+    return ON_SAMPLE.usual_iterations * of_sample + (ON_ALL.usual_iterations + 1) * of_all
 
 
 def assign_flops(num_images: int, dim: int, num_clusters: int) -> float:

@@ -11,6 +11,7 @@ from sklearn.datasets import make_blobs
 
 from clim_mm.neighbors import cluster, train_centroids
 from clim_mm.neighbors.faiss_backend import on_every_core
+from clim_mm.neighbors.kmeans_stop import Stop
 
 
 def blobs(num_samples=1200, dim=8, num_blobs=12, seed=0):
@@ -162,38 +163,79 @@ def test_thread_counts_are_restored_after_an_error(one_thread):
     assert faiss.omp_get_max_threads() == 1 and torch.get_num_threads() == 1
 
 
-def test_a_sample_and_two_iterations_on_all_are_nearly_as_good():
-    of_all, of_both, of_the_sample = [], [], []
-    for seed in range(5):  # one run ends up to 1.5 % from another with a different seed
-        features = blobs(6000, dim=16, num_blobs=400, seed=seed)
-        of_all.append(objective(features, cluster(features, 50, seed=seed)[0]))
-        of_both.append(objective(features, train_centroids(features, 50, seed=seed)))
-        of_the_sample.append(objective(features, train_centroids(features, 50, seed=seed, full_iterations=0)))
-    assert np.mean(of_both) < 1.03 * np.mean(of_all) < 1.03 * np.mean(of_the_sample)
-    assert all(both < sample for both, sample in zip(of_both, of_the_sample, strict=True))
+def even(rng, num, dim):
+    return rng.normal(size=(20, dim))[rng.integers(20, size=num)] + rng.normal(size=(num, dim)) * 0.5
 
 
-def test_a_start_is_gone_on_from():
+def unequal(rng, num, dim):
+    sizes = rng.pareto(1.2, 60) + 1
+    group = rng.choice(60, num, p=sizes / sizes.sum())
+    noise = rng.standard_t(3, size=(num, dim)) * rng.uniform(0.1, 0.5, 60)[group, None]
+    return rng.normal(size=(60, dim))[group] + noise
+
+
+def uniform(rng, num, dim):
+    return rng.normal(size=(num, dim))
+
+
+@pytest.mark.parametrize('family', [even, unequal, uniform])
+def test_the_objective_is_within_one_percent_of_all_the_iterations(family):
+    first, later = [], []
+    for seed in range(3):  # one run ends up to 1.5 % from another with a different seed
+        rng = np.random.default_rng(seed)
+        features = family(rng, 8000, 16).astype(np.float32)
+        moved = (features + 0.1 * rng.normal(size=features.shape)).astype(np.float32)
+        reference = objective(features, cluster(features, 60, seed=seed)[0])
+        start = train_centroids(moved, 60, seed=seed + 10)
+        first.append(objective(features, train_centroids(features, 60, seed=seed)) / reference)
+        later.append(objective(features, train_centroids(features, 60, seed=seed, start=start)) / reference)
+    assert np.mean(first) < 1.01 and np.mean(later) < 1.01
+
+
+@pytest.fixture
+def rows_of_iterations(monkeypatch):
+    """Features that each iteration of faiss is given."""
+    rows = []
+    train = faiss.Kmeans.train
+
+    def recorded(self, x, **kwargs):
+        rows.append(len(x))
+        return train(self, x, **kwargs)
+
+    monkeypatch.setattr(faiss.Kmeans, 'train', recorded)
+    return rows
+
+
+def test_iterations_stop_once_they_gain_little(rows_of_iterations):
     features = blobs()
-    good = cluster(features, 40)[0]
-    options = dict(num_iterations=1, full_iterations=1, points_per_centroid=30)
-    from_good = objective(features, train_centroids(features, 40, start=good, **options))
-    from_nothing = objective(features, train_centroids(features, 40, **options))
-    assert from_good < from_nothing and from_good < 1.01 * objective(features, good)
-    np.testing.assert_array_equal(
-        train_centroids(features, 40, start=good, num_iterations=0, full_iterations=0), good)
+    centroids = train_centroids(features, 40, points_per_centroid=10, on_sample=Stop(0.1, 20, 5), on_all=Stop(0, 50, 3))
+    assert 2 <= rows_of_iterations.count(400) < 20
+    assert 2 < rows_of_iterations.count(1200) < 50, 'k-means gains nothing once no feature changes its cluster'
+    rows_of_iterations.clear()
+    again = train_centroids(features, 40, start=centroids)
+    assert rows_of_iterations == [1200] * 2, 'the second tells that the first gained nothing'
+    np.testing.assert_allclose(again, centroids, atol=1e-4)
+
+
+def test_iterations_stop_in_any_case(rows_of_iterations):
+    never = dict(on_sample=Stop(-1.0, 3, 3), on_all=Stop(-1.0, 4, 4))
+    train_centroids(blobs(), 40, points_per_centroid=10, **never)
+    assert rows_of_iterations == [400] * 3 + [1200] * 4
+    rows_of_iterations.clear()
+    train_centroids(blobs(), 40, points_per_centroid=30, **never)
+    assert rows_of_iterations == [1200] * 4, 'a sample of all is none'
 
 
 def test_one_iteration_on_all_by_hand():
     features = np.array([[0.0], [1.0], [10.0], [12.0]], dtype=np.float32)
     start = np.array([[0.0], [9.0]], dtype=np.float32)
-    centroids = train_centroids(features, 2, start=start, num_iterations=0, full_iterations=1)
+    centroids = train_centroids(features, 2, start=start, on_all=Stop(0.0, 1, 1))
     np.testing.assert_allclose(centroids, [[0.5], [11.0]])
 
 
 def test_centroids_are_the_same_with_the_same_seed():
     features = blobs()
-    first, again, other = (train_centroids(features, 40, seed=seed) for seed in (3, 3, 4))
+    first, again, other = (train_centroids(features, 40, seed=seed, points_per_centroid=10) for seed in (3, 3, 4))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -202,8 +244,3 @@ def test_centroids_are_the_same_with_the_same_seed():
 def test_a_start_that_does_not_fit_is_an_error(start):
     with pytest.raises(ValueError, match='start has'):
         train_centroids(blobs(), 40, start=start)
-
-
-def test_neither_iterations_nor_a_start_is_an_error():
-    with pytest.raises(ValueError, match='leave no centres'):
-        train_centroids(blobs(), 4, num_iterations=0, full_iterations=0)

@@ -16,7 +16,7 @@ def test_reach_is_the_distance_to_the_last_neighbor():
 
 
 def test_by_hand():
-    sample = Sample(np.array([0, 3]), np.array([9.0, 16.0]))
+    sample = Sample(np.array([0, 3]), np.array([9.0, 16.0]), found=np.empty((2, 0), dtype=np.int64))
     assert recall_of(np.array([[1, 2], [4, 2]]), LINE, sample) == 1.0
     assert recall_of(np.array([[1, 3], [4, 2]]), LINE, sample) == 0.75
     assert recall_of(np.array([[1, -1], [0, -1]]), LINE, sample) == 0.25

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from clim_mm.neighbors import STRATEGIES, cluster, search, search_lists, select_positives, train_centroids
-from clim_mm.neighbors.refresh import FROM_CENTRES, FROM_NOTHING, purity, refresh
+from clim_mm.neighbors.refresh import purity, refresh
 from clim_mm.neighbors.sizes import NeighborSizes
 
 SECONDS = {'seconds_cluster', 'seconds_search', 'seconds_select'}
@@ -54,7 +54,7 @@ def test_refresh_is_cluster_search_select(strategy):
 
 def test_search_lists_are_used_if_not_exact():
     features = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
-    centroids = train_centroids(features, 20, **FROM_NOTHING)
+    centroids = train_centroids(features, 20)
     lists = search_lists(features, 15, centroids, nprobe=1, least_recall=0.0)
     expected = select_positives(features, centroids, lists.assignments, lists.neighbors, strategy='center_wise')
     options = dict(exact=False, least_recall=0.0)
@@ -76,7 +76,7 @@ def test_centres_are_taken_up_if_not_exact():
     features, _ = groups(spread=0.4)
     first = refresh(features, NeighborSizes(12, 15), exact=False)
     again = refresh(features, NeighborSizes(12, 15), exact=False, start=first.centroids, seed=9)
-    expected = train_centroids(features, 12, start=first.centroids, seed=9, **FROM_CENTRES)
+    expected = train_centroids(features, 12, start=first.centroids, seed=9)
     np.testing.assert_array_equal(again.centroids, expected)
     other = refresh(features, NeighborSizes(13, 15), exact=False, start=first.centroids)
     assert other.centroids.shape == (13, 8), 'centres of another number are no start'

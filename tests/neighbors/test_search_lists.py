@@ -8,6 +8,10 @@ from sklearn.datasets import make_blobs
 from clim_mm.errors import ConfigError
 from clim_mm.neighbors import search, search_lists, train_centroids
 from clim_mm.neighbors.lists import Lists, ListsOnGPUs
+from clim_mm.neighbors.nearest_centroids import nearest_centroids
+from clim_mm.neighbors.recall import draw_sample, recall_of
+from clim_mm.neighbors.search import without_self
+from clim_mm.neighbors.search_lists import share_in_lists
 
 
 def blobs(num_samples=3000, dim=16, num_blobs=60, spread=1.5, seed=0):
@@ -50,6 +54,26 @@ def test_the_search_widens_until_the_bound_is_met():
     assert narrow.nprobe == 1 and wide.nprobe in (2, 4, 8)
     assert wide.recall >= narrow.recall + 0.1
     assert overlap(wide.neighbors, search(features, 10)) > narrow.recall + 0.08
+
+
+def test_what_lists_can_find_is_known_before_they_are_searched():
+    features = np.random.default_rng(0).normal(size=(2000, 6)).astype(np.float32)
+    centroids = train_centroids(features, 100)
+    sample = draw_sample(features, 10, 500, seed=0)
+    assignments = nearest_centroids(features, centroids, 1)[:, 0]
+    lists = Lists(features, centroids, assignments, 2**28)
+    shares = []
+    for nprobe in (1, 4, 100):
+        recall = recall_of(without_self(lists.find(sample.ids, 11, nprobe), sample.ids), features, sample)
+        shares.append(share_in_lists(sample, assignments, centroids, nprobe))
+        assert shares[-1] == pytest.approx(recall, abs=1e-3)
+    assert shares[0] < 0.5 < shares[1] < shares[2] == 1.0
+
+
+def test_lists_that_cannot_find_enough_are_not_searched(monkeypatch):
+    features = np.random.default_rng(0).normal(size=(500, 64)).astype(np.float32)
+    monkeypatch.setattr(Lists, 'find', lambda *args: pytest.fail('searched'))
+    assert search_lists(features, 10, features[:50], nprobe=1, least_recall=0.999).nprobe == 0
 
 
 def test_all_are_compared_where_lists_do_not_help():

@@ -8,6 +8,7 @@ from measured_memory import peak_bytes_of
 from torch.utils.data import BatchSampler
 
 from clim_mm.neighbors import cluster
+from clim_mm.neighbors.kmeans_stop import ON_ALL, ON_SAMPLE, POINTS_PER_CENTROID
 from clim_mm.neighbors.readable import refresh_readable
 from clim_mm.neighbors.search import search_bytes
 from clim_mm.neighbors.search_lists import search_lists_bytes
@@ -124,6 +125,12 @@ def test_what_is_counted_is_what_cluster_does(monkeypatch):
     monkeypatch.setattr(faiss.Kmeans, 'train', noted)
     cluster(np.random.default_rng(0).random((6000, 4), dtype=np.float32), 20)
     assert taken == dict(iterations=estimates.KMEANS_ITERATIONS, points=estimates.MAX_POINTS_PER_CENTROID)
+
+
+def test_clustering_of_large_sets_takes_the_usual_iterations():
+    of_all, of_sample = (estimates.assign_flops(n, 8, 100) for n in (10**6, 100 * POINTS_PER_CENTROID))
+    expected = ON_SAMPLE.usual_iterations * of_sample + (ON_ALL.usual_iterations + 1) * of_all
+    assert estimates.cluster_flops(10**6, 8, 100, exact=False) == expected
 
 
 @pytest.mark.parametrize('compute, load, num_workers, cores, processes, busy, expected', [

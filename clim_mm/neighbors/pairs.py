@@ -1,0 +1,166 @@
+"""On the CPU: all features compared with all, each distance computed once for both of its features [ours]."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+
+import numpy as np
+import torch
+
+from clim_mm.progress import progress_bar
+
+from .faiss_backend import load_faiss
+from .nearest_so_far import NearestSoFar
+from .rounded import Rounded
+from .search import without_self
+
+_ROWS = 1024  # of a block: the distances of two stay near the processor, and Python's part is still small
+_BYTES_OF_A_PAIR = 4 + 1 + 1  # its distance, and whether it is near for either feature
+_TILES_OF_A_THREAD = 8  # before the limits of the rows are lowered
+_MORE = 16  # candidates than neighbours, since rounded distances mistake the order of near ones
+_ROWS_OF_A_PART = 64  # whose candidates stay in the cache
+
+
+class Pairs:
+    """A search by rounded features; what it finds is put in order by float32.
+
+    faiss's exact search computes the distance of i and j for i and again for j, and nearly all of its time goes there.
+
+    Args:
+        features: (N, d) float32, C-contiguous and finite.
+        k: Neighbours of each.
+        dtype: That features are rounded to, ``torch.bfloat16`` or ``torch.float32``.
+    """
+
+    def __init__(self, features: np.ndarray, k: int, dtype: torch.dtype) -> None:
+        self._features = features
+        self._k = k
+        num = len(features)
+        # At random, or the candidates of a row would come from few blocks, many at once: more is put in order then.
+        self._order = np.random.default_rng(0).permutation(num).astype(np.int32)
+        self._rounded = Rounded(features, self._order, dtype, _ROWS)
+        self._blocks = [slice(start, min(start + _ROWS, num)) for start in range(0, num, _ROWS)]
+        self._of_thread = threading.local()
+
+    def find(self, ids: np.ndarray) -> np.ndarray:
+        """The (n, k) neighbours of some, as :meth:`find_all` finds them: nearest first, without themselves, -1 = none.
+
+        Args:
+            ids: (n,) int, at most 65,536.
+        """
+        places = np.empty(len(self._order), dtype=np.int64)
+        places[self._order] = np.arange(len(self._order))
+        left = self._rounded.left(places[ids])
+        near = NearestSoFar(len(ids), self._k + 1 + _MORE, self._rounded.integer)
+        for block in self._blocks:
+            distances = self._rounded.bits(left @ self._rounded.right(block))
+            row, column = np.nonzero(distances < near.limit[:, None])
+            near.add(row, self._order[block][column], distances[row, column])
+            near.settle()
+        return without_self(self._in_order(ids, near.ids(), 1), ids)
+
+    def find_all(self, memory: int, progress: bool) -> np.ndarray:
+        """The (N, k) int32 neighbours of all.
+
+        Args:
+            memory: Bytes for the products; the candidates are besides (``pairs_bytes``).
+            progress: Show a progress bar.
+        """
+        num_threads = _threads(memory)
+        near = {i: NearestSoFar(len(self._order[block]), self._k + _MORE, self._rounded.integer)
+                for i, block in enumerate(self._blocks)}
+        neighbors = np.empty((len(self._order), self._k), dtype=np.int32)
+        # Each product is of one thread, which goes on with it: what follows would run on one core otherwise.
+        with ThreadPoolExecutor(num_threads, initializer=load_faiss().omp_set_num_threads, initargs=(1, )) as pool, \
+                progress_bar(total=len(self._order), desc='search', unit='image', show=progress) as bar:
+            list(pool.map(lambda i: self._compare_within(near[i], i), range(len(self._blocks))))
+            last: tuple[np.ndarray, Iterator[np.ndarray]] | None = None
+            for i, block in enumerate(self._blocks):
+                self._compare_with_later(near, i, num_threads * _TILES_OF_A_THREAD, pool)
+                if last is not None:  # put in order by the same threads meanwhile
+                    neighbors[last[0]] = np.concatenate(list(last[1]))
+                ids, candidates = self._order[block], near.pop(i).ids()
+                parts = [slice(start, start + _ROWS_OF_A_PART) for start in range(0, len(ids), _ROWS_OF_A_PART)]
+                last = ids, pool.map(self._in_order, [ids[p] for p in parts], [candidates[p] for p in parts])
+                bar.update(len(ids))
+            assert last is not None
+            neighbors[last[0]] = np.concatenate(list(last[1]))
+        return neighbors
+
+    def _compare_within(self, near: NearestSoFar, i: int) -> None:
+        block = self._blocks[i]
+        distances = self._product(self._rounded.left(block), block)
+        np.fill_diagonal(distances, np.iinfo(distances.dtype).max)
+        place = min(self._k + _MORE, len(distances)) - 1
+        near_enough = distances <= np.partition(distances, place, axis=1)[:, place, None]
+        np.fill_diagonal(near_enough, False)
+        row, column = np.divmod(np.flatnonzero(near_enough), len(distances))  # five times as fast as np.nonzero
+        near.add(row, self._order[block][column], distances[row, column])
+        near.settle()
+
+    def _compare_with_later(self, near: dict[int, NearestSoFar], i: int, at_once: int, pool: Executor) -> None:
+        ids, left = self._order[self._blocks[i]], self._rounded.left(self._blocks[i])
+
+        def compare(j: int, limit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            """Give block j its candidates, and return those of block i."""
+            distances = self._product(left, self._blocks[j])
+            near_enough = distances < limit[:, None]
+            near_enough |= distances < near[j].limit
+            places = np.flatnonzero(near_enough)
+            distance = distances.reshape(-1)[places]
+            row, column = np.divmod(places, distances.shape[1])
+            of_column = distance < near[j].limit[column]
+            near[j].add(column[of_column], ids[row[of_column]], distance[of_column])
+            of_row = distance < limit[row]
+            return row[of_row], self._order[self._blocks[j]][column[of_row]], distance[of_row]
+
+        for start in range(i + 1, len(self._blocks), at_once):
+            others = range(start, min(start + at_once, len(self._blocks)))
+            # The limit as it is now, whatever the threads' timing: the same candidates each time.
+            for candidates in pool.map(compare, others, [near[i].limit] * len(others)):
+                near[i].add(*candidates)
+
+    def _product(self, left: torch.Tensor, others: slice) -> np.ndarray:
+        """Bits of the distances, in memory that this thread takes anew each time."""
+        if not hasattr(self._of_thread, 'tile'):
+            self._of_thread.tile = torch.empty(_ROWS**2, dtype=left.dtype)
+        right = self._rounded.right(others)
+        tile = self._of_thread.tile[:len(left) * right.shape[1]].view(len(left), -1)
+        return self._rounded.bits(torch.mm(left, right, out=tile))
+
+    def _in_order(self, ids: np.ndarray, candidates: np.ndarray, more: int = 0) -> np.ndarray:
+        """The k, or ``more``, nearest candidates of each feature by distance in float32, nearest first, -1 last."""
+        others = torch.from_numpy(self._features[candidates])
+        distances = (others - torch.from_numpy(self._features[ids])[:, None]).square_().sum(dim=2).numpy()
+        distances[candidates < 0] = np.inf
+        nearest = np.argsort(distances, axis=1, kind='stable')[:, :self._k + more]
+        return np.take_along_axis(candidates, nearest, axis=1)
+
+
+def pairs_are_faster(num_features: int, k: int, memory: int) -> bool:
+    """Whether :class:`Pairs` can be faster than faiss's exact search, which computes each distance twice.
+
+    Not where faiss has GPUs, nor where the memory holds the products of no more than half the cores; nor for so few
+    features that a block holds them all.
+
+    Args:
+        num_features, k, memory: N, k, and bytes for the products.
+    """
+    faiss = load_faiss()
+    return (faiss.get_num_gpus() == 0 and num_features > max(_ROWS, k + 1 + _MORE)
+            and 2 * _threads(memory) > faiss.omp_get_max_threads())
+
+
+def _threads(memory: int) -> int:
+    """Whose products fit, as many as faiss has at most."""
+    return min(load_faiss().omp_get_max_threads(), max(1, memory // (_BYTES_OF_A_PAIR * _ROWS**2)))
+
+
+def pairs_bytes(num_features: int, dim: int, k: int) -> int:
+    """What :class:`Pairs` holds at most beside features, products and results: rounded features, and candidates.
+
+    Args:
+        num_features, dim, k: N, d and k.
+    """
+    candidates = k + _MORE
+    return num_features * (4 * (dim + 2) + (8 + 10 // 2) * candidates)
