@@ -113,30 +113,30 @@ def accuracies(text):
 
 
 @pytest.fixture
-def train(run, digits, pretrained):
-    """Train a classifier from the checkpoint: ``train(work_dir, config, *options)``."""
+def transfer(run, digits, pretrained):
+    """Train a classifier from the checkpoint: ``transfer(work_dir, config, *options)``."""
 
-    def train_from(work_dir, config, *options, start=('--pretrained', pretrained)):
+    def transfer_to(work_dir, config, *options, start=('--pretrained', pretrained)):
         return run('tools/train.py', config, '--work-dir', work_dir, *start, '--cfg-options',
                    f'train_dataloader.dataset.data_root={digits}', f'val_dataloader.dataset.data_root={digits}',
-                   'default_hooks.preflight.seconds=0', *options)
+                   'default_hooks.preflight.seconds=0', 'randomness.seed=0', *options)
 
-    return train_from
+    return transfer_to
 
 
-def test_linear(train, tmp_path):
-    result = train(tmp_path, LINEAR, 'train_cfg.max_epochs=4', 'train_cfg.val_interval=2')
+def test_linear(transfer, tmp_path):
+    result = transfer(tmp_path, LINEAR, 'train_cfg.max_epochs=4', 'train_cfg.val_interval=2')
     assert result.returncode == 0, result.stdout[-3000:]
     assert re.search(r'All \d+ weights of the backbone are those of .*epoch_2.pth, and stay frozen', result.stdout)
     assert len(accuracies(result.stdout)) == 2 and accuracies(result.stdout)[-1] > 30
 
 
-def test_one_percent_of_the_labels(run, train, digits, tmp_path):
+def test_one_percent_of_the_labels(run, transfer, digits, tmp_path):
     split = tmp_path / '1percent.txt'
     made = run('tools/make_label_split.py', digits / 'train', '--percent', 1, '--out', split)
     assert made.returncode == 0 and '10 of 1442 images, of 10 classes' in made.stdout
     assert len(split.read_text().splitlines()) == 10
-    result = train(tmp_path / 'work', SEMI, f'train_dataloader.dataset.split={split}')
+    result = transfer(tmp_path / 'work', SEMI, f'train_dataloader.dataset.split={split}')
     assert result.returncode == 0, result.stdout[-3000:]
     assert accuracies(result.stdout)[-1] > 20, 'chance is 10'
 
@@ -149,15 +149,15 @@ def test_a_list_of_images_without_labels(run, digits, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_evaluation_without_a_checkpoint(train, tmp_path):
-    result = train(tmp_path, LINEAR, start=())
+def test_an_evaluation_without_a_checkpoint(transfer, tmp_path):
+    result = transfer(tmp_path, LINEAR, start=())
     assert result.returncode == 1 and 'Traceback' not in result.stdout
     assert 'give it by --pretrained FILE' in result.stdout.strip().splitlines()[-1]
 
 
-def test_a_list_of_other_images(train, tmp_path):
+def test_a_list_of_other_images(transfer, tmp_path):
     split = tmp_path / 'split.txt'
     split.write_text('n01440764_10023.JPEG\n')
-    result = train(tmp_path / 'work', SEMI, f'train_dataloader.dataset.split={split}')
+    result = transfer(tmp_path / 'work', SEMI, f'train_dataloader.dataset.split={split}')
     assert result.returncode == 1 and 'Traceback' not in result.stdout, result.stdout[-3000:]
     assert '1 of the 1 images that' in result.stdout.strip().splitlines()[-1]

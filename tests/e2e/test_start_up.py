@@ -3,7 +3,7 @@
 import sys
 
 import pytest
-from conftest import IN1K, SMALL
+from trained import IN1K, SMALL
 
 pytestmark = pytest.mark.e2e
 
@@ -35,9 +35,9 @@ print('FIGURE', visualizer.get_image().shape)
 '''
 
 
-def test_a_training_imports_what_it_uses(run, imagenet_like, tmp_path):
-    result = run(sys.executable, '-c', PROGRAM, IN1K, '--work-dir', tmp_path, '--cfg-options', *SMALL,
-                 'train_cfg.max_epochs=1', f'train_dataloader.dataset.dataset.data_root={imagenet_like}')
+def test_a_training_imports_what_it_uses(shell, imagenet_like, tmp_path):
+    result = shell(sys.executable, '-c', PROGRAM, IN1K, '--work-dir', tmp_path, '--cfg-options', *SMALL,
+                   'train_cfg.max_epochs=1', f'train_dataloader.dataset.dataset.data_root={imagenet_like}')
     assert result.returncode == 0, result.stdout[-3000:]
     assert (tmp_path / 'epoch_1.pth').exists()
     told = dict(line.partition(' ')[::2] for line in result.stdout.splitlines() if line.split(' ')[0].isupper())
