@@ -11,6 +11,9 @@ import pytest
 from forked import ForkedProgram
 from trained import IN1K, KINDS, ROOT, SMALL, Shelf, Trained, write_digits, write_imagenet_like
 
+# Of every program, and of what it starts itself.
+VARIABLES = {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable}
+
 
 @dataclass(frozen=True)
 class Ended:
@@ -25,11 +28,9 @@ def shell():
     """Run a command at the root of the repository, in processes of its own, with one thread each."""
 
     def run_command(*command, timeout=1500, folder=ROOT, **variables):
-        environment = dict(
-            os.environ, **{'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable, **variables})
         ended = subprocess.run(
-            [str(part) for part in command], cwd=folder, env=environment, text=True, timeout=timeout,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            [str(part) for part in command], cwd=folder, env={**os.environ, **VARIABLES, **variables}, text=True,
+            timeout=timeout, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
         return Ended(ended.returncode, ended.stdout)
 
     return run_command
@@ -41,7 +42,7 @@ def run(tmp_path_factory):
 
     def run_program(program, *arguments, processes=1, timeout=1500, folder=ROOT, **variables):
         output = tmp_path_factory.mktemp('outputs') / 'output.txt'
-        started = ForkedProgram(program, arguments, output, processes, folder, variables)
+        started = ForkedProgram(program, arguments, output, processes, folder, {**VARIABLES, **variables})
         started.wait(timeout=timeout)
         return Ended(next(filter(None, started.exit_codes), 0), started.text)
 
