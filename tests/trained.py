@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from filelock import FileLock
+from forked import ROOT
 from PIL import Image
 
-ROOT = Path(__file__).parents[1]
 IN1K = 'configs/clim/clim_r50_16xb32-1200e_in1k.py'
 DIGITS = 'configs/clim/clim_r18_1xb32-20e_digits.py'
 _MAKES = ('clim_mm/**/*.py', 'configs/**/*.py', 'tools/*.py', 'tests/trained.py')

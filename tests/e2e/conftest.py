@@ -1,12 +1,12 @@
 """What the end-to-end tests share: programs as a user runs them, images, and trainings that were made once."""
 
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+import gloo
 import pytest
 from forked import ForkedProgram
 from trained import IN1K, KINDS, ROOT, SMALL, Shelf, Trained, write_digits, write_imagenet_like
@@ -52,13 +52,7 @@ def run(tmp_path_factory):
 @pytest.fixture(scope='session')
 def free_port():
     """Find a port that nothing listens on: ``free_port()``, a string."""
-
-    def find():
-        with socket.socket() as free:
-            free.bind(('127.0.0.1', 0))
-            return str(free.getsockname()[1])
-
-    return find
+    return lambda: str(gloo.free_port())
 
 
 @pytest.fixture(scope='session')

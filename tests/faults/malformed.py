@@ -70,7 +70,7 @@ class Case:
         try:
             training.wait(timeout=SECONDS)
         except TimeoutError:
-            return Outcome('hang', text_of(training)[-200:], SECONDS), 'it hangs'
+            return Outcome('hang', training.text[-200:], SECONDS), 'it hangs'
         outcome = outcome_of(training, time.monotonic() - start)
         if outcome.kind not in self.allowed:
             return outcome, f'{outcome.kind}: {outcome.sentence}'
@@ -81,7 +81,7 @@ class Case:
 
 def outcome_of(training: Training, seconds: float) -> Outcome:
     """What came of a training that has ended, by its status and its output."""
-    text = text_of(training)
+    text = training.text
     last = text.strip().splitlines()[-1] if text.strip() else ''
     error = _ERROR.match(last)
     if training.exit_codes == [0]:
@@ -89,8 +89,3 @@ def outcome_of(training: Training, seconds: float) -> Outcome:
     if training.exit_codes not in ([1], [2]) or error is None:
         return Outcome('no sentence', f'status {training.exit_codes}: {last}', seconds)
     return Outcome('error after a traceback' if 'Traceback' in text else 'error', error[1], seconds)
-
-
-def text_of(training: Training) -> str:
-    """What the training has written to stdout and stderr."""
-    return training.output.read_text(errors='replace') if training.output.exists() else ''
