@@ -2,12 +2,12 @@
 
 import gc
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
 
-import clim_mm  # noqa: F401  (before any test file imports mmselfsup: it opens the version gate)
+
+def pytest_collectstart():
+    """Open MMSelfSup's version gate before any test file is imported."""
+    import clim_mm  # noqa: F401  (not above: xdist's first process collects nothing, and the others wait for it)
 
 
 def pytest_collection_finish():
@@ -20,6 +20,9 @@ def pytest_collection_finish():
 @pytest.fixture
 def class_folder(tmp_path):
     """A folder with two class folders of six PNG images each, 40 high and 48 wide, all different."""
+    import numpy as np
+    from PIL import Image
+
     rng = np.random.default_rng(0)
     folder = tmp_path / 'images'
     for name in ('cat', 'dog'):
@@ -33,6 +36,8 @@ def class_folder(tmp_path):
 @pytest.fixture
 def one_torch_thread():
     """Let torch compute on one thread."""
+    import torch
+
     # Beside another job, threads that wait for each other on so little work take ten times as long.
     before = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -30,6 +30,7 @@ def test_how_often(monkeypatch, terminal, interval):
     assert stream.getvalue().strip() == '', 'short work shows none'
 
 
+@pytest.mark.e2e
 def test_long_work_shows_one_on_a_terminal(monkeypatch):
     stream = Stream(True)
     monkeypatch.setattr(sys, 'stderr', stream)

@@ -17,6 +17,7 @@ from clim_mm.engine.center_wise_neighbor_hook import refresh_seed
 from clim_mm.neighbors import cluster, search, select_positives
 
 N, P, BATCH, STEPS = 24, 3, 8, 3  # images, positives, batch size, steps an epoch
+CHANNELS = 12  # of the pooled features: the backbone is the stem and the first stage of a ResNet-18
 EXTRACT_PIPELINE = [
     dict(type='LoadImage'),
     dict(type='Resize', scale=(16, 16)),
@@ -95,10 +96,11 @@ def model_cfg(**kwargs):
             data_preprocessor=dict(
                 type='mmselfsup.SelfSupDataPreprocessor', mean=(128, 128, 128), std=(50, 50, 50), bgr_to_rgb=True),
             backbone=dict(
-                type='mmselfsup.ResNet', depth=18, stem_channels=8, base_channels=8, out_indices=[4],
-                norm_cfg=dict(type='BN')),
+                type='mmcls.ResNet', depth=18, stem_channels=8, base_channels=CHANNELS, num_stages=1, strides=(1, ),
+                dilations=(1, ), out_indices=(0, ), norm_cfg=dict(type='BN')),
             neck=dict(
-                type='mmselfsup.MoCoV2Neck', in_channels=64, hid_channels=32, out_channels=16, with_avg_pool=True),
+                type='mmselfsup.MoCoV2Neck', in_channels=CHANNELS, hid_channels=32, out_channels=16,
+                with_avg_pool=True),
             head=dict(type='MixedContrastiveHead', temperature=0.2)), **kwargs)
 
 
@@ -128,7 +130,7 @@ def hook_cfg(**kwargs):
             extract=dict(pipeline=EXTRACT_PIPELINE, batch_size=10, num_workers=0)), **kwargs)
 
 
-def runner_of(folder, work_dir, epochs=1, hook=None, witness=None, more_hooks=(), num_workers=1, checkpoints=False,
+def runner_of(folder, work_dir, epochs=1, hook=None, witness=None, more_hooks=(), num_workers=0, checkpoints=False,
               **overrides):
     cfg = dict(
         model=model_cfg(),

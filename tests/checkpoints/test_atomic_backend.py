@@ -42,6 +42,7 @@ def test_a_run_keeps_whole_checkpoints_only(tmp_path):
     assert read_checkpoint(tmp_path / 'epoch_3.pth')['meta']['epoch'] == 3
 
 
+@pytest.mark.e2e
 def test_a_killed_run_leaves_whole_checkpoints_and_goes_on(tmp_path):
     draw = random.Random(0)
     tmp_path = tmp_path / 'run'

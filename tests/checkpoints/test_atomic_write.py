@@ -92,6 +92,7 @@ def write_in_turns(path):
         get_file_backend(backend_args=dict(backend='clim_mm.atomic')).put(bytes([turn % 200]) * (8 * MEGABYTE), path)
 
 
+@pytest.mark.e2e
 def test_a_killed_writer_leaves_a_whole_file(tmp_path):
     path = tmp_path / 'file'
     draw = random.Random(0)

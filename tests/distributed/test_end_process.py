@@ -13,6 +13,8 @@ from torch.utils.data import DataLoader
 
 from clim_mm.distributed.end_process import end_process, tie_children
 
+pytestmark = pytest.mark.e2e
+
 
 def wait_in_c():
     """Wait where no exception arrives."""

@@ -56,21 +56,28 @@ def gather_own(ids_by_rank, num_samples, memory):
         return str(error)
 
 
-@pytest.mark.parametrize('ids_by_rank, num_samples, expected', [
-    ([[3, 0], [1, 4, 2]], 5, None),
-    ([[], [1, 0, 2]], 3, None),
-    ([[6, 2, 4], [5, 3, 0, 1, 7]], 8, None),
-    ([[0, 1], [1]], 2, 'each of 2 ids once, but 0 are missing and 1 came more than once'),
-    ([[0, 1], [3]], 4, 'each of 4 ids once, but 1 are missing and 0 came more than once'),
-])
+def gather_each(cases):
+    """What a process gets in each case."""
+    return [gather_own(*case) for case in cases]
+
+
 @pytest.mark.parametrize('memory', [2**28, 2 * 2 * 8], ids=['at once', 'two rows of each at a time'])
-def test_gather_by_id_from_two_processes(ids_by_rank, num_samples, expected, memory):
-    first, second = on_processes(2, gather_own, ids_by_rank, num_samples, memory)
-    assert second is None
-    if expected is None:
-        np.testing.assert_array_equal(first, np.arange(num_samples)[:, None] * [[1.0, 10.0]])
-    else:
-        assert expected in first
+def test_gather_by_id_from_two_processes(memory):
+    cases = {
+        5: ([[3, 0], [1, 4, 2]], None),
+        3: ([[], [1, 0, 2]], None),
+        8: ([[6, 2, 4], [5, 3, 0, 1, 7]], None),
+        2: ([[0, 1], [1]], 'each of 2 ids once, but 0 are missing and 1 came more than once'),
+        4: ([[0, 1], [3]], 'each of 4 ids once, but 1 are missing and 0 came more than once'),
+    }
+    of_first, of_second = on_processes(
+        2, gather_each, [(ids_by_rank, num_samples, memory) for num_samples, (ids_by_rank, _) in cases.items()])
+    assert of_second == [None] * 5
+    for found, (num_samples, (_, expected)) in zip(of_first, cases.items(), strict=True):
+        if expected is None:
+            np.testing.assert_array_equal(found, np.arange(num_samples)[:, None] * [[1.0, 10.0]])
+        else:
+            assert expected in found
 
 
 def peaks_of_gathering(num_samples, dim, memories):
@@ -85,6 +92,7 @@ def peaks_of_gathering(num_samples, dim, memories):
     return [peak_bytes_of(lambda memory=memory: run(num_samples, memory)) for memory in memories]
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize('processes', [1, 2])
 def test_the_memory_that_it_takes_is_what_it_tells(processes):
     num_samples, dim, memories = 4096, 2048, (2**22, 2**28)  # 32 MiB in eight blocks, and at once

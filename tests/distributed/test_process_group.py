@@ -61,8 +61,9 @@ def rank_under(launcher, names):
 
 @pytest.mark.parametrize(('launcher', 'names'), [
     ('pytorch', ('RANK', 'LOCAL_RANK', 'WORLD_SIZE')),
-    ('slurm', ('SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_NTASKS')),
-    ('mpi', ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE')),
+    pytest.param('slurm', ('SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_NTASKS'), marks=pytest.mark.e2e),
+    pytest.param('mpi', ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE'),
+                 marks=pytest.mark.e2e),
 ])
 def test_the_launchers_variables_are_taken_and_the_processes_watched(launcher, names):
     results = on_processes(2, rank_under, launcher, names, init=False)
@@ -102,6 +103,7 @@ def test_a_patience_that_is_no_time_is_refused(torchrun, patience):
         watch_peers('pytorch')
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(('by_torchrun', 'timeout'), [('True', '_STORE_TIMEOUT'), ('', '_START_TIMEOUT')])
 def test_a_meeting_place_that_is_not_there_is_named(torchrun, by_torchrun, timeout):
     torchrun.setenv('TORCHELASTIC_USE_AGENT_STORE', by_torchrun)
@@ -121,6 +123,7 @@ def fall_silent(rank, port):
         time.sleep(600)
 
 
+@pytest.mark.e2e
 def test_the_patience_is_taken_from_the_environment(tmp_path):
     outputs, port = [tmp_path / 'output.0', tmp_path / 'output.1'], free_port()
     with started([(fall_silent, (rank, port)) for rank in (0, 1)], outputs) as processes:

@@ -48,6 +48,7 @@ def step(model, wrapper, seed):
     return loss, torch.cat([gradients[name].flatten() for name in sorted(gradients)])
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize('channels_last', [False, True])
 def test_the_first_losses_are_those_of_float32(channels_last):
     exact, plain = trained('OptimWrapper')

@@ -72,8 +72,8 @@ def by_hand(seed, epoch, rank=0):
 @pytest.mark.parametrize('options', [
     dict(),
     dict(noise=[Noise()]),
-    dict(num_workers=2),
-    dict(num_workers=1, persistent_workers=False),
+    pytest.param(dict(num_workers=2), marks=pytest.mark.e2e),
+    pytest.param(dict(num_workers=1, persistent_workers=False), marks=pytest.mark.e2e),
     dict(hook=hook_cfg(interval=1)),
 ], ids=['no worker', 'others draw', 'two workers', 'new workers each epoch', 'with refreshes'])
 def test_the_generators_at_an_epochs_first_batch_depend_on_seed_and_epoch_alone(folder, tmp_path, options):
@@ -105,6 +105,7 @@ def training_on_this_process(folder, work_dir):
     return seen.states, [sample[:2] for sample in seen.samples]
 
 
+@pytest.mark.e2e
 def test_processes_draw_for_themselves_and_share_the_samples(folder, tmp_path):
     results = on_processes(2, training_on_this_process, folder, tmp_path)
     for rank, (found, samples) in enumerate(results):
@@ -115,7 +116,7 @@ def test_processes_draw_for_themselves_and_share_the_samples(folder, tmp_path):
 
 
 def test_the_order_of_the_samples_is_the_samplers_for_seed_and_epoch(folder, tmp_path):
-    seen = states_in_training(folder, tmp_path, epochs=3, num_workers=1)
+    seen = states_in_training(folder, tmp_path, epochs=3)
     for epoch in range(3):
         order = torch.randperm(N, generator=torch.Generator().manual_seed(7 + epoch)).tolist()
         assert [i for e, i, *_ in seen.samples if e == epoch] == order
@@ -141,6 +142,7 @@ def samples_of_a_run(folder, work_dir, epochs, num_workers, resume=False):
     return drawn, runner.seed, seen.samples, states
 
 
+@pytest.mark.e2e
 def test_a_run_without_a_seed_goes_on_with_the_checkpoints_in_a_new_process(folder, tmp_path):
     ((_, seed, samples, weights), ) = on_processes(1, samples_of_a_run, folder, tmp_path, 4, 1, init=False)
     assert len(samples) == 4 * N and len({sample[0] for sample in samples}) == 4

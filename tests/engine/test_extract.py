@@ -105,9 +105,9 @@ def test_half_precision_becomes_float32(class_folder):
 
 @pytest.mark.parametrize('world_size, batch_size, batches', [
     (2, 5, [2, 1]),
-    (2, 12, [1, 0]),
-    (3, 2, [2, 2, 2]),
-    (3, 8, [1, 1, 0]),
+    pytest.param(2, 12, [1, 0], marks=pytest.mark.e2e),
+    pytest.param(3, 2, [2, 2, 2], marks=pytest.mark.e2e),
+    pytest.param(3, 8, [1, 1, 0], marks=pytest.mark.e2e),
 ])
 @pytest.mark.usefixtures('one_torch_thread')
 def test_several_processes_give_exactly_what_one_gives(class_folder, world_size, batch_size, batches):
@@ -133,6 +133,7 @@ def extract_some(folder, ids):
     return found, given
 
 
+@pytest.mark.e2e
 @pytest.mark.usefixtures('one_torch_thread')
 def test_some_images_are_extracted_alone_and_keep_their_rows(class_folder):
     views, ids = views_of(class_folder), [1, 4, 5, 8, 10]
@@ -162,6 +163,7 @@ def peak_of_extraction(folder, dim):
     return peak_bytes_of(lambda: run(dim))
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize('processes', [1, 2])
 def test_the_memory_that_it_takes_is_what_gathering_tells(class_folder, processes):
     """No copy more, such as of each batch's rows or of all rows joined, and none less."""

@@ -5,12 +5,12 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from tiny_clim import build
 from training_runs import model_cfg
 
 from clim_mm.datasets import ImageFolder, SingleViews
 from clim_mm.engine import CenterWiseNeighborHook
 from clim_mm.evaluation import loading_of
-from clim_mm.registry import MODELS
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -23,10 +23,7 @@ PIPELINE = [
 @pytest.fixture
 def model():
     init_default_scope('clim_mm')
-    torch.manual_seed(0)
-    made = MODELS.build(model_cfg())
-    made.init_weights()
-    return made
+    return build(data_preprocessor=model_cfg()['data_preprocessor'])
 
 
 def features(model, folder, **options):

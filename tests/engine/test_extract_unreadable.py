@@ -51,7 +51,7 @@ def extract(folder, batch_size=3, num_workers=0, known=None, encode=encode):
     return features, quarantine.entries, quarantine.readable.tolist()
 
 
-@pytest.mark.parametrize('num_workers', [0, 2])
+@pytest.mark.parametrize('num_workers', [0, pytest.param(2, marks=pytest.mark.e2e)])
 def test_the_rows_of_the_others_are_those_of_a_folder_without_the_bad_ones(paths, tmp_path, num_workers):
     whole = extract(paths[0].parent)[0]
     entries = damage(paths, BAD)
@@ -88,6 +88,7 @@ def test_what_is_known_is_not_read_and_not_given(paths):
     assert np.isnan(features).all(axis=1).nonzero()[0].tolist() == [3, 5]
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize('world_size, batch_size', [(2, 3), (3, 8)])
 def test_several_processes_give_what_one_gives_and_know_the_same(paths, world_size, batch_size):
     entries = damage(paths, BAD)
@@ -105,6 +106,7 @@ def extract_knowing_some(folder):
     return extract(folder, known={rank: f'known to process {rank}'})
 
 
+@pytest.mark.e2e
 def test_what_one_process_knew_before_all_know_after(paths):
     results = on_processes(2, extract_knowing_some, paths[0].parent)
     for _, noted, readable in results:
@@ -118,7 +120,7 @@ def extract_bad(folder):
     return None if features is None else features.tolist(), sorted(noted), readable
 
 
-@pytest.mark.parametrize('world_size', [1, 2])
+@pytest.mark.parametrize('world_size', [1, pytest.param(2, marks=pytest.mark.e2e)])
 def test_if_nothing_can_be_read_it_is_all_quarantined(paths, world_size):
     damage(paths, {i: empty for i in range(N)})
     results = [extract_bad(paths[0].parent)] if world_size == 1 else on_processes(2, extract_bad, paths[0].parent)
@@ -161,6 +163,7 @@ def test_features_that_are_no_numbers_are_refused_with_the_ids(paths, values, na
         'with a lower learning rate.')
 
 
+@pytest.mark.e2e
 def test_features_that_are_no_numbers_stop_every_process(paths):
     first, second = on_processes(2, refusal, paths[0].parent, DIVERGED)
     assert first == second == refusal(paths[0].parent, DIVERGED)

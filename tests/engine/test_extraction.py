@@ -26,6 +26,7 @@ def features_here(folder, encoder):
         model, SingleViews(ImageFolder(str(folder)), PIPELINE))
 
 
+@pytest.mark.e2e
 @pytest.mark.usefixtures('one_torch_thread')
 @pytest.mark.parametrize('encoder', ['momentum', 'query'])
 def test_all_processes_extract_by_the_batch_statistics_of_the_first(class_folder, encoder):

@@ -37,6 +37,7 @@ def undisturbed_run(folder, tmp_path_factory):
     torch.set_num_threads(threads)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize('stop', [1, 2])
 def test_a_resumed_run_goes_on_as_if_undisturbed(folder, tmp_path, undisturbed_run, stop):
     begin, hook = 0, hook_cfg()
@@ -63,6 +64,7 @@ def test_a_resumed_run_goes_on_as_if_undisturbed(folder, tmp_path, undisturbed_r
     assert drawn[0] == drawn[1], 'the same samples in the same order'
 
 
+@pytest.mark.e2e
 def test_the_centres_stay_in_the_checkpoints_of_a_resumed_run(folder, tmp_path):
     first, _ = train(folder, tmp_path, 1, num_workers=0, checkpoints=True)
     path = str(tmp_path / 'epoch_1.pth')

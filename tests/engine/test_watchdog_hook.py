@@ -85,6 +85,7 @@ def test_what_is_said_and_sent_while_the_verdict_changes(tmp_path):
     }
 
 
+@pytest.mark.e2e
 def test_a_resumed_run_writes_the_same_lines(tmp_path):
     # In the last epoch the features shrink to below half of what they were, while the loss rises.
     script = wandering(420) + [
@@ -160,6 +161,7 @@ def watched_on_this_process(work_dir):
     return scripted_run(work_dir, wandering(6), WatchdogHook(3), epoch_length=12).rank
 
 
+@pytest.mark.e2e
 def test_of_two_processes_one_writes(tmp_path):
     assert on_processes(2, watched_on_this_process, tmp_path) == [0, 1]
     assert [line['iter'] for line in lines_of(tmp_path)] == [3, 6]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from mmengine.config import Config
-from training_runs import model_cfg
+from training_runs import CHANNELS, model_cfg
 
 from clim_mm.errors import CheckpointError, ConfigError
 from clim_mm.evaluation import load_model
@@ -29,7 +29,7 @@ def test_weights_of_another_model_are_refused(tmp_path):
     torch.save(dict(state_dict={'encoder.weight': torch.zeros(2)}), tmp_path / 'other.pth')
     with pytest.raises(ConfigError, match=f'The weights of the checkpoint {tmp_path}/other.pth do not fit the model'):
         load_model(config(), str(tmp_path / 'other.pth'))
-    neck = dict(type='mmselfsup.MoCoV2Neck', in_channels=64, hid_channels=32, out_channels=12, with_avg_pool=True)
+    neck = dict(type='mmselfsup.MoCoV2Neck', in_channels=CHANNELS, hid_channels=32, out_channels=12, with_avg_pool=True)
     torch.save(load_model(config(feat_dim=12, neck=neck)).state_dict(), tmp_path / 'narrow.pth')
     with pytest.raises(ConfigError, match=r'5 of another shape: queue \(12, 24\) instead of \(16, 24\)'):
         load_model(config(), str(tmp_path / 'narrow.pth'))

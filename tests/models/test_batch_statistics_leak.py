@@ -107,6 +107,7 @@ def train(bn_splits, same_content, seed=3, steps=500):
     return figures
 
 
+@pytest.mark.e2e
 def test_the_network_learns_to_cheat_by_batch_statistics():
     # No query shares its content with its key, whose content is that of the image before it in the batch.
     others, error, same, _ = train(bn_splits=1, same_content=False)  # 0.88, 0.006, 0.50; over six seeds 0.78 to 0.89
@@ -114,12 +115,14 @@ def test_the_network_learns_to_cheat_by_batch_statistics():
     assert same < 0.55, 'not told from the keys of its own batch: the image is not recognised'
 
 
+@pytest.mark.e2e
 def test_split_batch_statistics_leave_nothing_to_cheat_by():
     # 0.50, 0.010, 0.50 with each of four seeds; without the shuffle 0.74 to 0.79, and 0.68 to 0.70 in the own batch.
     others, error, same, _ = train(bn_splits=4, same_content=False)
     assert abs(others - 0.5) < 0.06 and error < 0.02 and abs(same - 0.5) < 0.06
 
 
+@pytest.mark.e2e
 def test_with_split_batch_statistics_the_network_learns_what_the_views_share():
     others, _, same, _ = train(bn_splits=4, same_content=True, steps=300)  # 0.95, 0.95; over five seeds 0.93 to 0.95
     assert others > 0.85 and same > 0.85

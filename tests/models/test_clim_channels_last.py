@@ -124,6 +124,7 @@ def gradients_of_two(channels_last):
     return {name: p.grad.numpy() for name, p in model.named_parameters() if p.grad is not None}, formats
 
 
+@pytest.mark.e2e
 def test_several_processes_exchange_images_and_gradients():
     (usual, _), _ = on_processes(2, gradients_of_two, False)
     (last, formats), (others, _) = on_processes(2, gradients_of_two, True)

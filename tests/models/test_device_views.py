@@ -96,6 +96,7 @@ def test_the_algorithm_takes_them(folder):
         assert torch.isfinite(losses['loss']) and losses['without_positive'] == 0
 
 
+@pytest.mark.e2e
 def test_a_training_is_the_same_with_any_number_of_workers(folder, tmp_path):
     states = []
     for workers in (0, 2):

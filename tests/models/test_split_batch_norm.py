@@ -225,6 +225,7 @@ def loss_and_gradients(bn_splits):
     return {name: value.numpy() for name, value in results.items()}
 
 
+@pytest.mark.e2e
 def test_two_groups_in_one_process_are_two_processes():
     here = loss_and_gradients(bn_splits=2)
     there, also_there = on_processes(2, loss_and_gradients, None)

@@ -196,6 +196,7 @@ def write_and_die(folder):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.e2e
 def test_a_killed_process_leaves_what_it_had_written(tmp_path):
     process = CONTEXT.Process(target=write_and_die, args=(tmp_path, ))
     process.start()

@@ -65,6 +65,7 @@ def test_search_lists_are_used_if_not_exact():
     assert not np.array_equal(found.positives, all_lists.positives) and all_lists.report['recall'] == 1.0
 
 
+@pytest.mark.e2e
 def test_large_sets_are_searched_by_lists():
     features = np.random.default_rng(0).normal(size=(100_001, 2)).astype(np.float32)
     found = refresh(features, NeighborSizes(100, 3), num_positives=2)

@@ -191,7 +191,7 @@ def report_on_demand(table, connection):
         connection.send((table.version, table.positives.tolist(), draws))
 
 
-@pytest.mark.parametrize('method', ['fork', 'spawn'])
+@pytest.mark.parametrize('method', ['fork', pytest.param('spawn', marks=pytest.mark.e2e)])
 def test_a_running_child_sees_what_is_published(method):
     context = multiprocessing.get_context(method)
     table = NeighborTable(5, 3)

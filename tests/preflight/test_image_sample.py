@@ -48,7 +48,7 @@ def test_what_is_in_the_images(odd_folder):
     assert sample.odd_modes == dict(grey=2, alpha=1, CMYK=1) | {'16-bit': 1}
     lengths = [path.stat().st_size for path in sorted(odd_folder.iterdir())[:9]]
     assert sample.mean_bytes == pytest.approx(np.mean(lengths))
-    assert 0 < sample.read_seconds < 1
+    assert sample.read_seconds > 0
     assert any(name in sample.first_unreadable for name in ('09_cut.jpg (', '10_empty.png (', '11_text.jpg ('))
 
 

@@ -7,7 +7,7 @@ from gloo import on_processes
 from mmengine.config import Config
 from mmengine.runner import Runner
 from prepared_runs import Stop, assert_same, everything, neighbor_hook_of, prepared, trained_a_little
-from training_runs import BATCH, N, P, hook_cfg, model_cfg, pairs_cfg, write_images
+from training_runs import BATCH, CHANNELS, N, P, hook_cfg, model_cfg, pairs_cfg, write_images
 
 from clim_mm.preflight import survey
 
@@ -34,8 +34,8 @@ def test_what_is_found_and_that_nothing_changes(folder, tmp_path):
     assert facts.images.smallest == facts.images.largest == (24, 20)
     measured = facts.measured
     assert measured.missing == '' and measured.busy_cores == 1
-    assert 1 <= measured.loading.samples <= 8 and 0 < measured.loading.seconds < 5
-    assert 2 <= measured.step.images <= BATCH and 0 < measured.step.seconds < 30
+    assert 1 <= measured.loading.samples <= 8 and measured.loading.seconds > 0
+    assert 2 <= measured.step.images <= BATCH and measured.step.seconds > 0
     trainable = facts.settings.model_sizes.trainable
     assert measured.step.optimizer_bytes == trainable == facts.forecast.optimizer_bytes
     assert measured.step.activation_bytes is None
@@ -50,8 +50,8 @@ def test_what_is_found_and_that_nothing_changes(folder, tmp_path):
 def test_the_encoder_and_layer_of_the_hook_are_measured(folder, tmp_path):
     runner = prepared(folder, tmp_path, num_workers=0, hook=hook_cfg(layer='pooled', encoder='query'))
     plan = survey(runner, neighbor_hook_of(runner), seconds=0.5)
-    assert plan.facts.measured.extraction.dim == 64
-    assert plan.facts.forecast.refresh.dim == 64
+    assert plan.facts.measured.extraction.dim == CHANNELS
+    assert plan.facts.forecast.refresh.dim == CHANNELS
 
 
 def baseline(folder, work_dir, queue_len):
@@ -137,6 +137,7 @@ def two_processes(folder, work_dir):
     return step.images, step.steps, plan.facts.settings.processes, plan.facts.forecast.refresh is not None
 
 
+@pytest.mark.e2e
 def test_two_processes_measure_the_same_steps_together(folder, tmp_path):
     first, second = on_processes(2, two_processes, str(folder), str(tmp_path))
     assert first[:3] == second[:3] and first[2] == 2 and first[0] >= 2
