@@ -2,10 +2,10 @@
 
     python tests/mutants.py [--only NAME ...] [--near] [--json FILE]
 
-The tests of the mutant's own folder come first, and only if they all pass the other quick ones. A process that has
-imported everything but this package forks one for each run. A test that fails without the fault as well notices
-nothing: what has caught a mutant is run again at the end on the package as it is. The exit status is the number of
-survivors, a missing test each.
+The tests of the mutant's own folder come first, and only if they all pass the other quick ones; what survives these
+meets the tests of its folder that are marked ``e2e``. A process that has imported everything but this package forks one
+for each run. A test that fails without the fault as well notices nothing: what has caught a mutant is run again at the
+end on the package as it is. The exit status is the number of survivors, a missing test each.
 """
 
 import argparse
@@ -44,11 +44,12 @@ _AT_WHICH = ', which '
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a mutant: the test that has failed, '' for a survivor, and the seconds until then."""
+    """What came of a mutant: the test that has failed, '' for a survivor, the seconds until then, if a quick one."""
 
     name: str
     caught_by: str
     seconds: float
+    quick: bool
 
 
 class Notes:
@@ -174,12 +175,14 @@ def test_files(root: Path, mutated: str) -> tuple[list[str], list[str]]:
 
 def _judged(copy: Copy, mutant: Mutant, near_only: bool) -> Generator[int, None, Result]:
     start = time.monotonic()
+    near, far = test_files(copy.root, mutant.file)
+    runs = [near, [] if near_only else far, near and ['-m', 'e2e', *near]]
     failed: list[str] = []
     with copy.mutated(mutant):
-        for tests in test_files(copy.root, mutant.file)[:1 if near_only else 2]:
-            if tests and not failed:
-                failed = yield from copy.failures('-x', *tests)
-    return Result(mutant.name, failed[0] if failed else '', time.monotonic() - start)
+        while runs and not failed:
+            if arguments := runs.pop(0):
+                failed = yield from copy.failures('-x', *arguments)
+    return Result(mutant.name, failed[0] if failed else '', time.monotonic() - start, quick=bool(runs))
 
 
 def judge(mutants: Sequence[Mutant], folder: Path, near_only: bool = False) -> list[Result]:
@@ -222,7 +225,7 @@ def _confirmed(results: list[Result], copy: Copy) -> list[Result]:
     tests = {result.caught_by.partition(_AT_WHICH)[0] for result in results if result.caught_by.startswith('tests/')}
     failed: set[str] = set()
     for _, of_folder in groupby(sorted(tests), key=os.path.dirname):  # as they were run
-        failed.update(_last(copy.failures(*of_folder)))
+        failed.update(_last(copy.failures('-m', '', *of_folder)))
     for test in sorted(failed):
         print(f'{test} fails without any fault as well: mend it first.')
     return [replace(result, caught_by='') if result.caught_by.partition(_AT_WHICH)[0] in failed else result
@@ -256,9 +259,13 @@ def import_all_but_the_package() -> None:
 def table(results: Sequence[Result]) -> str:
     """A line for each mutant, and the share that was caught."""
     width = max(len(result.name) for result in results)
-    lines = [f'{result.name:{width}}  {result.seconds:5.0f} s  {result.caught_by or "SURVIVED"}' for result in results]
-    caught = sum(bool(result.caught_by) for result in results)
-    return '\n'.join([*lines, f'{caught} of {len(results)} mutants are caught ({caught / len(results):.1%}).'])
+    lines = [f'{result.name:{width}}  {result.seconds:5.0f} s  '
+             f'{"" if result.quick or not result.caught_by else "e2e: "}{result.caught_by or "SURVIVED"}'
+             for result in results]
+    quick = sum(bool(result.caught_by) and result.quick for result in results)
+    slow = sum(bool(result.caught_by) and not result.quick for result in results)
+    return '\n'.join([*lines, f'{quick} of {len(results)} mutants are caught by quick tests '
+                              f'({quick / len(results):.1%}), {slow} more by tests marked e2e.'])
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:
