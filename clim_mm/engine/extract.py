@@ -61,7 +61,7 @@ def extract_features(encode: Callable[[dict], torch.Tensor],
     """Run ``encode`` over a dataset, each process on its share, and collect the rows by sample id.
 
     Args:
-        encode: From a collated batch to (B, d) float features; it runs in inference mode.
+        encode: From a batch, ``inputs`` and ``sample_idx`` (B,), to (B, d) float features; it runs in inference mode.
         dataset: A :class:`SingleViews`, whose samples carry their ``sample_idx``. If it has a quarantine, images that
             turn out to be unreadable are added to it, on every process.
         batch_size: Images in a batch.
@@ -89,7 +89,7 @@ def extract_features(encode: Callable[[dict], torch.Tensor],
     for batch, without_view in progress_bar(loader, desc='extract', unit='batch', show=progress and rank == 0):
         missing += without_view
         if batch is not None:
-            ids_of_batch = torch.tensor([int(sample.sample_idx.value) for sample in batch['data_samples']])
+            ids_of_batch = batch['sample_idx']
             with torch.inference_mode():
                 features = encode(batch).float().cpu()
             broken += ids_of_batch[~torch.isfinite(features).all(dim=1)].tolist()
@@ -112,7 +112,12 @@ def _collate_views(samples: list) -> tuple[Optional[dict], list[NoView]]:
     if not all(isinstance(view, dict) and len(view.get('inputs', ())) and 'data_samples' in view for view in views):
         raise ConfigError('The pipeline of the extraction gives no images: let it begin with LoadImage, and end with '
                           'PackSelfSupInputs(algorithm_keys=["sample_idx"]).')
-    return (stack_collate(views) if views else None), [sample for sample in samples if isinstance(sample, NoView)]
+    missing = [sample for sample in samples if isinstance(sample, NoView)]
+    if not views:
+        return None, missing
+    # The ids as one tensor: a worker sends each tensor by a file descriptor, of which a process may have a thousand.
+    ids = torch.tensor([int(view['data_samples'].sample_idx.value) for view in views])
+    return dict(stack_collate([dict(inputs=view['inputs']) for view in views]), sample_idx=ids), missing
 
 
 def _check_none_broken(own: list[int]) -> None:

@@ -1,12 +1,15 @@
 """Which process extracts what, and that the rows arrive once and in order, in one process and in several."""
 
+import os
+import resource
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from gloo import on_processes
+from gloo import CONTEXT, on_processes
 from measured_memory import peak_bytes_of
+from PIL import Image
 from torch import nn
 
 from clim_mm.datasets import ImageFolder, SingleViews
@@ -37,7 +40,7 @@ def extract(folder, batch_size):
     given = []
 
     def counted(batch):
-        given.append([int(sample.sample_idx.value) for sample in batch['data_samples']])
+        given.append(batch['sample_idx'].tolist())
         return encode(net, batch)
 
     return extract_features(counted, views_of(folder), batch_size, num_workers=0, progress=False), given
@@ -126,7 +129,7 @@ def extract_some(folder, ids):
     given = []
 
     def mean_color(batch):
-        given.extend(int(sample.sample_idx.value) for sample in batch['data_samples'])
+        given.extend(batch['sample_idx'].tolist())
         return torch.stack(list(batch['inputs'][0])).double().mean(dim=(2, 3))
 
     found = extract_features(mean_color, views_of(folder), 2, num_workers=0, progress=False, ids=np.array(ids))
@@ -145,6 +148,29 @@ def test_some_images_are_extracted_alone_and_keep_their_rows(class_folder):
     (first, of_first), (second, of_second) = on_processes(2, extract_some, class_folder, ids)
     assert (of_first, of_second, second) == ([1, 4, 10], [5, 8], None)
     np.testing.assert_array_equal(first, found)
+
+
+def extract_with_few_descriptors(folder):
+    """Run in a child: batches of more images than it may open further files."""
+    limit = len(os.listdir('/proc/self/fd')) + 60
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    views = views_of(folder)
+    ids = np.arange(len(views))
+    found = extract_features(
+        lambda batch: batch['sample_idx'][:, None].float(), views, len(views), num_workers=1, progress=False)
+    os._exit(int(not np.array_equal(found[:, 0], ids)))
+
+
+@pytest.mark.e2e
+def test_a_batch_needs_no_file_descriptor_for_each_image(tmp_path):
+    for number in range(100):
+        Image.new('RGB', (8, 8), (number, 0, 0)).save(tmp_path / f'{number:03}.png')
+    process = CONTEXT.Process(target=extract_with_few_descriptors, args=(tmp_path, ))
+    process.start()
+    process.join(timeout=60)
+    status = process.exitcode
+    process.kill()
+    assert status == 0, 'None: it waits for a worker that cannot answer'
 
 
 def test_a_partial_is_as_good_as_a_function(class_folder):

@@ -79,7 +79,7 @@ def test_what_is_known_is_not_read_and_not_given(paths):
     given = []
 
     def counted(batch):
-        given.extend(int(sample.sample_idx.value) for sample in batch['data_samples'])
+        given.extend(batch['sample_idx'].tolist())
         return encode(batch)
 
     features, noted, readable = extract(paths[0].parent, known=known, encode=counted)
@@ -136,8 +136,8 @@ class Diverged:
 
     def __call__(self, batch):  # noqa: D102
         features = encode(batch)
-        for row, sample in enumerate(batch['data_samples']):
-            if (sample_idx := int(sample.sample_idx.value)) in self.values:
+        for row, sample_idx in enumerate(batch['sample_idx'].tolist()):
+            if sample_idx in self.values:
                 features[row, 2] = self.values[sample_idx]
         return features
 

@@ -65,7 +65,7 @@ def contestants_of(cfg: Config, views: SingleViews, batch_size: int, num_workers
         return lambda: how.features_of(model, views)
 
     def loading() -> object:
-        return extract_features(lambda batch: torch.zeros(len(batch['data_samples']), 1), views, progress=False,
+        return extract_features(lambda batch: torch.zeros(len(batch['sample_idx']), 1), views, progress=False,
                                 **loading_settings(settings))
 
     return {name: extraction(options) for name, options in VARIANTS.items()} | {'loading alone': loading}
