@@ -5,6 +5,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from clim_mm.errors import ConfigError
+
 
 class SplitBatchNorm(_BatchNorm):
     """Batch normalisation that divides the batch into groups with statistics of their own while training.
@@ -58,10 +60,18 @@ class SplitBatchNorm(_BatchNorm):
 
 
 def split_batch_norms(module: nn.Module, num_splits: int, smallest_group: int = 2) -> None:
-    """Replace the batch normalisation layers below ``module``, but those that are synchronised over processes."""
+    """Replace the batch normalisation layers below ``module``, but those that are synchronised over processes.
+
+    Raises:
+        ConfigError: If one of them does more than normalise, such as timm's with the activation in it.
+    """
     for name, child in module.named_children():
         synchronized = isinstance(child, nn.SyncBatchNorm)
         if isinstance(child, _BatchNorm) and child.track_running_stats and not synchronized:
+            if type(child).forward not in (_BatchNorm.forward, SplitBatchNorm.forward):
+                raise ConfigError(f'The layer {name} is a {type(child).__name__}, which may do more than normalise and '
+                                  'cannot be divided into groups: set model.bn_splits=1, or choose a backbone with '
+                                  'torch\'s own batch normalisation.')
             setattr(module, name, SplitBatchNorm(child, num_splits, smallest_group))
         else:
             split_batch_norms(child, num_splits, smallest_group)

@@ -10,6 +10,7 @@ from mmengine import dist
 from mmengine.model import ExponentialMovingAverage
 from tiny_clim import build, images, samples, separated
 
+from clim_mm.errors import ConfigError
 from clim_mm.models.split_batch_norm import SplitBatchNorm, split_batch_norms
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
@@ -157,6 +158,25 @@ def test_which_layers_are_replaced():
     assert list(module.state_dict()) == names
     split_batch_norms(module, 2, smallest_group=5)
     assert (module[1].num_splits, module[1].smallest_group) == (2, 5), 'what is divided can be divided otherwise'
+
+
+class NormAndActivation(nn.BatchNorm2d):
+    """As timm's BatchNormAct2d: what it adds would be lost."""
+
+    def forward(self, x):  # noqa: D102
+        return super().forward(x).relu()
+
+
+class Named(nn.BatchNorm2d):
+    """Another class, but nothing else that it does."""
+
+
+def test_a_layer_that_does_more_than_normalise_is_refused():
+    with pytest.raises(ConfigError, match=r'The layer 1 is a NormAndActivation.*set model.bn_splits=1'):
+        split_batch_norms(nn.Sequential(nn.Sequential(nn.ReLU(), NormAndActivation(2))), 4)
+    module = nn.Sequential(Named(2))
+    split_batch_norms(module, 4)
+    assert type(module[0]) is SplitBatchNorm
 
 
 def test_the_moving_average_still_moves_the_weights():
