@@ -19,7 +19,8 @@ with collector_stopped():
     from .checkpoints import register_loaders
 
 register_loaders()
-# MMEngine resolves `_base_ = 'clim_mm::...'` only for the packages in this table.
-MODULE2PACKAGE['clim_mm'] = 'clim-mm'
+# MMEngine resolves `_base_ = 'clim_mm::...'` only for the packages in this table. It finds an editable installation by
+# the module's name alone; 'clim-mm' is no module.
+MODULE2PACKAGE['clim_mm'] = 'clim_mm'
 
 __all__ = ['__version__']
