@@ -61,7 +61,8 @@ fi
 
 version=$(sed -n 's/^onedl-mmcv==\([0-9.]*\).*/\1/p' requirements/pinned.txt)
 log=$root/.venv/mmcv-build.log
-jobs=${MAX_JOBS:-$(nproc 2>/dev/null || echo 2)}
+# nproc believes OMP_NUM_THREADS, which is 1 in the tests and says nothing of compilers.
+jobs=${MAX_JOBS:-$(env -u OMP_NUM_THREADS nproc 2>/dev/null || echo 2)}
 kept=${XDG_CACHE_HOME:-$HOME/.cache}/clim_mm/mmcv-$version-$(fingerprint)
 if [ -z "${PIP_NO_CACHE_DIR:-}" ] && compgen -G "$kept/*.whl" >/dev/null; then
     echo "Taking mmcv's operators from an earlier build ($kept)."

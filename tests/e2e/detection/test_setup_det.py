@@ -72,8 +72,9 @@ def set_up(root, wheels, **variables):
 
 def test_operators_of_a_build_and_of_an_earlier_one(checkout, tmp_path):
     whole, pure, nowhere = write_wheel(tmp_path / 'whole', operators=True), tmp_path / 'pure', tmp_path / 'nowhere'
-    status, output = set_up(checkout, whole, PIP_NO_CACHE_DIR='1')
+    status, output = set_up(checkout, whole, PIP_NO_CACHE_DIR='1', OMP_NUM_THREADS='1')
     assert status == 0 and 'The installed mmcv has no compiled operators' in output, output
+    assert f'with {len(os.sched_getaffinity(0))} compilers at once' in output, 'whatever OpenMP is told'
     assert output.splitlines()[-1] == 'mmcv 2.3.6 has its operators now.'
     assert set_up(checkout, nowhere) == (0, ''), 'what is there is left alone'
     assert not (tmp_path / 'cache').exists(), 'nor is anything kept'
