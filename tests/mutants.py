@@ -44,12 +44,26 @@ _AT_WHICH = ', which '
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a mutant: the test that has failed, '' for a survivor, the seconds until then, if a quick one."""
+    """What came of a mutant.
+
+    Attributes:
+        name: Of the mutant.
+        caught_by: The test that has failed, '' for a survivor.
+        seconds: Until then.
+        quick: Whether the tests that are not marked ``e2e`` were enough.
+    """
 
     name: str
     caught_by: str
     seconds: float
     quick: bool
+
+    @property
+    def verdict(self) -> str:
+        """The test, and its kind if it is no quick one, or that there is none."""
+        if not self.caught_by:
+            return 'SURVIVED'
+        return self.caught_by if self.quick else f'e2e: {self.caught_by}'
 
 
 class Notes:
@@ -259,13 +273,11 @@ def import_all_but_the_package() -> None:
 def table(results: Sequence[Result]) -> str:
     """A line for each mutant, and the share that was caught."""
     width = max(len(result.name) for result in results)
-    lines = [f'{result.name:{width}}  {result.seconds:5.0f} s  '
-             f'{"" if result.quick or not result.caught_by else "e2e: "}{result.caught_by or "SURVIVED"}'
-             for result in results]
-    quick = sum(bool(result.caught_by) and result.quick for result in results)
-    slow = sum(bool(result.caught_by) and not result.quick for result in results)
+    lines = [f'{result.name:{width}}  {result.seconds:5.0f} s  {result.verdict}' for result in results]
+    caught = [result for result in results if result.caught_by]
+    quick = sum(result.quick for result in caught)
     return '\n'.join([*lines, f'{quick} of {len(results)} mutants are caught by quick tests '
-                              f'({quick / len(results):.1%}), {slow} more by tests marked e2e.'])
+                              f'({quick / len(results):.1%}), {len(caught) - quick} more by tests marked e2e.'])
 
 
 def main(arguments: Optional[Sequence[str]] = None) -> int:

@@ -4,6 +4,7 @@ import numpy as np
 
 _ID_BITS = np.uint64(32)
 _NONE = np.uint64(0x7FFFFFFFFFFFFFFF)  # beyond every distance
+BYTES_OF_ONE = 8 + (2 + 8) // 2  # that is kept: its key; besides, half as many wait, each a row and a key
 
 
 class NearestSoFar:

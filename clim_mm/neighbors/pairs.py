@@ -10,7 +10,7 @@ import torch
 from clim_mm.progress import progress_bar
 
 from .faiss_backend import load_faiss
-from .nearest_so_far import NearestSoFar
+from .nearest_so_far import BYTES_OF_ONE, NearestSoFar
 from .rounded import Rounded
 from .search import without_self
 
@@ -162,5 +162,4 @@ def pairs_bytes(num_features: int, dim: int, k: int) -> int:
     Args:
         num_features, dim, k: N, d and k.
     """
-    candidates = k + _MORE
-    return num_features * (4 * (dim + 2) + (8 + 10 // 2) * candidates)
+    return num_features * (4 * (dim + 2) + BYTES_OF_ONE * (k + _MORE))

@@ -110,7 +110,7 @@ def _rehearse(runner: Runner, settings: Settings, measured: Measurements, sample
         rehearsal = Rehearsal(runner)
     except torch.OutOfMemoryError:
         raise
-    except (RuntimeError, TypeError, NotImplementedError) as error:
+    except (RuntimeError, TypeError) as error:  # NotImplementedError is a RuntimeError
         return replace(measured, missing=f'The model cannot be copied to rehearse a step ({error}).')
     collate = runner.train_dataloader.collate_fn
     sizes = admissible_sizes(settings.batch_size, runner.world_size, settings.queue_len, settings.queue_must_divide)
