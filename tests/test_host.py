@@ -7,7 +7,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import pytest
-from mmengine.config.utils import MODULE2PACKAGE
 
 pytestmark = pytest.mark.e2e
 
@@ -64,7 +63,3 @@ def test_a_missing_host_is_told_with_the_command():
     assert message == ('mmselfsup is missing: `pip install -r requirements/runtime.txt` installs the host framework '
                        'with its versions.')
     assert found == installed_mmcv(), 'put back after a failure too'
-
-
-def test_configs_can_be_inherited_by_the_packages_name():
-    assert MODULE2PACKAGE['clim_mm'] == 'clim-mm'
