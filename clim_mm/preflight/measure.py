@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Any, Optional
 
 import torch
@@ -16,7 +17,8 @@ from .rehearsal import Rehearsal
 
 _WARM_UP_IMAGES = 2
 _MOST_STEPS = 5
-_PATIENCE = 3  # the first of its kind may take that many times the time there is, and still a second one is measured
+# After the one that warms up, whose time is not that of the others: one alone would not show what else the machine does.
+_FEWEST = 2
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class Step:
 
     Attributes:
         images, steps, seconds: See above.
+        slowest: Of the steps over the fastest; how much what else the machine does matters.
         optimizer_bytes: Of the optimizer's state.
         activation_bytes: Of ``images``, where a GPU tells, beside model, optimizer and gradients.
     """
@@ -40,6 +43,7 @@ class Step:
     images: int
     steps: int
     seconds: float
+    slowest: float
     optimizer_bytes: int
     activation_bytes: Optional[int] = None
 
@@ -55,7 +59,7 @@ def load_samples(dataset: Dataset, ids: Sequence[int], seconds: float, most: int
     Args:
         dataset: Whose samples are wanted.
         ids: Of the samples, in this order.
-        seconds: For all of them, about.
+        seconds: For all of them, about; the first and two more are made nevertheless.
         most: Samples.
 
     Returns:
@@ -72,10 +76,10 @@ def load_samples(dataset: Dataset, ids: Sequence[int], seconds: float, most: int
         except UserError:
             continue
         times.append(time.perf_counter() - start)
-        if len(samples) == most or not _goes_on(times, stop, seconds):
+        if len(samples) == most or not _goes_on(times[1:], stop):
             break
     times = times[1:] or times
-    return samples, Loading(len(times), _median(times)) if times else None
+    return samples, Loading(len(times), median(times)) if times else None
 
 
 def repeat_to(samples: Sequence, number: int) -> list:
@@ -106,26 +110,24 @@ def measure_steps(rehearsal: Rehearsal,
         rehearsal: Whose steps.
         batch_of: Gives a batch of as many images as asked for.
         sizes: Admissible numbers of images, ascending; the first is tried first.
-        seconds: For all steps but the first; at least one is taken.
+        seconds: For all steps, about. The first step of a size is never the measure, and at least two are.
     """
+    stop = time.perf_counter() + seconds
     images, batch = sizes[0], batch_of(sizes[0])
-    warm_up, activations = _timed_step(rehearsal, batch)
-    times, stop = [warm_up], time.perf_counter() + seconds
-    if _agreed(_goes_on(times, stop, seconds)):
-        duration, activations = _timed_step(rehearsal, batch)
-        times = [duration]
-    # One more step of the new size to warm up, one to be measured.
+    _timed_step(rehearsal, batch)
+    duration, activations = _timed_step(rehearsal, batch)
+    times = [duration]
+    # Steps of the new size: one to warm up, and those that are measured.
     fitting = _agreed(
-        images_that_fit(sizes, times[0] / images, (stop - time.perf_counter()) / 2,
+        images_that_fit(sizes, duration / images, (stop - time.perf_counter()) / (1 + _FEWEST),
                         activations and activations / images, _free_gpu(rehearsal.device)))
     if fitting > images:
-        images, batch = fitting, batch_of(fitting)
-        warm_up, activations = _timed_step(rehearsal, batch)
-        times = [] if _agreed(_goes_on([warm_up], stop, seconds)) else [warm_up]
-    while not times or _agreed(len(times) < _MOST_STEPS and times[-1] < stop - time.perf_counter()):
+        images, batch, times = fitting, batch_of(fitting), []
+        _timed_step(rehearsal, batch)
+    while len(times) < _MOST_STEPS and _agreed(_goes_on(times, stop)):
         duration, activations = _timed_step(rehearsal, batch)
         times.append(duration)
-    return Step(images, len(times), _median(times), rehearsal.optimizer_bytes(), activations)
+    return Step(images, len(times), median(times), max(times) / min(times), rehearsal.optimizer_bytes(), activations)
 
 
 def measure_encoding(encode: Callable[[dict], torch.Tensor], batch: dict, images: int,
@@ -136,20 +138,20 @@ def measure_encoding(encode: Callable[[dict], torch.Tensor], batch: dict, images
         encode: From a batch to (B, d).
         batch: Of ``images``.
         images: B.
-        seconds: For all runs, about; at least one is made.
+        seconds: For all runs, about; one to warm up and two that are measured are made nevertheless.
     """
     stop = time.perf_counter() + seconds
     times: list[float] = []
-    while not times or len(times) <= _MOST_STEPS and _goes_on(times, stop, seconds):
+    while len(times) <= _MOST_STEPS and _goes_on(times[1:], stop):
         start = time.perf_counter()
         rows = encode(batch).float().cpu()  # brings the rows to the host, so that it also waits for the GPU
         times.append(time.perf_counter() - start)
-    return _median(times[1:] or times) / images, rows.shape[1]
+    return median(times[1:]) / images, rows.shape[1]
 
 
-def _goes_on(times: Sequence[float], stop: float, seconds: float) -> bool:
-    """Whether there is time for one more after ``times``; what is only done once slows the first one down."""
-    return times[-1] < stop - time.perf_counter() or (len(times) == 1 and times[0] < _PATIENCE * seconds)
+def _goes_on(times: Sequence[float], stop: float) -> bool:
+    """Whether one more is measured after ``times``."""
+    return len(times) < _FEWEST or times[-1] < stop - time.perf_counter()
 
 
 def _timed_step(rehearsal: Rehearsal, batch: dict) -> tuple[float, Optional[int]]:
@@ -181,7 +183,3 @@ def _agreed(value: Any) -> Any:
     values = [value]
     dist.broadcast_object_list(values)
     return values[0]
-
-
-def _median(values: Sequence[float]) -> float:
-    return sorted(values)[len(values) // 2]

@@ -68,7 +68,8 @@ def measure(runner: Runner,
         images: Those that were opened, if any were.
         neighbor_hook: Which refreshes the neighbours, if one does.
         cores: Of this machine.
-        seconds: For all of it, about; a step that takes longer is made once nevertheless.
+        seconds: For all of it, about; each part is made once to warm up and twice to
+            be measured nevertheless.
 
     Raises:
         ConfigError: If a GPU of several processes has no memory for two images.

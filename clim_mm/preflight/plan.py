@@ -3,12 +3,14 @@
 import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Optional
 
 from .facts import Facts, Finding
+from .measure import Step
 from .units import amount, counted, duration
 
 _NAME_WIDTH, _LINE_WIDTH = 18, 110
+_SURE = 1.5  # times the fastest step that the slowest may take before the plan says that it is unsure
 
 
 @dataclass(frozen=True)
@@ -146,8 +148,14 @@ def _step_time(facts: Facts) -> str:
     plan = facts.forecast
     if plan.step is None:
         return 'not measured'
-    return (f'{duration(plan.step)}: model {duration(plan.compute)}, loading {duration(plan.load)} by '
-            f'{counted(facts.settings.num_workers, "worker")}')
+    return (f'{duration(plan.step)}: model {duration(plan.compute)}{_doubt(facts.measured.step)}, loading '
+            f'{duration(plan.load)} by {counted(facts.settings.num_workers, "worker")}')
+
+
+def _doubt(step: Optional[Step]) -> str:
+    if step is None or step.slowest < _SURE:
+        return ''
+    return f' (unsure: equal steps took up to {step.slowest:.1f} times as long, as on a machine with other work)'
 
 
 def _refresh_time(facts: Facts) -> str:

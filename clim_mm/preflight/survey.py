@@ -42,7 +42,8 @@ def survey(runner: Runner,
         processes: Of the training that is planned. Defaults to those that run.
         checkpoints: The folder they go to. Defaults to the Runner's work dir.
         num_images: Images to open.
-        seconds: For all measurements, about; a step that takes longer is made once nevertheless.
+        seconds: For all measurements, about; each part is made once to warm up and twice to
+            be measured nevertheless.
         lr_of_512: Learning rate of SGD for 512 images in an optimizer step [paper A.1]; None for no check.
 
     Returns:

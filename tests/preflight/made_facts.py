@@ -30,7 +30,7 @@ SETTINGS = Settings(
 
 MEASURED = Measurements(
     loading=Loading(samples=7, seconds=0.04),
-    step=Step(images=16, steps=5, seconds=0.1, optimizer_bytes=112_000_000, activation_bytes=4 * GIB),
+    step=Step(images=16, steps=5, seconds=0.1, slowest=1.2, optimizer_bytes=112_000_000, activation_bytes=4 * GIB),
     extraction=Extraction(images=8, load=0.01, encode=0.0005, dim=128),
     search=SearchSpeed(cluster=2e13, search=1e13, on_gpu=True),
     busy_cores=1)

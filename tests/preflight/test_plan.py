@@ -59,6 +59,12 @@ def test_the_verdict():
     assert plan.text() == f'{plan.table()}\n{plan.verdict()}'
 
 
+def test_steps_that_differ_much_are_told_as_a_doubt():
+    rows = lines(measured=dict(step=replace(facts().measured.step, slowest=4.2)))
+    assert 'model 200 ms (unsure: equal steps took up to 4.2 times as long, as on a machine with other work), loading' \
+        in rows['time of a step']
+
+
 def test_without_neighbours_queue_and_gpu():
     rows = lines(
         settings=dict(refresh=None, queue_len=None, momentum=None),
