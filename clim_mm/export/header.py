@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import os.path as osp
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Optional, Union
@@ -18,6 +19,7 @@ from clim_mm.version import __version__
 from .pretraining import Pretraining
 
 KEY = 'clim_mm'  # under which a file has its header
+PROGRAM = '.pt2'  # ending of a program of torch.export
 WEIGHTS_FILE = 'model.safetensors'  # in a folder for Hugging Face
 _BLOCK = 1 << 20  # bytes
 
@@ -63,6 +65,8 @@ def read_header(path: Union[str, os.PathLike]) -> Optional[dict[str, Any]]:
     path = osp.expanduser(os.fspath(path))
     if osp.isdir(path) and osp.isfile(osp.join(path, WEIGHTS_FILE)):
         path = osp.join(path, WEIGHTS_FILE)
+    if path.endswith(PROGRAM) and zipfile.is_zipfile(path):
+        return _program_header(path)
     if path.endswith('.safetensors') and osp.isfile(path):
         text = _safetensors_metadata(path).get(KEY)
         return None if text is None else json.loads(text)
@@ -80,6 +84,13 @@ def header_in(loaded: Mapping[str, Any]) -> Optional[dict[str, Any]]:
         if isinstance(header, dict) and 'target' in header:
             return header
     return None
+
+
+def _program_header(path: str) -> Optional[dict[str, Any]]:
+    """A program of ``torch.export`` has it among the files that may be added to it."""
+    with zipfile.ZipFile(path) as archive:
+        name = next((name for name in archive.namelist() if name.endswith(f'/extra/{KEY}')), None)
+        return None if name is None else json.loads(archive.read(name))
 
 
 def _safetensors_metadata(path: str) -> dict[str, str]:
