@@ -14,7 +14,6 @@ per_node=${GPUS_PER_NODE:-8}
 tools=$(dirname "$0")
 script=${TRAIN_SCRIPT:-$tools/train.py}
 export MASTER_PORT=${PORT:-29500}
-export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
 
 placement=(--ntasks="$tasks" --cpus-per-task="${CPUS_PER_TASK:-5}")
 if [ "$per_node" -gt 0 ]; then

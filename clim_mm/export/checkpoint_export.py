@@ -68,7 +68,7 @@ def export(checkpoint: str, target: str, out: str, depth: Optional[int] = None, 
     weights = _backbone_of(held, checkpoint)
     pretraining = pretraining_of(held.get('meta'), checkpoint)
     original: Any = (any_backbone if form.program else plain_resnet)(weights, pretraining.backbone, checkpoint)
-    found = getattr(original, 'depth', None)
+    found: Any = getattr(original, 'depth', None)
     if depth is not None and depth != found:
         raise ConfigError(f'--depth {depth}: the backbone of {checkpoint} is a {_said(original)}, so give the '
                           f'checkpoint of a ResNet-{depth}, or leave --depth out.')

@@ -12,7 +12,7 @@ from forked import ForkedProgram
 from trained import IN1K, KINDS, ROOT, SMALL, Shelf, Trained, write_digits, write_imagenet_like
 
 # Of every program, and of what it starts itself.
-VARIABLES = {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable}
+VARIABLES = {'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable}
 
 
 @dataclass(frozen=True)

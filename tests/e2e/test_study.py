@@ -46,7 +46,7 @@ def write(run, digits, tmp_path):
 
 def killed_after_the_first_checkpoint(command, checkpoint):
     """Start it, and kill it and all that it has started with SIGKILL."""
-    environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
+    environment = dict(os.environ, OMP_NUM_THREADS='1')
     process = subprocess.Popen([str(part) for part in command], cwd=ROOT, env=environment, start_new_session=True,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
