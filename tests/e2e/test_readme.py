@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
 from trained import ROOT, SMALL
+
+from clim_mm.preflight.estimates import LR_OF_512, lr_by_rule
 
 pytestmark = pytest.mark.e2e
 
 README = (ROOT / 'README.md').read_text()
+OWN_CONFIG = re.search(r'```python\n(_base_ = .*?)```', README, re.S)[1]
 FEW = ['train_dataloader.num_workers=1', 'train_cfg.max_epochs=1', 'default_hooks.checkpoint.interval=1']
 LINEAR = ['model.backbone.depth=18', 'model.backbone.stem_channels=8', 'model.backbone.base_channels=8',
           'model.head.in_channels=64', 'model.head.num_classes=5', 'train_dataloader.batch_size=8',
@@ -94,8 +98,7 @@ def user(tmp_path, imagenet_like) -> Callable[..., subprocess.CompletedProcess]:
     work.mkdir()
     images = shutil.copytree(imagenet_like, folder / 'imagenet')
     shutil.copytree(images / 'train', images / 'val')
-    snippet = re.search(r'```python\n(_base_ = .*?)```', README, re.S)
-    (work / 'my_config.py').write_text(snippet[1].replace('/path/to/images', str(images / 'train')))
+    (work / 'my_config.py').write_text(OWN_CONFIG.replace('/path/to/images', str(images / 'train')))
 
     def run(installed: Installed, command: str) -> subprocess.CompletedProcess:
         for placeholder, word in dict(WORDS, **{'/path/to/imagenet': str(images)}).items():
@@ -115,6 +118,13 @@ def test_every_command_is_known():
         assert sum(command.startswith(start) for start in COMMANDS) == 1, command
     for start in COMMANDS:
         assert any(command.startswith(start) for command in found), f'{start}: the README has it no longer'
+
+
+def test_ones_own_folder_has_the_learning_rate_of_the_rule(tmp_path):
+    processes = int(next(command for command in commands() if 'my_config.py' in command).split()[-1])
+    (tmp_path / 'my_config.py').write_text(OWN_CONFIG)
+    cfg = Config.fromfile(tmp_path / 'my_config.py')
+    assert cfg.optim_wrapper.optimizer.lr == lr_by_rule(processes * cfg.train_dataloader.batch_size, LR_OF_512)
 
 
 # Other tests run the editable installation's commands, too, all but those of one's own folder from one's own config.
