@@ -22,6 +22,7 @@ from clim_mm.registry import MODEL_WRAPPERS
 
 from .peer_watch import PeerLostError, PeerWatch
 from .settle_before_fork import settle_before_fork
+from .starter import end_with_starter
 
 # One rank may cluster for hours while the others wait; a process that is gone is PeerWatch's to notice.
 _HOST_TIMEOUT = timedelta(days=1)
@@ -74,6 +75,8 @@ def watch_peers(launcher: str) -> AbstractContextManager:
     """
     if launcher == 'none':
         return nullcontext()
+    if launcher in _VARIABLES:
+        end_with_starter(_VARIABLES[launcher]['RANK'])
     _set_variables(launcher)
     if int(os.environ['WORLD_SIZE']) == 1:
         return nullcontext()
