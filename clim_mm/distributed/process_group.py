@@ -34,7 +34,7 @@ _STORE_TIMEOUT = timedelta(seconds=45)
 _VARIABLES = {
     'slurm': dict(RANK='SLURM_PROCID', LOCAL_RANK='SLURM_LOCALID', WORLD_SIZE='SLURM_NTASKS'),
     'mpi': dict(RANK='OMPI_COMM_WORLD_RANK', LOCAL_RANK='OMPI_COMM_WORLD_LOCAL_RANK',
-                WORLD_SIZE='OMPI_COMM_WORLD_SIZE'),
+                WORLD_SIZE='OMPI_COMM_WORLD_SIZE', LOCAL_WORLD_SIZE='OMPI_COMM_WORLD_LOCAL_SIZE'),
 }
 
 
@@ -95,7 +95,7 @@ def watch_peers(launcher: str) -> AbstractContextManager:
             f'({on_one_line(error)}).') from error
     attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')  # torchrun keeps its store when it starts anew
     return PeerWatch(torch_dist.PrefixStore(attempt, store), rank, world_size, os.environ['MASTER_ADDR'],
-                     start_timeout=_START_TIMEOUT.total_seconds(), **options)
+                     _on_one_machine(launcher), start_timeout=_START_TIMEOUT.total_seconds(), **options)
 
 
 def prepare_launch(cfg: Config, launcher: str) -> None:
@@ -137,6 +137,12 @@ def _set_variables(launcher: str) -> None:
     if missing:
         raise ConfigError(f'Launcher {launcher!r} gives no {", ".join(missing)}: start with tools/dist_train.sh or '
                           'tools/slurm_train.sh, or set them in the environment of each process.')
+
+
+def _on_one_machine(launcher: str) -> bool:
+    if launcher == 'slurm':
+        return os.environ.get('SLURM_NNODES') == '1'
+    return os.environ.get('LOCAL_WORLD_SIZE') == os.environ['WORLD_SIZE']
 
 
 def _seconds(variable: str) -> float:
