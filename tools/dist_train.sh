@@ -33,6 +33,10 @@ except (OSError, ValueError, OverflowError) as error:
 ' "$port"
     fi
 fi
+# After nohup, torchrun would still take a logout's SIGHUP for the end.
+if [ -n "$(trap -p HUP)" ]; then
+    meeting+=("--signals_to_handle=SIGTERM,SIGINT,SIGQUIT")
+fi
 # The processes end when torchrun, which takes the place of this script, is gone; see clim_mm/distributed/starter.py.
 CLIM_STARTED_BY+=" $$:$(stat -Lc %i /proc/self/ns/pid 2>/dev/null || true)"
 export CLIM_STARTED_BY

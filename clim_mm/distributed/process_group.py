@@ -70,7 +70,8 @@ def watch_peers(launcher: str) -> AbstractContextManager:
         A :class:`PeerWatch`; one that does nothing for a single process.
 
     Raises:
-        ConfigError: If the launcher's variables are not there, or the patience is no number of seconds.
+        ConfigError: If the launcher's variables are not there, the patience is no number of seconds, or the port is
+            taken.
         PeerLostError: If the process of rank 0, or the torchrun that starts it, cannot be reached.
     """
     if launcher == 'none':
@@ -89,6 +90,10 @@ def watch_peers(launcher: str) -> AbstractContextManager:
         store, rank, world_size = next(torch_dist.rendezvous('env://', timeout=timeout))
         store.set_timeout(_START_TIMEOUT)
     except torch_dist.DistError as error:
+        if 'EADDRINUSE' in str(error):
+            raise ConfigError(f'The processes cannot meet at port {os.environ["MASTER_PORT"]} of this machine, which is '
+                              'taken: set a free one as PORT for tools/slurm_train.sh, else as MASTER_PORT of each '
+                              'process.') from error
         raise PeerLostError(
             f'Not all of {os.environ["WORLD_SIZE"]} processes met at {os.environ["MASTER_ADDR"]}, port '
             f'{os.environ["MASTER_PORT"]}: see the output on every machine, and start again '
