@@ -71,13 +71,22 @@ class PeerDoor:
             link = PeerLink(server.accept()[0])
         except (BlockingIOError, ConnectionError):  # whoever knocked is gone again
             return
-        except OSError:  # too many open files, say: not before the next beat
-            self._selector.unregister(server)
+        except OSError:  # too many open files, say
+            if self._strangers:
+                self._make_room()
+            else:
+                self._selector.unregister(server)  # until the next beat
             return
         if len(self._strangers) >= self._most:
-            self._forget(next(iter(self._strangers))).close()
+            self._make_room()
         self._strangers[link] = 0
         self._selector.register(link, selectors.EVENT_READ, self._greet)
+
+    def _make_room(self) -> None:
+        first = next(iter(self._strangers))
+        self._greet(first)  # it may have spoken just now
+        if first in self._strangers:
+            self._forget(first).close()
 
     def _greet(self, link: PeerLink) -> None:
         if link not in self._strangers:  # sent away a moment ago

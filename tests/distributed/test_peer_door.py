@@ -1,8 +1,10 @@
 """Who comes in at the port of rank 0: over real sockets, by a real loop's steps."""
 
+import os
 import resource
 import selectors
 import socket
+from contextlib import contextmanager
 
 import pytest
 
@@ -108,18 +110,39 @@ def test_of_too_many_strangers_the_first_are_sent_away_and_a_process_still_comes
 
 
 def test_without_file_descriptors_the_door_pauses_until_the_next_beat(at):
-    visitor = at.visitor()
-    visitor.sendall(GREETING)
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
-    try:
+    at.visitor().sendall(GREETING)
+    with no_more_descriptors():
         at.work()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
     assert at.come == []
     at.door.beat()
     at.work()
     assert len(at.come) == 1
+
+
+def test_without_file_descriptors_strangers_make_room(at):
+    strangers = [at.visitor() for _ in range(3)]
+    at.work()
+    at.visitor().sendall(GREETING)
+    with no_more_descriptors():
+        at.work()
+    assert len(at.come) == 1 and [at.sent_away(stranger) for stranger in strangers] == [True, False, False]
+
+
+@contextmanager
+def no_more_descriptors():
+    """Only one that is closed can be opened again."""
+    last = max(map(int, os.listdir('/proc/self/fd')))
+    fillers = [os.dup(0)]
+    while fillers[-1] <= last:
+        fillers.append(os.dup(0))
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (fillers[-1] + 1, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for filler in fillers:
+            os.close(filler)
 
 
 def test_once_shut_nobody_comes_in_and_what_was_ready_does_no_harm(at):
