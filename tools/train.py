@@ -17,7 +17,6 @@ from mmengine.device import get_device
 
 from clim_mm.checkpoints import resume_latest
 from clim_mm.distributed import prepare_launch, watch_peers
-from clim_mm.distributed.end_process import tie_children
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, load_config, train
 from clim_mm.launch.framework_settings import check_settings
 from clim_mm.launch.kept_memory import keep_memory
@@ -50,7 +49,6 @@ def config_of(args: argparse.Namespace) -> Config:
 
 def main() -> None:
     args = parse_args()
-    tie_children()
     with errors_in_a_sentence(), watch_peers(args.launcher):
         cfg = config_of(args)
         check_config(cfg, world_size=int(os.environ.get('WORLD_SIZE', 1)))

@@ -8,6 +8,7 @@ import json
 import secrets
 import socket
 import threading
+from contextlib import suppress
 from multiprocessing.util import register_after_fork
 from types import TracebackType
 from typing import Optional
@@ -16,6 +17,7 @@ import torch.distributed as torch_dist
 
 from clim_mm.errors import UserError, on_one_line
 
+from .listen import listen_at
 from .peer_link import PeerLink
 from .peer_loop import BEATS_OF_PATIENCE, PeerLoop
 
@@ -47,6 +49,7 @@ class PeerWatch:
         store: One of ``torch.distributed`` that all processes share; from it they learn rank 0's port.
         rank, world_size: Of this process, and how many there are.
         address: Where rank 0's machine is reached.
+        one_machine: Whether all processes are on one.
         patience: Seconds of silence after which a process counts as gone.
         start_timeout: Seconds after which a process counts as gone that has not come.
 
@@ -59,15 +62,16 @@ class PeerWatch:
                  rank: int,
                  world_size: int,
                  address: str,
+                 one_machine: bool = False,
                  patience: float = 40.0,
                  start_timeout: float = 600.0) -> None:
         self._store = store  # its server may live in this process
         self._rank = rank
         self._address = address
+        self._one_machine = one_machine
         self._interval = patience / BEATS_OF_PATIENCE
         self._start_timeout = start_timeout
         self._host = socket.gethostname()
-        self._server: Optional[socket.socket] = None
         # The main thread's words reach the loop as the other processes' do.
         self._to_loop, self._from_main = (PeerLink(end, rank) for end in socket.socketpair())
         self._loop = PeerLoop(rank, world_size, self._interval, start_timeout, self._from_main)
@@ -99,18 +103,16 @@ class PeerWatch:
             self._close()
 
     def _open(self) -> None:
-        dual = socket.has_dualstack_ipv6()
-        self._server = socket.create_server(
-            ('', 0), family=socket.AF_INET6 if dual else socket.AF_INET, dualstack_ipv6=dual, backlog=1024)
-        self._server.setblocking(False)
+        servers = listen_at(self._address, self._one_machine)
         token = secrets.token_hex()  # anybody can knock at the port
-        self._loop.expect(self._server, token)
-        self._store.set(_STORE_KEY, json.dumps([self._host, self._server.getsockname()[1], token]))
+        self._loop.expect(servers, token)
+        self._store.set(_STORE_KEY, json.dumps(
+            [self._host, [server.getsockname()[:2] for server in servers], token]))
 
     def _join(self) -> None:
         try:
-            host, port, token = json.loads(self._store.get(_STORE_KEY))
-            link = PeerLink(socket.create_connection((self._address, port), self._start_timeout), 0, host)
+            host, places, token = json.loads(self._store.get(_STORE_KEY))
+            link = PeerLink(self._connection(places), 0, host)
         except (RuntimeError, OSError) as error:
             raise PeerLostError(
                 f'Rank {self._rank} on {self._host} cannot reach rank 0 at {self._address}: see the output there, and '
@@ -118,8 +120,15 @@ class PeerWatch:
         link.say(token, self._rank, self._host)
         self._loop.add(link)
 
+    def _connection(self, places: list[tuple[str, int]]) -> socket.socket:
+        """To rank 0: by the address that all have, else by what rank 0 took that for."""
+        *others, last = [(self._address, places[0][1]), *map(tuple, places)]
+        for place in others:
+            with suppress(OSError):
+                return socket.create_connection(place, self._start_timeout)
+        return socket.create_connection(last, self._start_timeout)
+
     def _close(self) -> None:
         self._loop.close()
-        for end in (self._to_loop, self._from_main, self._server):
-            if end is not None:
-                end.close()
+        for end in (self._to_loop, self._from_main):
+            end.close()

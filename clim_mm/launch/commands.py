@@ -15,6 +15,8 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from clim_mm.checks import suggestion
+from clim_mm.distributed.end_process import tie_children
+from clim_mm.distributed.starter import end_with_starter
 from clim_mm.errors import ConfigError, UserError, on_one_line, sentence
 
 from .config_errors import explain
@@ -107,8 +109,11 @@ def errors_in_a_sentence() -> Iterator[None]:
     """End the program with status 1 and a sentence on whatever has ended it.
 
     Where a user can put the error right the sentence stands alone, and the traceback goes into the training's log.
-    Anything else shows its traceback as well.
+    Anything else shows its traceback as well. Nor is the program left running by what has started it as a part, or its
+    workers by it.
     """
+    end_with_starter()
+    tie_children()
     gc.freeze()  # modules stay; MMEngine's datasets have the collector look through all of them as they are built
     try:
         yield
