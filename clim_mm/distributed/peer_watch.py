@@ -8,6 +8,7 @@ import json
 import secrets
 import socket
 import threading
+from datetime import timedelta
 from multiprocessing.util import register_after_fork
 from types import TracebackType
 from typing import Optional
@@ -19,8 +20,9 @@ from clim_mm.errors import UserError, on_one_line
 from .peer_link import PeerLink
 from .peer_loop import BEATS_OF_PATIENCE, PeerLoop
 
-_STORE_KEY = 'clim_mm/peer_watch'
+_STORE_KEY, _WORD_KEY = 'clim_mm/peer_watch', 'clim_mm/from_rank_0'
 _SECONDS_OF_A_GOODBYE = 2.0
+_LONGEST = timedelta(days=1)
 
 
 class PeerLostError(UserError, ConnectionError):
@@ -97,6 +99,17 @@ class PeerWatch:
             self._thread.join(_SECONDS_OF_A_GOODBYE)
         if not self._thread.is_alive():
             self._close()
+
+    def from_rank_0(self, text: str = '') -> str:
+        """What rank 0 says before a process group is there; the others wait for it, watched. It can be called once.
+
+        Args:
+            text: On rank 0.
+        """
+        if self._rank == 0:
+            self._store.set(_WORD_KEY, text)
+        self._store.wait([_WORD_KEY], _LONGEST)
+        return self._store.get(_WORD_KEY).decode()
 
     def _open(self) -> None:
         dual = socket.has_dualstack_ipv6()

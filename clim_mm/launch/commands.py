@@ -6,7 +6,7 @@ import logging
 import os.path as osp
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Optional
 
@@ -14,11 +14,13 @@ from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
+from clim_mm.checkpoints import HeldFolder
 from clim_mm.checks import suggestion
 from clim_mm.errors import ConfigError, UserError, on_one_line, sentence
 
 from .config_errors import explain
 from .framework_settings import KNOWN_KEYS
+from .run_hook import RunHook
 
 
 class Options(DictAction):
@@ -97,9 +99,17 @@ def _merge(cfg: Config, options: dict) -> None:
                               'it.') from error
 
 
-def train(cfg: Config) -> None:
-    """Train as a config says."""
-    Runner.from_cfg(cfg).train()
+def train(cfg: Config, folders: Sequence[HeldFolder]) -> None:
+    """Train as a config says.
+
+    Args:
+        cfg: The config.
+        folders: As ``held_folders`` gives them.
+    """
+    runner = Runner.from_cfg(cfg)
+    if folders:
+        runner.register_hook(RunHook(folders))
+    runner.train()
 
 
 @contextmanager
