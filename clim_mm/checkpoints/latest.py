@@ -139,10 +139,12 @@ def _newest_readable(paths: Sequence[str], run: Run, foreign: list[str]) -> list
 
 def _run_of_last_checkpoint(folder: str) -> Run:
     """What the checkpoint that MMEngine's ``last_checkpoint`` names tells of its run, if anything."""
-    with suppress(OSError, ValueError):  # its path is that of the folder before it was copied or moved
-        with open(osp.join(folder, 'last_checkpoint')) as file:
-            meta = _meta(read_checkpoint(osp.join(folder, osp.basename(file.read().strip()))))
-        return marked_run(meta)
+    path = osp.join(folder, 'last_checkpoint')
+    with suppress(OSError, ValueError):
+        if osp.isfile(path):  # not a pipe, which would have us wait
+            with open(path) as file:
+                name = osp.basename(file.read().strip())  # the folder may have been copied or moved
+            return marked_run(_meta(read_checkpoint(osp.join(folder, name))))
     return Run()
 
 

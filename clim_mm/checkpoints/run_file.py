@@ -84,8 +84,10 @@ def run_id() -> dict[str, Any]:
 
 def read_run(folder: str) -> Run:
     """What a folder tells of its latest run; nothing if it has no such file, or a damaged one."""
-    with suppress(OSError), open(osp.join(folder, RUN_FILE), 'rb') as file:
-        return _parsed(file.read(_MOST_BYTES))
+    path = osp.join(folder, RUN_FILE)
+    if osp.isfile(path):  # not a pipe, which would have us wait
+        with suppress(OSError), open(path, 'rb') as file:
+            return _parsed(file.read(_MOST_BYTES))
     return Run()
 
 

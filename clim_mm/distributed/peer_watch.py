@@ -65,6 +65,7 @@ class PeerWatch:
                  start_timeout: float = 600.0) -> None:
         self._store = store  # its server may live in this process
         self._rank = rank
+        self._world_size = world_size
         self._address = address
         self._interval = patience / BEATS_OF_PATIENCE
         self._start_timeout = start_timeout
@@ -101,15 +102,22 @@ class PeerWatch:
             self._close()
 
     def from_rank_0(self, text: str = '') -> str:
-        """What rank 0 says before a process group is there; the others wait for it, watched. It can be called once.
+        """What rank 0 says, before there is a process group; all processes call it together, once.
 
         Args:
             text: On rank 0.
+
+        Returns:
+            The text of rank 0, when all have it.
         """
         if self._rank == 0:
             self._store.set(_WORD_KEY, text)
         self._store.wait([_WORD_KEY], _LONGEST)
-        return self._store.get(_WORD_KEY).decode()
+        heard = self._store.get(_WORD_KEY).decode()
+        self._store.set(f'{_WORD_KEY}/{self._rank}', '')
+        if self._rank == 0:  # with it the store may go
+            self._store.wait([f'{_WORD_KEY}/{rank}' for rank in range(self._world_size)], _LONGEST)
+        return heard
 
     def _open(self) -> None:
         dual = socket.has_dualstack_ipv6()
