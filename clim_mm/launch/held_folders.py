@@ -14,6 +14,7 @@ from clim_mm.checkpoints.latest import checkpoint_folder, resume_latest
 from clim_mm.checkpoints.run_file import HeldFolder
 from clim_mm.distributed.peer_watch import PeerWatch
 from clim_mm.errors import CheckpointError, UserError
+from clim_mm.transfer.figures_hook import FIGURES_FILE
 
 
 @contextmanager
@@ -69,8 +70,8 @@ def _hold(cfg: Config, resume: Optional[str], stack: ExitStack) -> list[HeldFold
 
 
 def _check_places(cfg: Config) -> None:
-    """Look at what MMEngine will write over; it would find out after the first epochs."""
-    for name in ('last_checkpoint', osp.basename(cfg.filename or '')):
+    """Look at what must be written over; it would be found out after the first epochs."""
+    for name in ('last_checkpoint', FIGURES_FILE, osp.basename(cfg.filename or '')):
         path = osp.join(cfg.work_dir, name)
         if name and osp.lexists(path):
             try:

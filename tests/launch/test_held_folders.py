@@ -44,7 +44,7 @@ def test_what_killed_writers_left_is_cleared_away(tmp_path):
     assert os.listdir(tmp_path / 'neighbors') == []
 
 
-@pytest.mark.parametrize('name', ['last_checkpoint', 'config.py'])
+@pytest.mark.parametrize('name', ['last_checkpoint', 'config.py', 'figures.json'])
 def test_what_is_in_the_way_is_said_before_the_training(tmp_path, name):
     (tmp_path / 'config.py').write_text('')
     config = Config(dict(work_dir=str(tmp_path / 'work')), filename=tmp_path / 'config.py')
