@@ -8,7 +8,6 @@ import sys
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, Optional
 
 from mmengine.config import Config, DictAction
@@ -21,6 +20,7 @@ from clim_mm.errors import ConfigError, UserError, on_one_line, sentence
 
 from .config_errors import explain
 from .framework_settings import KNOWN_KEYS
+from .log_files import say_failures_once
 from .run_hook import RunHook
 
 
@@ -108,19 +108,10 @@ def train(cfg: Config, folders: Sequence[HeldFolder]) -> None:
         folders: As ``held_folders`` gives them.
     """
     runner = Runner.from_cfg(cfg)
-    for handler in runner.logger.handlers:
-        if isinstance(handler, logging.FileHandler):
-            handler.handleError = partial(_say_once, handler)  # type: ignore[method-assign]
+    say_failures_once(runner.logger)
     if folders:
         runner.register_hook(RunHook(folders))
     runner.train()
-
-
-def _say_once(handler: logging.FileHandler, record: logging.LogRecord) -> None:
-    """Say that a log cannot be written; Python would show a traceback for each line."""
-    print(f'Lines are missing in {handler.baseFilename} from here on ({sys.exc_info()[1]}): the training goes on '
-          'without.', file=sys.stderr)
-    handler.handleError = lambda record: None  # type: ignore[method-assign]
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import resource
 import socket
 import sys
 
@@ -78,3 +79,30 @@ def test_a_work_dir_in_use_is_refused_until_its_training_is_killed(images, tmp_p
     third = Training(images, work_dir, processes, resume=True, options=['train_cfg.max_epochs=1'])
     third.wait()
     assert third.exit_codes == [0] * processes, third.text[-3000:]
+
+
+def test_on_a_full_disk_records_are_left_out_and_a_checkpoint_ends_the_training(images, tmp_path):
+    work_dir = tmp_path / 'work'
+    work_dir.mkdir()
+    records = [work_dir / 'watchdog.jsonl', work_dir / 'neighbors.jsonl']
+    for path in records:
+        path.write_text('{"run": "before"}\n' * 50_000)
+    options = ['train_cfg.max_epochs=4', 'default_hooks.checkpoint.interval=2']
+    training = Training(images, work_dir, options=options)
+    assert training.wait(lambda: (work_dir / 'last_checkpoint').exists()), training.text[-3000:]
+    sizes = [path.stat().st_size for path in records]
+    # No file grows beyond it, as on a full disk: it is less than these records and a checkpoint, more than the output.
+    pid = json.loads((work_dir / 'run.json').read_text())['pid']
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (500_000, resource.RLIM_INFINITY))
+    training.wait()
+    assert training.exit_codes == [1]
+    last = training.text.strip().splitlines()[-1]
+    assert last.startswith(f'Error: Cannot write {work_dir}/epoch_4.pth (File too large): make room, or choose')
+    assert 'Traceback' not in training.text
+    assert len([line for line in training.text.splitlines() if 'Records are missing in ' in line]) == 2
+    assert all(path.stat().st_size - size < 5000 and path.read_text().endswith('}\n')
+               for path, size in zip(records, sizes, strict=True))
+    assert not list(work_dir.glob('.*'))
+    training = Training(images, work_dir, resume=True, options=options)
+    training.wait()
+    assert training.exit_codes == [0] and (work_dir / 'epoch_4.pth').exists()
