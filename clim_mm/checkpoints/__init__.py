@@ -3,6 +3,7 @@
 from .atomic_backend import AtomicBackend
 from .atomic_write import write_atomically
 from .latest import latest_checkpoint, resume_latest
+from .run_file import HeldFolder, Run
 from .loading import register_loaders
 from .reading import read_checkpoint
 

@@ -3,10 +3,16 @@
 import errno
 import os
 import os.path as osp
+import re
+import secrets
 from contextlib import suppress
 from typing import Union
 
 from clim_mm.errors import CheckpointError
+from clim_mm.file_lock import try_lock
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_ANY_NAME = r'.+'
 
 
 def write_atomically(path: Union[str, os.PathLike], data: bytes) -> None:
@@ -24,20 +30,49 @@ def write_atomically(path: Union[str, os.PathLike], data: bytes) -> None:
         os.makedirs(osp.dirname(target), exist_ok=True)
         _replace(target, data)
     except OSError as error:
-        raise CheckpointError(f'Cannot write {os.fspath(path)} ({error.strerror}): make room, or choose another '
-                              'work_dir; what was written before is untouched.') from error
+        raise CheckpointError(f'Cannot write {os.fspath(path)} ({error.strerror}): {remedy(error, target)}; what was '
+                              'written before is untouched.') from error
+
+
+def remedy(error: OSError, path: str) -> str:
+    """What a user can do about a file of a run that cannot be written.
+
+    Args:
+        error: Of the attempt.
+        path: Of the file.
+    """
+    if osp.isdir(path):
+        return 'move that folder away'
+    return ('make room, or ' if error.errno in _NO_ROOM else '') + 'choose another work_dir'
+
+
+def remove_abandoned(folder: str, name: str = _ANY_NAME) -> None:
+    """Remove what writers of a folder's files have left behind that were killed.
+
+    Args:
+        folder: It need not be there.
+        name: Regular expression of the files' names.
+    """
+    pattern = re.compile(rf'\.({name})\.([0-9a-f]{{8}}\.)?unfinished')
+    with suppress(OSError):
+        for left in filter(pattern.fullmatch, os.listdir(folder)):
+            # A living writer holds a lock; an empty file may be that of one that is about to take it.
+            with suppress(OSError), open(osp.join(folder, left), 'r+b') as file:
+                if os.fstat(file.fileno()).st_size and try_lock(file.fileno()):
+                    os.remove(file.name)
 
 
 def _replace(path: str, data: bytes) -> None:
     folder, name = osp.split(path)
-    # Always the same name, so that what a killed process has left goes with the next attempt.
-    unfinished = osp.join(folder, f'.{name}.unfinished')
+    remove_abandoned(folder, re.escape(name))
+    unfinished = osp.join(folder, f'.{name}.{secrets.token_hex(4)}.unfinished')  # there may be several writers
     try:
-        with open(unfinished, 'wb') as file:
+        with open(unfinished, 'xb') as file:
+            try_lock(file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(unfinished, path)
+            os.replace(unfinished, path)
     except BaseException:
         with suppress(OSError):
             os.remove(unfinished)

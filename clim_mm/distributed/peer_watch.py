@@ -9,6 +9,7 @@ import secrets
 import socket
 import threading
 from contextlib import suppress
+from datetime import timedelta
 from multiprocessing.util import register_after_fork
 from types import TracebackType
 from typing import Optional
@@ -21,8 +22,9 @@ from .listen import listen_at
 from .peer_link import PeerLink
 from .peer_loop import BEATS_OF_PATIENCE, PeerLoop
 
-_STORE_KEY = 'clim_mm/peer_watch'
+_STORE_KEY, _WORD_KEY = 'clim_mm/peer_watch', 'clim_mm/from_rank_0'
 _SECONDS_OF_A_GOODBYE = 2.0
+_LONGEST = timedelta(days=1)
 
 
 class PeerLostError(UserError, ConnectionError):
@@ -67,6 +69,7 @@ class PeerWatch:
                  start_timeout: float = 600.0) -> None:
         self._store = store  # its server may live in this process
         self._rank = rank
+        self._world_size = world_size
         self._address = address
         self._one_machine = one_machine
         self._interval = patience / BEATS_OF_PATIENCE
@@ -101,6 +104,24 @@ class PeerWatch:
             self._thread.join(_SECONDS_OF_A_GOODBYE)
         if not self._thread.is_alive():
             self._close()
+
+    def from_rank_0(self, text: str = '') -> str:
+        """What rank 0 says, before there is a process group; all processes call it together, once.
+
+        Args:
+            text: On rank 0.
+
+        Returns:
+            The text of rank 0, when all have it.
+        """
+        if self._rank == 0:
+            self._store.set(_WORD_KEY, text)
+        self._store.wait([_WORD_KEY], _LONGEST)
+        heard = self._store.get(_WORD_KEY).decode()
+        self._store.set(f'{_WORD_KEY}/{self._rank}', '')
+        if self._rank == 0:  # with it the store may go
+            self._store.wait([f'{_WORD_KEY}/{rank}' for rank in range(self._world_size)], _LONGEST)
+        return heard
 
     def _open(self) -> None:
         servers = listen_at(self._address, self._one_machine)

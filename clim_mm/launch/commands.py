@@ -6,7 +6,7 @@ import logging
 import os.path as osp
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Optional
 
@@ -14,6 +14,7 @@ from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
+from clim_mm.checkpoints import HeldFolder
 from clim_mm.checks import suggestion
 from clim_mm.distributed.end_process import tie_children
 from clim_mm.distributed.starter import end_with_starter
@@ -21,6 +22,8 @@ from clim_mm.errors import ConfigError, UserError, on_one_line, sentence
 
 from .config_errors import explain
 from .framework_settings import KNOWN_KEYS
+from .log_files import say_failures_once
+from .run_hook import RunHook
 
 
 class Options(DictAction):
@@ -99,9 +102,18 @@ def _merge(cfg: Config, options: dict) -> None:
                               'it.') from error
 
 
-def train(cfg: Config) -> None:
-    """Train as a config says."""
-    Runner.from_cfg(cfg).train()
+def train(cfg: Config, folders: Sequence[HeldFolder]) -> None:
+    """Train as a config says.
+
+    Args:
+        cfg: The config.
+        folders: As ``held_folders`` gives them.
+    """
+    runner = Runner.from_cfg(cfg)
+    say_failures_once(runner.logger)
+    if folders:
+        runner.register_hook(RunHook(folders))
+    runner.train()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from clim_mm.checkpoints import write_atomically
+from clim_mm.checkpoints.run_file import run_id
 from clim_mm.errors import CheckpointError
 
 from .blocks import ROWS_PER_BLOCK
@@ -66,7 +67,7 @@ class KeyBank:
         """
         folder = os.fspath(folder)
         identity = uuid.uuid4().hex
-        header = dict(num_images=num_images, dim=dim, identity=identity)
+        header = dict(num_images=num_images, dim=dim, identity=identity, **run_id())
         try:
             os.makedirs(folder, exist_ok=True)
             with suppress(FileNotFoundError):
@@ -138,8 +139,14 @@ class KeyBank:
         """Write what waits.
 
         Raises:
+            CheckpointError: If somebody has cut off a file meanwhile; to touch it would end the process by a signal.
             ValueError: If an id is not below N, or keys have another dimension.
         """
+        for name, part in ((_KEYS, self._keys), (_EPOCHS, self._epochs), (_COUNTS, self._counts)):
+            if (size := part.base.size()) < part.nbytes:  # type: ignore[union-attr]
+                raise CheckpointError(f'The key bank {self.folder} has been cut off under the training ({name} has '
+                                      f'{size} bytes instead of {part.nbytes}): start again with --resume, but first '
+                                      f'{_REMEDY}.')
         waiting, self._waiting = self._waiting, []
         for keys, ids, epoch in waiting:
             places = ids.cpu().numpy()
