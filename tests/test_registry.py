@@ -17,7 +17,7 @@ NAMES = {
     'dataset': ['ImageFolder', 'LabelSplit', 'NeighborPairs', 'SingleViews'],
     'function': ['stack_collate'],
     'hook': [
-        'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'KNNHook', 'ManifestHook',
+        'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'HistoryHook', 'KNNHook', 'ManifestHook',
         'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook', 'WatchdogHook'
     ],
     'model': ['CLIM', 'DeviceViews', 'MixedContrastiveHead'],

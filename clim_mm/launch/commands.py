@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 
 from clim_mm.checks import suggestion
 from clim_mm.errors import ConfigError, UserError, on_one_line, sentence
+from clim_mm.history_hook import HistoryHook
 
 from .config_errors import explain
 from .framework_settings import KNOWN_KEYS
@@ -99,7 +100,10 @@ def _merge(cfg: Config, options: dict) -> None:
 
 def train(cfg: Config) -> None:
     """Train as a config says."""
-    Runner.from_cfg(cfg).train()
+    runner = Runner.from_cfg(cfg)
+    if not any(isinstance(hook, HistoryHook) for hook in runner.hooks):  # a config of another's
+        runner.register_hook(HistoryHook())
+    runner.train()
 
 
 @contextmanager
