@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.client import HTTPException
-from typing import Any, TypeVar
+from typing import Any, Optional, TypeVar
 from urllib.error import HTTPError
 
 from .errors import StorageError, UserError, on_one_line, printable
@@ -22,7 +22,7 @@ _TRANSIENT = {getattr(errno, name) for name in (
     'EKEYEXPIRED', 'ENETDOWN', 'ENETRESET', 'ENETUNREACH', 'ENOLINK', 'ENONET', 'ENOTCONN', 'EPIPE', 'EPROTO',
     'EREMOTEIO', 'ESHUTDOWN', 'ESTALE', 'ETIME', 'ETIMEDOUT') if hasattr(errno, name)}
 _WORDS = tuple(os.strerror(number) for number in _TRANSIENT)
-_NUMBER = re.compile(r'errno\W{1,3}(\d+)', re.IGNORECASE)
+_NUMBER = re.compile(r'errno[\s=]{1,3}(\d+)', re.IGNORECASE)
 _BUSY_SERVER = (408, 425, 429)  # of HTTP, beside those from 500 on
 
 
@@ -58,8 +58,8 @@ def patiently(ask: Callable[[], _Answer], place: Any, pauses: tuple[float, ...] 
 
 def is_transient(error: BaseException) -> bool:
     """Whether an error, or one that it came from, says that the storage fails, and not that a file is bad."""
-    chain = list(_chain(error))
-    return any(map(_fails_now, chain)) and not any(isinstance(part, UserError) for part in chain)
+    verdicts = (_verdict(part) for part in _chain(error))
+    return next((verdict for verdict in verdicts if verdict is not None), False)
 
 
 def is_there(path: str) -> bool:
@@ -77,17 +77,22 @@ def is_there(path: str) -> bool:
     return True
 
 
-def _fails_now(error: BaseException) -> bool:
+def _verdict(error: BaseException) -> Optional[bool]:
+    """None if it does not tell."""
+    if isinstance(error, UserError):  # such as one that was waited for already
+        return False
     if isinstance(error, HTTPError):
         return error.code >= 500 or error.code in _BUSY_SERVER
     if isinstance(error, (ConnectionError, TimeoutError, HTTPException)):
         return True
     if isinstance(error, socket.gaierror):
         return error.errno == socket.EAI_AGAIN
-    if isinstance(error, OSError) and (error.errno or next(iter(error.args), None)) in _TRANSIENT:
-        return True
+    number = (error.errno or next(iter(error.args), None)) if isinstance(error, OSError) else None
+    if isinstance(number, int):
+        return number in _TRANSIENT
     text = str(error)  # of a library that has read on its own
-    return text.rstrip('.)\'" ').endswith(_WORDS) or any(int(number) in _TRANSIENT for number in _NUMBER.findall(text))
+    numbers = map(int, _NUMBER.findall(text))
+    return True if text.rstrip('.)\'" ').endswith(_WORDS) or not _TRANSIENT.isdisjoint(numbers) else None
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -63,7 +63,7 @@ LASTING = [
         errno.ENOENT, errno.EACCES, errno.EISDIR, errno.ELOOP, errno.ENOSPC, errno.EMFILE, errno.EROFS)),
     OSError('cannot identify image file'), AssertionError('failed to load image: Broken pipe.jpg'), url_error(404),
     ValueError('3'), MemoryError(), wrapped(ValueError('3')), UnreadableImage.of('a.jpg', 'Input/output error'),
-    urllib.error.URLError(socket.gaierror(socket.EAI_NONAME, 'Name or service not known')),
+    *(urllib.error.URLError(socket.gaierror(number, 'words')) for number in (socket.EAI_NONAME, socket.EAI_NODATA)),
 ]
 
 
