@@ -50,10 +50,14 @@ def patiently(ask: Callable[[], _Answer], place: Any, pauses: tuple[float, ...] 
     except Exception as error:
         if not is_transient(error):
             raise
-        raise StorageError(f'The storage of {printable(os.fspath(place))} has failed for {sum(pauses or PAUSES):.0f} s '
-                           f'({type(error).__name__}: {on_one_line(error)}), for which the file is not to blame: see '
-                           'to the disk, the mount or the network, and start again, a training with '
-                           '--resume.') from error
+        raise failure_of(place, error, f' for {sum(pauses or PAUSES):.0f} s') from error
+
+
+def failure_of(place: Any, error: BaseException, how_long: str = '') -> StorageError:
+    """What is said of a storage that fails; see ``patiently``."""
+    return StorageError(f'The storage of {printable(os.fspath(place))} has failed{how_long} ({type(error).__name__}: '
+                        f'{on_one_line(error)}), for which the file is not to blame: see to the disk, the mount or the '
+                        'network, and start again, a training with --resume.')
 
 
 def is_transient(error: BaseException) -> bool:
@@ -75,6 +79,18 @@ def is_there(path: str) -> bool:
     except (OSError, ValueError):
         return False
     return True
+
+
+def names_in(folder: str) -> list[str]:
+    """What a folder holds, nothing if it is not there; a storage that fails is no answer.
+
+    Raises:
+        StorageError: As for ``patiently``.
+    """
+    try:
+        return patiently(partial(os.listdir, folder), folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
 
 
 def _verdict(error: BaseException) -> Optional[bool]:

@@ -6,12 +6,14 @@ import pickle
 import pickletools
 import re
 import zipfile
+from functools import partial
 from typing import Any, Optional, Union
 
 import torch
 from torch.serialization import MAGIC_NUMBER
 
-from clim_mm.errors import CheckpointError, DamagedCheckpoint, on_one_line
+from clim_mm.errors import CheckpointError, DamagedCheckpoint, StorageError, on_one_line
+from clim_mm.storage import is_there, is_transient, patiently
 
 from .plain_data import NotDataError, only_plain_data, rebuilt
 
@@ -36,12 +38,16 @@ def read_checkpoint(path: Union[str, os.PathLike], map_location: Any = 'cpu') ->
     Raises:
         DamagedCheckpoint: If the file is empty, cut off, altered or no checkpoint at all.
         CheckpointError: If there is no such file, or it needs something that is not data.
+        StorageError: If the disk or the network fails for a minute.
     """
     path = osp.expanduser(os.fspath(path))
-    is_archive = _check_file(path)
+    is_archive = patiently(partial(_check_file, path), path)
     try:
         with only_plain_data():
-            loaded = rebuilt(torch.load(path, map_location=map_location, weights_only=True))
+            load = partial(torch.load, path, map_location=map_location, weights_only=True)
+            loaded = rebuilt(patiently(load, path))
+    except StorageError:
+        raise
     except Exception as error:  # a damaged pickle ends in errors of every kind
         name = _foreign_name(error)
         if name is not None and (is_archive or _is_whole_pickle(path)):
@@ -60,7 +66,7 @@ def read_checkpoint(path: Union[str, os.PathLike], map_location: Any = 'cpu') ->
 
 def _check_file(path: str) -> bool:
     """Refuse what is no whole checkpoint; give whether it is an archive."""
-    if not osp.exists(path):
+    if not is_there(path):
         raise CheckpointError(f'There is no checkpoint {path}: give the path of a file that a training has written.')
     if not osp.isfile(path):
         kind = 'folder' if osp.isdir(path) else 'device'
@@ -69,6 +75,8 @@ def _check_file(path: str) -> bool:
         with open(path, 'rb') as file:
             start = file.read(len(_OLD))
     except OSError as error:
+        if is_transient(error):
+            raise
         raise CheckpointError(f'Cannot open the checkpoint {path} ({error.strerror}): make it readable.') from error
     if start.startswith(_ARCHIVE):
         _check_archive(path)
@@ -88,6 +96,8 @@ def _check_archive(path: str) -> None:
             for entry in archive.infolist():
                 _check_entry(archive, entry)
     except Exception as error:  # a damaged archive ends in errors of every kind
+        if is_transient(error):
+            raise
         raise _damaged(path, _shortened(error)) from error
     if 'constants.pkl' in names:
         raise CheckpointError(f'{path} is a TorchScript program, which is code: give a file of weights, as torch.save '

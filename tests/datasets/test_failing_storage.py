@@ -1,6 +1,7 @@
 """A disk or a network that fails for a moment, for longer, or is taken away: no image is to blame."""
 
 import errno
+import os
 
 import pytest
 from colored_images import REASONS, empty, write_colored
@@ -17,8 +18,12 @@ from clim_mm.datasets import (
     Quarantine,
     SingleViews,
 )
+from clim_mm.datasets.manifest import Manifest
 from clim_mm.datasets.mended import mended
+from clim_mm.datasets.source import build_source
 from clim_mm.errors import StorageError
+from clim_mm.preflight.image_sample import sample_images
+from clim_mm.visualization.thumbnails import read_thumbnails
 
 N = 24
 PACK = dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx'])
@@ -109,3 +114,32 @@ def test_what_the_disk_was_to_blame_for_comes_back(paths):
     dataset.quarantine.release([2, 5])
     assert dataset.quarantine.readable.tolist() == [i for i in range(N) if i not in (3, 4)]
     assert sorted(dataset.quarantine.entries) == [3, 4]
+
+
+@pytest.mark.skipif(not os.path.exists('/proc/self/mem'), reason='no file here fails by itself')
+def test_every_reader_of_images_asks_again(paths):
+    paths[5].unlink()
+    paths[5].symlink_to('/proc/self/mem')  # its first read ends in EIO
+    folder = ImageFolder(str(paths[0].parent))
+    for read in (lambda: LoadImage()(dict(img_path=str(paths[5]))), lambda: sample_images(folder, N, seconds=60),
+                 lambda: read_thumbnails(folder, [4, 5]), lambda: pairs(paths)[5]):
+        with pytest.raises(StorageError, match='05.png has failed .*Input/output error'):
+            read()
+
+
+def test_a_folder_or_a_size_that_does_not_answer_is_no_other_data(paths, monkeypatch):
+    folder, ask = ImageFolder(str(paths[0].parent)), os.stat
+    before = Manifest.of(folder).digest
+    left = [None] * 3
+
+    def fail_at_first(path, **options):
+        if str(path).endswith('.png') and left:
+            left.pop()
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE), path)
+        return ask(path, **options)
+
+    monkeypatch.setattr(os, 'stat', fail_at_first)
+    assert Manifest.of(folder).digest == before and left == []
+    monkeypatch.setattr(os, 'scandir', lambda path: (_ for _ in ()).throw(OSError(errno.EIO, 'Input/output error')))
+    with pytest.raises(StorageError, match=f'storage of {paths[0].parent} has failed'):
+        build_source(dict(type='ImageFolder', data_root=str(paths[0].parent)))
