@@ -18,7 +18,7 @@ from torch.serialization import get_safe_globals
 
 from .plain_data import ALLOWED, NotDataError, name_of
 
-_SLACK, _FOLDS = 1 << 26, 16  # bytes, and how often a checkpoint may hold what its file does once [ours]
+_SLACK, _FOLDS = 1 << 24, 16  # bytes, and how often a checkpoint may hold what its file does once [ours]
 
 # What torch's reader of plain data knows.
 _OPERANDS = frozenset(
@@ -60,7 +60,7 @@ def check_pickle(data: bytes, room: int) -> None:
     try:
         run.take(_unfolded(run.load(), {}))
     except RecursionError:
-        raise NotDataError('values that are nested as deep as no training saves them') from None
+        raise TooMuchError from None  # nested as deep as no training saves anything
 
 
 class _DryRun(pickle.Unpickler):
@@ -113,11 +113,11 @@ class _Made:
 
     def __new__(cls, *args: Any) -> Any:
         if cls.name == '_codecs.encode' and (len(args) != 2 or type(args[0]) is not str or args[1] != 'latin1'):
-            raise NotDataError('_codecs.encode of no bytes')
+            raise TooMuchError
         if cls.name == 'builtins.bytearray' and args and not isinstance(args[0], (str, bytes)):
-            raise NotDataError('a bytearray of a length')
+            raise TooMuchError
         if _STORAGE.fullmatch(cls.name):
-            raise NotDataError(f'{cls.name} of a length')
+            raise TooMuchError
         cls.run.take(sum(map(_copied, args)))
         if cls.name == '_codecs.encode':
             return args[0].encode('latin1')
@@ -154,7 +154,7 @@ def _tensor_bytes(name: str, storage: _Storage, offset: int, size: tuple, stride
     extent = offset + sum((length - 1) * step for length, step in zip(size, stride, strict=True)) + 1
     number = math.prod(size)
     if min(offset, 0, *size, *stride) < 0 or number and extent * item > storage.bytes:
-        raise NotDataError('a tensor that is larger than its values')
+        raise TooMuchError
     return number * item
 
 
