@@ -45,6 +45,10 @@ class UnreadableImage(DataError):
         return f'{printable(self.path)}\t{self.reason}'
 
 
+class StorageError(DataError):
+    """A disk or a network that does not answer, so that no file is to blame."""
+
+
 class CheckpointError(UserError, OSError):
     """A checkpoint that cannot be read, or a file of a run that cannot be written."""
 

@@ -6,10 +6,12 @@ import os.path as osp
 import re
 import secrets
 from contextlib import suppress
+from functools import partial
 from typing import Union
 
-from clim_mm.errors import CheckpointError
+from clim_mm.errors import CheckpointError, StorageError
 from clim_mm.file_lock import try_lock
+from clim_mm.storage import patiently
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ANY_NAME = r'.+'
@@ -24,11 +26,14 @@ def write_atomically(path: Union[str, os.PathLike], data: bytes) -> None:
 
     Raises:
         CheckpointError: If it cannot be written. What was there before is still there then.
+        StorageError: The same, if the disk or the network fails for a minute.
     """
     target = osp.realpath(path)
     try:
-        os.makedirs(osp.dirname(target), exist_ok=True)
-        _replace(target, data)
+        patiently(partial(os.makedirs, osp.dirname(target), exist_ok=True), target)
+        patiently(partial(_replace, target, data), target)
+    except StorageError:
+        raise
     except OSError as error:
         raise CheckpointError(f'Cannot write {os.fspath(path)} ({error.strerror}): {remedy(error, target)}; what was '
                               'written before is untouched.') from error

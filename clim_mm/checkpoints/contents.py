@@ -1,5 +1,6 @@
 """Whether what a checkpoint holds can be what a training has saved."""
 
+import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,7 +23,7 @@ def oddities(checkpoint: Mapping[str, Any], schedules: int) -> list[str]:
     if found:
         return found
     meta = checkpoint['meta']
-    found += [f'meta.{name} is {meta[name]!r}' for name in ('epoch', 'iter', 'seed')
+    found += [f'meta.{name} is {reprlib.repr(meta[name])}' for name in ('epoch', 'iter', 'seed')
               if not _is_count(meta.get(name, 0)) and not (name == 'seed' and meta[name] is None)]
     saved = len(checkpoint.get('param_schedulers', ()))
     found += [f'it has {saved} parameter schedulers instead of {schedules}'] * (saved != schedules > 0)

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from clim_mm.errors import CheckpointError, DamagedCheckpoint, some_of
+from clim_mm.storage import names_in
 
 from .reading import read_checkpoint
 from .run_file import Run, iterations, marked_run, read_run
@@ -106,7 +107,7 @@ def _names(cfg: Config) -> Sequence[str]:
 def _numbered(folder: str, name: str) -> list[str]:
     """The files of a name, from the highest number on."""
     pattern = re.compile(re.escape(name).replace(r'\{\}', r'(\d+)'))
-    matches = filter(None, map(pattern.fullmatch, os.listdir(folder) if osp.isdir(folder) else []))
+    matches = filter(None, map(pattern.fullmatch, names_in(folder)))
     paths = [osp.join(folder, match[0]) for match in sorted(matches, key=lambda match: int(match[1]), reverse=True)]
     for path in paths:
         if not osp.isfile(path):

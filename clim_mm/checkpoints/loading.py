@@ -6,7 +6,6 @@ here, because it would overrule the user's own ``torch.load`` too, and would lea
 """
 
 import os
-import os.path as osp
 from typing import Any
 from urllib.parse import urlparse
 
@@ -18,10 +17,10 @@ from mmengine.runner import (
     get_mmcls_models,
     get_torchvision_models,
 )
-from torch.hub import download_url_to_file, get_dir
 
-from clim_mm.errors import CheckpointError
+from clim_mm.errors import CheckpointError, DamagedCheckpoint
 
+from .download import copy_of, forget_copy
 from .reading import read_checkpoint
 
 
@@ -40,12 +39,17 @@ def load_from_http(filename: str, map_location: Any = None) -> dict:
     Raises:
         CheckpointError: If it cannot be downloaded, or as for ``read_checkpoint``.
     """
-    copy = osp.join(get_dir(), 'checkpoints', osp.basename(urlparse(filename).path))
-    if is_main_process():
-        _download(filename, copy)
+    first_here = os.environ.get('LOCAL_RANK', '0') == '0'  # one process of each machine downloads
+    if first_here:
+        copy_of(filename, show=is_main_process())
     barrier()
-    _download(filename, copy)  # on another machine
-    return load_from_local(copy, map_location)
+    try:
+        return load_from_local(copy_of(filename, show=False), map_location)
+    except DamagedCheckpoint as error:
+        if first_here:
+            forget_copy(filename)
+        raise DamagedCheckpoint(f'What {filename} gives is cut off or damaged, or no checkpoint: try again, or fetch '
+                                'it otherwise and give its path.') from error
 
 
 def load_from_torchvision(filename: str, map_location: Any = None) -> dict:
@@ -92,16 +96,6 @@ def register_loaders() -> None:
         ((r'(\S+\:)?s3://', r'(\S+\:)?petrel://', 'pavi://'), load_from_elsewhere),
     ]:
         CheckpointLoader.register_scheme(prefixes, loader, force=True)
-
-
-def _download(url: str, path: str) -> None:
-    if osp.exists(path):
-        return
-    try:
-        os.makedirs(osp.dirname(path), exist_ok=True)
-        download_url_to_file(url, path, progress=os.isatty(0))
-    except OSError as error:
-        raise CheckpointError(f'Cannot download {url} ({error}): fetch it otherwise and give its path.') from error
 
 
 def _address(filename: str, table: dict) -> str:

@@ -125,7 +125,7 @@ def only_plain_data() -> Iterator[None]:
     before = get_safe_globals()
     names = {name for _, name in ALLOWED}
     clear_safe_globals()
-    add_safe_globals([entry for entry in before if _name(entry) not in names] + ALLOWED)
+    add_safe_globals([entry for entry in before if name_of(entry) not in names] + ALLOWED)
     try:
         yield
     finally:
@@ -168,6 +168,6 @@ def rebuilt(value: Any, done: Optional[dict[int, tuple[Any, Any]]] = None) -> An
     return result
 
 
-def _name(entry: Any) -> str:
+def name_of(entry: Any) -> str:
     """The name that an entry of torch's allow-list answers to."""
     return entry[1] if isinstance(entry, tuple) else f'{entry.__module__}.{entry.__qualname__}'

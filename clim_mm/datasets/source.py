@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any, Union
 
 from mmengine.dataset import BaseDataset
@@ -9,6 +10,7 @@ from mmengine.fileio import join_path
 
 from clim_mm.errors import ConfigError, DataError, UserError, on_one_line, some_of
 from clim_mm.registry import DATASETS
+from clim_mm.storage import is_there, patiently
 
 from .image_folder import IMAGE_EXTENSIONS
 
@@ -20,6 +22,7 @@ def build_source(dataset: Union[dict, BaseDataset]) -> BaseDataset:
         ConfigError: If it is neither a dataset nor a config, or names its folder by something else than a string.
         DataError: If its folder or list does not exist, holds no image, or holds a link that leads nowhere or to a
             folder that the link is in.
+        StorageError: If the disk or the network fails for a minute.
     """
     if not isinstance(dataset, dict):
         if not hasattr(dataset, 'get_data_info'):
@@ -29,14 +32,14 @@ def build_source(dataset: Union[dict, BaseDataset]) -> BaseDataset:
     cfg = dataset
     _check_strings(cfg)
     for path in _local_paths(cfg):
-        if not os.path.exists(path):
+        if not is_there(path):
             raise DataError(f'{path} does not exist: set data_root, data_prefix and ann_file of the dataset to where '
                             'your images are, for example with --cfg-options '
                             'train_dataloader.dataset.dataset.data_root=FOLDER.')
     try:
         for path in _scanned(cfg):
-            check_links(path)
-        source = DATASETS.build(cfg)
+            patiently(partial(check_links, path), path)
+        source = patiently(partial(DATASETS.build, cfg), place_of(cfg))
         empty = len(source) == 0
     except UserError:
         raise

@@ -1,5 +1,7 @@
 """When things happen in a training."""
 
+from clim_mm.history_hook import HistoryHook
+
 from .bf16_optim_wrapper import Bf16OptimWrapper
 from .center_wise_neighbor_hook import CenterWiseNeighborHook
 from .checkpoint_guard_hook import CheckpointGuardHook
@@ -14,7 +16,8 @@ from .queue_hook import QueueHook
 from .watchdog_hook import WatchdogHook
 
 __all__ = [
-    'Bf16OptimWrapper', 'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'LocalVisBackend',
+    'Bf16OptimWrapper', 'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'HistoryHook',
+    'LocalVisBackend',
     'ManifestHook', 'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook',
     'WatchdogHook'
 ]

@@ -32,10 +32,9 @@ class CheckpointGuardHook(Hook):
         weights = weights_of(checkpoint)
         fit = compare(weights, unwrapped(runner).state_dict())
         name = f'checkpoint {runner.cfg.get("load_from") or ""}'.strip()
-        odd = not_finite('weights', weights)
         if not runner.cfg.get('resume'):
             check_start(fit, name)
-            _check_sound(odd, name)
+            _check_sound(not_finite('weights', weights), name)
             runner.logger.info(f'{len(fit.matched)} of the model\'s {len(fit.matched) + len(fit.missing)} weights come '
                                f'from the {name}, which has {len(fit.unexpected)} more.')
             return
@@ -44,11 +43,12 @@ class CheckpointGuardHook(Hook):
         if lacking:
             raise ConfigError(f'The {name} cannot be resumed from (it lacks {", ".join(lacking)}): give a checkpoint '
                               'that a training has saved whole, or start from its weights by load_from without resume.')
-        _check_sound(odd + oddities(checkpoint, schedules=len(runner.param_schedulers or ())), name)
+        _check_sound(oddities(checkpoint, schedules=len(runner.param_schedulers or ())), name)
         if not fit.exact:
             raise ConfigError(f'The {name}, saved after epoch {checkpoint["meta"]["epoch"]}, is of another model '
                               f'({fit.differences()}): resume with the config that it was trained with, or start from '
                               'its weights by load_from without resume.')
+        _check_sound(not_finite('weights', weights), name)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep weights that the last step has broken out of the checkpoints."""

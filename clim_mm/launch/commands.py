@@ -19,6 +19,7 @@ from clim_mm.checks import suggestion
 from clim_mm.distributed.end_process import tie_children
 from clim_mm.distributed.starter import end_with_starter
 from clim_mm.errors import ConfigError, UserError, on_one_line, sentence
+from clim_mm.history_hook import HistoryHook
 
 from .config_errors import explain
 from .framework_settings import KNOWN_KEYS
@@ -113,6 +114,8 @@ def train(cfg: Config, folders: Sequence[HeldFolder]) -> None:
     say_failures_once(runner.logger)
     if folders:
         runner.register_hook(RunHook(folders))
+    if not any(isinstance(hook, HistoryHook) for hook in runner.hooks):  # a config of another's
+        runner.register_hook(HistoryHook())
     runner.train()
 
 

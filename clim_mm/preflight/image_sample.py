@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Optional
 
 import numpy as np
@@ -12,7 +13,8 @@ from mmengine.fileio import get
 from PIL import Image
 
 from clim_mm.datasets import LoadImage
-from clim_mm.errors import UnreadableImage
+from clim_mm.errors import StorageError, UnreadableImage
+from clim_mm.storage import patiently
 
 # PIL's name of what is in a file: what a person calls it. 8-bit colour is what is expected.
 _ODD_MODES = {
@@ -94,10 +96,13 @@ def _open(path: str) -> _Opened:
 
     Raises:
         UnreadableImage: If it cannot be read.
+        StorageError: If the disk or the network fails for a minute.
     """
     start = time.perf_counter()
     try:
-        content = get(path)
+        content = patiently(partial(get, path), path)
+    except StorageError:
+        raise
     except OSError as error:
         raise UnreadableImage.of(path, error.strerror or str(error)) from error
     seconds = time.perf_counter() - start

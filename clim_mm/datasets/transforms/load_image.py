@@ -4,13 +4,15 @@ import errno
 import os
 import stat
 from contextlib import suppress
+from functools import partial
 
 from mmcv.image.io import supported_backends
 from mmcv.transforms import LoadImageFromFile
 
 from clim_mm.checks import check_choice, check_whole
-from clim_mm.errors import DataError, UnreadableImage, on_one_line, printable
+from clim_mm.errors import DataError, StorageError, UnreadableImage, on_one_line, printable
 from clim_mm.registry import TRANSFORMS
+from clim_mm.storage import patiently
 
 _FAULTS_OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _COLOR_TYPES = ('color', 'color_ignore_orientation')
@@ -31,6 +33,7 @@ class LoadImage(LoadImageFromFile):
     Raises:
         ConfigError: If ``min_side`` is below 1, or the images would not be colour images.
         UnreadableImage: If the file is missing, is no image, is cut off, or is too small or too large.
+        StorageError: If the disk or the network fails for a minute.
         DataError: If the process has no memory, or may open no further file.
     """
 
@@ -45,8 +48,9 @@ class LoadImage(LoadImageFromFile):
         """Add ``img``, (H, W, 3) uint8, BGR."""
         path = results['img_path']
         try:
-            _refuse_endless(path)
-            loaded = super().transform(results)
+            loaded = patiently(partial(self._load, results), path)
+        except StorageError:
+            raise
         except Exception as error:  # the decoders raise whatever they like
             if isinstance(error, MemoryError) or getattr(error, 'errno', None) in _FAULTS_OF_THE_PROCESS:
                 raise DataError(f'Cannot read the image {printable(path)} ({type(error).__name__}: '
@@ -57,6 +61,10 @@ class LoadImage(LoadImageFromFile):
         if min(height, width) < self.min_side:
             raise UnreadableImage.of(path, f'{width}x{height} pixels are too few, min_side is {self.min_side}')
         return loaded
+
+    def _load(self, results: dict) -> dict:
+        _refuse_endless(results['img_path'])
+        return super().transform(results)
 
 
 def _refuse_endless(path: str) -> None:
