@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 UNSET = '(not set)'
@@ -41,7 +42,7 @@ def rows(checkpoint: Any, config: Any, setting: str = '') -> Iterator[Row]:
         for key in dict.fromkeys([*config, *checkpoint]):
             yield from rows(checkpoint.get(key, UNSET), config.get(key, UNSET), f'{setting}.{key}' if setting else key)
     elif _are_lists_of_dicts(checkpoint, config):
-        for number, (theirs, ours) in enumerate(zip(checkpoint, config, strict=True)):
+        for number, (theirs, ours) in enumerate(zip_longest(checkpoint, config, fillvalue=UNSET)):
             yield from rows(theirs, ours, f'{setting}.{number}')
     else:
         yield Row(setting, checkpoint, config, config)
@@ -52,10 +53,8 @@ def table(found: Sequence[Row]) -> str:
     different = [row for row in found if row.differs]
     lines: list[tuple[str, ...]] = [_COLUMNS] if different else []
     for row in different:
-        values = [_text(value, exact=False) for value in (row.checkpoint, row.config, row.in_force)]
-        if values[0] == values[2]:
-            values = [_text(value, exact=True) for value in (row.checkpoint, row.config, row.in_force)]
-        lines.append((row.setting, *values))
+        exact = _text(row.checkpoint) == _text(row.in_force)
+        lines.append((row.setting, *(_text(value, exact) for value in (row.checkpoint, row.config, row.in_force))))
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = [('  ' + '  '.join(f'{cell:{width}}' for cell, width in zip(line, widths, strict=True))).rstrip()
             for line in lines]
@@ -63,8 +62,8 @@ def table(found: Sequence[Row]) -> str:
 
 
 def _are_lists_of_dicts(*values: Any) -> bool:
-    are_lists = all(isinstance(value, (list, tuple)) for value in values)
-    return are_lists and len(set(map(len, values))) == 1 and any(isinstance(item, Mapping) for item in values[0])
+    return all(isinstance(value, (list, tuple)) for value in values) and any(
+        isinstance(item, Mapping) for value in values for item in value)
 
 
 def _plain(value: Any) -> Any:
@@ -74,7 +73,7 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, 'item') else value
 
 
-def _text(value: Any, exact: bool) -> str:
+def _text(value: Any, exact: bool = False) -> str:
     value = _plain(value)
-    text = f'{value:.6g}' if isinstance(value, float) and not exact else str(value)
-    return text if len(text) <= _WIDEST else f'{text[:_WIDEST - 3]}...'
+    text = f'{value:.6g}' if isinstance(value, float) and not exact else ' '.join(str(value).split())
+    return text if len(text) <= _WIDEST or exact else f'{text[:_WIDEST // 2 - 3]}...{text[-_WIDEST // 2:]}'
