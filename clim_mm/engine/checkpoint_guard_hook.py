@@ -6,11 +6,13 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from clim_mm.checkpoints.contents import not_finite, oddities
+from clim_mm.checkpoints.contents import check_sound, not_finite, oddities
 from clim_mm.checkpoints.fit import check_start, compare, weights_of
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.registry import HOOKS
+
+from .resumed_settings import had_schedule, take_up_settings
 
 
 @HOOKS.register_module()
@@ -19,7 +21,8 @@ class CheckpointGuardHook(Hook):
 
     MMEngine loads whatever has the right name and shape, and logs the rest. A run that is resumed must have all of
     it; a run that merely starts from other weights must find some, and none of another shape. A hook that saves a part
-    of its own tells its name by ``checkpoint_part``.
+    of its own tells its name by ``checkpoint_part``. A run that is resumed goes on with the config's settings, which
+    the log compares with those of the checkpoint.
 
     Raises:
         ConfigError: If the checkpoint does not fit.
@@ -34,33 +37,30 @@ class CheckpointGuardHook(Hook):
         name = f'checkpoint {runner.cfg.get("load_from") or ""}'.strip()
         if not runner.cfg.get('resume'):
             check_start(fit, name)
-            _check_sound(not_finite('weights', weights), name)
+            check_sound(not_finite('weights', weights), name)
             runner.logger.info(f'{len(fit.matched)} of the model\'s {len(fit.matched) + len(fit.missing)} weights come '
                                f'from the {name}, which has {len(fit.unexpected)} more.')
             return
         parts = tuple(hook.checkpoint_part for hook in runner.hooks if hasattr(hook, 'checkpoint_part'))
-        lacking = missing_parts(checkpoint, with_schedule=bool(runner.param_schedulers), others=parts)
+        with_schedule = bool(runner.param_schedulers) and had_schedule(checkpoint)
+        lacking = missing_parts(checkpoint, with_schedule, others=parts)
         if lacking:
             raise ConfigError(f'The {name} cannot be resumed from (it lacks {", ".join(lacking)}): give a checkpoint '
                               'that a training has saved whole, or start from its weights by load_from without resume.')
-        _check_sound(oddities(checkpoint, schedules=len(runner.param_schedulers or ())), name)
+        check_sound(oddities(checkpoint), name)
         if not fit.exact:
             raise ConfigError(f'The {name}, saved after epoch {checkpoint["meta"]["epoch"]}, is of another model '
                               f'({fit.differences()}): resume with the config that it was trained with, or start from '
                               'its weights by load_from without resume.')
-        _check_sound(not_finite('weights', weights), name)
+        check_sound(not_finite('weights', weights), name)
+        take_up_settings(runner, checkpoint, name)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep weights that the last step has broken out of the checkpoints."""
+        """Keep weights that the last step has broken out of the checkpoints, and note what the config does not tell."""
         if odd := not_finite('weights', checkpoint['state_dict']):
             raise TrainingError(f'No checkpoint is written after epoch {runner.epoch + 1} ({odd[0]}): start from the '
                                 'weights of the last one, by load_from without --resume, with a lower learning rate.')
-
-
-def _check_sound(odd: list[str], name: str) -> None:
-    if odd:
-        raise ConfigError(f'The {name} is not as a training saves it ({"; ".join(odd)}): give another, such as the one '
-                          'before it.')
+        checkpoint['meta']['processes'] = runner.world_size
 
 
 def missing_parts(checkpoint: Mapping[str, Any], with_schedule: bool, others: tuple[str, ...] = ()) -> list[str]:

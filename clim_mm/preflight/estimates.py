@@ -43,7 +43,7 @@ def optimizer_steps(steps: int, epochs: int, accumulation: int) -> int:
 
 def refreshes_between(first_epoch: int, max_epochs: int, begin: int, interval: int) -> int:
     """Refreshes at the epochs ``begin``, ``begin + interval`` ... that are in ``first_epoch .. max_epochs - 1``."""
-    return len([epoch for epoch in range(begin, max_epochs, interval) if epoch >= first_epoch])
+    return len(range(begin, max_epochs, interval)) - len(range(begin, min(first_epoch, max_epochs), interval))
 
 
 def feature_bytes(num_images: int, dim: int) -> int:

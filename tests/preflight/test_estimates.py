@@ -50,6 +50,11 @@ def test_refreshes_still_to_come(first, expected):
     assert estimates.refreshes_between(first, max_epochs=20, begin=2, interval=5) == len(expected)
 
 
+def test_refreshes_of_a_training_without_an_end_are_counted_at_once():
+    assert estimates.refreshes_between(7, max_epochs=10**15, begin=2, interval=5) == 2 * 10**14 - 1
+    assert estimates.refreshes_between(10**12, max_epochs=4, begin=2, interval=5) == 0
+
+
 def test_bytes_of_imagenets_features():
     assert estimates.feature_bytes(IMAGENET, DIM) == 655_957_504  # 0.61 GiB
 
