@@ -51,7 +51,7 @@ def config_of(args: argparse.Namespace) -> Config:
 def main() -> None:
     args = parse_args()
     tie_children()
-    with errors_in_a_sentence(), watch_peers(args.launcher):
+    with errors_in_a_sentence(resumes=True), watch_peers(args.launcher):
         cfg = config_of(args)
         check_config(cfg, world_size=int(os.environ.get('WORLD_SIZE', 1)))
         prepare_launch(cfg, args.launcher)

@@ -6,6 +6,7 @@ import os.path as osp
 from contextlib import suppress
 from typing import Union
 
+from clim_mm.causes import remedy_for
 from clim_mm.errors import CheckpointError
 
 
@@ -24,8 +25,8 @@ def write_atomically(path: Union[str, os.PathLike], data: bytes) -> None:
         os.makedirs(osp.dirname(target), exist_ok=True)
         _replace(target, data)
     except OSError as error:
-        raise CheckpointError(f'Cannot write {os.fspath(path)} ({error.strerror}): make room, or choose another '
-                              'work_dir; what was written before is untouched.') from error
+        raise CheckpointError(f'Cannot write {os.fspath(path)} ({error.strerror}){remedy_for(error)}; what was written '
+                              'before is untouched.') from error
 
 
 def _replace(path: str, data: bytes) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Optional, Union
 import torch
 from torch.serialization import MAGIC_NUMBER
 
+from clim_mm.causes import remedy_for
 from clim_mm.errors import CheckpointError, DamagedCheckpoint, on_one_line
 
 from .plain_data import NotDataError, only_plain_data, rebuilt
@@ -43,6 +44,7 @@ def read_checkpoint(path: Union[str, os.PathLike], map_location: Any = 'cpu') ->
         with only_plain_data():
             loaded = rebuilt(torch.load(path, map_location=map_location, weights_only=True))
     except Exception as error:  # a damaged pickle ends in errors of every kind
+        _check_machine(path, error)
         name = _foreign_name(error)
         if name is not None and (is_archive or _is_whole_pickle(path)):
             raise CheckpointError(f'The checkpoint {path} needs {name}, which is not plain data and could run code: '
@@ -69,7 +71,7 @@ def _check_file(path: str) -> bool:
         with open(path, 'rb') as file:
             start = file.read(len(_OLD))
     except OSError as error:
-        raise CheckpointError(f'Cannot open the checkpoint {path} ({error.strerror}): make it readable.') from error
+        raise CheckpointError(f'Cannot open the checkpoint {path} ({error.strerror}){remedy_for(error)}.') from error
     if start.startswith(_ARCHIVE):
         _check_archive(path)
         return True
@@ -81,6 +83,12 @@ def _check_file(path: str) -> bool:
     return False
 
 
+def _check_machine(path: str, error: Exception) -> None:
+    """Let no file pass for damaged that the machine cannot read."""
+    if remedy := remedy_for(error):
+        raise CheckpointError(f'The checkpoint {path} cannot be loaded ({_shortened(error)}){remedy}.') from error
+
+
 def _check_archive(path: str) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
@@ -88,6 +96,7 @@ def _check_archive(path: str) -> None:
             for entry in archive.infolist():
                 _check_entry(archive, entry)
     except Exception as error:  # a damaged archive ends in errors of every kind
+        _check_machine(path, error)
         raise _damaged(path, _shortened(error)) from error
     if 'constants.pkl' in names:
         raise CheckpointError(f'{path} is a TorchScript program, which is code: give a file of weights, as torch.save '

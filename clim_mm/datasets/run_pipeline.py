@@ -6,6 +6,7 @@ from typing import Any, Optional
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
 
+from clim_mm.causes import machine_error
 from clim_mm.errors import ConfigError, UserError, on_one_line
 
 
@@ -19,6 +20,7 @@ def run_pipeline(pipeline: Compose, results: dict, sample_idx: int) -> Any:
 
     Raises:
         ConfigError: If a transform fails for another reason than the image: its settings, or those of one before it.
+        MachineError: If the machine is to blame.
         UserError: As a transform raises it, such as UnreadableImage.
     """
     try:
@@ -26,8 +28,9 @@ def run_pipeline(pipeline: Compose, results: dict, sample_idx: int) -> Any:
     except UserError:
         raise
     except Exception as error:
-        raise ConfigError(f'The pipeline fails on the image with id {sample_idx}{_place_of(error)} '
-                          f'({type(error).__name__}: {on_one_line(error)}): correct its transforms.') from error
+        raise machine_error(error) or ConfigError(
+            f'The pipeline fails on the image with id {sample_idx}{_place_of(error)} '
+            f'({type(error).__name__}: {on_one_line(error)}).') from error
 
 
 def _place_of(error: Exception) -> str:

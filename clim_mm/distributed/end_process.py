@@ -13,25 +13,27 @@ _SECONDS = 2.0
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
-def end_process(sentence: str) -> None:
-    """End this process and its children with status 1, from any thread, and say why on stderr.
+def end_process(sentence: str, status: int = 1) -> None:
+    """End this process and its children, from any thread, and say why on stderr.
 
     No exception reaches a main thread that waits in a collective, or for a kernel of a GPU. Nothing is waited for
     either: what cannot be written within seconds is lost.
 
     Args:
-        sentence: What to say.
+        sentence: What to say; empty for nothing.
+        status: With which the process ends.
     """
-    last_resort = threading.Timer(_SECONDS, os._exit, args=(1, ))
+    last_resort = threading.Timer(_SECONDS, os._exit, args=(status, ))
     last_resort.daemon = True
     last_resort.start()
-    say(f'Error: {sentence}')
+    if sentence:
+        say(f'Error: {sentence}')
     for child in multiprocessing.active_children():  # DataLoader workers
         child.kill()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
-    os._exit(1)
+    os._exit(status)
 
 
 def say(sentence: str) -> None:
