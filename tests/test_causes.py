@@ -1,20 +1,14 @@
 """What the machine has done, from the errors that it really raises."""
 
 import errno
-import multiprocessing
 import os
-import resource
-import signal
 import socket
-import time
 
 import pytest
 import torch
-from gloo import CONTEXT
-from torch.utils.data import DataLoader
 
 from clim_mm.causes import cause_of, machine_error
-from clim_mm.errors import ConfigError, MachineError, sentence
+from clim_mm.errors import MachineError
 
 
 def text_of(call, *args):

@@ -4,6 +4,7 @@ from .bf16_optim_wrapper import Bf16OptimWrapper
 from .center_wise_neighbor_hook import CenterWiseNeighborHook
 from .checkpoint_guard_hook import CheckpointGuardHook
 from .epoch_randomness_hook import EpochRandomnessHook
+from .loader_watch_hook import LoaderWatchHook
 from .manifest_hook import ManifestHook
 from .neighbor_page_hook import NeighborPageHook
 from .preflight_hook import PreflightHook
@@ -13,6 +14,7 @@ from .queue_hook import QueueHook
 from .watchdog_hook import WatchdogHook
 
 __all__ = [
-    'Bf16OptimWrapper', 'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'ManifestHook',
-    'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook', 'WatchdogHook'
+    'Bf16OptimWrapper', 'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'LoaderWatchHook',
+    'ManifestHook', 'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook',
+    'WatchdogHook'
 ]

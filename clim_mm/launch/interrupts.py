@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -74,18 +75,20 @@ def interruptible(sentence: Callable[[Interrupted, Iterable[FrameType]], str]) -
     wakeup = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
     register_after_fork(over, lambda _: _leave_to_parent())
     threading.Thread(target=insist, name='Interrupts', daemon=True).start()
-    interrupted = False
     try:
         yield
-    except Interrupted:
-        interrupted = True
+    except BaseException as error:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # for torch each worker that ends now would be an error
+        if 'killed by signal: Terminated' in str(error):
+            time.sleep(0.5)  # the signal that a worker has got may be on its way to this process, too
         raise
     finally:
         over.set()
         signal.set_wakeup_fd(wakeup)
         os.close(tell)
-        for number in () if interrupted else caught:  # once the end has begun, nothing disturbs it
-            signal.signal(number, before[number])
+        for number in caught:
+            if signal.getsignal(number) is interrupt:  # else the end has begun, and nothing disturbs it
+                signal.signal(number, before[number])
 
 
 def leave(sentence: str, status: int) -> NoReturn:
@@ -95,7 +98,6 @@ def leave(sentence: str, status: int) -> NoReturn:
         sentence: What to say; nothing is said where torchrun does, which has passed on the signal.
         status: Of the program.
     """
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch would take the workers' end for an error
     for child in multiprocessing.active_children():
         child.kill()
     if not _is_told():
