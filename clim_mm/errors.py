@@ -61,6 +61,10 @@ class TrainingError(UserError, RuntimeError):
     """A training that has gone wrong: losses or features that are no numbers."""
 
 
+class MachineError(UserError, OSError):
+    """What the machine lacks, or has done to the program: see ``clim_mm.causes``."""
+
+
 class MissingDependencyError(UserError, ImportError):
     """A package, or a compiled part of one, that is not installed."""
 

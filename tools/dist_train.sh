@@ -41,7 +41,7 @@ fi
 CLIM_STARTED_BY+=" $$:$(stat -Lc %i /proc/self/ns/pid 2>/dev/null || true)"
 export CLIM_STARTED_BY
 
-exec "${PYTHON:-python}" -m torch.distributed.run \
+exec "${PYTHON:-python}" -m clim_mm.launch.ranks \
     "${meeting[@]}" \
     --nproc_per_node="$gpus" \
     "$script" "$config" --launcher pytorch "${@:3}"

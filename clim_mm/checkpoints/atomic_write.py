@@ -9,11 +9,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Union
 
+from clim_mm.causes import remedy_for
 from clim_mm.errors import CheckpointError, StorageError
 from clim_mm.file_lock import try_lock
 from clim_mm.storage import patiently
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _ANY_NAME = r'.+'
 
 
@@ -35,20 +35,18 @@ def write_atomically(path: Union[str, os.PathLike], data: bytes) -> None:
     except StorageError:
         raise
     except OSError as error:
-        raise CheckpointError(f'Cannot write {os.fspath(path)} ({error.strerror}): {remedy(error, target)}; what was '
+        raise CheckpointError(f'Cannot write {os.fspath(path)} ({error.strerror}){remedy(error, target)}; what was '
                               'written before is untouched.') from error
 
 
 def remedy(error: OSError, path: str) -> str:
-    """What a user can do about a file of a run that cannot be written.
+    """What a user can do about a file of a run that cannot be written, with a colon before it, if it is known.
 
     Args:
         error: Of the attempt.
         path: Of the file.
     """
-    if osp.isdir(path):
-        return 'move that folder away'
-    return ('make room, or ' if error.errno in _NO_ROOM else '') + 'choose another work_dir'
+    return ': move that folder away' if osp.isdir(path) else remedy_for(error)
 
 
 def remove_abandoned(folder: str, name: str = _ANY_NAME) -> None:

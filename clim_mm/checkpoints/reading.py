@@ -14,6 +14,7 @@ from typing import IO, Any, Optional, Union
 import torch
 from torch.serialization import MAGIC_NUMBER
 
+from clim_mm.causes import remedy_for
 from clim_mm.errors import CheckpointError, DamagedCheckpoint, StorageError, on_one_line
 from clim_mm.storage import is_there, is_transient, patiently
 
@@ -57,6 +58,7 @@ def read_checkpoint(path: Union[str, os.PathLike], map_location: Any = 'cpu') ->
         raise CheckpointError(f'The checkpoint {path} asks for much more memory than its {osp.getsize(path):,} bytes: '
                               'it is damaged, or made to do harm; give another.') from error
     except Exception as error:  # a damaged pickle ends in errors of every kind
+        _check_machine(path, error)
         name = _foreign_name(error)
         if name is not None and (is_archive or _is_whole_pickle(path)):
             raise CheckpointError(f'The checkpoint {path} needs {name}, which is not plain data and could run code: '
@@ -85,7 +87,7 @@ def _check_file(path: str) -> bool:
     except OSError as error:
         if is_transient(error):
             raise
-        raise CheckpointError(f'Cannot open the checkpoint {path} ({error.strerror}): make it readable.') from error
+        raise CheckpointError(f'Cannot open the checkpoint {path} ({error.strerror}){remedy_for(error)}.') from error
     if start.startswith(_ARCHIVE):
         _check_archive(path)
         return True
@@ -95,6 +97,12 @@ def _check_file(path: str) -> bool:
         raise DamagedCheckpoint(f'{path} is no checkpoint (it does not begin as torch.save\'s files do): give a file '
                                 'that torch.save has written.')
     return False
+
+
+def _check_machine(path: str, error: Exception) -> None:
+    """Let no file pass for damaged that the machine cannot read."""
+    if remedy := remedy_for(error):
+        raise CheckpointError(f'The checkpoint {path} cannot be loaded ({_shortened(error)}){remedy}.') from error
 
 
 def _check_archive(path: str) -> None:
@@ -110,6 +118,7 @@ def _check_archive(path: str) -> None:
     except Exception as error:  # a damaged archive ends in errors of every kind
         if is_transient(error):
             raise
+        _check_machine(path, error)
         raise _damaged(path, _shortened(error)) from error
     if 'constants.pkl' in names:
         raise CheckpointError(f'{path} is a TorchScript program, which is code: give a file of weights, as torch.save '

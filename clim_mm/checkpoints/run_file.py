@@ -152,7 +152,7 @@ class HeldFolder:
             raise self._cannot_write(error) from error
 
     def _cannot_write(self, error: OSError) -> CheckpointError:
-        return CheckpointError(f'Cannot write {self._path} ({error.strerror}): {remedy(error, self._path)}.')
+        return CheckpointError(f'Cannot write {self._path} ({error.strerror}){remedy(error, self._path)}.')
 
 
 def _parsed(content: bytes) -> Run:

@@ -2,6 +2,7 @@
 
 from .balanced_split import balanced_split
 from .collate import stack_collate
+from .collate_views import collate_views
 from .image_folder import ImageFolder
 from .label_split import LabelSplit
 from .labels import labels_of
@@ -25,5 +26,5 @@ from .transforms import (
 __all__ = [
     'ColorJitter', 'CutMix', 'ImageFolder', 'LabelSplit', 'LoadImage', 'MixUp', 'MultiRes', 'NeighborPairs', 'NoView',
     'PackPair', 'PairViews', 'Quarantine', 'RandomFlip', 'RandomGaussianBlur', 'RandomGrayscale', 'SampleRandomness',
-    'SingleViews', 'balanced_split', 'labels_of', 'stack_collate'
+    'SingleViews', 'balanced_split', 'collate_views', 'labels_of', 'stack_collate'
 ]

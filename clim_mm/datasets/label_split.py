@@ -7,6 +7,7 @@ from typing import Any
 from mmcls.datasets import CustomDataset
 from mmengine.fileio import list_from_file
 
+from clim_mm.causes import machine_error
 from clim_mm.errors import DataError, on_one_line, some_of
 from clim_mm.registry import DATASETS
 
@@ -68,8 +69,9 @@ def read_split(path: str) -> set[str]:
     try:
         lines = list_from_file(path)
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f'The list of labelled images {path} cannot be read ({error.__class__.__name__}): make one '
-                        'by tools/make_label_split.py, or give the path of yours.') from error
+        raise machine_error(error) or DataError(
+            f'The list of labelled images {path} cannot be read ({error.__class__.__name__}): make one by '
+            'tools/make_label_split.py, or give the path of yours.') from error
     names = {line.strip() for line in lines if line.strip()}
     if not names:
         raise DataError(f'The list of labelled images {path} is empty: make one by tools/make_label_split.py.')

@@ -8,6 +8,7 @@ from typing import Any, Union
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
+from clim_mm.causes import machine_error
 from clim_mm.errors import ConfigError, DataError, UserError, on_one_line, some_of
 from clim_mm.registry import DATASETS
 from clim_mm.storage import is_there, patiently
@@ -45,8 +46,9 @@ def build_source(dataset: Union[dict, BaseDataset]) -> BaseDataset:
         raise
     # What MMEngine's and MMClassification's datasets raise for a folder or list without a usable line.
     except (RuntimeError, ValueError, IndexError, OSError, AssertionError) as error:
-        raise DataError(f'{place_of(cfg)} cannot be used as {cfg.get("type")}: {on_one_line(error).rstrip(".")}. '
-                        'For a folder without class folders use type="ImageFolder".') from error
+        raise machine_error(error) or DataError(
+            f'{place_of(cfg)} cannot be used as {cfg.get("type")}: {on_one_line(error).rstrip(".")}. For a folder '
+            'without class folders use type="ImageFolder".') from error
     if empty:
         raise DataError(f'{place_of(cfg)} holds no image: set data_root and data_prefix to where the images are.')
     return source

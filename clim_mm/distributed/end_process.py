@@ -17,30 +17,32 @@ _ENDING = threading.Lock()
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
-def end_process(sentence: str) -> None:
-    """End this process and its children with status 1, from any thread, and say why on stderr and in the log.
+def end_process(sentence: str, status: int = 1) -> None:
+    """End this process and its children, from any thread, and say why on stderr and in the log.
 
     No exception reaches a main thread that waits in a collective, or for a kernel of a GPU. Nothing is waited for
     either: what cannot be written within seconds is lost.
 
     Args:
-        sentence: What to say. The first to say one is heard.
+        sentence: What to say; empty for nothing. The first to say one is heard.
+        status: With which the process ends.
     """
     _ENDING.acquire()
-    last_resort = threading.Timer(_SECONDS, os._exit, args=(1, ))
+    last_resort = threading.Timer(_SECONDS, os._exit, args=(status, ))
     last_resort.daemon = True
     last_resort.start()
-    say(f'Error: {sentence}')
+    if sentence:
+        say(f'Error: {sentence}')
     for child in multiprocessing.active_children():  # DataLoader workers
         child.kill()
     with suppress(Exception):
         for handler in MMLogger.get_current_instance().handlers:
-            if isinstance(handler, logging.FileHandler):
+            if sentence and isinstance(handler, logging.FileHandler):
                 handler.handle(logging.LogRecord('clim_mm', logging.ERROR, __file__, 0, sentence, None, None))
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
-    os._exit(1)
+    os._exit(status)
 
 
 def say(sentence: str) -> None:

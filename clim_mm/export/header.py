@@ -11,6 +11,7 @@ from typing import Any, Optional, Union
 
 import torch
 
+from clim_mm.causes import machine_error
 from clim_mm.checkpoints import read_checkpoint
 from clim_mm.checkpoints.weights_hash import weights_sha256
 from clim_mm.errors import CheckpointError
@@ -102,4 +103,5 @@ def _safetensors_metadata(path: str) -> dict[str, str]:
                 raise ValueError('it is cut off')
             return json.loads(file.read(length)).get('__metadata__') or {}
     except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f'{path} is no whole safetensors file ({error}): export it anew.') from error
+        raise machine_error(error) or CheckpointError(
+            f'{path} is no whole safetensors file ({error}): export it anew.') from error

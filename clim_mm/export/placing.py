@@ -5,6 +5,7 @@ import os.path as osp
 import shutil
 from collections.abc import Mapping
 
+from clim_mm.causes import remedy_for
 from clim_mm.checkpoints import write_atomically
 from clim_mm.errors import CheckpointError, ConfigError, UserError
 
@@ -68,7 +69,7 @@ def place_folder(out: str, files: Mapping[str, bytes]) -> None:
             os.rename(before, osp.realpath(out))
         if isinstance(error, UserError):
             raise
-        raise CheckpointError(f'Cannot write {out} ({error.strerror}): make room, or choose another place.') from error
+        raise CheckpointError(f'Cannot write {out} ({error.strerror}){remedy_for(error)}.') from error
     shutil.rmtree(before, ignore_errors=True)
 
 

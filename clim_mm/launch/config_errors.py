@@ -14,6 +14,7 @@ from mmengine.registry import Registry, build_from_cfg
 from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import DataLoader
 
+from clim_mm.causes import cause_of
 from clim_mm.checks import suggestion
 from clim_mm.errors import on_one_line
 
@@ -46,16 +47,20 @@ class _Part:
 
 
 def explain(error: Exception) -> Optional[str]:
-    """A sentence on an error that a training has ended with before its first step was done.
+    """A sentence on an error of others: the cause, if the machine is it, or what a training could not be made of.
 
-    MMEngine builds a training part by part from the config; its frames in the traceback tell which part it was.
+    MMEngine builds a training part by part from the config; its frames in the traceback tell which part it was. Only
+    where the cause is known the sentence tells what to do.
 
     Args:
         error: As it was caught.
 
     Returns:
-        The sentence; None if the error came later, or from elsewhere.
+        The sentence; None if the error is none of the machine's, and came when the first step was done, or from
+        elsewhere.
     """
+    if cause := cause_of(error):
+        return cause.sentence
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     cfg = next((found for found in map(_config, frames) if found is not None), None)
     loading = any(frame.f_code is Runner.load_or_resume.__code__ for frame in frames)
@@ -70,7 +75,7 @@ def explain(error: Exception) -> Optional[str]:
         return (f'{part.place}.type={part.wanted_type!r} names nothing that is registered'
                 f'{suggestion(part.wanted_type, part.known)}: correct it.')
     if part.fails:
-        return f'{part.name} fails ({text}): correct its settings.'
+        return f'{part.name} fails ({text}).'
     if '"type"' in text:
         return f'{part.place} lacks \'type\', the name of a class: set it.'
     if unknown := _UNKNOWN.search(str(error)):
@@ -78,7 +83,7 @@ def explain(error: Exception) -> Optional[str]:
                 'it out.')
     if missing := _MISSING.search(str(error)):
         return f'{part.name} lacks {missing[1]}: set it.'
-    return f'{part.name} cannot be set up ({text}): correct its settings.'
+    return f'{part.name} cannot be set up ({text}).'
 
 
 def _config(frame: FrameType) -> Optional[Mapping]:

@@ -77,4 +77,4 @@ def _check_places(cfg: Config) -> None:
             try:
                 os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
             except OSError as error:
-                raise CheckpointError(f'Cannot write {path} ({error.strerror}): {remedy(error, path)}.') from error
+                raise CheckpointError(f'Cannot write {path} ({error.strerror}){remedy(error, path)}.') from error

@@ -10,6 +10,7 @@ from typing import Union
 import numpy as np
 import torch
 
+from clim_mm.causes import machine_error, remedy_for
 from clim_mm.checkpoints import write_atomically
 from clim_mm.checkpoints.run_file import run_id
 from clim_mm.errors import CheckpointError
@@ -77,9 +78,9 @@ class KeyBank:
             _fill(osp.join(folder, _EPOCHS), _NEVER, np.int32, num_images)
             _fill(osp.join(folder, _COUNTS), 0, np.int32, num_images)
         except OSError as error:
-            raise CheckpointError(f'Cannot write the key bank {folder} ({error.strerror}): make room for '
-                                  f'{bank_bytes(num_images, dim) / 2**20:,.1f} MiB, choose another work_dir, or set '
-                                  'feature_source="extract".') from error
+            raise CheckpointError(
+                f'Cannot write the key bank {folder} of {bank_bytes(num_images, dim) / 2**20:,.1f} MiB '
+                f'({error.strerror}){remedy_for(error)}; feature_source="extract" needs none.') from error
         write_atomically(osp.join(folder, _HEADER), json.dumps(header).encode())
         return cls(folder, num_images, dim, identity, num_averaged)
 
@@ -107,7 +108,8 @@ class KeyBank:
                 return cls(folder, num_images, dim, identity, num_averaged)
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            raise CheckpointError(f'The key bank {folder} is damaged ({reason}): {_REMEDY}.') from error
+            raise machine_error(error) or CheckpointError(
+                f'The key bank {folder} is damaged ({reason}): {_REMEDY}.') from error
         raise CheckpointError(f'The key bank {folder} holds {sizes[0]} keys of {sizes[1]} dimensions, but this '
                               f'training has {num_images} images and keys of {dim}: {_REMEDY}.')
 

@@ -12,6 +12,7 @@ import numpy as np
 from mmengine.fileio import get
 from PIL import Image
 
+from clim_mm.causes import machine_error
 from clim_mm.datasets import LoadImage
 from clim_mm.errors import StorageError, UnreadableImage
 from clim_mm.storage import patiently
@@ -104,7 +105,7 @@ def _open(path: str) -> _Opened:
     except StorageError:
         raise
     except OSError as error:
-        raise UnreadableImage.of(path, error.strerror or str(error)) from error
+        raise machine_error(error) or UnreadableImage.of(path, error.strerror or str(error)) from error
     seconds = time.perf_counter() - start
     height, width = LoadImage().transform(dict(img_path=path))['img'].shape[:2]
     try:

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from clim_mm.causes import machine_error
 from clim_mm.checkpoints import write_atomically
 from clim_mm.errors import ConfigError, DataError
 from clim_mm.launch.commands import load_config
@@ -72,8 +73,9 @@ class Run:
             with open(path) as file:
                 stages = json.load(file)['stages']
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f'The results in {path} cannot be read ({type(error).__name__}): take {self.folder} away '
-                            'to run it again.') from error
+            raise machine_error(error) or DataError(
+                f'The results in {path} cannot be read ({type(error).__name__}): take {self.folder} away to run it '
+                'again.') from error
         for stage in self.stages:
             if stage.name in stages and stages[stage.name]['fingerprint'] != stage.fingerprint:
                 raise self._changed(stage)

@@ -9,6 +9,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
+from clim_mm.causes import machine_error
 from clim_mm.errors import DataError, on_one_line, some_of
 
 from .voc_annotations import check_voc
@@ -120,7 +121,8 @@ def _read(path: str) -> dict[str, Any]:
         with open(path) as file:
             content = json.load(file)
     except (OSError, ValueError) as error:
-        raise DataError(f'The annotations {path} cannot be read ({on_one_line(error)}): fetch them anew.') from error
+        raise machine_error(error) or DataError(
+            f'The annotations {path} cannot be read ({on_one_line(error)}): fetch them anew.') from error
     if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in _LISTS):
         raise DataError(f'{path} has no lists of {", ".join(_LISTS)}: give a file of annotations in the format of '
                         'COCO.')

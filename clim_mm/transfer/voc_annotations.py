@@ -5,6 +5,7 @@ import os.path as osp
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
 
+from clim_mm.causes import machine_error
 from clim_mm.errors import DataError, on_one_line
 
 
@@ -43,7 +44,8 @@ def _check_objects(path: str, known: set[str]) -> None:
         boxes = [[float(found.findtext(f'bndbox/{side}', '')) for side in ('xmin', 'ymin', 'xmax', 'ymax')]
                  for found in objects]
     except (OSError, ValueError, ElementTree.ParseError) as error:
-        raise DataError(f'The annotations {path} cannot be read ({on_one_line(error)}): fetch them anew.') from error
+        raise machine_error(error) or DataError(
+            f'The annotations {path} cannot be read ({on_one_line(error)}): fetch them anew.') from error
     for name, (xmin, ymin, xmax, ymax) in zip(names, boxes, strict=True):
         if name not in known:
             raise DataError(f'{path} has an object of the class {name!r}, which is none of the {len(known)} of VOC: '

@@ -12,6 +12,7 @@ default_hooks = dict(
     sampler_seed=dict(type='EpochRandomnessHook'),
     watchdog=dict(type='WatchdogHook'),
     history=dict(type='HistoryHook'),
+    loader_watch=dict(type='LoaderWatchHook'),
     preflight=dict(type='PreflightHook'))
 
 env_cfg = dict(

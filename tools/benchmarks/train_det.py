@@ -53,7 +53,7 @@ def config_of(args: argparse.Namespace) -> Config:
 
 def main() -> None:
     args = parse_args()
-    with errors_in_a_sentence(), watch_peers(args.launcher) as peers:
+    with errors_in_a_sentence(resumes=True), watch_peers(args.launcher) as peers:
         cfg = config_of(args)
         check_config(cfg, world_size=int(os.environ.get('WORLD_SIZE', 1)))
         start_from(cfg, args.checkpoint)
