@@ -79,8 +79,8 @@ class _Search:
             path = os.path.join(self._root, below) if below else self._root
             identity = _identity(path)
             if identity in above:
-                raise DataError(f'{path} is a link to {above[identity]}, which it is in, so that images would be listed '
-                                'again and again: take the link out of the data folder.')
+                raise DataError(f'{path} is a link to {above[identity]}, which it is in, so that images would be '
+                                'listed again and again: take the link out of the data folder.')
             if identity in seen:
                 self._again.append(below)
                 continue
@@ -104,7 +104,8 @@ class _Search:
                 elif not (os.path.isfile(entry.path) if is_link else entry.is_file()):
                     self._odd.append(entry.path)
                 else:
-                    self._take(os.path.join(below, entry.name), os.stat(entry.path).st_ino if is_link else entry.inode())
+                    inode = os.stat(entry.path).st_ino if is_link else entry.inode()
+                    self._take(os.path.join(below, entry.name), inode)
                     if is_link:
                         self._links.add(self._images[-1])
 
