@@ -27,6 +27,8 @@ _READABLE_BITS = (1, 2, 4, 8, 10, 12, 14, 16)
 _COMMON_COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946)
 _WHITE_IS_ZERO, _CMYK, _SEPARATE = 0, 5, 2
 
+ALPHA, FURTHER = 'alpha', 'further band'
+
 
 @dataclass(frozen=True)
 class Header:
@@ -38,7 +40,7 @@ class Header:
         doubt: What the decoder might lack for it; empty for nothing.
         bits: Of a sample: 8, or 16 for all above.
         white: The value of white, where the file states another than the largest of its 8 or 16 bits.
-        extra: What it has beside its colours: ``alpha``, ``further band`` or nothing.
+        extra: What it has beside its colours: ALPHA, FURTHER or nothing.
         plain: Whether its values stand in the file as they are to be seen.
         orientation: EXIF's, 1 to 8, of the formats where OpenCV does not follow it, and of TIFF, where it always does;
             else 1.
@@ -63,7 +65,7 @@ def header_of(content: bytes) -> Header:
     if kind == 'JPEG':
         return _JPEG
     if kind == 'PNG':
-        extra = 'alpha' if content[25:26] in (b'\4', b'\6') else ''
+        extra = ALPHA if content[25:26] in (b'\4', b'\6') else ''
         return Header(kind, bits=16 if content[24:25] == b'\x10' else 8, extra=extra)
     if kind == 'TIFF':
         with suppress(Exception):  # for a damaged directory Pillow raises whatever it likes
@@ -74,7 +76,7 @@ def header_of(content: bytes) -> Header:
         return Header(kind)
     if content[:4] == b'RIFF' and content[8:12] == b'WEBP':
         flags = int.from_bytes(content[20:21], 'big') if content[12:16] == b'VP8X' else 0
-        return Header('WebP', extra='alpha' if flags & 16 else '', orientation=_orientation(content, flags & 8))
+        return Header('WebP', extra=ALPHA if flags & 16 else '', orientation=_orientation(content, flags & 8))
     if content[4:8] == b'ftyp' and re.search(b'avi[fs]', content[8:32]):
         return Header('AVIF', doubt='OpenCV was built without AVIF', orientation=_orientation(content))
     if re.match(rb'P[1-6]\s', content):
@@ -112,7 +114,7 @@ def _of_tiff(content: bytes) -> Header:
         doubt='' if compression in _COMMON_COMPRESSIONS else f'compressed as TIFF\'s {compression}, which few read',
         bits=8 if bits <= 8 else 16,
         white=65535 if bits in (10, 12, 14) else None,  # OpenCV gives these as 16 bits
-        extra='further band' if 0 in extra else 'alpha' if extra else '',
+        extra=FURTHER if 0 in extra else ALPHA if extra else '',
         plain=photometric != _WHITE_IS_ZERO and samples != 2 and (samples == 1 or directory.get(_PLANES) != _SEPARATE),
         orientation=directory.get(_ORIENTATION, 1))
 
@@ -121,7 +123,7 @@ def _of_jpeg_2000(content: bytes) -> Header:
     place = content[:200].find(b'ihdr')  # height, width, number of components, their bits less 1
     channels, bits = (content[place + 13], content[place + 14] + 1) if 0 <= place < len(content) - 14 else (3, 8)
     return Header('JPEG 2000', doubt='OpenCV was built without JPEG 2000', bits=16 if bits == 16 else 8,
-                  extra='further band' if channels in (2, 4) else '')
+                  extra=FURTHER if channels in (2, 4) else '')
 
 
 def _of_pnm(content: bytes) -> Header:

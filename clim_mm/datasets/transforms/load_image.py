@@ -15,7 +15,7 @@ from clim_mm.errors import DataError, UnreadableImage, UserError, on_one_line, p
 from clim_mm.registry import TRANSFORMS
 
 from ..decode import decode
-from ..image_header import Header, header_of, why_unread
+from ..image_header import ALPHA, Header, header_of, why_unread
 from ..tell_once import tell_once
 
 _FAULTS_OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -96,21 +96,20 @@ class LoadImage(LoadImageFromFile):
 
     def _tell_of_losses(self, path: str, header: Header, image: np.ndarray) -> None:
         if header.extra:
-            what = 'transparency' if header.extra == 'alpha' else 'a further band beside its colours'
-            fate = 'blended with black' if (header.kind, header.extra) == ('TIFF', 'alpha') else 'left out'
+            what = 'transparency' if header.extra == ALPHA else 'a further band beside its colours'
+            fate = 'blended with black' if (header.kind, header.extra) == ('TIFF', ALPHA) else 'left out'
             tell_once(f'{header.kind} with {header.extra}',
                       f'{printable(path)} has {what}, which is {fate} here and in all images like it.')
         is_deep = header.bits == 16 and header.white is None and self.max_value is None
         if is_deep and (largest := int(image.max())) < DARK:
-            tell_once('depth of images', (
-                f'{printable(path)} has 16 bits, but no value above {256 * largest + 255}, so that {largest + 1} of 256 '
-                'levels are left in 8 bits: if the other images are like it, set '
-                f'max_value={likely_white(largest)} of LoadImage.'))
+            tell_once('depth of images',
+                      f'{printable(path)} {loss_of_depth(largest)}, if the other images are like it.')
 
 
-def likely_white(largest: int) -> int:
-    """The largest value of as few bits as 16-bit images seem to have, whose upper 8 bits reach ``largest``."""
-    return 256 * 2**largest.bit_length() - 1
+def loss_of_depth(largest: int) -> str:
+    """What becomes of 16-bit images, and the remedy, by the largest value of their upper 8 bits."""
+    return (f'has 16 bits, but no value above {256 * largest + 255}, so that {largest + 1} of 256 levels are left in 8 '
+            f'bits: set max_value={256 * 2**largest.bit_length() - 1} of LoadImage')
 
 
 def _refuse_endless(path: str) -> None:

@@ -20,7 +20,8 @@ def by_the_host(image, edge, crop_size):
     return CenterCrop(crop_size=crop_size).transform(resized)['img']
 
 
-@pytest.mark.parametrize('height, width', [(375, 500), (500, 375), (40, 48), (256, 256), (333, 1000), (7, 28), (31, 29)])
+@pytest.mark.parametrize('height, width', [
+    (375, 500), (500, 375), (40, 48), (256, 256), (333, 1000), (7, 28), (31, 29)])
 @pytest.mark.parametrize('edge, crop_size', [(256, 224), (36, 32), (32, 33), (20, 11)])
 def test_ordinary_images_are_the_same(height, width, edge, crop_size):
     image = noise(height, width)
@@ -51,7 +52,8 @@ def test_a_strip_takes_no_more_memory_than_its_middle(shape):
     assert peak < 2**20, 'the strip would have 256 x 5 million pixels'
 
 
-@pytest.mark.parametrize('options, words', [(dict(edge=0), 'edge of CenterView'), (dict(crop_size=2.5), 'crop_size of')])
+@pytest.mark.parametrize('options, words', [
+    (dict(edge=0), 'edge of CenterView'), (dict(crop_size=2.5), 'crop_size of CenterView')])
 def test_sizes_that_are_none(options, words):
     with pytest.raises(ConfigError, match=words):
         CenterView(**options)
