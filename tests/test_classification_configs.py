@@ -41,7 +41,7 @@ def test_the_name_says_what_is_in_it(path):
     assert train.data_root == val.data_root == root and train.data_prefix == 'train'
     assert dict(data_prefix=val.data_prefix) == dict(cfg.held_out)
     if linear:
-        assert name['percent'] is None and train.type == 'mmcls.CustomDataset'
+        assert name['percent'] is None and train.type == 'ClassFolder'
     else:
         assert (train.type, train.split) == ('LabelSplit', f'{root}/{name["percent"]}percent.txt')
 

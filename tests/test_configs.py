@@ -110,8 +110,8 @@ def test_the_papers_setting():
     assert (hook.interval, hook.get('begin', 0), hook.strategy) == (5, 0, 'center_wise')
     assert hook.num_clusters is None and hook.num_neighbors is None
     assert hook.get('encoder', 'momentum') == 'momentum' and hook.get('layer', 'embedding') == 'embedding'
-    _, resize, crop, _ = hook.extract.pipeline
-    assert (resize.scale, resize.edge, crop.crop_size) == (256, 'short', 224)
+    _, center, _ = hook.extract.pipeline
+    assert (center.type, center.edge, center.crop_size) == ('CenterView', 256, 224)
 
 
 def test_the_1200_epochs_differ_in_nothing_else():

@@ -14,7 +14,7 @@ HEAD = dict(type='MixedContrastiveHead', temperature=0.1)
 VIEW = dict(type='MultiRes', resolutions=(16, 12), transforms=[dict(type='RandomFlip', prob=0.5)])
 OURS = {value.name: value for value in vars(clim_registry).values() if isinstance(value, Registry)}
 NAMES = {
-    'dataset': ['ImageFolder', 'LabelSplit', 'NeighborPairs', 'SingleViews'],
+    'dataset': ['ClassFolder', 'ImageFolder', 'LabelSplit', 'NeighborPairs', 'SingleViews'],
     'function': ['stack_collate'],
     'hook': [
         'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'HistoryHook', 'KNNHook',
@@ -25,7 +25,7 @@ NAMES = {
     'optim_wrapper': ['Bf16OptimWrapper'],
     'model_wrapper': ['DeviceDDP'],
     'transform': [
-        'ColorJitter', 'CutMix', 'LoadImage', 'MixUp', 'MultiRes', 'PackPair', 'PairViews', 'RandomFlip',
+        'CenterView', 'ColorJitter', 'CutMix', 'LoadImage', 'MixUp', 'MultiRes', 'PackPair', 'PairViews', 'RandomFlip',
         'RandomGaussianBlur', 'RandomGrayscale'
     ],
     'visualizer': ['Visualizer'],
@@ -37,6 +37,8 @@ def options_of(name, folder):
     backbone = dict(type='mmselfsup.ResNet', depth=18, stem_channels=8, base_channels=8, out_indices=[4])
     neck = dict(type='mmselfsup.MoCoV2Neck', in_channels=64, hid_channels=8, out_channels=8)
     return dict(
+        CenterView=dict(crop_size=24),
+        ClassFolder=dict(data_root=str(folder)),
         ImageFolder=dict(data_root=str(folder)),
         LabelSplit=dict(data_prefix=str(folder), split=str(folder.parent / 'split.txt')),
         NeighborPairs=dict(dataset=source, pipeline=[dict(type='PackPair')]),

@@ -28,7 +28,7 @@ def main() -> None:
         if osp.isdir(args.folder) and not any(entry.is_dir() for entry in os.scandir(args.folder)):
             raise DataError(f'The images in {args.folder} have no labels to be listed: give a folder with a folder of '
                             'images for each class.')
-        source = build_source(dict(type='mmcls.CustomDataset', data_prefix=args.folder))
+        source = build_source(dict(type='ClassFolder', data_prefix=args.folder))
         chosen = balanced_split(labels_of(source), args.percent / 100, args.seed)
         paths = [osp.relpath(source.get_data_info(int(i))['img_path'], args.folder) for i in chosen]
         write_atomically(args.out, ('\n'.join(paths) + '\n').encode())

@@ -1,6 +1,7 @@
 """Which images there are, and what happens to them until they are a batch."""
 
 from .balanced_split import balanced_split
+from .class_folder import ClassFolder
 from .collate import stack_collate
 from .collate_views import collate_views
 from .image_folder import ImageFolder
@@ -24,7 +25,7 @@ from .transforms import (
 )
 
 __all__ = [
-    'ColorJitter', 'CutMix', 'ImageFolder', 'LabelSplit', 'LoadImage', 'MixUp', 'MultiRes', 'NeighborPairs', 'NoView',
-    'PackPair', 'PairViews', 'Quarantine', 'RandomFlip', 'RandomGaussianBlur', 'RandomGrayscale', 'SampleRandomness',
-    'SingleViews', 'balanced_split', 'collate_views', 'labels_of', 'stack_collate'
+    'ClassFolder', 'ColorJitter', 'CutMix', 'ImageFolder', 'LabelSplit', 'LoadImage', 'MixUp', 'MultiRes',
+    'NeighborPairs', 'NoView', 'PackPair', 'PairViews', 'Quarantine', 'RandomFlip', 'RandomGaussianBlur',
+    'RandomGrayscale', 'SampleRandomness', 'SingleViews', 'balanced_split', 'collate_views', 'labels_of', 'stack_collate'
 ]

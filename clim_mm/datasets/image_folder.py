@@ -1,24 +1,28 @@
 """A plain folder of images, without labels."""
 
 from mmengine.dataset import BaseDataset
-from mmengine.fileio import get_file_backend
+from mmengine.fileio import join_path
 
 from clim_mm.registry import DATASETS
 
-IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff', '.webp')
+from .listing import IMAGE_EXTENSIONS, list_images
+from .tell_once import tell_once
 
 
 @DATASETS.register_module()
 class ImageFolder(BaseDataset):
     """All images below a folder, at any depth, in the order of their paths.
 
-    For images with labels take ``mmcls.CustomDataset`` (a folder a class), for a list of paths
+    For images with labels take ``clim_mm.ClassFolder`` (a folder a class), for a list of paths
     ``mmselfsup.ImageList``.
 
     Args:
         data_root: The folder.
         data_prefix: A folder below it. Defaults to the folder itself.
         **kwargs: As for :class:`mmengine.dataset.BaseDataset`.
+
+    Attributes:
+        left_out: What below the folder was passed over, in words.
     """
 
     def __init__(self, data_root: str, data_prefix: str = '', **kwargs) -> None:
@@ -27,9 +31,11 @@ class ImageFolder(BaseDataset):
     def load_data_list(self) -> list[dict]:
         """List the images' paths."""
         folder = self.data_prefix['img_path']
-        backend = get_file_backend(folder)
-        files = backend.list_dir_or_file(folder, list_dir=False, list_file=True, recursive=True)
-        paths = [backend.join_path(folder, file) for file in sorted(files) if file.lower().endswith(IMAGE_EXTENSIONS)]
-        if not paths:
-            raise ValueError(f'there is no file that ends in {", ".join(IMAGE_EXTENSIONS)}.')
-        return [dict(img_path=path) for path in paths]
+        listing = list_images(folder)
+        self.left_out = listing.left_out
+        if not listing.images:
+            left_out = f' (left out: {self.left_out})' if self.left_out else ''
+            raise ValueError(f'there is no file that ends in {", ".join(IMAGE_EXTENSIONS)}{left_out}.')
+        if self.left_out:
+            tell_once(folder, f'{len(listing.images)} images in {folder}; left out: {self.left_out}.')
+        return [dict(img_path=join_path(folder, path)) for path in listing.images]

@@ -4,22 +4,23 @@ import os.path as osp
 from collections import Counter
 from typing import Any
 
-from mmcls.datasets import CustomDataset
 from mmengine.fileio import list_from_file
 
 from clim_mm.causes import machine_error
 from clim_mm.errors import DataError, on_one_line, some_of
 from clim_mm.registry import DATASETS
 
+from .class_folder import ClassFolder
+
 
 @DATASETS.register_module()
-class LabelSplit(CustomDataset):
-    """MMClassification's ``CustomDataset``, with only the images that a list names.
+class LabelSplit(ClassFolder):
+    """:class:`ClassFolder`, with only the images that a list names.
 
     Args:
         split: Path of the list. Each line names an image by its path below the data folder, ``CLASS/IMAGE.JPEG``, or
             by its file name alone, as SimCLR's lists of ImageNet do.
-        **kwargs: As for ``CustomDataset``.
+        **kwargs: As for :class:`ClassFolder`.
 
     Raises:
         DataError: If the data folder has no class folders, or there is no such list, or it names an image that is not

@@ -1,7 +1,6 @@
 """Build the dataset that tells which images there are, with clear errors about its folder or list."""
 
 import os
-from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Union
 
@@ -9,11 +8,13 @@ from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
 from clim_mm.causes import machine_error
-from clim_mm.errors import ConfigError, DataError, UserError, on_one_line, some_of
+from clim_mm.errors import ConfigError, DataError, UserError, on_one_line
 from clim_mm.registry import DATASETS
 from clim_mm.storage import is_there, patiently
 
-from .image_folder import IMAGE_EXTENSIONS
+from .class_folder import ClassFolder, as_class_folder
+from .image_folder import ImageFolder
+from .listing import list_images
 
 
 def build_source(dataset: Union[dict, BaseDataset]) -> BaseDataset:
@@ -39,8 +40,9 @@ def build_source(dataset: Union[dict, BaseDataset]) -> BaseDataset:
                             'train_dataloader.dataset.dataset.data_root=FOLDER.')
     try:
         for path in _scanned(cfg):
-            patiently(partial(check_links, path), path)
-        source = patiently(partial(DATASETS.build, cfg), place_of(cfg))
+            # MMEngine lists no links to nowhere, and with one that leads back up lists for ever.
+            patiently(partial(list_images, path), path)
+        source = patiently(partial(DATASETS.build, as_class_folder(cfg)), place_of(cfg))
         empty = len(source) == 0
     except UserError:
         raise
@@ -57,47 +59,6 @@ def build_source(dataset: Union[dict, BaseDataset]) -> BaseDataset:
 def place_of(cfg: dict) -> str:
     """The folder or list that a dataset config names, for messages."""
     return ', '.join(_paths(cfg)) or 'The dataset'
-
-
-def check_links(folder: str) -> None:
-    """Look at what is below a folder and neither a file nor a folder, or comes back to a folder above.
-
-    MMEngine passes over images that are links to nowhere, and with a link that leads back up it lists every image
-    dozens of times, or for ever.
-
-    Raises:
-        DataError: If there is such a link.
-    """
-    odd = sorted(_odd_images(folder, {_identity(folder): folder}))
-    if odd:
-        raise DataError(f'{len(odd)} image(s) below {folder} are links that lead nowhere, or no files at all '
-                        f'({some_of(odd, 3)}): mend them, or take them out of the data folder.')
-
-
-def _odd_images(folder: str, above: Mapping[tuple[int, int], str]) -> Iterator[str]:
-    folders = []
-    with os.scandir(folder) as entries:
-        for entry in entries:  # the file system is asked about links alone
-            if os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir():
-                folders.append(entry.path)
-            elif entry.name.lower().endswith(IMAGE_EXTENSIONS) and not _is_file(entry):
-                yield entry.path
-    for path in folders:
-        identity = _identity(path)
-        if identity in above:
-            raise DataError(f'{path} is a link to {above[identity]}, which it is in, so that images would be listed '
-                            'again and again: take the link out of the data folder.')
-        yield from _odd_images(path, {**above, identity: path})
-
-
-def _is_file(entry: os.DirEntry) -> bool:
-    return os.path.isfile(entry.path) if entry.is_symlink() else entry.is_file()
-
-
-def _identity(folder: str) -> tuple[int, int]:
-    """By which a folder is known, whatever links lead to it."""
-    status = os.stat(folder)
-    return status.st_dev, status.st_ino
 
 
 def _check_strings(cfg: dict) -> None:
@@ -118,8 +79,11 @@ def _paths(cfg: dict) -> list[str]:
 
 
 def _scanned(cfg: dict) -> list[str]:
-    """Folders that are searched for images; a list tells its images itself."""
-    return [] if cfg.get('ann_file') else [path for path in _local_paths(cfg) if os.path.isdir(path)]
+    """Folders that MMEngine searches for images; a list tells its images itself."""
+    kind = as_class_folder(cfg).get('type')
+    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
+    ours = isinstance(kind, type) and issubclass(kind, (ClassFolder, ImageFolder))
+    return [] if ours or cfg.get('ann_file') else [path for path in _local_paths(cfg) if os.path.isdir(path)]
 
 
 def _local_paths(cfg: dict) -> list[str]:

@@ -64,7 +64,7 @@ def labelled_views(cfg: Config, source: dict) -> LabelledViews:
     labels = labels_of(dataset)
     if labels is None:
         raise DataError(f'The images in {place_of(source)} have no labels, without which nothing can be measured: '
-                        'give a dataset with labels, such as mmcls.CustomDataset with a folder for each class.')
+                        'give a dataset with labels, such as ClassFolder with a folder for each class.')
     views = SingleViews(dataset, refresh_settings(cfg)['extract']['pipeline'])
     return LabelledViews(views, labels, _classes(dataset, labels))
 

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+_ROUNDING = 1e-8  # of a squared distance: by another place in the batch a network may round differently
+
 
 def cluster_balance(sizes: np.ndarray) -> float:
     """Entropy of the cluster sizes, relative to that of equal ones.
@@ -38,3 +40,17 @@ def positives_changed(previous: np.ndarray, positives: np.ndarray) -> float:
         kept |= positives == column[:, None]
     there = positives >= 0
     return float((~kept[there]).mean()) if there.any() else float('nan')
+
+
+def share_with_copy(features: np.ndarray, neighbors: np.ndarray, most: int = 1000) -> float:
+    """Share of the images whose nearest neighbour has the same features, as a copy of the image has.
+
+    Args:
+        features: (N, d) float32, L2-normalised.
+        neighbors: (N, k) int, nearest first; -1 = none.
+        most: Images that are looked at, spread over the set.
+    """
+    ids = np.unique(np.linspace(0, len(features) - 1, min(len(features), most)).astype(int))
+    gaps = [np.inf if nearest < 0 else np.square(features[i] - features[nearest]).sum()  # one by one: no memory
+            for i, nearest in zip(ids, neighbors[ids, 0], strict=True)]
+    return float((np.array(gaps) < _ROUNDING).mean())

@@ -7,7 +7,7 @@ from typing import Optional
 
 import numpy as np
 
-from .balance import cluster_balance, largest_cluster, positives_changed
+from .balance import cluster_balance, largest_cluster, positives_changed, share_with_copy
 from .cluster import cluster, train_centroids
 from .search import search
 from .search_lists import search_lists
@@ -24,8 +24,8 @@ class Refresh:
         centroids: (m, d) float32.
         assignments: (N,) int, the cluster of each image; -1 = not clustered.
         neighbors: (N, k) int32, nearest first; -1 = none.
-        report: Figures to log. ``seconds_*`` of each step, ``share_without_positive``, ``num_clusters``,
-            ``empty_clusters``, ``cluster_balance`` and ``largest_cluster``; if not exact also ``recall`` and ``nprobe``
+        report: Figures to log. ``seconds_*`` of each step, ``share_without_positive``, ``share_with_copy``,
+            ``num_clusters``, ``empty_clusters``, ``cluster_balance`` and ``largest_cluster``; if not exact also ``recall`` and ``nprobe``
             of :class:`~clim_mm.neighbors.search_lists.ListSearch`; with a table before also ``positives_changed``,
             with labels also ``purity_<strategy>``. NaN where there is no positive to take a
             share of.
@@ -96,6 +96,7 @@ def refresh(features: np.ndarray,
 
     positives = timed('select', select, strategy)
     report['share_without_positive'] = float((positives < 0).all(axis=1).mean())
+    report['share_with_copy'] = share_with_copy(features, neighbors)
     cluster_sizes = np.bincount(assignments, minlength=sizes.num_clusters)
     report['num_clusters'] = float(len(cluster_sizes))
     report['empty_clusters'] = float((cluster_sizes == 0).sum())

@@ -86,11 +86,12 @@ def _images(facts: Facts) -> str:
     if images is None:
         return f'{number}; none opened, since the data set does not tell their paths'
     opened = f'{number}; {images.opened} opened: {images.unreadable or "none"} unreadable'
+    left_out = f'; left out: {images.left_out}' if images.left_out else ''
     if images.smallest is None or images.largest is None:
-        return opened
+        return f'{opened}{left_out}'
     sizes = ' to '.join(dict.fromkeys(f'{width} x {height}' for width, height in (images.smallest, images.largest)))
     odd = ''.join(f', {number} {mode}' for mode, number in sorted(images.odd_modes.items()))
-    return f'{opened}, {sizes} pixels, {amount(images.mean_bytes)} each{odd}'
+    return f'{opened}, {sizes} pixels, {amount(images.mean_bytes)} each{odd}{left_out}'
 
 
 def _epochs(facts: Facts) -> str:

@@ -2,8 +2,11 @@
 
 from collections.abc import Iterator
 
+from clim_mm.datasets.transforms.load_image import DARK, loss_of_depth
+
 from .estimates import workers_needed
 from .facts import Facts, Finding
+from .image_sample import FURTHER_BAND
 from .units import amount, duration
 
 # [ours] What is called wrong.
@@ -30,6 +33,14 @@ def _check_images(facts: Facts) -> Iterator[Finding]:
         yield Finding('unreadable', (
             f'{images.unreadable} of {images.opened} images that were opened cannot be read, such as '
             f'{images.first_unreadable}: replace them or take them out of the data folder.'))
+
+
+    if images is not None and images.deep_largest is not None and images.deep_largest < DARK:
+        yield Finding('depth', f'Each image of 16 bits that was opened {loss_of_depth(images.deep_largest)}.')
+    if images is not None and (number := images.odd_modes.get(FURTHER_BAND)):
+        yield Finding('bands', (
+            f'{number} of {images.opened} images that were opened have a further band beside their colours, such as '
+            'infrared, which is left out: store the three bands that are to be seen, if these are not they.'))
 
 
 def _check_loading(facts: Facts) -> Iterator[Finding]:

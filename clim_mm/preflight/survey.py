@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from .estimates import LR_OF_512
 from .facts import Facts
 from .forecast import forecast
-from .image_sample import sample_images, source_of
+from .image_sample import loader_of, sample_images, source_of
 from .machine import this_machine
 from .measurements import measure
 from .plan import Plan
@@ -59,9 +59,10 @@ def survey(runner: Runner,
     device = next(runner.model.parameters()).device
     machine = this_machine(device, checkpoints or runner.work_dir)
     with untouched_randomness(device):
-        source, images = source_of(runner.train_dataloader.dataset), None
+        dataset = runner.train_dataloader.dataset
+        source, images = source_of(dataset), None
         if dist.is_main_process() and source is not None and 'img_path' in source.get_data_info(0):
-            images = sample_images(source, num_images, seed=runner.seed, seconds=_FOR_IMAGES * seconds)
+            images = sample_images(source, num_images, runner.seed, _FOR_IMAGES * seconds, loader_of(dataset))
         from_first = [images]
         dist.broadcast_object_list(from_first)
         images = from_first[0]

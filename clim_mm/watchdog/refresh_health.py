@@ -7,6 +7,7 @@ from .health import COLLAPSING, HEALTHY, MOST, NOT_LEARNING, Health
 # Entropy of the cluster sizes over that of equal ones [ours]. With half of the images in one cluster and the others
 # spread evenly it is 0.6, at 1,000 clusters. Of two or three clusters one often holds most images; at 0.7 it has 81%.
 UNEVEN = 0.7
+COPIES = 0.1  # share of the images that have a copy, which is their own positive [ours]
 
 
 def judge_refresh(report: Mapping[str, float]) -> Health:
@@ -14,7 +15,8 @@ def judge_refresh(report: Mapping[str, float]) -> Health:
 
     Args:
         report: Figures of :func:`clim_mm.neighbors.refresh.refresh`: ``share_without_positive``,
-            ``num_clusters``, ``empty_clusters``, ``cluster_balance`` and ``largest_cluster``. Purity is not looked at:
+            ``num_clusters``, ``empty_clusters``, ``cluster_balance`` and ``largest_cluster``, and, if
+            known, ``share_with_copy``. Purity is not looked at:
             labels decide nothing.
     """
     signs = ''
@@ -33,4 +35,10 @@ def judge_refresh(report: Mapping[str, float]) -> Health:
             NOT_LEARNING, 'positives',
             f'Not learning from neighbours: {report["share_without_positive"]:.0%} of the images have no positive, and '
             'will be trained as by plain MoCo: set fewer clusters or more neighbours.')
+    if report.get('share_with_copy', 0.0) > COPIES:
+        return Health(
+            NOT_LEARNING, 'positives',
+            f'Not learning from neighbours: {report["share_with_copy"]:.0%} of the images have the same features as '
+            'another image, as copies have, and are drawn to what they are already: look for duplicates in the data '
+            'folder.')
     return Health(HEALTHY, '', 'Healthy: the clusters are even enough, and most images have positives.')

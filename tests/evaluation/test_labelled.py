@@ -59,7 +59,7 @@ def test_the_extraction_is_that_of_the_refresh(folder):
     (dict(held_out=dict(data_prefix='nowhere')), DataError, ['nowhere', 'does not exist']),
     (dict(held_out=dict(data_prefix='held'), dataset_type='ImageFolder'), DataError, ['train', 'no labels']),
     (dict(held_out=dict(data_prefix='other')), ConfigError, ['other', '2 classes that are not the 2']),
-    (dict(held_out=dict(data_prefix='held', classes=['cat', 'dog', 'cow'])), DataError, ['held', 'specified classes']),
+    (dict(held_out=dict(data_prefix='held', classes=['cat', 'dog', 'cow'])), DataError, ['held', 'config names 3']),
 ])
 def test_what_cannot_be_measured(folder, changed, error, words):
     with pytest.raises(error) as raised:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from clim_mm.neighbors.balance import cluster_balance, largest_cluster, positives_changed
+from clim_mm.neighbors.balance import cluster_balance, largest_cluster, positives_changed, share_with_copy
 
 
 @pytest.mark.parametrize(('sizes', 'balance', 'largest'), [
@@ -51,6 +51,16 @@ def test_against_sets():
     new = [p not in set(before) for before, now in zip(previous.tolist(), positives.tolist(), strict=True)
            for p in now if p >= 0]
     assert positives_changed(previous, positives) == pytest.approx(sum(new) / len(new), abs=1e-12)
+
+
+def test_images_with_a_copy():
+    features = np.random.default_rng(0).normal(size=(3000, 8)).astype(np.float32)
+    features[1000:2000] = features[:1000] + 1e-6
+    neighbors = np.roll(np.arange(3000), -1)[:, None]
+    assert share_with_copy(features, neighbors) == 0.0
+    neighbors[:1000, 0], neighbors[1000:2000, 0] = np.arange(1000, 2000), np.arange(1000)
+    assert share_with_copy(features, neighbors) == pytest.approx(2 / 3, abs=1e-2)
+    assert share_with_copy(features[:10], np.full((10, 1), -1)) == 0.0
 
 
 def test_the_inputs_stay():

@@ -10,7 +10,8 @@ from clim_mm.neighbors.refresh import purity, refresh
 from clim_mm.neighbors.sizes import NeighborSizes
 
 SECONDS = {'seconds_cluster', 'seconds_search', 'seconds_select'}
-FIGURES = {'share_without_positive', 'num_clusters', 'empty_clusters', 'cluster_balance', 'largest_cluster'}
+FIGURES = {'share_without_positive', 'share_with_copy', 'num_clusters', 'empty_clusters', 'cluster_balance',
+           'largest_cluster'}
 
 
 def groups(num_groups=6, each=40, dim=8, spread=0.05, seed=0):

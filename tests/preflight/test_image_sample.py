@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from PIL import Image
+from tiff_files import tiff
 
-from clim_mm.datasets import ImageFolder, NeighborPairs, PackPair
-from clim_mm.preflight.image_sample import sample_images, source_of, spread_ids
+from clim_mm.datasets import ImageFolder, LoadImage, MultiRes, NeighborPairs, PackPair, PairViews
+from clim_mm.preflight.image_sample import loader_of, sample_images, source_of, spread_ids
 
 
 def test_ids_are_spread_over_the_set():
@@ -92,3 +93,32 @@ def test_the_source_inside_a_dataset(class_folder):
     assert source_of(source) is source
     assert source_of(NeighborPairs(source, [PackPair()])) is source
     assert source_of([1, 2]) is None
+
+
+def test_12_bits_in_16_and_what_reads_them(tmp_path):
+    for number in range(3):
+        Image.fromarray(noise(8, 9, 1, np.uint16) // 16).save(tmp_path / f'{number}.png')
+    source = ImageFolder(str(tmp_path))
+    assert sample_images(source).deep_largest == 15
+    assert sample_images(source, load=LoadImage(max_value=4095)).deep_largest is None
+
+
+def test_a_further_band(tmp_path):
+    (tmp_path / 'a.tif').write_bytes(tiff(noise(8, 9, 4), extra=(0, )))
+    (tmp_path / 'b.tif').write_bytes(tiff(noise(8, 9, 4, np.uint16), extra=(2, )))
+    found = sample_images(ImageFolder(str(tmp_path))).odd_modes
+    assert found == {'with a further band': 1, 'alpha': 1, '16-bit': 1}
+
+
+def test_what_the_listing_left_out(tmp_path):
+    Image.fromarray(noise(8, 9)).save(tmp_path / 'a.png')
+    (tmp_path / 'b.heic').touch()
+    assert sample_images(ImageFolder(str(tmp_path))).left_out == '1 file (1 .heic)'
+
+
+@pytest.mark.parametrize('pipeline', [
+    [LoadImage(max_value=7)], [PairViews([LoadImage(max_value=7)], [MultiRes((16, 12))]), PackPair()]])
+def test_the_loader_of_a_pipeline(tmp_path, pipeline):
+    Image.fromarray(noise(8, 9)).save(tmp_path / 'a.png')
+    assert loader_of(NeighborPairs(ImageFolder(str(tmp_path)), pipeline)).max_value == 7
+    assert loader_of(NeighborPairs(ImageFolder(str(tmp_path)), [PackPair()])).max_value is None

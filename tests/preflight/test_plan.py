@@ -106,6 +106,8 @@ def test_images_in_the_table():
     assert lines(images=None)['images'].endswith('none opened, since the data set does not tell their paths')
     same = replace(IMAGES, smallest=(32, 32), largest=(32, 32), odd_modes={}, unreadable=3)
     assert lines(images=same)['images'] == 'N = 1,281,167; 64 opened: 3 unreadable, 32 x 32 pixels, 107 KiB each'
+    beside = replace(same, left_out='2 files (1 .heic, 1 .txt)')
+    assert lines(images=beside)['images'].endswith('107 KiB each; left out: 2 files (1 .heic, 1 .txt)')
     none = replace(IMAGES, opened=2, unreadable=2, smallest=None, largest=None)
     assert lines(images=none)['images'] == 'N = 1,281,167; 2 opened: 2 unreadable'
 

@@ -30,6 +30,19 @@ def test_unreadable_images():
     assert sentences['unreadable'].startswith('2 of 64 images that were opened cannot be read, such as a/b.jpg (it is')
 
 
+@pytest.mark.parametrize('largest, words', [
+    (255, None), (64, None), (63, 'no value above 16383, so that 64 of 256 levels are left'),
+    (14, 'no value above 3839, so that 15 of 256 levels are left in 8 bits: set max_value=4095 of LoadImage.')])
+def test_images_of_few_bits_in_16(largest, words):
+    sentences = found(images=replace(IMAGES, odd_modes={'16-bit': 3}, deep_largest=largest))
+    assert sentences == {} if words is None else list(sentences) == ['depth'] and words in sentences['depth']
+
+
+def test_a_band_that_is_left_out():
+    sentences = found(images=replace(IMAGES, odd_modes={'with a further band': 5}))
+    assert list(sentences) == ['bands'] and sentences['bands'].startswith('5 of 64 images that were opened have')
+
+
 @pytest.mark.parametrize('seconds, cores, words', [
     (0.05, 128, None),  # 32 x 0.05 / 8 = 0.2 s, as long as the model
     (0.10, 128, 'set train_dataloader.num_workers=16.'),

@@ -40,6 +40,15 @@ def test_the_reason_names_the_figures():
     assert health.reason.startswith('Collapsing: one cluster holds 55% of the images (balance 0.63 of 1), ')
 
 
+@pytest.mark.parametrize(('share', 'state'), [(0.1, 'healthy'), (0.18, 'not learning')])
+def test_images_that_are_there_twice(share, state):
+    health = judge_refresh(
+        dict(num_clusters=9.0, empty_clusters=0.0, cluster_balance=1.0, largest_cluster=0.1,
+             share_without_positive=0.0, share_with_copy=share))
+    assert health.state == state
+    assert state == 'healthy' or '18% of the images have the same features as another image' in health.reason
+
+
 @pytest.mark.parametrize(('share', 'state'), [(0.5, 'healthy'), (0.51, 'not learning'), (1.0, 'not learning')])
 def test_images_without_a_positive(share, state):
     health = verdict([10] * 9, share)

@@ -3,6 +3,7 @@
     PairViews (LoadImage, MultiRes) -> CutMix or MixUp -> PackPair
 """
 
+from .center_view import CenterView
 from .color_jitter import ColorJitter
 from .cutmix import CutMix
 from .load_image import LoadImage
@@ -16,6 +17,6 @@ from .random_gaussian_blur import RandomGaussianBlur
 from .random_grayscale import RandomGrayscale
 
 __all__ = [
-    'ColorJitter', 'CutMix', 'LoadImage', 'MixUp', 'Mixing', 'MultiRes', 'PackPair', 'PairViews', 'RandomFlip',
-    'RandomGaussianBlur', 'RandomGrayscale'
+    'CenterView', 'ColorJitter', 'CutMix', 'LoadImage', 'MixUp', 'Mixing', 'MultiRes', 'PackPair', 'PairViews',
+    'RandomFlip', 'RandomGaussianBlur', 'RandomGrayscale'
 ]

@@ -5,66 +5,114 @@ import os
 import stat
 from contextlib import suppress
 from functools import partial
+from typing import Optional
 
-from mmcv.image.io import supported_backends
+import numpy as np
 from mmcv.transforms import LoadImageFromFile
+from mmengine.fileio import get
 
 from clim_mm.checks import check_choice, check_whole
-from clim_mm.errors import DataError, StorageError, UnreadableImage, on_one_line, printable
+from clim_mm.errors import DataError, UnreadableImage, UserError, on_one_line, printable
 from clim_mm.registry import TRANSFORMS
 from clim_mm.storage import patiently
 
+from ..decode import decode
+from ..image_header import ALPHA, Header, header_of, why_unread
+from ..tell_once import tell_once
+
 _FAULTS_OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _COLOR_TYPES = ('color', 'color_ignore_orientation')
+DARK = 64  # [ours] of 256: no value of a 16-bit image beyond it looks like fewer bits in a file of 16
 
 
 @TRANSFORMS.register_module()
 class LoadImage(LoadImageFromFile):
     """mmcv's ``LoadImageFromFile``, whose every failure names the file, the reason and the remedy.
 
-    Grey, CMYK, palette and 16-bit images become 8-bit colour. Transparency is left out, except in TIFF files, which
-    libtiff blends with black.
+    All formats are read alike: grey, CMYK, palette and 16-bit images become 8-bit colour; EXIF's orientation is
+    followed; of several pages or frames the first is taken. Transparency and a fourth band are left out, which is told
+    once; except in TIFF files, whose transparency libtiff blends with black.
 
     Args:
         min_side: Images with a shorter side, in pixels, count as unreadable: no view of them shows anything
             [ours].
-        **kwargs: As for ``mmcv.LoadImageFromFile``.
+        max_value: Value of white in 16-bit images whose file states none, such as 4095 for 12 bits, 1 to 65535. None
+            takes their upper 8 bits.
+        to_float32, backend_args: As for ``mmcv.LoadImageFromFile``.
+        color_type: ``color``, or ``color_ignore_orientation``.
+        imdecode_backend: ``cv2``: the others turn, blend or scale in their own ways.
 
     Raises:
-        ConfigError: If ``min_side`` is below 1, or the images would not be colour images.
+        ConfigError: If a number is out of range, or the images would not be colour images.
         UnreadableImage: If the file is missing, is no image, is cut off, or is too small or too large.
         StorageError: If the disk or the network fails for a minute.
         DataError: If the process has no memory, or may open no further file.
     """
 
-    def __init__(self, min_side: int = 4, **kwargs) -> None:
+    def __init__(self,
+                 min_side: int = 4,
+                 max_value: Optional[int] = None,
+                 to_float32: bool = False,
+                 color_type: str = 'color',
+                 imdecode_backend: str = 'cv2',
+                 backend_args: Optional[dict] = None) -> None:
         check_whole('min_side of LoadImage', min_side, least=1)
-        check_choice('color_type of LoadImage', kwargs.get('color_type', 'color'), _COLOR_TYPES)
-        check_choice('imdecode_backend of LoadImage', kwargs.get('imdecode_backend', 'cv2'), supported_backends)
-        super().__init__(**kwargs)
+        check_whole('max_value of LoadImage', max_value, least=1, most=65535, optional=True)
+        check_choice('color_type of LoadImage', color_type, _COLOR_TYPES)
+        check_choice('imdecode_backend of LoadImage', imdecode_backend, ('cv2', ))
+        super().__init__(to_float32=to_float32, color_type=color_type, backend_args=backend_args)
         self.min_side = min_side
+        self.max_value = max_value
 
     def transform(self, results: dict) -> dict:
         """Add ``img``, (H, W, 3) uint8, BGR."""
         path = results['img_path']
         try:
-            loaded = patiently(partial(self._load, results), path)
-        except StorageError:
+            image = patiently(partial(self._load, path), path)
+        except UserError:
             raise
         except Exception as error:  # the decoders raise whatever they like
             if isinstance(error, MemoryError) or getattr(error, 'errno', None) in _FAULTS_OF_THE_PROCESS:
                 raise DataError(f'Cannot read the image {printable(path)} ({type(error).__name__}: '
                                 f'{on_one_line(error)}), for which the file is not to blame: let the process open more '
                                 'files, or take less memory, as with fewer workers.') from error
-            raise UnreadableImage.of(path, _reason(path, error)) from error
-        height, width = loaded['img'].shape[:2]
-        if min(height, width) < self.min_side:
+            raise UnreadableImage.of(path, _reason(error)) from error
+        height, width = shape = image.shape[:2]
+        if min(shape) < self.min_side:
             raise UnreadableImage.of(path, f'{width}x{height} pixels are too few, min_side is {self.min_side}')
-        return loaded
+        results.update(img=image.astype(np.float32) if self.to_float32 else image, img_shape=shape, ori_shape=shape)
+        return results
 
-    def _load(self, results: dict) -> dict:
-        _refuse_endless(results['img_path'])
-        return super().transform(results)
+    def _load(self, path: str) -> np.ndarray:
+        _refuse_endless(path)
+        content = get(path, backend_args=self.backend_args)
+        header = header_of(content)
+        if header.kind and header.fault:  # OpenCV would give something else than the picture, or nothing
+            raise UnreadableImage.of(path, header.fault)
+        if self.max_value is not None and header.bits == 16 and header.white is None and not header.plain:
+            raise UnreadableImage.of(path, 'max_value is not for 16 bits in planes, with alpha or with 0 for white')
+        image = decode(content, header, self.max_value, upright=self.color_type == 'color') if content else None
+        if image is None:
+            raise UnreadableImage.of(path, why_unread(content, header))
+        self._tell_of_losses(path, header, image)
+        return image
+
+    def _tell_of_losses(self, path: str, header: Header, image: np.ndarray) -> None:
+        if header.extra:
+            what = 'transparency' if header.extra == ALPHA else 'a further band beside its colours'
+            fate = 'blended with black' if (header.kind, header.extra) == ('TIFF', ALPHA) else 'left out'
+            tell_once(f'{header.kind} with {header.extra}',
+                      f'{printable(path)} has {what}, which is {fate} here and in all images like it.')
+        is_deep = header.bits == 16 and header.white is None and self.max_value is None
+        if is_deep and (largest := int(image.max())) < DARK:
+            tell_once('depth of images',
+                      f'{printable(path)} {loss_of_depth(largest)}, if the other images are like it.')
+
+
+def loss_of_depth(largest: int) -> str:
+    """What becomes of 16-bit images, and the remedy, by the largest value of their upper 8 bits."""
+    return (f'has 16 bits, but no value above {256 * largest + 255}, so that {largest + 1} of 256 levels are left in 8 '
+            f'bits: set max_value={256 * 2**largest.bit_length() - 1} of LoadImage')
 
 
 def _refuse_endless(path: str) -> None:
@@ -74,14 +122,10 @@ def _refuse_endless(path: str) -> None:
             raise OSError(errno.EINVAL, 'it is a pipe or a device')
 
 
-def _reason(path: str, error: Exception) -> str:
+def _reason(error: Exception) -> str:
     """Why a file gave no image, in a few words."""
     if isinstance(error, OSError):
         return error.strerror or on_one_line(error)
-    if os.path.isfile(path) and os.path.getsize(path) == 0:
-        return 'the file is empty'
     if 'CV_IO_MAX_IMAGE' in str(error):
         return 'it claims to have more pixels than OPENCV_IO_MAX_IMAGE_PIXELS admits'
-    if isinstance(error, AssertionError):  # mmcv's, if the decoder gives nothing
-        return 'it is cut off or damaged, or in no format that the decoder knows'
     return f'{type(error).__name__}: {on_one_line(error)}'

@@ -1,6 +1,6 @@
 # A folder in ImageNet's layout: data_root/train/CLASS/IMAGE. No list files are needed; labels choose nothing, they
 # only let the log say how pure the positives are.
-source = dict(type='mmcls.CustomDataset', data_root='data/imagenet', data_prefix='train')
+source = dict(type='ClassFolder', data_root='data/imagenet', data_prefix='train')
 # Where evaluations find the images that are not trained on: the same dataset with these keys changed.
 held_out = dict(data_prefix='val')
 

@@ -27,8 +27,7 @@ val_dataloader = dict(
         **_base_.held_out,
         pipeline=[
             dict(type='LoadImage'),
-            dict(type='mmcls.ResizeEdge', scale=256, edge='short', backend='pillow'),
-            dict(type='CenterCrop', crop_size=224),
+            dict(type='CenterView', edge=256, crop_size=224),
             dict(type='mmcls.PackClsInputs'),
         ]))
 val_evaluator = dict(type='mmcls.Accuracy', topk=(1, 5))

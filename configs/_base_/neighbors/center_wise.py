@@ -13,8 +13,7 @@ custom_hooks = [
             num_workers=8,
             pipeline=[
                 dict(type='LoadImage'),
-                dict(type='mmcls.ResizeEdge', scale=256, edge='short', backend='pillow'),
-                dict(type='CenterCrop', crop_size=224),
+                dict(type='CenterView', edge=256, crop_size=224),
                 dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx']),
             ])),
 ]
