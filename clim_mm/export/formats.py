@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 
+from clim_mm.checkpoints.export_header import KEY
 from clim_mm.errors import MissingDependencyError
 
 from . import names
-from .header import KEY, WEIGHTS_FILE
+from .header import WEIGHTS_FILE
 
 # Blocks of the stages and channels of their outputs are read off the tensors; this is what cannot be.
 _SETTINGS = dict(
