@@ -83,9 +83,10 @@ def check_start(fit: Fit, name: str) -> None:
 
     Raises:
         ConfigError: If no weight of the checkpoint is the model's, or one is in another shape, or a module of the
-            model, such as its backbone, finds only some of its weights.
+            model finds only some of its weights, or its backbone none.
     """
-    if fit.reshaped or not fit.matched or _modules(fit.matched) & _modules(fit.missing):
+    found, lacking = _modules(fit.matched), _modules(fit.missing)
+    if fit.reshaped or not found or found & lacking or 'backbone' in lacking:
         raise ConfigError(f'The weights of the {name} do not fit the model ({fit.differences()}): give weights of the '
                           'same architecture, or set the model as theirs was.')
 

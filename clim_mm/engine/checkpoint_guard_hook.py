@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 
 from clim_mm.checkpoints.contents import not_finite, oddities
 from clim_mm.checkpoints.fit import check_start, compare, weights_of
+from clim_mm.checkpoints.published_names import published
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.registry import HOOKS
@@ -29,16 +30,22 @@ class CheckpointGuardHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare names and shapes, and look for the parts that a resumed run needs."""
-        weights = weights_of(checkpoint)
-        fit = compare(weights, unwrapped(runner).state_dict())
+        own = unwrapped(runner).state_dict()
         name = f'checkpoint {runner.cfg.get("load_from") or ""}'.strip()
-        odd = not_finite('weights', weights)
         if not runner.cfg.get('resume'):
+            start = published(checkpoint)
+            name += start.origin
+            fit = compare(start.weights, own)
             check_start(fit, name)
-            _check_sound(odd, name)
+            _check_sound(not_finite('weights', start.weights), name)
+            weights = _with_momentum_encoder(start.weights, own)
+            if weights.keys() != checkpoint.get('state_dict', {}).keys():
+                checkpoint['state_dict'] = weights
             runner.logger.info(f'{len(fit.matched)} of the model\'s {len(fit.matched) + len(fit.missing)} weights come '
                                f'from the {name}, which has {len(fit.unexpected)} more.')
             return
+        weights = weights_of(checkpoint)
+        fit, odd = compare(weights, own), not_finite('weights', weights)
         parts = tuple(hook.checkpoint_part for hook in runner.hooks if hasattr(hook, 'checkpoint_part'))
         lacking = missing_parts(checkpoint, with_schedule=bool(runner.param_schedulers), others=parts)
         if lacking:
@@ -55,6 +62,17 @@ class CheckpointGuardHook(Hook):
         if odd := not_finite('weights', checkpoint['state_dict']):
             raise TrainingError(f'No checkpoint is written after epoch {runner.epoch + 1} ({odd[0]}): start from the '
                                 'weights of the last one, by load_from without --resume, with a lower learning rate.')
+
+
+def _with_momentum_encoder(weights: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A momentum encoder starts as the query encoder's copy, where a checkpoint has only that."""
+    inside = {name: value for name, value in own.items() if name.startswith('encoder_k.')}
+    if not inside or any(name.startswith('encoder_k.') for name in weights):
+        return weights
+    for number, part in enumerate(('backbone.', 'neck.')):
+        inside.update((f'encoder_k.module.{number}.{name.removeprefix(part)}', value)
+                      for name, value in weights.items() if name.startswith(part))
+    return {**weights, **inside}
 
 
 def _check_sound(odd: list[str], name: str) -> None:

@@ -7,7 +7,7 @@ from typing import Optional
 import numpy as np
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.logging import MMLogger, print_log
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader, load_state_dict, set_random_seed
 
@@ -23,7 +23,7 @@ from clim_mm.registry import MODELS
 def load_model(cfg: Config,
                checkpoint: Optional[str] = None,
                reads: Iterable[tuple[str, str]] = (('query', 'pooled'), ),
-               tell: Callable[[str], None] = partial(print_log, logger='current')) -> CLIM:
+               tell: Callable[[str], None] = print) -> CLIM:
     """The config's model, in eval mode, with a checkpoint's weights or freshly initialised by the config's seed.
 
     Args:

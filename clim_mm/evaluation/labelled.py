@@ -2,11 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 
 from clim_mm.datasets import SingleViews, labels_of
@@ -32,9 +30,7 @@ class LabelledViews:
     classes: tuple[str, ...]
 
 
-def train_and_held_out(
-        cfg: Config,
-        tell: Callable[[str], None] = partial(print_log, logger='current')) -> tuple[LabelledViews, LabelledViews]:
+def train_and_held_out(cfg: Config, tell: Callable[[str], None] = print) -> tuple[LabelledViews, LabelledViews]:
     """The images that the config trains on, and those that its ``held_out`` names, each in the view of the refresh.
 
     Args:
