@@ -21,6 +21,7 @@ from clim_mm.checks import check_bool
 from clim_mm.datasets.held_out import Listing, check_held_out, check_num_classes
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, TrainingError
+from clim_mm.models.feature_maps import check_feature_maps
 from clim_mm.registry import HOOKS
 
 from .runner_parts import resumed
@@ -71,6 +72,8 @@ class PretrainedBackboneHook(Hook):
         checkpoint = checkpoint_of(init_cfg)
         if not checkpoint:
             raise ConfigError('This evaluation starts from a pretraining checkpoint: give it by --pretrained FILE.')
+        if getattr(unwrapped(runner), 'neck', None) is not None:  # which pools; heads of transformers take no maps
+            check_feature_maps(backbone)
         start = read_start(init_cfg)
         if self.frozen or not resumed(runner):
             number = check_landed(backbone, start.backbone, checkpoint)
