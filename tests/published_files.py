@@ -8,18 +8,21 @@ lightly-ai/lightly, torchvision and timm.
 from argparse import Namespace
 
 import torch
+from mmcls.models import ResNet, ResNet_CIFAR
 from torch import nn
 from torchvision.models import resnet18
 
 OPTIMIZER = dict(state={0: dict(momentum_buffer=torch.zeros(2))}, param_groups=[dict(lr=0.03, params=[0])])
 
 
-def random_resnet(small_stem=False, seed=0):
-    """torchvision's ResNet-18, of which no tensor is what a new one has."""
+def random_resnet(narrow=False, small_stem=False, seed=0):
+    """torchvision's ResNet-18, or one of a sixteenth of the channels, of which no tensor is what a new one has."""
     torch.manual_seed(seed)
     network = resnet18(weights=None)
-    if small_stem:  # solo-learn's for CIFAR
-        network.conv1 = nn.Conv2d(3, 64, 3, padding=2, bias=False)
+    if narrow:  # of the same names
+        network = ResNet_CIFAR(18, stem_channels=4, base_channels=4) if small_stem else ResNet(
+            18, stem_channels=4, base_channels=4)
+        network.fc = nn.Linear(32, 10)
     with torch.no_grad():
         for value in network.state_dict().values():
             if value.is_floating_point():
@@ -41,14 +44,14 @@ def _mlp(prefix, *sizes):
             for leaf, shape in (('weight', (b, a)), ('bias', (b, )))}
 
 
-def moco(network, version=2, momentum=True, dim=128):
-    inside = weights_of(network, classifier=False)
-    head = _mlp('fc.', 512, 512, dim) if version == 2 else dict(
-        {'fc.weight': torch.rand(dim, 512), 'fc.bias': torch.rand(dim)})
+def moco(network, version=2, momentum=True, dim=128, queue_len=65536):
+    inside, (_, width) = weights_of(network, classifier=False), network.fc.weight.shape
+    head = _mlp('fc.', width, width, dim) if version == 2 else {'fc.weight': torch.rand(dim, width),
+                                                               'fc.bias': torch.rand(dim)}
     state = below('module.encoder_q.', {**inside, **head})
     if momentum:
         state.update(below('module.encoder_k.', {**inside, **head}))
-    state.update({'module.queue': torch.rand(dim, 65536), 'module.queue_ptr': torch.zeros(1, dtype=torch.int64)})
+    state.update({'module.queue': torch.rand(dim, queue_len), 'module.queue_ptr': torch.zeros(1, dtype=torch.int64)})
     return dict(epoch=800, arch='resnet18', state_dict=state, optimizer=OPTIMIZER)
 
 

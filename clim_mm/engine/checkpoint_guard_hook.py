@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 
 from clim_mm.checkpoints.contents import not_finite, oddities
 from clim_mm.checkpoints.fit import check_start, compare, weights_of
-from clim_mm.checkpoints.published_names import published
+from clim_mm.checkpoints.published_names import BACKBONE, Published, published
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.registry import HOOKS
@@ -33,7 +33,8 @@ class CheckpointGuardHook(Hook):
         own = unwrapped(runner).state_dict()
         name = f'checkpoint {runner.cfg.get("load_from") or ""}'.strip()
         if not runner.cfg.get('resume'):
-            start = published(checkpoint)
+            has_backbone = any(key.startswith(BACKBONE) for key in own)
+            start = published(checkpoint) if has_backbone else Published(weights_of(checkpoint))
             name += start.origin
             fit = compare(start.weights, own)
             check_start(fit, name)
@@ -69,7 +70,7 @@ def _with_momentum_encoder(weights: dict[str, Any], own: Mapping[str, Any]) -> d
     inside = {name: value for name, value in own.items() if name.startswith('encoder_k.')}
     if not inside or any(name.startswith('encoder_k.') for name in weights):
         return weights
-    for number, part in enumerate(('backbone.', 'neck.')):
+    for number, part in enumerate((BACKBONE, 'neck.')):
         inside.update((f'encoder_k.module.{number}.{name.removeprefix(part)}', value)
                       for name, value in weights.items() if name.startswith(part))
     return {**weights, **inside}
