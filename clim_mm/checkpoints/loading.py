@@ -22,6 +22,7 @@ from clim_mm.errors import CheckpointError, DamagedCheckpoint
 
 from .download import copy_of, forget_copy
 from .reading import read_checkpoint
+from .transfer import SCHEME, read_backbone
 
 
 # MMEngine logs what follows `load_from_` in their names, and calls them with a place and a `map_location`.
@@ -75,6 +76,11 @@ def load_from_mmcls(filename: str, map_location: Any = None) -> dict:
     return dict(state_dict={name[len(prefix):]: value for name, value in state.items() if name.startswith(prefix)})
 
 
+def load_from_backbone(filename: str, map_location: Any = None) -> dict:
+    """Load the backbone alone of whatever else can be loaded, by the names that it has here."""
+    return dict(state_dict=read_backbone(filename.removeprefix(SCHEME)).backbone)
+
+
 def load_from_elsewhere(filename: str, map_location: Any = None) -> dict:
     """Refuse the storages whose clients are not public.
 
@@ -93,6 +99,7 @@ def register_loaders() -> None:
         (('torchvision://', 'modelzoo://'), load_from_torchvision),
         (('open-mmlab://', 'openmmlab://'), load_from_openmmlab),
         ('mmcls://', load_from_mmcls),
+        (SCHEME, load_from_backbone),
         ((r'(\S+\:)?s3://', r'(\S+\:)?petrel://', 'pavi://'), load_from_elsewhere),
     ]:
         CheckpointLoader.register_scheme(prefixes, loader, force=True)

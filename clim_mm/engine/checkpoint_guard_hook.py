@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 
 from clim_mm.checkpoints.contents import check_sound, not_finite, oddities
 from clim_mm.checkpoints.fit import check_start, compare, weights_of
+from clim_mm.checkpoints.published_names import BACKBONE, Published, published
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.registry import HOOKS
@@ -32,15 +33,23 @@ class CheckpointGuardHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare names and shapes, and look for the parts that a resumed run needs."""
-        weights = weights_of(checkpoint)
-        fit = compare(weights, unwrapped(runner).state_dict())
+        own = unwrapped(runner).state_dict()
         name = f'checkpoint {runner.cfg.get("load_from") or ""}'.strip()
         if not runner.cfg.get('resume'):
+            has_backbone = any(key.startswith(BACKBONE) for key in own)
+            start = published(checkpoint) if has_backbone else Published(weights_of(checkpoint))
+            name += start.origin
+            fit = compare(start.weights, own)
             check_start(fit, name)
-            check_sound(not_finite('weights', weights), name)
+            check_sound(not_finite('weights', start.weights), name)
+            weights = _with_momentum_encoder(start.weights, own)
+            if weights.keys() != checkpoint.get('state_dict', {}).keys():
+                checkpoint['state_dict'] = weights
             runner.logger.info(f'{len(fit.matched)} of the model\'s {len(fit.matched) + len(fit.missing)} weights come '
                                f'from the {name}, which has {len(fit.unexpected)} more.')
             return
+        weights = weights_of(checkpoint)
+        fit = compare(weights, own)
         parts = tuple(hook.checkpoint_part for hook in runner.hooks if hasattr(hook, 'checkpoint_part'))
         with_schedule = bool(runner.param_schedulers) and had_schedule(checkpoint)
         lacking = missing_parts(checkpoint, with_schedule, others=parts)
@@ -61,6 +70,17 @@ class CheckpointGuardHook(Hook):
             raise TrainingError(f'No checkpoint is written after epoch {runner.epoch + 1} ({odd[0]}): start from the '
                                 'weights of the last one, by load_from without --resume, with a lower learning rate.')
         checkpoint['meta']['processes'] = runner.world_size
+
+
+def _with_momentum_encoder(weights: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A momentum encoder starts as the query encoder's copy, where a checkpoint has only that."""
+    inside = {name: value for name, value in own.items() if name.startswith('encoder_k.')}
+    if not inside or any(name.startswith('encoder_k.') for name in weights):
+        return weights
+    for number, part in enumerate((BACKBONE, 'neck.')):
+        inside.update((f'encoder_k.module.{number}.{name.removeprefix(part)}', value)
+                      for name, value in weights.items() if name.startswith(part))
+    return {**weights, **inside}
 
 
 def missing_parts(checkpoint: Mapping[str, Any], with_schedule: bool, others: tuple[str, ...] = ()) -> list[str]:

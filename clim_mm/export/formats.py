@@ -10,10 +10,11 @@ from typing import Any, Optional
 import torch
 from torch import nn
 
+from clim_mm.checkpoints.export_header import KEY
 from clim_mm.errors import MissingDependencyError
 
 from . import names
-from .header import KEY, PROGRAM, WEIGHTS_FILE
+from .header import PROGRAM, WEIGHTS_FILE
 from .placing import ENDINGS
 from .program import program_file
 

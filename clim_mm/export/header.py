@@ -13,13 +13,13 @@ import torch
 
 from clim_mm.causes import machine_error
 from clim_mm.checkpoints import read_checkpoint
+from clim_mm.checkpoints.export_header import KEY, header_in
 from clim_mm.checkpoints.weights_hash import weights_sha256
 from clim_mm.errors import CheckpointError
 from clim_mm.version import __version__
 
 from .pretraining import Pretraining
 
-KEY = 'clim_mm'  # under which a file has its header
 PROGRAM = '.pt2'  # ending of a program of torch.export
 WEIGHTS_FILE = 'model.safetensors'  # in a folder for Hugging Face
 _BLOCK = 1 << 20  # bytes
@@ -72,19 +72,6 @@ def read_header(path: Union[str, os.PathLike]) -> Optional[dict[str, Any]]:
         text = _safetensors_metadata(path).get(KEY)
         return None if text is None else json.loads(text)
     return header_in(read_checkpoint(path))
-
-
-def header_in(loaded: Mapping[str, Any]) -> Optional[dict[str, Any]]:
-    """The header in what a file of ``torch.save`` holds; None if there is none.
-
-    A dictionary of tensors alone has it in ``_metadata``, beside what ``state_dict()`` keeps there: such a dictionary
-    goes into ``load_state_dict`` as it is.
-    """
-    for place in (loaded, loaded.get('meta'), getattr(loaded, '_metadata', None)):
-        header = place.get(KEY) if isinstance(place, Mapping) else None
-        if isinstance(header, dict) and 'target' in header:
-            return header
-    return None
 
 
 def _program_header(path: str) -> Optional[dict[str, Any]]:

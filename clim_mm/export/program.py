@@ -9,9 +9,8 @@ from typing import Any, Optional
 import torch
 from torch import nn
 
+from clim_mm.checkpoints.export_header import KEY
 from clim_mm.errors import ConfigError, on_one_line
-
-from .header import KEY
 
 _SIDE = 64  # of the images that the computation is recorded with, in pixels; the program takes others
 

@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 
 from clim_mm.causes import cause_of, machine_error
 from clim_mm.checkpoints import HeldFolder
+from clim_mm.checkpoints.transfer import backbone_init
 from clim_mm.checks import suggestion
 from clim_mm.distributed.end_process import tie_children
 from clim_mm.distributed.starter import end_with_starter
@@ -91,7 +92,7 @@ def load_config(path: str,
     if pretrained is not None:
         if 'backbone' not in cfg.get('model', {}):
             raise ConfigError(f'--pretrained {pretrained}: the model of {path} has no backbone to start from it.')
-        cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=pretrained, prefix='backbone.')
+        cfg.model.backbone.init_cfg = backbone_init(pretrained)
     if amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')

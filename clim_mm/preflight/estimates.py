@@ -16,7 +16,6 @@ from clim_mm.neighbors.select import select_bytes
 from clim_mm.neighbors.sizes import NeighborSizes
 
 FLOAT_BYTES = 4
-LR_OF_512 = 0.06  # of SGD, for 512 images in an optimizer step [paper A.1]
 _OF_CLUSTER = inspect.signature(cluster).parameters
 KMEANS_ITERATIONS = _OF_CLUSTER['num_iterations'].default
 MAX_POINTS_PER_CENTROID = _OF_CLUSTER['max_points_per_centroid'].default
@@ -161,8 +160,3 @@ def kept_checkpoints(epochs: int, interval: float, keep: int) -> int:
     """
     written = max(1, math.ceil(epochs / interval)) if interval > 0 else 1
     return written if keep < 1 else min(written, keep + 1)
-
-
-def lr_by_rule(images_per_step: int, lr_of_512: float) -> float:
-    """The learning rate in proportion to the images of an optimizer step; the paper's is ``LR_OF_512`` for 512."""
-    return lr_of_512 * images_per_step / 512

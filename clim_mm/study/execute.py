@@ -46,7 +46,7 @@ def execute(run: Run, stage: Stage, tools: str) -> None:
         out = osp.join(run.folder, f'{stage.name}.json')
         _call(run, stage, [osp.join(tools, 'evaluate.py'), 'figures', config, _checkpoint(run), '--json', out])
         with open(out) as file:
-            figures = json.load(file)
+            figures = {name: value for name, value in json.load(file).items() if name != 'premises'}
     run.add_result(stage, figures, time.perf_counter() - start)
 
 

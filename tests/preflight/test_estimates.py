@@ -177,8 +177,3 @@ def test_images_that_fit(seconds, bytes_per_image, free, expected):
 ])
 def test_kept_checkpoints(epochs, interval, keep, expected):
     assert estimates.kept_checkpoints(epochs, interval, keep) == expected
-
-
-def test_the_papers_learning_rate():
-    assert estimates.lr_by_rule(512, 0.06) == 0.06
-    assert estimates.lr_by_rule(32, 0.06) == pytest.approx(0.00375)
