@@ -54,7 +54,8 @@ def trial(on_gpu: bool) -> dict[str, Any]:
     lists.train(vectors)
     lists.add(vectors)
     lists = placed(lists)
-    return dict(objective=clustering.iteration_stats.at(clustering.iteration_stats.size() - 1).obj,
+    stats: Any = clustering.iteration_stats
+    return dict(objective=stats.at(stats.size() - 1).obj,
                 exact=flat.search(vectors, _NEIGHBORS)[1].tolist(),
                 in_lists=lists.search(vectors, _NEIGHBORS)[1].tolist())
 
