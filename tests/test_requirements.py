@@ -39,7 +39,8 @@ def of_extras():
 def imports_of(folder):
     """Top-level names of what the files below ``folder`` import from elsewhere, with a file that does."""
     paths = [path for path in sorted((ROOT / folder).rglob('*.py')) if '.mim' not in path.parts]
-    own = {path.stem for path in ROOT.glob('tests/**/*.py')} | {path.stem for path in ROOT.glob('tools/**/*.py')}
+    own = {name for path in [*ROOT.glob('tests/**/*.py'), *ROOT.glob('tools/**/*.py')]
+           for name in (path.stem, path.parent.name)}
     found = {}
     for path in paths:
         for node in ast.walk(ast.parse(path.read_text())):

@@ -76,11 +76,13 @@ def num_gpus() -> int:
     Where it is none although GPUs were meant, it says so once.
     """
     faiss = load_faiss()
+    if not torch.cuda.is_available():  # a driver that fails would end the process in faiss
+        return 0
     number, fault = faiss.get_num_gpus(), None
     if number:
         torch.cuda.empty_cache()  # other processes try the GPUs
         fault = gpu_fault(number)
-    elif torch.cuda.is_available() and not hasattr(faiss, 'StandardGpuResources') and (names := _gpu_packages()):
+    elif not hasattr(faiss, 'StandardGpuResources') and (names := _gpu_packages()):
         fault = (f'{names[0]} is installed, but the faiss in its place knows no GPUs, so that the CPU clusters and '
                  f'searches: {_ONE_ALONE}')
     if fault is not None:

@@ -70,9 +70,11 @@ def main() -> None:
         check_number('--minutes', args.minutes, above=0)
         setting, end = Setting(args.device, args.small, folder), BEGUN + 60 * args.minutes
         found = next(results_of('machine', describe, setting, end))
+        if time.monotonic() >= end:
+            raise ConfigError(f'--minutes {args.minutes} are over before a check could begin: give more.')
         if isinstance(found, Row):
-            raise ConfigError(f'--device {args.device} cannot be used here ({found.note}): give a machine with a GPU, or '
-                              '--device cpu --small to try the checks themselves.')
+            raise ConfigError(f'--device {args.device} cannot be used ({found.note}): take a machine with a GPU, or '
+                              'try the checks themselves by --device cpu --small.')
         print(f'{args.part} on {", ".join(found["gpus"]) or found["processor"]}, torch {found["torch"]}', flush=True)
         rows: list[tuple[str, Row]] = []
 

@@ -74,8 +74,20 @@ def results_of(name: str, function: Callable[[Setting], Iterator[T]], setting: S
 def _last_words(exitcode: Optional[int], log: Path) -> str:
     how = (f'died of {signal.Signals(-exitcode).name}' if exitcode is not None and exitcode < 0
            else f'ended with status {exitcode}')
-    lines = [line for line in log.read_text(errors='replace').splitlines() if line.strip()] if log.exists() else []
-    return f'its process {how}: {" / ".join(lines[-3:])[-500:]}'
+    return f'its process {how}: {last_lines(log)}'
+
+
+def print_into(log: str) -> None:
+    """Let this process and what it starts print into a file."""
+    sys.stdout = sys.stderr = open(log, 'a', buffering=1)
+    for descriptor in (1, 2):
+        os.dup2(sys.stdout.fileno(), descriptor)
+
+
+def last_lines(log: Path) -> str:
+    """What a process said last, on one line."""
+    lines = log.read_text(errors='replace').splitlines() if log.exists() else []
+    return ' / '.join([line.strip() for line in lines if line.strip()][-2:])[-500:]
 
 
 def _kill(process: Any) -> None:
@@ -88,16 +100,13 @@ def _kill(process: Any) -> None:
 
 def _work(function: Callable[[Setting], Iterator], setting: Setting, sender: Connection, log: str) -> None:
     os.setsid()
-    with open(log, 'wb') as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
+    print_into(log)
     try:
         for result in function(setting):
             sender.send(result)
     except Exception as error:
         traceback.print_exc()
-        sys.stderr.flush()
         if isinstance(error, UserError):
-            print(f'\n{sentence(error)}', file=sys.stderr, flush=True)
+            print(sentence(error))
         os._exit(1)
     os._exit(0)  # threads of GPU libraries may never end

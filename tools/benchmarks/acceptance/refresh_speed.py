@@ -35,7 +35,7 @@ def check_extraction(setting: Setting) -> Iterator[Row]:
     cfg = load_config(setting.config('clim_r18_1xb32-20e_digits.py', 'clim_r50_16xb32-200e_in1k.py'))
     workers = 0 if setting.small else max(1, min(16, len(os.sched_getaffinity(0)) - 1))
     views = views_of(cfg, str(folder), drawn * copies)
-    runs = contestants_of(cfg, views, 4 if setting.small else 256, workers)
+    runs = contestants_of(cfg, views, 4 if setting.small else 128, workers)
     if not setting.small:
         next(iter(runs.values()))()  # files into the system's memory
     for name, run in runs.items():

@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 
 from clim_mm.registry import HOOKS
 
+from .in_turn import last_lines, print_into
 from .rows import Row, at_most
 from .setting import TOOLS, Setting, import_tools
 
@@ -48,7 +49,7 @@ def config_text(setting: Setting) -> str:
 _base_ = {setting.config('clim_r18_1xb32-20e_digits.py', 'clim_r18_1xb32-20e_digits.py')!r}
 custom_imports = dict(imports=['clim_mm', 'acceptance.resumed'])
 train_dataloader = dict(num_workers={workers}, persistent_workers={workers > 0}, dataset=dict(dataset=dict(
-    data_root={str(Path(setting.folder, 'digits'))!r}, indices={128 if setting.small else None})))
+    data_root={str(Path(setting.folder, 'digits'))!r}, indices={64 if setting.small else None})))
 custom_hooks = [
     dict(_base_.custom_hooks[0], interval=1, extract=dict(_base_.custom_hooks[0].extract, num_workers={workers})),
     dict(type='KilledOnce', epoch={_NEVER})]
@@ -65,11 +66,12 @@ def check_resumed(setting: Setting) -> Iterator[Row]:
     write_digits(str(Path(setting.folder, 'digits')))
     Path(setting.folder, 'small_training.py').write_text(config_text(setting))
     whole, killed = Path(setting.folder, 'whole'), Path(setting.folder, 'killed')
-    ends = [_trained(setting, folder, epoch)
-            for folder, epoch in [(whole, _NEVER), (killed, _EPOCHS - 1), (killed, _EPOCHS - 1)]]
-    if ends != [0, -signal.SIGKILL, 0]:
-        yield Row('trainings that ended as they were to', ok=False, note=f'exit codes {ends}')
-        return
+    last = _EPOCHS - 1
+    for folder, epoch, expected in [(whole, _NEVER, 0), (killed, last, -signal.SIGKILL), (killed, last, 0)]:
+        ended, log = _trained(setting, folder, epoch), folder.with_suffix('.out')
+        if ended != expected:
+            yield Row('trainings end as they are to', ok=False, note=f'exit code {ended}, {last_lines(log)}')
+            return
     names = differing(*(torch.load(folder / f'epoch_{_EPOCHS}.pth', map_location='cpu', weights_only=False)
                         for folder in (whole, killed)))
     yield at_most('tensors of a killed and resumed run that differ', len(names), 0, note=', '.join(names[:5]))
@@ -108,6 +110,7 @@ def _trained(setting: Setting, work_dir: Path, killed_in: int) -> Optional[int]:
 def _train(setting: Setting, work_dir: str, killed_in: int) -> None:
     if not setting.on_gpu:
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
+    print_into(f'{work_dir}.out')
     os.environ['CUBLAS_WORKSPACE_CONFIG'] = ':4096:8'  # without it cuBLAS is not deterministic
     sys.argv = ['train.py', str(Path(setting.folder, 'small_training.py')), '--work-dir', work_dir, '--resume',
                 '--cfg-options', f'custom_hooks.1.epoch={killed_in}']

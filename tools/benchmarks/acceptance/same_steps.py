@@ -28,12 +28,12 @@ class Trained:
     Attributes:
         model: The model, where it is.
         wrapper: Of its optimizer.
-        dtype: Of weights and images.
+        samples: Of a batch.
     """
 
     model: CLIM
     wrapper: OptimWrapper
-    dtype: torch.dtype
+    samples: int
 
     @classmethod
     def of(cls, setting: Setting, device: torch.device, dtype: torch.dtype, amp: bool = False) -> 'Trained':
@@ -49,16 +49,16 @@ class Trained:
         settings = copy.deepcopy(cfg.optim_wrapper)
         if amp:
             settings.type = 'Bf16OptimWrapper'
-        return cls(model, build_optim_wrapper(model, settings), dtype)
+        return cls(model, build_optim_wrapper(model, settings), 16 if setting.small else 32)
 
     def step(self, seed: int) -> tuple[float, torch.Tensor]:
-        """Loss and gradient, of all parameters together, of a step on 32 samples of random pixels."""
+        """Loss and gradient, of all parameters together, of a step on samples of random pixels."""
         gradients: dict[str, torch.Tensor] = {}
         handles = [parameter.register_post_accumulate_grad_hook(
             lambda p, name=name: gradients.update({name: p.grad.detach().double().cpu()}))
             for name, parameter in self.model.named_parameters() if parameter.requires_grad]
         generator = torch.Generator().manual_seed(seed)
-        batch = random_batch(32, [*_SIDES] * 3, torch.device('cpu'), num_queries=len(_SIDES))
+        batch = random_batch(self.samples, [*_SIDES] * 3, torch.device('cpu'), num_queries=len(_SIDES))
         batch['inputs'] = [torch.randint(0, 256, x.shape, generator=generator, dtype=torch.uint8)
                            for x in batch['inputs']]
         torch.manual_seed(seed)  # of the shuffle
@@ -74,12 +74,12 @@ def check_steps(setting: Setting) -> Iterator[Row]:
     init_default_scope('clim_mm')
     MMLogger.get_instance('acceptance', log_level='ERROR')  # every parameter's start would be told
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    steps, cpu = 3 if setting.small else 20, torch.device('cpu')
+    steps, cpu = 2 if setting.small else 20, torch.device('cpu')
     for dtype, bound in [(torch.float64, 1e-8), (torch.float32, 1e-4)]:
         name = str(dtype).removeprefix('torch.')
         ours, reference = Trained.of(setting, setting.torch_device, dtype), Trained.of(setting, cpu, dtype)
         yield from rows_of(ours, reference, steps, bound, name)
-    yield from bf16_rows(setting, 2 if setting.small else 4)
+    yield from bf16_rows(setting, 1 if setting.small else 4)
 
 
 def rows_of(ours: Trained, reference: Trained, steps: int, bound: float, name: str) -> Iterator[Row]:

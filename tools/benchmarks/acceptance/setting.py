@@ -14,11 +14,13 @@ TOOLS = Path(__file__).parents[2]
 
 @dataclass(frozen=True)
 class Setting:
-    """Attributes:
+    """For all checks.
+
+    Attributes:
         device: ``cuda`` or ``cpu``.
         small: Sizes of seconds on a CPU, to try the checks themselves.
-        folder: Empty, for what a check writes.
-    """  # noqa: D205
+        folder: For what the checks write.
+    """
 
     device: str
     small: bool
