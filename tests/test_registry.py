@@ -14,7 +14,7 @@ HEAD = dict(type='MixedContrastiveHead', temperature=0.1)
 VIEW = dict(type='MultiRes', resolutions=(16, 12), transforms=[dict(type='RandomFlip', prob=0.5)])
 OURS = {value.name: value for value in vars(clim_registry).values() if isinstance(value, Registry)}
 NAMES = {
-    'dataset': ['ImageFolder', 'LabelSplit', 'NeighborPairs', 'SingleViews'],
+    'dataset': ['ImageFolder', 'ImageList', 'LabelSplit', 'NeighborPairs', 'SingleViews'],
     'function': ['stack_collate'],
     'hook': [
         'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'HistoryHook', 'KNNHook',

@@ -3,6 +3,7 @@
 from .balanced_split import balanced_split
 from .collate import stack_collate
 from .image_folder import ImageFolder
+from .image_list import ImageList
 from .label_split import LabelSplit
 from .labels import labels_of
 from .neighbor_pairs import NeighborPairs
@@ -23,7 +24,7 @@ from .transforms import (
 )
 
 __all__ = [
-    'ColorJitter', 'CutMix', 'ImageFolder', 'LabelSplit', 'LoadImage', 'MixUp', 'MultiRes', 'NeighborPairs', 'NoView',
-    'PackPair', 'PairViews', 'Quarantine', 'RandomFlip', 'RandomGaussianBlur', 'RandomGrayscale', 'SampleRandomness',
-    'SingleViews', 'balanced_split', 'labels_of', 'stack_collate'
+    'ColorJitter', 'CutMix', 'ImageFolder', 'ImageList', 'LabelSplit', 'LoadImage', 'MixUp', 'MultiRes',
+    'NeighborPairs', 'NoView', 'PackPair', 'PairViews', 'Quarantine', 'RandomFlip', 'RandomGaussianBlur',
+    'RandomGrayscale', 'SampleRandomness', 'SingleViews', 'balanced_split', 'labels_of', 'stack_collate'
 ]

@@ -13,7 +13,7 @@ class ImageFolder(BaseDataset):
     """All images below a folder, at any depth, in the order of their paths.
 
     For images with labels take ``mmcls.CustomDataset`` (a folder a class), for a list of paths
-    ``mmselfsup.ImageList``.
+    :class:`ImageList`.
 
     Args:
         data_root: The folder.

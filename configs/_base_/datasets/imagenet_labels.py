@@ -10,7 +10,7 @@ train_dataloader = dict(
     dataset=dict(
         _base_.source,
         pipeline=[
-            dict(type='LoadImage'),
+            dict(type='LoadImageFromFile'),
             dict(type='mmcls.RandomResizedCrop', scale=224, backend='pillow'),
             dict(type='RandomFlip', prob=0.5),
             dict(type='mmcls.PackClsInputs'),
@@ -26,7 +26,7 @@ val_dataloader = dict(
         _base_.source,
         **_base_.held_out,
         pipeline=[
-            dict(type='LoadImage'),
+            dict(type='LoadImageFromFile'),
             dict(type='mmcls.ResizeEdge', scale=256, edge='short', backend='pillow'),
             dict(type='CenterCrop', crop_size=224),
             dict(type='mmcls.PackClsInputs'),
