@@ -38,6 +38,7 @@ def options_of(name, folder):
     neck = dict(type='mmselfsup.MoCoV2Neck', in_channels=64, hid_channels=8, out_channels=8)
     return dict(
         ImageFolder=dict(data_root=str(folder)),
+        ImageList=dict(data_prefix=str(folder), ann_file=str(folder.parent / 'split.txt')),
         LabelSplit=dict(data_prefix=str(folder), split=str(folder.parent / 'split.txt')),
         NeighborPairs=dict(dataset=source, pipeline=[dict(type='PackPair')]),
         SingleViews=dict(dataset=source, pipeline=[dict(type='LoadImage')]),
