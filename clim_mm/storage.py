@@ -53,7 +53,7 @@ def patiently(ask: Callable[[], _Answer], place: Any, pauses: tuple[float, ...] 
         raise failure_of(place, error, f' for {sum(pauses or PAUSES):.0f} s') from error
 
 
-def failure_of(place: Any, error: BaseException, how_long: str = '') -> StorageError:
+def failure_of(place: Any, error: Exception, how_long: str = '') -> StorageError:
     """What is said of a storage that fails; see ``patiently``."""
     return StorageError(f'The storage of {printable(os.fspath(place))} has failed{how_long} ({type(error).__name__}: '
                         f'{on_one_line(error)}), for which the file is not to blame: see to the disk, the mount or the '

@@ -17,12 +17,12 @@ class FlakyBackend(LocalBackend):
         only: Part of the paths that are meant.
     """
 
-    _reads = itertools.count(1)
+    reads = itertools.count(1)
 
     def __init__(self, every=1, number=errno.EIO, only=''):
         self._every, self._number, self._only = every, number, only
 
     def get(self, filepath):  # noqa: D102
-        if self._only in str(filepath) and next(FlakyBackend._reads) % self._every == 0:
+        if self._only in str(filepath) and next(FlakyBackend.reads) % self._every == 0:
             raise OSError(self._number, os.strerror(self._number), str(filepath))
         return super().get(filepath)

@@ -14,7 +14,7 @@ HEAD = dict(type='MixedContrastiveHead', temperature=0.1)
 VIEW = dict(type='MultiRes', resolutions=(16, 12), transforms=[dict(type='RandomFlip', prob=0.5)])
 OURS = {value.name: value for value in vars(clim_registry).values() if isinstance(value, Registry)}
 NAMES = {
-    'dataset': ['ClassFolder', 'ImageFolder', 'LabelSplit', 'NeighborPairs', 'SingleViews'],
+    'dataset': ['ClassFolder', 'ImageFolder', 'ImageList', 'LabelSplit', 'NeighborPairs', 'SingleViews'],
     'function': ['stack_collate'],
     'hook': [
         'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'HistoryHook', 'KNNHook',
@@ -40,6 +40,7 @@ def options_of(name, folder):
         CenterView=dict(crop_size=24),
         ClassFolder=dict(data_root=str(folder)),
         ImageFolder=dict(data_root=str(folder)),
+        ImageList=dict(data_prefix=str(folder), ann_file=str(folder.parent / 'split.txt')),
         LabelSplit=dict(data_prefix=str(folder), split=str(folder.parent / 'split.txt')),
         NeighborPairs=dict(dataset=source, pipeline=[dict(type='PackPair')]),
         SingleViews=dict(dataset=source, pipeline=[dict(type='LoadImage')]),

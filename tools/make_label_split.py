@@ -13,7 +13,7 @@ import clim_mm  # noqa: F401  (opens the host's version gate)
 from clim_mm.checkpoints import write_atomically
 from clim_mm.datasets import balanced_split, labels_of
 from clim_mm.datasets.source import build_source
-from clim_mm.errors import DataError
+from clim_mm.errors import DataError, printable
 from clim_mm.launch.commands import errors_in_a_sentence
 
 
@@ -31,7 +31,10 @@ def main() -> None:
         source = build_source(dict(type='ClassFolder', data_prefix=args.folder))
         chosen = balanced_split(labels_of(source), args.percent / 100, args.seed)
         paths = [osp.relpath(source.get_data_info(int(i))['img_path'], args.folder) for i in chosen]
-        write_atomically(args.out, ('\n'.join(paths) + '\n').encode())
+        if broken := [path for path in paths if '\n' in path or '\r' in path]:
+            raise DataError(f'A list with an image a line cannot name {printable(broken[0])}, which has a line break '
+                            'in its name: rename it.')
+        write_atomically(args.out, os.fsencode('\n'.join(paths) + '\n'))
         print(f'{args.out}: {len(paths)} of {len(source)} images, of {len(source.CLASSES)} classes.')
 
 

@@ -25,6 +25,9 @@ _OPERANDS = frozenset(
     'APPEND APPENDS BINFLOAT BINGET BININT BININT1 BININT2 BINPERSID BINPUT BINUNICODE BUILD EMPTY_DICT EMPTY_LIST '
     'EMPTY_SET EMPTY_TUPLE GLOBAL LONG1 LONG_BINGET LONG_BINPUT MARK NEWFALSE NEWOBJ NEWTRUE NONE PROTO REDUCE SETITEM '
     'SETITEMS SHORT_BINSTRING STOP TUPLE TUPLE1 TUPLE2 TUPLE3'.split())
+# Bytes that one byte or a few of them take, about [ours].
+_COSTS = dict(EMPTY_DICT=64, EMPTY_LIST=56, EMPTY_SET=216, TUPLE=56, TUPLE1=48, TUPLE2=56, TUPLE3=64, MARK=56,
+              BINUNICODE=50, LONG_BINPUT=100, REDUCE=800, NEWOBJ=800, BINPERSID=800)
 # What it would call too, with sizes out of the file. No training saves these.
 _REFUSED = re.compile(r'torch\.(\w+\.)*\w*Tensor|torch\._tensor\._rebuild_from_type_v2|'
                       r'torch\._utils\._rebuild_(?!tensor|parameter)\w+')
@@ -51,12 +54,13 @@ def check_pickle(data: bytes, room: int) -> None:
         TooMuchError: If what it makes would take much more memory than the file has bytes.
         Exception: Of any kind, if it is damaged.
     """
+    run = _DryRun(data, room)
     for operand, argument, _ in pickletools.genops(data):
         if operand.name not in _OPERANDS:
             raise pickle.UnpicklingError(f'Unsupported operand {ord(operand.code)}')
         if operand.name in ('BINPUT', 'LONG_BINPUT') and int(argument or 0) > len(data):
             raise TooMuchError
-    run = _DryRun(data, room)
+        run.take(_COSTS.get(operand.name, 0))
     try:
         run.take(_unfolded(run.load(), {}))
     except RecursionError:
@@ -70,6 +74,7 @@ class _DryRun(pickle.Unpickler):
         super().__init__(io.BytesIO(data), encoding='latin1')
         self._room, self._taken = room, 0
         self._storages: dict[str, int] = {}
+        self._stand_ins: dict[str, type[_Made]] = {}
         ours = {name for _, name in ALLOWED}
         self._trusted = {name_of(entry) for entry in get_safe_globals()} - ours
 
@@ -84,7 +89,9 @@ class _DryRun(pickle.Unpickler):
         full = f'{"builtins" if module == "__builtin__" else module}.{name}'
         if full not in self._trusted and _REFUSED.fullmatch(full):
             raise NotDataError(full)
-        return type('_Made', (_Made, ), dict(name=full, run=self))
+        if full not in self._stand_ins:
+            self._stand_ins[full] = type('_Made', (_Made, ), dict(name=full, run=self))
+        return self._stand_ins[full]
 
     def persistent_load(self, pid: Any) -> '_Storage':
         """The bytes of tensors, of which there cannot be more than the file has."""

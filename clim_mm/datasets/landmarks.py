@@ -34,7 +34,7 @@ class Landmarks:
         """
         if not isinstance(error.__cause__, OSError) or self._any_is_readable():
             return False
-        patiently(self._look, os.path.commonpath(self._paths))
+        patiently(self._look, os.path.commonpath(map(os.path.abspath, self._paths)))
         return True
 
     def _any_is_readable(self) -> bool:

@@ -31,7 +31,7 @@ def build_source(dataset: Union[dict, BaseDataset]) -> BaseDataset:
             raise ConfigError(f'dataset must be the config of an image dataset, such as dict(type="ImageFolder", '
                               f'data_root=FOLDER), not {dataset!r}.')
         return dataset
-    cfg = dataset
+    cfg = dict(dataset, type='clim_mm.ImageList') if dataset.get('type') == 'mmselfsup.ImageList' else dataset
     _check_strings(cfg)
     for path in _local_paths(cfg):
         if not is_there(path):

@@ -5,6 +5,7 @@ import os
 import os.path as osp
 import uuid
 from contextlib import suppress
+from pathlib import Path
 from typing import Union
 
 import numpy as np
@@ -13,7 +14,8 @@ import torch
 from clim_mm.causes import machine_error, remedy_for
 from clim_mm.checkpoints import write_atomically
 from clim_mm.checkpoints.run_file import run_id
-from clim_mm.errors import CheckpointError
+from clim_mm.errors import CheckpointError, StorageError
+from clim_mm.storage import is_there, patiently
 
 from .blocks import ROWS_PER_BLOCK
 
@@ -98,14 +100,15 @@ class KeyBank:
         """
         folder = os.fspath(folder)
         try:
-            with open(osp.join(folder, _HEADER), 'rb') as file:
-                header = json.load(file)
+            header = json.loads(patiently(Path(folder, _HEADER).read_bytes, folder))
             sizes, identity = (header['num_images'], header['dim']), str(header['identity'])
             if sizes == (num_images, dim):
                 for name, wanted in _file_bytes(num_images, dim).items():
                     if (size := osp.getsize(osp.join(folder, name))) != wanted:
                         raise ValueError(f'{name} has {size} bytes instead of {wanted}')
                 return cls(folder, num_images, dim, identity, num_averaged)
+        except StorageError:
+            raise
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise machine_error(error) or CheckpointError(
@@ -116,7 +119,7 @@ class KeyBank:
     @staticmethod
     def exists(folder: Union[str, os.PathLike]) -> bool:
         """Whether a bank is there."""
-        return osp.exists(osp.join(folder, _HEADER))
+        return is_there(osp.join(folder, _HEADER))
 
     def __len__(self) -> int:
         return len(self._epochs)

@@ -4,13 +4,15 @@ import json
 import os
 import os.path as osp
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import DATASETS, DefaultScope
 
 from clim_mm.causes import machine_error
-from clim_mm.errors import DataError, on_one_line, some_of
+from clim_mm.errors import DataError, StorageError, on_one_line, some_of
+from clim_mm.storage import patiently
 
 from .voc_annotations import check_voc
 
@@ -118,8 +120,9 @@ def check_coco(path: str, images: str, classes: Sequence[str], lvis: str = '') -
 
 def _read(path: str) -> dict[str, Any]:
     try:
-        with open(path) as file:
-            content = json.load(file)
+        content = json.loads(patiently(Path(path).read_text, path))
+    except StorageError:
+        raise
     except (OSError, ValueError) as error:
         raise machine_error(error) or DataError(
             f'The annotations {path} cannot be read ({on_one_line(error)}): fetch them anew.') from error

@@ -67,6 +67,8 @@ PICKLES = {
     'copies of a list': copies(b'](' + b'K\x01' * 10_000 + b'e', call('builtins.set', b'h\x00')),
     'copies of an array': copies(text('a' * 100_000), ARRAY),
     'lists of lists': doubled(60),
+    'many sets': b'](' + 200_000 * b'\x8f' + b'e',
+    'many things': copies(b'(ccollections\nOrderedDict\nq\x01)t', 49 * b'h\x01)R'),
     'nesting': b')' + b'\x85' * 50_000,
     'a place far off': b'Nr' + struct.pack('<I', 2**32 - 1),
 }
@@ -99,7 +101,7 @@ def write_crafted(path, made, archive=True):
 @pytest.mark.parametrize('name', PICKLES)
 def test_pickles_that_ask_for_memory(tmp_path, name, archive):
     path = write_crafted(tmp_path / 'bad.pth', PICKLES[name], archive)
-    assert path.stat().st_size < 300_000
+    assert path.stat().st_size < 500_000
     with pytest.raises(CheckpointError, match=REFUSALS) as caught:
         read_checkpoint(path)
     assert not isinstance(caught.value, DamagedCheckpoint)
