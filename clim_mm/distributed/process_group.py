@@ -79,13 +79,15 @@ def watch_peers(launcher: str) -> AbstractContextManager:
     if launcher in _VARIABLES:
         end_with_starter(_VARIABLES[launcher]['RANK'])
     _set_variables(launcher)
+    by_torchrun = os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == str(True)
     if int(os.environ['WORLD_SIZE']) == 1:
+        if not by_torchrun:
+            os.environ['MASTER_PORT'] = '0'  # any that is free: nobody is to be met
         return nullcontext()
     options = {}
     if 'CLIM_PEER_PATIENCE' in os.environ:
         options['patience'] = _seconds('CLIM_PEER_PATIENCE')
     try:
-        by_torchrun = os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == str(True)
         timeout = _STORE_TIMEOUT if by_torchrun else _START_TIMEOUT
         store, rank, world_size = next(torch_dist.rendezvous('env://', timeout=timeout))
         store.set_timeout(_START_TIMEOUT)

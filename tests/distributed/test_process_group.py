@@ -135,6 +135,16 @@ def test_a_port_that_is_taken_is_named(torchrun):
             watch_peers('pytorch')
 
 
+def starts_alone_where_the_port_is_taken(launcher):
+    with socket.create_server(('', int(os.environ['MASTER_PORT']))), watch_peers(launcher):
+        prepare_launch(Config(dict()), launcher)
+        return torch_dist.get_world_size()
+
+
+def test_one_process_needs_no_certain_port():
+    assert on_processes(1, starts_alone_where_the_port_is_taken, 'slurm', init=False) == [1]
+
+
 def fall_silent(rank, port):
     """A training of which one process stops, where patience is short."""
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2', MASTER_ADDR='localhost',
