@@ -48,15 +48,19 @@ class PeerDoor:
 
     def shut(self) -> None:
         """Send away all who have not greeted, and let nobody in from now on."""
-        for end in (*self._strangers, *self._servers):
-            with suppress(KeyError):  # a server that pauses
-                self._selector.unregister(end)
+        for link in list(self._strangers):
+            self._forget(link).close()
+        for server in self._servers:
+            with suppress(KeyError):  # while it pauses
+                self._selector.unregister(server)
         self.close()
 
     def close(self) -> None:
         """Close this process's end of all connections, and leave the selector alone, which a forked process shares."""
-        for end in (*self._strangers, *self._servers):
-            end.close()
+        for link in self._strangers:
+            link.close()
+        for server in self._servers:
+            server.close()
         self._strangers, self._servers = {}, []
 
     def _open(self) -> None:

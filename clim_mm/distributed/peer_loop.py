@@ -69,8 +69,10 @@ class PeerLoop:
 
     def close(self) -> None:
         """Close this process's end of all connections."""
-        for end in (*self._links, *self._doors):
-            end.close()
+        for link in self._links:
+            link.close()
+        for door in self._doors:
+            door.close()
         self._selector.close()
 
     def _beat(self) -> None:

@@ -127,13 +127,13 @@ class PeerWatch:
         servers = listen_at(self._address, self._one_machine)
         token = secrets.token_hex()  # anybody can knock at the port
         self._loop.expect(servers, token)
-        self._store.set(_STORE_KEY, json.dumps(
-            [self._host, [server.getsockname()[:2] for server in servers], token]))
+        hosts = [server.getsockname()[0] for server in servers]
+        self._store.set(_STORE_KEY, json.dumps([self._host, servers[0].getsockname()[1], token, hosts]))
 
     def _join(self) -> None:
         try:
-            host, places, token = json.loads(self._store.get(_STORE_KEY))
-            link = PeerLink(self._connection(places), 0, host)
+            host, port, token, hosts = json.loads(self._store.get(_STORE_KEY))
+            link = PeerLink(self._connection(port, hosts), 0, host)
         except (RuntimeError, OSError) as error:
             raise PeerLostError(
                 f'Rank {self._rank} on {self._host} cannot reach rank 0 at {self._address}: see the output there, and '
@@ -141,13 +141,15 @@ class PeerWatch:
         link.say(token, self._rank, self._host)
         self._loop.add(link)
 
-    def _connection(self, places: list[tuple[str, int]]) -> socket.socket:
-        """To rank 0: by the address that all have, else by what rank 0 took that for."""
-        *others, last = [(self._address, places[0][1]), *map(tuple, places)]
-        for place in others:
-            with suppress(OSError):
-                return socket.create_connection(place, self._start_timeout)
-        return socket.create_connection(last, self._start_timeout)
+    def _connection(self, port: int, hosts: list[str]) -> socket.socket:
+        """To rank 0, by the address that all have, else by what that means on rank 0's machine."""
+        try:
+            return socket.create_connection((self._address, port), self._start_timeout)
+        except OSError:
+            for host in hosts:
+                with suppress(OSError):
+                    return socket.create_connection((host, port), self._start_timeout)
+            raise
 
     def _close(self) -> None:
         self._loop.close()

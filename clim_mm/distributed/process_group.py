@@ -79,20 +79,22 @@ def watch_peers(launcher: str) -> AbstractContextManager:
     if launcher in _VARIABLES:
         end_with_starter(_VARIABLES[launcher]['RANK'])
     _set_variables(launcher)
+    by_torchrun = os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == str(True)
     if int(os.environ['WORLD_SIZE']) == 1:
+        if not by_torchrun:
+            os.environ['MASTER_PORT'] = '0'  # any that is free: nobody is to be met
         return nullcontext()
     options = {}
     if 'CLIM_PEER_PATIENCE' in os.environ:
         options['patience'] = _seconds('CLIM_PEER_PATIENCE')
     try:
-        by_torchrun = os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == str(True)
         timeout = _STORE_TIMEOUT if by_torchrun else _START_TIMEOUT
         store, rank, world_size = next(torch_dist.rendezvous('env://', timeout=timeout))
         store.set_timeout(_START_TIMEOUT)
     except torch_dist.DistError as error:
         if 'EADDRINUSE' in str(error):
-            raise ConfigError(f'The processes cannot meet at port {os.environ["MASTER_PORT"]} of this machine, which is '
-                              'taken: set a free one as PORT for tools/slurm_train.sh, else as MASTER_PORT of each '
+            raise ConfigError(f'The processes cannot meet at port {os.environ["MASTER_PORT"]} of this machine, which '
+                              'is taken: set a free one as PORT for tools/slurm_train.sh, else as MASTER_PORT of each '
                               'process.') from error
         raise PeerLostError(
             f'Not all of {os.environ["WORLD_SIZE"]} processes met at {os.environ["MASTER_ADDR"]}, port '
@@ -100,7 +102,7 @@ def watch_peers(launcher: str) -> AbstractContextManager:
             f'({on_one_line(error)}).') from error
     attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')  # torchrun keeps its store when it starts anew
     return PeerWatch(torch_dist.PrefixStore(attempt, store), rank, world_size, os.environ['MASTER_ADDR'],
-                     _on_one_machine(launcher), start_timeout=_START_TIMEOUT.total_seconds(), **options)
+                     on_one_machine(launcher), start_timeout=_START_TIMEOUT.total_seconds(), **options)
 
 
 def prepare_launch(cfg: Config, launcher: str) -> None:
@@ -144,7 +146,8 @@ def _set_variables(launcher: str) -> None:
                           'tools/slurm_train.sh, or set them in the environment of each process.')
 
 
-def _on_one_machine(launcher: str) -> bool:
+def on_one_machine(launcher: str) -> bool:
+    """Whether all processes of the training are on this machine, as far as the launcher tells."""
     if launcher == 'slurm':
         return os.environ.get('SLURM_NNODES') == '1'
     return os.environ.get('LOCAL_WORLD_SIZE') == os.environ['WORLD_SIZE']

@@ -89,8 +89,8 @@ def _environment(pid: int) -> list[bytes]:
 
 
 def _namespace() -> str:
-    """Where process numbers mean the same; empty where there is no /proc."""
+    """Where process numbers mean the same; empty where /proc is not there, or not that of here."""
     try:
-        return str(os.stat('/proc/self/ns/pid').st_ino)
+        return str(os.stat('/proc/self/ns/pid').st_ino) if os.readlink('/proc/self') == str(os.getpid()) else ''
     except OSError:
         return ''

@@ -15,7 +15,8 @@ pytestmark = pytest.mark.e2e
 PART = """
 import pathlib, sys, time
 from clim_mm.launch.commands import errors_in_a_sentence
-with errors_in_a_sentence():
+from clim_mm.distributed import watch_peers
+with errors_in_a_sentence(), watch_peers({launcher!r}):
     pathlib.Path(sys.argv[1]).write_text('')
     time.sleep(600)
 """
@@ -29,6 +30,8 @@ sys.exit(subprocess.call(words, env=environment(), stderr=open(sys.argv[2], 'w')
 AS = dict(
     study='from clim_mm.distributed.starter import environment_of_a_part as environment',
     torchrun='environment = lambda: dict(os.environ, TORCHELASTIC_RUN_ID="none")',
+    slurm='environment = lambda: dict(os.environ, SLURM_PROCID="0", SLURM_LOCALID="0", SLURM_NTASKS="1", '
+          'MASTER_ADDR="localhost", MASTER_PORT="0")',
     shell='environment = lambda: dict(os.environ)',
     outside_of_the_container='environment = lambda: dict(os.environ, CLIM_STARTED_BY="1000000:1")')
 SHELL = ['bash', '-c', '"$@"; exit', 'bash']  # stays between the two
@@ -42,7 +45,8 @@ def start(tmp_path):
     def start_as(starter, wrapper=()):
         folder = tmp_path / f'{starter}-{len(wrapper)}'
         folder.mkdir()
-        code = STARTER.format(environment=AS[starter], wrapper=wrapper, part=PART)
+        part = PART.format(launcher=starter if starter == 'slurm' else 'none')
+        code = STARTER.format(environment=AS[starter], wrapper=wrapper, part=part)
         process = subprocess.Popen([sys.executable, '-c', code, folder / 'at work', folder / 'output'], cwd=ROOT)
         started.append((process, family := []))
         wait_until((folder / 'at work').exists)
@@ -57,7 +61,8 @@ def start(tmp_path):
         process.wait()
 
 
-@pytest.mark.parametrize(('starter', 'wrapper'), [('study', []), ('torchrun', []), ('torchrun', SHELL)])
+@pytest.mark.parametrize(('starter', 'wrapper'), [
+    ('study', []), ('torchrun', []), ('torchrun', SHELL), ('slurm', [])])
 def test_a_part_ends_with_its_starter_and_says_so(start, starter, wrapper):
     (above, *_, part), output = start(starter, wrapper)
     os.kill(above, signal.SIGKILL)  # a zombie, as nobody waits for it yet
@@ -68,7 +73,7 @@ def test_a_part_ends_with_its_starter_and_says_so(start, starter, wrapper):
 
 
 def test_a_starter_that_was_gone_before_is_missed(tmp_path):
-    late = f'import os, time; time.sleep(1)\n{PART}'
+    late = f'import os, time; time.sleep(1)\n{PART.format(launcher="none")}'
     code = f"{AS['study']}\nimport subprocess, sys\n" \
            f"subprocess.Popen([sys.executable, '-c', {late!r}, sys.argv[1]], env=environment())"
     gone = subprocess.Popen([sys.executable, '-c', code, tmp_path / 'at work'], cwd=ROOT, text=True,
