@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any, Optional
+from typing import Any
 
 from mmengine.logging import MessageHub, print_log
 

@@ -147,7 +147,8 @@ def test_of_two_runs_the_latest_counts(tmp_path, log):
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_4.pth'))
     note(tmp_path, 'new', 1)
     assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_1.pth')
-    assert [line.split(' is ')[0].split()[-1] for line in log()] == [str(tmp_path / f'epoch_{n}.pth') for n in (4, 3, 2)]
+    passed_over = [line.partition('Passed over: ')[2].split()[0] for line in log()]
+    assert passed_over == [str(tmp_path / f'epoch_{n}.pth') for n in (4, 3, 2)]
     note(tmp_path, 'old', 1)
     assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_4.pth')
 

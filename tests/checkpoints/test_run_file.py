@@ -125,7 +125,8 @@ def test_a_held_folder_is_refused_until_its_holder_is_killed(tmp_path):
             with pytest.raises(UserError) as refusal:
                 HeldFolder(str(tmp_path))
             said = str(refusal.value)
-            assert said.startswith(f'{tmp_path} is in use by a training (process {holder.pid} on {socket.gethostname()}')
+            holder_of = f'process {holder.pid} on {socket.gethostname()}'
+            assert said.startswith(f'{tmp_path} is in use by a training ({holder_of}')
             assert '--work-dir' in said and said.count('. ') == 0
         assert (tmp_path / RUN_FILE).read_bytes() == before
         holder.kill()

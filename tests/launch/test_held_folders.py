@@ -49,7 +49,7 @@ def test_what_is_in_the_way_is_said_before_the_training(tmp_path, name):
     (tmp_path / 'config.py').write_text('')
     config = Config(dict(work_dir=str(tmp_path / 'work')), filename=tmp_path / 'config.py')
     (tmp_path / 'work' / name).mkdir(parents=True)
-    with pytest.raises(CheckpointError, match=f'Cannot write {tmp_path}/work/{name} .Is a directory.: move that folder'):
+    with pytest.raises(CheckpointError, match=f'Cannot write {tmp_path}/work/{name} .Is a directory.: move that'):
         folders_of(config)
     (tmp_path / 'work' / name).rmdir()
     os.mkfifo(tmp_path / 'work' / name)
