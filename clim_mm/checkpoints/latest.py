@@ -130,7 +130,8 @@ def _newest_readable(paths: Sequence[str], run: Run, foreign: list[str]) -> list
         except DamagedCheckpoint as error:
             _warn(f'Passed over: {error}')
             continue
-        if not run.id or run.owns(meta):
+        begun_here = osp.basename(path) == run.checkpoint and iterations(meta) == run.iter
+        if not run.id or run.owns(meta) or begun_here:
             return [(iterations(meta), path)]
         _warn(f'Passed over: {path} is not of the latest run in its folder, or of a part of it that was given up.')
         foreign.append(path)

@@ -63,5 +63,7 @@ class RunHook(Hook):
             self._begun = True
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Mark the checkpoint."""
+        """Mark the checkpoint, if the folder is still this training's."""
+        for folder in self._folders:
+            folder.check()
         checkpoint['meta']['run'] = self._run.mark

@@ -172,6 +172,15 @@ def test_a_last_checkpoint_that_tells_nothing(tmp_path, make):
     assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_2.pth')
 
 
+def test_a_run_that_began_from_a_checkpoint_without_an_id_begins_there_again(tmp_path, log):
+    write(tmp_path, 'epoch_3.pth', iteration=30)
+    write(tmp_path, 'epoch_4.pth', iteration=40)
+    note(tmp_path, 'new', 1, 40, 'epoch_4.pth')
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_4.pth') and log() == []
+    write_of(tmp_path, 'new', 1, 5)
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_5.pth')
+
+
 def test_what_a_run_gave_up_for_an_earlier_checkpoint_does_not_count(tmp_path):
     write_of(tmp_path, 'a', 1, 1, 2, 3, 4, 5)
     note(tmp_path, 'a', 2, 30, 'epoch_3.pth')  # resumed from there, and killed before it came to epoch 4
