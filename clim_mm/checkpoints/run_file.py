@@ -33,7 +33,7 @@ class Run:
         id: Of the run; empty if none has begun in the folder yet.
         start: How many times it has been started.
         iter: Iterations of the checkpoint that this start goes on from; 0 without one.
-        checkpoint: That checkpoint, relative to the folder if it lies there; empty without one.
+        checkpoint: That checkpoint, by its name if it lies in the folder; empty without one.
         host, pid, started: Of the process that holds the folder, or held it last, and since when.
     """
 
@@ -135,7 +135,11 @@ class HeldFolder:
         _held[_identity(os.fstat(self._file))] = self._file
         self.run = replace(before, host=host, pid=os.getpid(),
                            started=datetime.now().astimezone().isoformat(timespec='seconds'))
-        self._write()
+        try:
+            self._write()
+        except CheckpointError:
+            self.release()
+            raise
 
     def begin(self, run: Run) -> None:
         """Let the latest run of the folder be this one.

@@ -46,7 +46,7 @@ class RunHook(Hook):
         before, folder = marked_run(checkpoint.get('meta') or {}), self._folders[0]
         starts = [before.start, *([folder.run.start] if folder.run.id == before.id else [])]
         path = osp.abspath(runner.cfg.load_from)
-        if osp.dirname(path) == osp.abspath(folder.folder):
+        if osp.realpath(osp.dirname(path)) == osp.realpath(folder.folder):
             path = osp.basename(path)  # it stays true in a copy of the folder
         self._run = replace(before, id=before.id or self._run.id, start=max(starts) + 1, checkpoint=path)
 

@@ -179,6 +179,10 @@ def test_a_run_that_began_from_a_checkpoint_without_an_id_begins_there_again(tmp
     assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_4.pth') and log() == []
     write_of(tmp_path, 'new', 1, 5)
     assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_5.pth')
+    for path in tmp_path.glob('epoch_*'):
+        cut(path)
+    with pytest.raises(CheckpointError, match='All checkpoints in .* are damaged'):
+        latest_checkpoint(str(tmp_path))
 
 
 def test_what_a_run_gave_up_for_an_earlier_checkpoint_does_not_count(tmp_path):
