@@ -28,6 +28,7 @@ NAMES = {
         'CenterView', 'ColorJitter', 'CutMix', 'LoadImage', 'MixUp', 'MultiRes', 'PackPair', 'PairViews', 'RandomFlip',
         'RandomGaussianBlur', 'RandomGrayscale'
     ],
+    'vis_backend': ['LocalVisBackend'],
     'visualizer': ['Visualizer'],
 }
 
@@ -50,6 +51,7 @@ def options_of(name, folder):
         RandomGaussianBlur=dict(sigma_min=0.1, sigma_max=2.0),
         Bf16OptimWrapper=dict(optimizer=torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)),
         PairViews=dict(load=[dict(type='LoadImage')], view=[VIEW]),
+        LocalVisBackend=dict(save_dir=str(folder.parent)),
         Visualizer=dict(name='built'),
     ).get(name, {})
 

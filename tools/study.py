@@ -17,7 +17,7 @@ from dataclasses import replace
 import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pictures before cv2 is imported)
 
 # isort: split
-from clim_mm.checkpoints import write_atomically
+from clim_mm.checkpoints import HeldFolder, write_atomically
 from clim_mm.checks import check_choice, check_whole
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.progress import progress_bar
@@ -81,6 +81,7 @@ def main() -> None:
             runs = runs_of(study, work_dir)
             todo = unfinished(runs)
             if not args.table_only:
+                HeldFolder(work_dir)  # until this process ends
                 finish(study, runs, todo, work_dir, args.jobs)
             figures = figures_of(runs)
         print(write_table(study, figures, work_dir))

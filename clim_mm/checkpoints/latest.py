@@ -50,14 +50,14 @@ def latest_checkpoint(work_dir: str, names: Sequence[str] = NAMES) -> Optional[s
         readable += _newest_readable(paths, run, foreign)
     if readable:
         return max(readable)[1]
-    source = osp.join(work_dir, run.checkpoint)
-    if run.checkpoint and osp.isfile(source) and iterations(_meta(read_checkpoint(source))) == run.iter:
+    source = run.checkpoint
+    if osp.isabs(source) and osp.isfile(source) and iterations(_meta(read_checkpoint(source))) == run.iter:
         return source
     if foreign:
         raise CheckpointError(
-            f'The latest run in {work_dir} (of {run.started or "an unknown time"}) has left no whole checkpoint, and '
-            f'{some_of(sorted(map(osp.basename, foreign)), 3)} is of an earlier one: give the file to go on from by '
-            '--resume FILE, leave out --resume to start anew, or choose another --work-dir.')
+            f'The latest run in {work_dir} has left no whole checkpoint, and what is there is of an earlier one '
+            f'({some_of(sorted(map(osp.basename, foreign)), 3)}): give the file to go on from by --resume FILE, leave '
+            'out --resume to start anew, or choose another --work-dir.')
     if any(found):
         raise CheckpointError(f'All checkpoints in {work_dir} are damaged: delete them to start from the beginning, or '
                               'choose another work_dir.')
@@ -131,7 +131,8 @@ def _newest_readable(paths: Sequence[str], run: Run, foreign: list[str]) -> list
         except DamagedCheckpoint as error:
             _warn(f'Passed over: {error}')
             continue
-        if not run.id or run.owns(meta):
+        begun_here = osp.basename(path) == run.checkpoint and iterations(meta) == run.iter
+        if not run.id or run.owns(meta) or begun_here:
             return [(iterations(meta), path)]
         _warn(f'Passed over: {path} is not of the latest run in its folder, or of a part of it that was given up.')
         foreign.append(path)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from typing import Any, Optional
+from typing import Any
 
 from mmengine.logging import MessageHub, print_log
 
@@ -22,6 +22,7 @@ from .atomic_write import remedy
 RUN_FILE = 'run.json'
 RUN_ID = 'run_id'  # a field of records, and of MMEngine's message hub
 _MOST_BYTES = 1 << 16
+_held: dict[tuple[int, int], int] = {}  # descriptors of the files that this process holds
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class Run:
         id: Of the run; empty if none has begun in the folder yet.
         start: How many times it has been started.
         iter: Iterations of the checkpoint that this start goes on from; 0 without one.
-        checkpoint: That checkpoint, relative to the folder if it lies there; empty without one.
+        checkpoint: That checkpoint, by its name if it lies in the folder; empty without one.
         host, pid, started: Of the process that holds the folder, or held it last, and since when.
     """
 
@@ -85,9 +86,12 @@ def run_id() -> dict[str, Any]:
 def read_run(folder: str) -> Run:
     """What a folder tells of its latest run; nothing if it has no such file, or a damaged one."""
     path = osp.join(folder, RUN_FILE)
-    if osp.isfile(path):  # not a pipe, which would have us wait
-        with suppress(OSError), open(path, 'rb') as file:
-            return _parsed(file.read(_MOST_BYTES))
+    with suppress(OSError):
+        if (held := _held.get(_identity(os.stat(path)))) is not None:
+            return _parsed(os.pread(held, _MOST_BYTES, 0))  # to close another descriptor would end the lock
+        if osp.isfile(path):  # not a pipe, which would have us wait
+            with open(path, 'rb') as file:
+                return _parsed(file.read(_MOST_BYTES))
     return Run()
 
 
@@ -109,9 +113,13 @@ class HeldFolder:
         self._path = osp.join(folder, RUN_FILE)
         try:
             os.makedirs(folder, exist_ok=True)
+            if osp.exists(self._path) and _identity(os.stat(self._path)) in _held:
+                raise CheckpointError(f'{folder} is in use by this process: choose another --work-dir.')
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
             locked = try_lock(self._file)
             before = _parsed(os.pread(self._file, _MOST_BYTES, 0))
+        except CheckpointError:
+            raise
         except OSError as error:
             raise self._cannot_write(error) from error
         host = socket.gethostname()
@@ -124,9 +132,14 @@ class HeldFolder:
             raise CheckpointError(
                 f'{folder} is in use by a training ({owner}, since {before.started or "now"}): wait for its end, end '
                 f'it, or choose another --work-dir; if that machine is lost, delete {self._path}.')
+        _held[_identity(os.fstat(self._file))] = self._file
         self.run = replace(before, host=host, pid=os.getpid(),
                            started=datetime.now().astimezone().isoformat(timespec='seconds'))
-        self._write()
+        try:
+            self._write()
+        except CheckpointError:
+            self.release()
+            raise
 
     def begin(self, run: Run) -> None:
         """Let the latest run of the folder be this one.
@@ -137,8 +150,20 @@ class HeldFolder:
         self.run = replace(run, host=self.run.host, pid=self.run.pid, started=self.run.started)
         self._write()
 
+    def check(self) -> None:
+        """Check that nobody has taken the folder meanwhile, as happens to a machine that counts as lost.
+
+        Raises:
+            CheckpointError: If another process is named as its holder.
+        """
+        now = read_run(self.folder)
+        if now.pid and (now.host, now.pid, now.started) != (self.run.host, self.run.pid, self.run.started):
+            raise CheckpointError(f'{self.folder} was taken by another training (process {now.pid} on {now.host}, '
+                                  f'since {now.started}): this one ends, and writes nothing more there.')
+
     def release(self) -> None:
         """Let other processes have the folder."""
+        _held.pop(_identity(os.fstat(self._file)), None)
         os.close(self._file)
 
     def _write(self) -> None:
@@ -153,6 +178,10 @@ class HeldFolder:
 
     def _cannot_write(self, error: OSError) -> CheckpointError:
         return CheckpointError(f'Cannot write {self._path} ({error.strerror}){remedy(error, self._path)}.')
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _parsed(content: bytes) -> Run:

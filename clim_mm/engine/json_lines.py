@@ -24,8 +24,8 @@ def append_json_line(path: str, record: dict[str, Any]) -> None:
 
     Args:
         path: Of the file; it is made if it is not there.
-        record: Strings, numbers and arrays by name. NaN and infinity, which JSON does not know, become null. The training's
-            ``run_id`` is put before it, if there is one.
+        record: Strings, numbers and arrays by name. NaN and infinity, which JSON does not know, become null. The
+            training's ``run_id`` comes before them, if it has one.
     """
     line = json.dumps({name: _known(value) for name, value in {**run_id(), **record}.items()}, allow_nan=False) + '\n'
     try:

@@ -46,7 +46,7 @@ class RunHook(Hook):
         before, folder = marked_run(checkpoint.get('meta') or {}), self._folders[0]
         starts = [before.start, *([folder.run.start] if folder.run.id == before.id else [])]
         path = osp.abspath(runner.cfg.load_from)
-        if osp.dirname(path) == osp.abspath(folder.folder):
+        if osp.realpath(osp.dirname(path)) == osp.realpath(folder.folder):
             path = osp.basename(path)  # it stays true in a copy of the folder
         self._run = replace(before, id=before.id or self._run.id, start=max(starts) + 1, checkpoint=path)
 
@@ -63,5 +63,7 @@ class RunHook(Hook):
             self._begun = True
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Mark the checkpoint."""
+        """Mark the checkpoint, if the folder is still this training's."""
+        for folder in self._folders:
+            folder.check()
         checkpoint['meta']['run'] = self._run.mark

@@ -6,7 +6,7 @@ import os.path as osp
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import Union
+from typing import Any, Union
 
 import numpy as np
 import torch
@@ -147,8 +147,9 @@ class KeyBank:
             CheckpointError: If somebody has cut off a file meanwhile; to touch it would end the process by a signal.
             ValueError: If an id is not below N, or keys have another dimension.
         """
-        for name, part in ((_KEYS, self._keys), (_EPOCHS, self._epochs), (_COUNTS, self._counts)):
-            if (size := part.base.size()) < part.nbytes:  # type: ignore[union-attr]
+        parts: dict[str, Any] = {_KEYS: self._keys, _EPOCHS: self._epochs, _COUNTS: self._counts}
+        for name, part in parts.items():
+            if (size := part.base.size()) < part.nbytes:
                 raise CheckpointError(f'The key bank {self.folder} has been cut off under the training ({name} has '
                                       f'{size} bytes instead of {part.nbytes}): start again with --resume, but first '
                                       f'{_REMEDY}.')

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from clim_mm.checkpoints import latest_checkpoint
+from clim_mm.checkpoints import HeldFolder, latest_checkpoint
 from clim_mm.distributed.starter import environment_of_a_part
 from clim_mm.errors import TrainingError
 
@@ -28,6 +28,7 @@ def execute(run: Run, stage: Stage, tools: str) -> None:
         tools: Folder of the commands.
 
     Raises:
+        CheckpointError: If another training is in the stage's folder.
         TrainingError: If the command ends with an error.
     """
     start = time.perf_counter()
@@ -37,6 +38,7 @@ def execute(run: Run, stage: Stage, tools: str) -> None:
         _call(run, stage, [osp.join(tools, 'train.py'), config, '--work-dir', work_dir, '--resume'])
         figures = _last_refresh(work_dir)
     elif stage.trains:
+        HeldFolder(work_dir).release()  # one that outlives a study that was killed is not to lose its folder
         shutil.rmtree(work_dir, ignore_errors=True)
         _call(run, stage, [osp.join(tools, 'train.py'), config, '--work-dir', work_dir, '--pretrained',
                            _checkpoint(run)])

@@ -147,7 +147,8 @@ def test_of_two_runs_the_latest_counts(tmp_path, log):
     (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_4.pth'))
     note(tmp_path, 'new', 1)
     assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_1.pth')
-    assert [line.split(' is ')[0].split()[-1] for line in log()] == [str(tmp_path / f'epoch_{n}.pth') for n in (4, 3, 2)]
+    passed_over = [line.partition('Passed over: ')[2].split()[0] for line in log()]
+    assert passed_over == [str(tmp_path / f'epoch_{n}.pth') for n in (4, 3, 2)]
     note(tmp_path, 'old', 1)
     assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_4.pth')
 
@@ -169,6 +170,19 @@ def test_a_last_checkpoint_that_tells_nothing(tmp_path, make):
     write_of(tmp_path, 'a', 1, 1, 2)
     make(tmp_path / 'last_checkpoint')
     assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_2.pth')
+
+
+def test_a_run_that_began_from_a_checkpoint_without_an_id_begins_there_again(tmp_path, log):
+    write(tmp_path, 'epoch_3.pth', iteration=30)
+    write(tmp_path, 'epoch_4.pth', iteration=40)
+    note(tmp_path, 'new', 1, 40, 'epoch_4.pth')
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_4.pth') and log() == []
+    write_of(tmp_path, 'new', 1, 5)
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_5.pth')
+    for path in tmp_path.glob('epoch_*'):
+        cut(path)
+    with pytest.raises(CheckpointError, match='All checkpoints in .* are damaged'):
+        latest_checkpoint(str(tmp_path))
 
 
 def test_what_a_run_gave_up_for_an_earlier_checkpoint_does_not_count(tmp_path):

@@ -103,9 +103,23 @@ def test_a_file_system_without_locks_is_said_and_host_and_process_are_compared(t
             HeldFolder(str(tmp_path)).release()
 
 
+def test_a_training_notices_that_its_folder_was_taken(tmp_path):
+    held = HeldFolder(str(tmp_path))
+    held.check()
+    (tmp_path / RUN_FILE).unlink()  # as the refusal advises for a lost machine
+    held.check()
+    (tmp_path / RUN_FILE).write_text(json.dumps(dict(vars(held.run), host='elsewhere')))
+    with pytest.raises(CheckpointError, match='was taken by another training .process .* on elsewhere'):
+        held.check()
+    held.release()
+
+
 def hold(folder, pipe):
     held = HeldFolder(folder)
     held.begin(Run('a', 1))
+    assert read_run(folder).id == 'a'  # and the lock is still there
+    with pytest.raises(CheckpointError, match='by this process'):
+        HeldFolder(folder)
     worker = multiprocessing.get_context('fork').Process(target=time.sleep, args=(600, ))
     worker.start()
     pipe.send(worker.pid)
@@ -125,7 +139,8 @@ def test_a_held_folder_is_refused_until_its_holder_is_killed(tmp_path):
             with pytest.raises(UserError) as refusal:
                 HeldFolder(str(tmp_path))
             said = str(refusal.value)
-            assert said.startswith(f'{tmp_path} is in use by a training (process {holder.pid} on {socket.gethostname()}')
+            holder_of = f'process {holder.pid} on {socket.gethostname()}'
+            assert said.startswith(f'{tmp_path} is in use by a training ({holder_of}')
             assert '--work-dir' in said and said.count('. ') == 0
         assert (tmp_path / RUN_FILE).read_bytes() == before
         holder.kill()

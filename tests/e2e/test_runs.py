@@ -1,8 +1,7 @@
-"""Whose run a work dir holds: a killed run resumed among an older one's checkpoints, and two trainings in one work dir."""
+"""Whose run a work dir holds: two trainings in one, a run killed among an older one's checkpoints, a full disk."""
 
 import json
 import os
-import signal
 import resource
 import socket
 import sys
@@ -12,9 +11,9 @@ from forked import ROOT, ForkedProgram
 
 sys.path.append(str(ROOT / 'tests' / 'faults'))
 
-from small_training import Training, write_images  # noqa: E402
+from small_training import Training, write_images
 
-from clim_mm.checkpoints import read_checkpoint  # noqa: E402
+from clim_mm.checkpoints import HeldFolder, read_checkpoint
 
 pytestmark = pytest.mark.e2e
 
@@ -79,6 +78,19 @@ def test_a_work_dir_in_use_is_refused_until_its_training_is_killed(images, tmp_p
     third = Training(images, work_dir, processes, resume=True, options=['train_cfg.max_epochs=1'])
     third.wait()
     assert third.exit_codes == [0] * processes, third.text[-3000:]
+
+
+@pytest.mark.parametrize(('command', 'place'), [('study.py', 'work_dirs/studies/digits'),
+                                                ('quickstart.py', 'work_dirs/quickstart')])
+def test_commands_that_train_take_no_folder_from_another(run, tmp_path, command, place):
+    held = HeldFolder(str(tmp_path / place))
+    (tmp_path / place / 'epoch_1.pth').write_text('')
+    (tmp_path / 'configs').symlink_to(ROOT / 'configs')
+    result = run(f'tools/{command}', *['configs/studies/digits.py'] * (command == 'study.py'), folder=tmp_path)
+    held.release()
+    assert result.returncode == 1
+    assert result.stdout.strip().splitlines()[-1].startswith(f'Error: {place} is in use by a training (process ')
+    assert (tmp_path / place / 'epoch_1.pth').exists()
 
 
 def test_on_a_full_disk_records_are_left_out_and_a_checkpoint_ends_the_training(images, tmp_path):

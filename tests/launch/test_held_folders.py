@@ -1,6 +1,8 @@
 """What a training holds, what it clears away, and that it refuses what would stop it later."""
 
+import multiprocessing
 import os
+import sys
 
 import pytest
 from mmengine.config import Config
@@ -9,6 +11,7 @@ from toy_runs import toy_config, toy_runner
 from clim_mm.checkpoints import read_checkpoint
 from clim_mm.checkpoints.run_file import RUN_FILE, read_run
 from clim_mm.errors import CheckpointError
+from clim_mm.file_lock import try_lock
 from clim_mm.launch.held_folders import held_folders
 from clim_mm.launch.run_hook import RunHook
 
@@ -49,7 +52,7 @@ def test_what_is_in_the_way_is_said_before_the_training(tmp_path, name):
     (tmp_path / 'config.py').write_text('')
     config = Config(dict(work_dir=str(tmp_path / 'work')), filename=tmp_path / 'config.py')
     (tmp_path / 'work' / name).mkdir(parents=True)
-    with pytest.raises(CheckpointError, match=f'Cannot write {tmp_path}/work/{name} .Is a directory.: move that folder'):
+    with pytest.raises(CheckpointError, match=f'Cannot write {tmp_path}/work/{name} .Is a directory.: move that'):
         folders_of(config)
     (tmp_path / 'work' / name).rmdir()
     os.mkfifo(tmp_path / 'work' / name)
@@ -117,3 +120,19 @@ def test_a_start_that_fails_before_its_first_epoch_leaves_the_run_as_it_was(tmp_
         with pytest.raises(TypeError):
             runner.train()
     assert read_run(str(tmp_path)).id == first.id
+
+
+def exit_with_lock(path):
+    sys.exit(try_lock(os.open(path, os.O_RDWR)) is True)
+
+
+@pytest.mark.e2e
+def test_a_resumed_training_holds_its_folder_too(tmp_path):
+    train(tmp_path, 1)
+    context = multiprocessing.get_context('fork')
+    for resume in ('auto', None):
+        with held_folders(toy_config(tmp_path, 2), resume, None):
+            process = context.Process(target=exit_with_lock, args=(tmp_path / RUN_FILE, ))
+            process.start()
+            process.join()
+            assert process.exitcode == 0
