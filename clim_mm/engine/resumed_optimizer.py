@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from clim_mm.checkpoints.comparison import UNSET, Row
@@ -115,9 +116,22 @@ class ResumedOptimizer:
 
     def _schedules_go_on(self, names: set[str]) -> bool:
         theirs, ours = self._groups
-        return (len(theirs) == len(ours) and all(is_number(group.get(name)) for group in theirs for name in names)
-                and all(goes_on(schedule, saved, self.epochs, self.iterations)
-                        for schedule, saved in zip(self.schedules, self.saved_schedules, strict=True)))
+        if len(theirs) != len(ours) or not all(
+                goes_on(schedule, saved, self.epochs, self.iterations)
+                for schedule, saved in zip(self.schedules, self.saved_schedules, strict=True)):
+            return False
+        last = {schedule.param_name: saved.get('_last_value') for schedule, saved in zip(
+            self.schedules, self.saved_schedules, strict=True)}
+        alone = len(last) == len(self.schedules)  # of several the one that moved last has set the value
+        values = {name: [group.get(name) for group in theirs] for name in names}
+        return last == values if alone else all(map(is_number, chain(*values.values())))
+
+    def without_state(self) -> int:
+        """The weights that are trained and of which the state knows nothing, while it knows others."""
+        known = self.saved['state']
+        return sum(weight.requires_grad and number not in known
+                   for group, own in zip(self.saved['param_groups'], self.wrapper.optimizer.param_groups, strict=True)
+                   for number, weight in zip(group['params'], own['params'], strict=True)) if known else 0
 
     def misfits(self) -> list[str]:
         """Why no step can be made from the state, with the settings in force; in a few words each."""
