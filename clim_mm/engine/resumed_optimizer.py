@@ -1,6 +1,7 @@
 """How an optimizer goes on from a checkpoint: with its state, and with the config's settings."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -149,10 +150,9 @@ def _setting_rows(place: str, theirs: Sequence[Mapping[str, Any]], ours: Sequenc
 def _rows(setting: str, theirs: Sequence[Any], ours: Sequence[Any]) -> Iterator[Row]:
     """One for each pair of values that groups have."""
     pairs = [Row(setting, before, after, after) for before, after in zip(theirs, ours, strict=False)]
-    different = {repr(pair): pair for pair in pairs}
-    for pair in different.values():
-        number = sum(repr(other) == repr(pair) for other in pairs)
-        where = '' if len(different) == 1 else f' of {number} of {len(pairs)} groups'
+    different, number = {repr(pair): pair for pair in pairs}, Counter(map(repr, pairs))
+    for text, pair in different.items():
+        where = '' if len(different) == 1 else f' of {number[text]} of {len(pairs)} groups'
         yield Row(f'{setting}{where}', pair.checkpoint, pair.config, pair.in_force)
 
 
