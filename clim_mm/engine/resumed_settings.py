@@ -130,7 +130,6 @@ def _behind(runner: Runner, meta: Mapping[str, Any]) -> tuple[int, int]:
     return meta['epoch'], meta['epoch'] * len(runner.train_dataloader)
 
 
-
 def _types(part: Any) -> list[str]:
     """The classes that a config's dicts name, without scope or module."""
     dicts = list(part) if isinstance(part, (list, tuple)) else [part]
