@@ -1,6 +1,7 @@
 """How an optimizer goes on from a checkpoint: with its state, and with the config's settings."""
 
 import math
+import reprlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,7 +59,7 @@ class ResumedOptimizer:
         if not state and keeps_state(self.wrapper.optimizer, groups[0]):
             return ['its optimizer.state is empty']
         if not isinstance(scaler, Mapping) or not all(map(is_number, scaler.values())) or scaler.get('scale', 1) <= 0:
-            return [f'its loss_scaler is {scaler}']
+            return [f'its loss_scaler is {reprlib.repr(scaler)}']
         if not isinstance(schedules, list) or not all(map(is_state, schedules)):
             return ['its param_schedulers are no states of schedules']
         if self.schedule_types and len(schedules) != len(self.schedule_types):
