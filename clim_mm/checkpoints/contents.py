@@ -45,9 +45,14 @@ def oddities(checkpoint: Mapping[str, Any]) -> list[str]:
     hub = checkpoint.get('message_hub', {})
     found += [f'message_hub.{part} is a {type(hub[part]).__name__}' for part in ('log_scalars', 'runtime_info')
               if not isinstance(hub.get(part, {}), Mapping)]
-    found += [] if found else [f'message_hub.log_scalars.{name} is no history of numbers'
-                               for name, history in hub.get('log_scalars', {}).items()
-                               if isinstance(history, HistoryBuffer) and history.data[0].dtype.kind not in 'biuf']
+    if found:
+        return found
+    found += [f'message_hub.log_scalars.{name} is no history of numbers'
+              for name, history in hub.get('log_scalars', {}).items()
+              if isinstance(history, HistoryBuffer) and history.data[0].dtype.kind not in 'biuf']
+    began = {name: hub.get('runtime_info', {}).get(name) for name in ('epoch', 'iter')}  # the last one
+    found += [f'meta.{name} is {meta[name]}, and the last one that began is {number}' for name, number in began.items()
+              if _is_count(number, math.inf) and name in meta and meta[name] - number not in (0, 1)]
     state = checkpoint['optimizer'].get('state')
     return found + ([] if state is None else not_finite('optimizer', state))
 

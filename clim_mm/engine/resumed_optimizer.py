@@ -1,8 +1,11 @@
 """How an optimizer goes on from a checkpoint: with its state, and with the config's settings."""
 
 import math
+import reprlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from clim_mm.checkpoints.comparison import UNSET, Row
@@ -56,7 +59,7 @@ class ResumedOptimizer:
         if not state and keeps_state(self.wrapper.optimizer, groups[0]):
             return ['its optimizer.state is empty']
         if not isinstance(scaler, Mapping) or not all(map(is_number, scaler.values())) or scaler.get('scale', 1) <= 0:
-            return [f'its loss_scaler is {scaler}']
+            return [f'its loss_scaler is {reprlib.repr(scaler)}']
         if not isinstance(schedules, list) or not all(map(is_state, schedules)):
             return ['its param_schedulers are no states of schedules']
         if self.schedule_types and len(schedules) != len(self.schedule_types):
@@ -115,9 +118,22 @@ class ResumedOptimizer:
 
     def _schedules_go_on(self, names: set[str]) -> bool:
         theirs, ours = self._groups
-        return (len(theirs) == len(ours) and all(is_number(group.get(name)) for group in theirs for name in names)
-                and all(goes_on(schedule, saved, self.epochs, self.iterations)
-                        for schedule, saved in zip(self.schedules, self.saved_schedules, strict=True)))
+        if len(theirs) != len(ours) or not all(
+                goes_on(schedule, saved, self.epochs, self.iterations)
+                for schedule, saved in zip(self.schedules, self.saved_schedules, strict=True)):
+            return False
+        last = {schedule.param_name: saved.get('_last_value') for schedule, saved in zip(
+            self.schedules, self.saved_schedules, strict=True)}
+        alone = len(last) == len(self.schedules)  # of several the one that moved last has set the value
+        values = {name: [group.get(name) for group in theirs] for name in names}
+        return last == values if alone else all(map(is_number, chain(*values.values())))
+
+    def without_state(self) -> int:
+        """The weights that are trained and of which the state knows nothing, while it knows others."""
+        known = self.saved['state']
+        return sum(weight.requires_grad and number not in known
+                   for group, own in zip(self.saved['param_groups'], self.wrapper.optimizer.param_groups, strict=True)
+                   for number, weight in zip(group['params'], own['params'], strict=True)) if known else 0
 
     def misfits(self) -> list[str]:
         """Why no step can be made from the state, with the settings in force; in a few words each."""
@@ -135,10 +151,9 @@ def _setting_rows(place: str, theirs: Sequence[Mapping[str, Any]], ours: Sequenc
 def _rows(setting: str, theirs: Sequence[Any], ours: Sequence[Any]) -> Iterator[Row]:
     """One for each pair of values that groups have."""
     pairs = [Row(setting, before, after, after) for before, after in zip(theirs, ours, strict=False)]
-    different = {repr(pair): pair for pair in pairs}
-    for pair in different.values():
-        number = sum(repr(other) == repr(pair) for other in pairs)
-        where = '' if len(different) == 1 else f' of {number} of {len(pairs)} groups'
+    different, number = {repr(pair): pair for pair in pairs}, Counter(map(repr, pairs))
+    for text, pair in different.items():
+        where = '' if len(different) == 1 else f' of {number[text]} of {len(pairs)} groups'
         yield Row(f'{setting}{where}', pair.checkpoint, pair.config, pair.in_force)
 
 

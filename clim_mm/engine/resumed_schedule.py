@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any
@@ -42,7 +43,8 @@ def schedule_rows(place: str, schedules: Sequence[Any], saved: Sequence[Any], ty
 
 
 def _settings(state: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in state.items() if key not in _MOVING}
+    return {key: sorted(value.elements()) if isinstance(value, Counter) else value  # milestones, as they are written
+            for key, value in state.items() if key not in _MOVING}
 
 
 def is_state(saved: Any) -> bool:

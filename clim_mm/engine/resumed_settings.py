@@ -45,6 +45,9 @@ def take_up_settings(runner: Runner, checkpoint: dict, name: str) -> None:
         optimizer.check_kind(name)
         found += optimizer.take_up()
         check_sound(optimizer.misfits(), name)
+        if number := optimizer.without_state():
+            runner.logger.warning(f'The {name} has no state of the optimizer for {number} weights that are trained: '
+                                  'theirs begins anew.')
     if theirs:
         found += [row for row in rows(theirs, ours) if not _LEFT_OUT.match(row.setting)]
     else:
@@ -125,7 +128,6 @@ def _behind(runner: Runner, meta: Mapping[str, Any]) -> tuple[int, int]:
     if not any(isinstance(hook, ParamSchedulerHook) for hook in runner.hooks):
         return 0, 0
     return meta['epoch'], meta['epoch'] * len(runner.train_dataloader)
-
 
 
 def _types(part: Any) -> list[str]:

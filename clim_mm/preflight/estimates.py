@@ -42,7 +42,8 @@ def optimizer_steps(steps: int, epochs: int, accumulation: int) -> int:
 
 def refreshes_between(first_epoch: int, max_epochs: int, begin: int, interval: int) -> int:
     """Refreshes at the epochs ``begin``, ``begin + interval`` ... that are in ``first_epoch .. max_epochs - 1``."""
-    return len(range(begin, max_epochs, interval)) - len(range(begin, min(first_epoch, max_epochs), interval))
+    due_before = [max(0, -((begin - epoch) // interval)) for epoch in (max_epochs, min(first_epoch, max_epochs))]
+    return due_before[0] - due_before[1]
 
 
 def feature_bytes(num_images: int, dim: int) -> int:

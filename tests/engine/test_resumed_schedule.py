@@ -116,6 +116,8 @@ def test_rows_tell_the_settings_that_differ():
         's.0.T_max': (6, 8), 's.0.end': (6, 10**9)}
     assert differences(cosine, step) == {'s.0.type': ('another', 'CosineAnnealingLR')}
     assert differences(cosine, step, ['StepLR']) == {'s.0.type': ('StepLR', 'CosineAnnealingLR')}
+    assert differences([(MultiStepLR, dict(milestones=[60, 80]))], [(MultiStepLR, dict(milestones=[60, 90]))]) == {
+        's.0.milestones': ([60, 90], [60, 80])}
     assert differences([], step) == {'s.0.type': ('another', '(not set)')}
     assert differences(cosine + step, cosine) == {'s.1.type': ('(not set)', 'StepLR')}
 

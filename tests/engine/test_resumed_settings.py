@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 from mmengine.hooks import Hook
-from toy_runs import STEPS, toy_config, toy_runner
+from mmengine.logging import HistoryBuffer
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from toy_runs import STEPS, Linear, toy_config, toy_runner
 
 from clim_mm.checkpoints import read_checkpoint
 from clim_mm.engine.checkpoint_guard_hook import CheckpointGuardHook
@@ -165,6 +167,53 @@ def test_a_schedule_by_iterations_stands_where_its_steps_are_with_fewer_processe
         dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=12)])[0] == expected[2 * STEPS:]
 
 
+def test_a_rate_that_its_schedule_has_not_set_is_set_anew(tmp_path, four_epochs):
+    path = changed(four_epochs, tmp_path, lambda c: c['optimizer']['param_groups'][0].update(lr=5.0))
+    rates, *_, log = trained(tmp_path, load_from=path)
+    assert [rate for rate, in rates[:1]] == pytest.approx([0.05])
+    assert values_in(log, 'lr of the next step') == ['5', '0.05', '0.05']
+
+
+def test_a_weight_whose_state_is_lost_is_told(tmp_path, four_epochs):
+    path = changed(four_epochs, tmp_path, lambda c: c['optimizer']['state'].pop(1))
+    words = 'has no state of the optimizer for 1 weights that are trained'
+    assert words in trained(tmp_path, load_from=path)[3]
+    assert words not in trained(tmp_path, load_from=four_epochs / 'epoch_2.pth')[3]
+
+
+class TwoLayers(Linear):
+    """Two linear models, each with an optimizer of its own."""
+
+    def __init__(self):
+        super().__init__(extra=True)
+        self.rates = []
+
+    def train_step(self, data, optim_wrapper):  # noqa: D102
+        self.rates.append([group['lr'] for part in optim_wrapper.values() for group in part.param_groups])
+        for name, part in optim_wrapper.items():
+            part.update_params(((getattr(self, name)(data[0]) - data[1])**2).mean())
+        return dict(loss=torch.zeros(()))
+
+
+def test_several_optimizers(tmp_path):
+    def rates(folder, epochs, lr=0.2, load_from=None):
+        cfg = toy_config(folder, epochs, **(dict(load_from=str(load_from), resume=True) if load_from else {}))
+        cfg.param_scheduler = COSINE
+        runner = toy_runner(cfg, [CheckpointGuardHook()])
+        runner.model = model = TwoLayers()
+        runner.optim_wrapper = OptimWrapperDict(
+            layer=OptimWrapper(torch.optim.SGD(model.layer.parameters(), lr=0.1, momentum=0.9)),
+            extra=OptimWrapper(torch.optim.Adam(model.extra.parameters(), lr=lr)))
+        runner.train()
+        return model.rates
+
+    rates(tmp_path / 'first', 3)
+    expected = rates(tmp_path / 'whole', 4, lr=0.3)
+    found = rates(tmp_path / 'on', 4, lr=0.3, load_from=tmp_path / 'first' / 'epoch_2.pth')
+    assert found == expected[2 * STEPS:]
+    assert rates(tmp_path / 'again', 4, lr=0.3, load_from=tmp_path / 'on' / 'epoch_3.pth') == expected[3 * STEPS:]
+
+
 def test_a_training_by_iterations(tmp_path):
     loop, schedule = dict(type='IterBasedTrainLoop', max_iters=2), [dict(COSINE[0], by_epoch=False)]
     longer = dict(loop, max_iters=3)
@@ -184,11 +233,9 @@ def test_a_finished_training_says_so(tmp_path, four_epochs):
             'train_cfg.max_epochs=4. Set it higher to go on.') in log
 
 
-@pytest.mark.parametrize('epoch', [5, 10**12])
-def test_an_epoch_beyond_the_end_is_refused(tmp_path, four_epochs, epoch):
-    path = changed(four_epochs, tmp_path, lambda c: c['meta'].update(epoch=epoch))
-    with pytest.raises(ConfigError, match=f'was saved after epoch {epoch}, and train_cfg.max_epochs=4 ends before'):
-        trained(tmp_path, 4, load_from=path)
+def test_an_epoch_beyond_the_end_is_refused(tmp_path, four_epochs):
+    with pytest.raises(ConfigError, match='was saved after epoch 4, and train_cfg.max_epochs=3 ends before: set it h'):
+        trained(tmp_path, 3, load_from=four_epochs / 'epoch_4.pth')
 
 
 @pytest.mark.parametrize('with_config', [True, False])
@@ -246,6 +293,9 @@ def replace(*place, value):
     (replace('param_schedulers', 0, 'base_values', value=['x']), 'param_schedulers are no states'),
     (replace('message_hub', 'log_scalars', value=3), 'message_hub.log_scalars is a int'),
     (replace('meta', 'seed', value=2**40), 'meta.seed is 1099511627776'),
+    (replace('meta', 'epoch', value=10**12), 'meta.epoch is 1000000000000, and the last one that began is 1'),
+    (replace('meta', 'iter', value=10**12), 'meta.iter is 1000000000000, and the last one that began is 5'),
+    (replace('message_hub', 'log_scalars', 'train/loss', value=HistoryBuffer(['a'], [1])), 'train/loss is no history'),
 ])
 def test_a_state_that_is_none(tmp_path, four_epochs, change, words):
     runner, _ = run_of(tmp_path, 8, load_from=changed(four_epochs, tmp_path, change))

@@ -166,7 +166,7 @@ def _altered_cases(sound: Sound) -> Iterator[Case]:
     state = sound.holds()['state_dict']
     values: dict[str, list] = {
         'meta': [None, 3, 'text', []], 'meta.epoch': ['1', None, -1, 1.5, math.nan, True, [1], 10**12],
-        'meta.iter': ['6', None, -1, 6.5, [6]], 'meta.seed': ['0', -1, 1.5, 2**40],
+        'meta.iter': ['6', None, -1, 6.5, [6], 10**12], 'meta.seed': ['0', -1, 1.5, 2**40],
         'message_hub': [None, 3, 'text', {}], 'optimizer': [None, 3, 'text', {}, []],
         'message_hub.log_scalars': [None, 3, 'text'], 'message_hub.runtime_info': [None, 3, 'text'],
         'optimizer.param_groups': [None, 3, [], 'text', [3]], 'optimizer.state': [None, 3, 'text', {}, {0: 3}],

@@ -10,7 +10,7 @@ train_dataloader = dict(
     dataset=dict(
         data_root='data/digits',
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            dict(type='LoadImage'),
             dict(type='mmcls.RandomResizedCrop', scale=16, crop_ratio_range=(0.4, 1.0), backend='pillow'),
             dict(type='mmcls.PackClsInputs'),
         ]))
@@ -20,7 +20,7 @@ val_dataloader = dict(
         data_root='data/digits',
         data_prefix='test',
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            dict(type='LoadImage'),
             dict(type='Resize', scale=(16, 16), backend='pillow'),
             dict(type='mmcls.PackClsInputs'),
         ]))

@@ -10,7 +10,7 @@ train_dataloader = dict(
     dataset=dict(
         _base_.source,
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            dict(type='LoadImage'),
             dict(type='mmcls.RandomResizedCrop', scale=224, backend='pillow'),
             dict(type='RandomFlip', prob=0.5),
             dict(type='mmcls.PackClsInputs'),

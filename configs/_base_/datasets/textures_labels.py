@@ -5,7 +5,7 @@ train_dataloader = dict(
     dataset=dict(
         data_root='data/textures',
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            dict(type='LoadImage'),
             dict(type='mmcls.RandomResizedCrop', scale=32, crop_ratio_range=(0.4, 1.0), backend='pillow'),
             dict(type='RandomFlip', prob=0.5),
             dict(type='mmcls.PackClsInputs'),
@@ -14,7 +14,7 @@ val_dataloader = dict(
     dataset=dict(
         data_root='data/textures',
         pipeline=[
-            dict(type='LoadImageFromFile'),
+            dict(type='LoadImage'),
             dict(type='Resize', scale=(36, 36), backend='pillow'),
             dict(type='CenterCrop', crop_size=32),
             dict(type='mmcls.PackClsInputs'),
