@@ -42,7 +42,7 @@ def test_an_error_about_a_file(number, remedy):
 
 
 @pytest.mark.parametrize('error', [
-    FileNotFoundError(errno.ENOENT, 'No such file or directory', '/a'), ValueError('a'), RuntimeError('shapes do not fit'),
+    FileNotFoundError(errno.ENOENT, 'No such file or directory', '/a'), ValueError('a'), RuntimeError('shapes differ'),
     PermissionError(errno.EACCES, 'Permission denied'), KeyError('memory'), OSError('odd'),
     FileNotFoundError(errno.ENOENT, 'No such file or directory', '/dev/shm/images/a.png')])
 def test_what_is_not_the_machines_is_not_explained(error):

@@ -17,8 +17,9 @@ NAMES = {
     'dataset': ['ImageFolder', 'LabelSplit', 'NeighborPairs', 'SingleViews'],
     'function': ['stack_collate'],
     'hook': [
-        'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'KNNHook', 'ManifestHook',
-        'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook', 'WatchdogHook'
+        'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'KNNHook', 'LoaderWatchHook',
+        'ManifestHook', 'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook',
+        'WatchdogHook'
     ],
     'model': ['CLIM', 'DeviceViews', 'MixedContrastiveHead'],
     'optim_wrapper': ['Bf16OptimWrapper'],
