@@ -1,7 +1,9 @@
 """What the machine has done, from the errors that it really raises."""
 
 import errno
+import multiprocessing
 import os
+import resource
 import socket
 
 import pytest
@@ -95,3 +97,14 @@ def test_real_errors_of_memory_ports_and_pipes():
     os.close(hear)
     assert 'has ended' in text_of(os.write, tell, b'a')
     os.close(tell)
+
+
+def test_no_semaphores():
+    """A limit stands for a full /dev/shm: what counts is which call fails."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        found = text_of(multiprocessing.Semaphore)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert 'ulimit -f' in found or '--shm-size' in found
