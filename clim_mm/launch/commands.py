@@ -129,14 +129,14 @@ def errors_in_a_sentence(resumes: bool = False) -> Iterator[None]:
         write_to_log(logging.WARNING, text)
         leave(text, error.status)
     except Exception as error:
-        text = sentence(error) if isinstance(error, UserError) else explain(error)
+        said = sentence(error) if isinstance(error, UserError) else explain(error)
         write_to_log(logging.ERROR, 'The training has ended:\n' + ''.join(traceback.format_exception(error)))
-        if text is None:
+        if said is None:
             traceback.print_exc()
-            text = f'{type(error).__name__}: {on_one_line(error)}. The lines above show where that came from.'
+            said = f'{type(error).__name__}: {on_one_line(error)}. The lines above show where that came from.'
         if resumes and cause_of(error):
-            text += how_to_go_on(_frames(error))
-        sys.exit(f'Error: {text}')
+            said += how_to_go_on(_frames(error))
+        sys.exit(f'Error: {said}')
     finally:
         gc.freeze()  # and at the end of the program, where that would take seconds
 
