@@ -11,7 +11,7 @@ from typing import Optional
 from .errors import MachineError, printable
 
 _SHARED = '/dev/shm'
-_SEMAPHORE = f'{_SHARED}/sem.'  # where the system keeps them
+_TELLING = ('multiprocessing.synchronize', 'multiprocessing.resource_sharer')  # modules, of which an error tells much
 _MOST_QUOTED = 200  # characters
 
 
@@ -45,7 +45,7 @@ def cause_of(error: BaseException) -> Optional[Cause]:
     for link in _chain(error):
         words, number, path = _words_of(link), _number_of(link), _path_of(link)
         for known in _KNOWN:
-            if known.fits(f'{type(link).__name__}: {words}', number, path):
+            if known.fits(f'{type(link).__name__}: {words}{_origin(link)}', number, path):
                 place = f' ({printable(path)})' if path and path not in words else ''
                 quoted = words if len(words) <= _MOST_QUOTED else f'{words[:_MOST_QUOTED]}...'
                 what = known.what.replace('{shared}', _size_of_shared())
@@ -87,6 +87,12 @@ def _words_of(error: BaseException) -> str:
     return ' '.join(' '.join(line for line in lines if not (is_wrapped and line.startswith(' '))).split())
 
 
+def _origin(error: BaseException) -> str:
+    """The telling modules that it went through, to be put behind its words."""
+    names = {frame.f_globals.get('__name__') for frame, _ in traceback.walk_tb(error.__traceback__)}
+    return ''.join(f' [{name}]' for name in _TELLING if name in names)
+
+
 def _number_of(error: BaseException) -> int:
     """The errno; a worker's error has it in its words alone. 0 for none."""
     number = getattr(error, 'errno', None)
@@ -97,10 +103,6 @@ def _number_of(error: BaseException) -> int:
 
 def _path_of(error: BaseException) -> str:
     """The file that it is about; empty for none."""
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    if isinstance(error, OSError) and any(
-            frame.f_globals.get('__name__') == 'multiprocessing.synchronize' for frame in frames):
-        return _SEMAPHORE
     path = getattr(error, 'filename', None)
     if path is None and (written := re.search(r'\[Errno \d+\][^\']*\'([^\']+)\'', _words_of(error))):
         path = written[1]
@@ -124,7 +126,7 @@ class _Known:
     """A cause, and by what it is recognised: words, or a number, if need be of an error about a file below a folder.
 
     Attributes:
-        words: A regular expression for the name and the text of the error, in any case.
+        words: A regular expression for the name of the error, its text and where it came from, in any case.
     """
 
     what: str
@@ -150,7 +152,6 @@ _STORAGE = ('The storage does not give or take what it should',
 _KNOWN: Sequence[_Known] = (
     _Known(*_SHARED_IS_FULL, 'unable to allocate shared memory|signal: bus error|creating shared memory segment',
            _numbers('ENOSPC', 'EDQUOT'), below=_SHARED),
-    _Known(*_SHARED_IS_FULL, _NOTHING, _numbers('ENOENT', 'EACCES', 'ENOSYS'), below=_SEMAPHORE),
     _Known('The GPU has no memory left',
            'set a smaller batch_size (optim_wrapper.accumulative_counts makes up for it), train in mixed precision, or '
            'end what else uses the GPU', 'OutOfMemoryError: |(CUDA|HIP) (error: )?out of memory|_ALLOC_FAILED'),
@@ -165,14 +166,15 @@ _KNOWN: Sequence[_Known] = (
            '(ulimit -v, --memory of a container, --mem of Slurm)',
            'MemoryError: |can(no|\')t allocate memory|(not enough|insufficient) memory|bad_alloc|failed to allocate',
            _numbers('ENOMEM')),
-    _Known(*_SHARED_IS_FULL, r'unable to .*</?torch_\d+'),
+    _Known(*_SHARED_IS_FULL, r'unable to .*</?torch_\d+|^\w+: .* \[multiprocessing.synchronize\]'),
     _Known('A worker process has crashed in compiled code', 'set num_workers=0 to see at which image it does',
            'signal: (segmentation|aborted|illegal|floating)'),
     _Known('A worker process was ended by a signal from outside', 'start again',
            'signal: (terminated|hangup|interrupt)'),
     _Known('A worker process was killed, as a rule by the system for want of memory',
            'look into the system\'s log (dmesg), and set fewer workers (num_workers) or give this program more memory',
-           r'worker .*(is killed by signal|exited unexpectedly)|terminated abruptly'),
+           r'worker .*(is killed by signal|exited unexpectedly)|terminated abruptly|'
+           r'^(EOF|Connection\w+|FileNotFound|BrokenPipe)Error: .*\[multiprocessing.resource_sharer\]'),
     _Known('This user or container may start no further process or thread',
            'raise the limit (ulimit -u, --pids-limit of a container), or set fewer workers (num_workers)',
            'can\'t start new thread', _numbers('EAGAIN')),

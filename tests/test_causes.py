@@ -1,7 +1,9 @@
 """What the machine has done, from the errors that it really raises."""
 
 import errno
+import multiprocessing
 import os
+import resource
 import socket
 
 import pytest
@@ -42,7 +44,7 @@ def test_an_error_about_a_file(number, remedy):
 
 
 @pytest.mark.parametrize('error', [
-    FileNotFoundError(errno.ENOENT, 'No such file or directory', '/a'), ValueError('a'), RuntimeError('shapes do not fit'),
+    FileNotFoundError(errno.ENOENT, 'No such file or directory', '/a'), ValueError('a'), RuntimeError('shapes differ'),
     PermissionError(errno.EACCES, 'Permission denied'), KeyError('memory'), OSError('odd'),
     FileNotFoundError(errno.ENOENT, 'No such file or directory', '/dev/shm/images/a.png')])
 def test_what_is_not_the_machines_is_not_explained(error):
@@ -95,3 +97,14 @@ def test_real_errors_of_memory_ports_and_pipes():
     os.close(hear)
     assert 'has ended' in text_of(os.write, tell, b'a')
     os.close(tell)
+
+
+def test_no_semaphores():
+    """A limit stands for a full /dev/shm: what counts is which call fails."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        found = text_of(multiprocessing.Semaphore)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert 'ulimit -f' in found or '--shm-size' in found

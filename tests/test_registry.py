@@ -18,6 +18,7 @@ NAMES = {
     'function': ['stack_collate'],
     'hook': [
         'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'HistoryHook', 'KNNHook',
+        'LoaderWatchHook',
         'ManifestHook', 'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook',
         'WatchdogHook'
     ],

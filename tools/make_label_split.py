@@ -25,7 +25,9 @@ def main() -> None:
     parser.add_argument('--out', required=True, help='the list')
     args = parser.parse_args()
     with errors_in_a_sentence():
-        if osp.isdir(args.folder) and not any(entry.is_dir() for entry in os.scandir(args.folder)):
+        if not osp.isdir(args.folder):
+            raise DataError(f'There is no folder {args.folder}: give the one that has a folder for each class.')
+        if not any(entry.is_dir() for entry in os.scandir(args.folder)):
             raise DataError(f'The images in {args.folder} have no labels to be listed: give a folder with a folder of '
                             'images for each class.')
         source = build_source(dict(type='ClassFolder', data_prefix=args.folder))

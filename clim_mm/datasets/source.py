@@ -17,8 +17,13 @@ from .image_folder import ImageFolder
 from .listing import list_images
 
 
-def build_source(dataset: Union[dict, BaseDataset]) -> BaseDataset:
+def build_source(dataset: Union[dict, BaseDataset],
+                 key: str = 'train_dataloader.dataset.dataset') -> BaseDataset:
     """Build an MMEngine-style image dataset from its config; a dataset is given back as it is.
+
+    Args:
+        dataset: The config.
+        key: Where a config has it, for messages.
 
     Raises:
         ConfigError: If it is neither a dataset nor a config, or names its folder by something else than a string.
@@ -35,9 +40,8 @@ def build_source(dataset: Union[dict, BaseDataset]) -> BaseDataset:
     _check_strings(cfg)
     for path in _local_paths(cfg):
         if not is_there(path):
-            raise DataError(f'{path} does not exist: set data_root, data_prefix and ann_file of the dataset to where '
-                            'your images are, for example with --cfg-options '
-                            'train_dataloader.dataset.dataset.data_root=FOLDER.')
+            raise DataError(f'{path} does not exist: set data_root, data_prefix and ann_file of {key} to where your '
+                            f'images are, for example with --cfg-options {key}.data_root=FOLDER.')
     try:
         for path in _scanned(cfg):
             # MMEngine lists no links to nowhere, and with one that leads back up lists for ever.
@@ -52,7 +56,8 @@ def build_source(dataset: Union[dict, BaseDataset]) -> BaseDataset:
             f'{place_of(cfg)} cannot be used as {cfg.get("type")}: {on_one_line(error).rstrip(".")}. For a folder '
             'without class folders use type="ImageFolder".') from error
     if empty:
-        raise DataError(f'{place_of(cfg)} holds no image: set data_root and data_prefix to where the images are.')
+        raise DataError(f'{place_of(cfg)} holds no image: set data_root and data_prefix of {key} to where the images '
+                        'are.')
     return source
 
 

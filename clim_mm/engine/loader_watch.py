@@ -1,5 +1,6 @@
 """Nobody waits for good, and in silence, for a batch that does not come."""
 
+import logging
 import multiprocessing
 import os
 import threading
@@ -7,13 +8,12 @@ import weakref
 from collections.abc import Iterator
 from typing import Any
 
-from mmengine.dist import is_main_process
-from mmengine.logging import MMLogger
 from torch.utils.data import DataLoader
 
 from clim_mm.checks import check_number
 from clim_mm.distributed.end_process import end_process, say
 from clim_mm.errors import ConfigError, some_of
+from clim_mm.log_files import write_to_log
 
 from .standstill import files_read_by, standstill_of
 
@@ -67,10 +67,8 @@ class LoaderWatch:
         text = f'No batch has come for {beats / _BEATS * self._patience:,.0f} s: {_why()}'
         if beats >= _BEATS * _LAST:
             end_process(f'{text} The program ends here; a training goes on from its last checkpoint with --resume.')
-        elif is_main_process():
-            MMLogger.get_current_instance().warning(text)
-        else:
-            say(f'Warning: {text}')
+        say(f'Warning: {text}')
+        write_to_log(logging.WARNING, text)
 
 
 def watched(loader: DataLoader) -> Iterator[Any]:

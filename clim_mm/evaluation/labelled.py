@@ -62,7 +62,7 @@ def labelled_views(cfg: Config, source: dict) -> LabelledViews:
         ConfigError: If the config has no ``CenterWiseNeighborHook``.
         DataError: If a folder is missing, or an image has no label.
     """
-    dataset = build_source(source)
+    dataset = build_source(source, *(['held_out'] if source != source_of(cfg) else []))
     labels = labels_of(dataset)
     if labels is None:
         raise DataError(f'The images in {place_of(source)} have no labels, without which nothing can be measured: '

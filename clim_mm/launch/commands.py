@@ -14,7 +14,6 @@ from types import FrameType
 from typing import Any, Optional
 
 from mmengine.config import Config, DictAction
-from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from clim_mm.causes import cause_of, machine_error
@@ -25,6 +24,7 @@ from clim_mm.distributed.end_process import tie_children
 from clim_mm.distributed.starter import end_with_starter
 from clim_mm.errors import ConfigError, UserError, on_one_line, sentence
 from clim_mm.history_hook import HistoryHook
+from clim_mm.log_files import write_to_log
 
 from .config_errors import explain
 from .framework_settings import KNOWN_KEYS
@@ -147,17 +147,17 @@ def errors_in_a_sentence(resumes: bool = False) -> Iterator[None]:
             yield
     except Interrupted as error:
         text = _ended(error, _frames(error), resumes)
-        _log(logging.WARNING, text)
+        write_to_log(logging.WARNING, text)
         leave(text, error.status)
     except Exception as error:
-        text = sentence(error) if isinstance(error, UserError) else explain(error)
-        _log(logging.ERROR, 'The training has ended:\n' + ''.join(traceback.format_exception(error)))
-        if text is None:
+        said = sentence(error) if isinstance(error, UserError) else explain(error)
+        write_to_log(logging.ERROR, 'The training has ended:\n' + ''.join(traceback.format_exception(error)))
+        if said is None:
             traceback.print_exc()
-            text = f'{type(error).__name__}: {on_one_line(error)}. The lines above show where that came from.'
+            said = f'{type(error).__name__}: {on_one_line(error)}. The lines above show where that came from.'
         if resumes and cause_of(error):
-            text += how_to_go_on(_frames(error))
-        sys.exit(f'Error: {text}')
+            said += how_to_go_on(_frames(error))
+        sys.exit(f'Error: {said}')
     finally:
         gc.freeze()  # and at the end of the program, where that would take seconds
 
@@ -171,12 +171,3 @@ def _ended(interrupted: Interrupted, frames: Iterable[FrameType], resumes: bool)
 
 def _frames(error: BaseException) -> list[FrameType]:
     return [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-
-
-def _log(level: int, text: str) -> None:
-    record = logging.LogRecord('clim_mm', level, __file__, 0, text, None, None)
-    before, logging.raiseExceptions = logging.raiseExceptions, False  # the disk may be full
-    for handler in MMLogger.get_current_instance().handlers:
-        if isinstance(handler, logging.FileHandler):
-            handler.handle(record)
-    logging.raiseExceptions = before

@@ -105,6 +105,9 @@ def _blamed(frames: Sequence[FrameType], cfg: Mapping, text: str) -> _Part:
     methods = [frame.f_code.co_name for frame in frames if frame.f_code.co_filename == inspect.getfile(Runner)]
     methods = [name for name in [*methods, *(called.groups() if called else ())] if name in _MADE_FROM]
     place, taker = _MADE_FROM[methods[-1]] if methods else ('The training', None)
+    loaders = [frame.f_locals['dataloader'] for frame in frames if frame.f_code is Runner.build_dataloader.__code__]
+    if loaders and taker is DataLoader:  # or that of validation or test
+        place = _path(loaders[-1], cfg) or place
     makers = [frame for frame in frames if frame.f_code.co_name in methods or frame.f_code is build_from_cfg.__code__]
     if called or not makers or makers[-1].f_code is not build_from_cfg.__code__:
         return (None if methods else _failed(frames, cfg)) or _Part(place, known=_parameters(taker) if taker else ())

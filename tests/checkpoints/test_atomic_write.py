@@ -81,8 +81,8 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, full_disk):
     path.write_bytes(b'old')
     with pytest.raises(CheckpointError) as refusal:
         write_atomically(path, bytes(2 * MEGABYTE))
-    assert str(refusal.value) == (f'Cannot write {path} (File too large): make room, or choose another work_dir; what '
-                                  'was written before is untouched.')
+    assert str(refusal.value) == (f'Cannot write {path} (File too large): raise the limit (ulimit -f unlimited), '
+                                  'or take a file system that admits such files; what was written before is untouched.')
     assert isinstance(refusal.value, UserError)
     assert os.listdir(tmp_path) == ['epoch_1.pth'] and path.read_bytes() == b'old'
 
