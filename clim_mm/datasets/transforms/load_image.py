@@ -109,7 +109,7 @@ class LoadImage(LoadImageFromFile):
 def loss_of_depth(largest: int) -> str:
     """What becomes of 16-bit images, and the remedy, by the largest value of their upper 8 bits."""
     return (f'has 16 bits, but no value above {256 * largest + 255}, so that {largest + 1} of 256 levels are left in 8 '
-            f'bits: set max_value={256 * 2**largest.bit_length() - 1} of LoadImage')
+            f'bits: set max_value={256 * 2**largest.bit_length() - 1} of every LoadImage in the config')
 
 
 def _refuse_endless(path: str) -> None:
