@@ -75,7 +75,7 @@ class LoadImage(LoadImageFromFile):
                                 'files, or take less memory, as with fewer workers.') from error
             raise UnreadableImage.of(path, _reason(error)) from error
         height, width = shape = image.shape[:2]
-        if min(shape) < self.min_side:
+        if min(height, width) < self.min_side:
             raise UnreadableImage.of(path, f'{width}x{height} pixels are too few, min_side is {self.min_side}')
         results.update(img=image.astype(np.float32) if self.to_float32 else image, img_shape=shape, ori_shape=shape)
         return results
