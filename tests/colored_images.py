@@ -44,8 +44,8 @@ def make_text(path):
     path.write_text('404 not found\n')
 
 
-NO_IMAGE = 'it is cut off or damaged, or in no format that the decoder knows'
-REASONS = {cut_off: NO_IMAGE, empty: 'the file is empty', make_text: NO_IMAGE}
+REASONS = {cut_off: 'it is cut off or damaged', empty: 'the file is empty',
+           make_text: 'it is in no image format that the decoder knows'}
 
 
 def listing(entries):

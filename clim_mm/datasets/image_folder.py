@@ -21,8 +21,10 @@ class ImageFolder(BaseDataset):
         **kwargs: As for :class:`mmengine.dataset.BaseDataset`.
 
     Attributes:
-        left_out: What below the folder was passed over, in words.
+        left_out: What below the folder was passed over, in words; empty if nothing was.
     """
+
+    left_out = ''
 
     def __init__(self, data_root: str, data_prefix: str = '', **kwargs) -> None:
         super().__init__(data_root=data_root, data_prefix=dict(img_path=data_prefix), **kwargs)

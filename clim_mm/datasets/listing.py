@@ -73,7 +73,8 @@ class _Search:
     def walk(self) -> None:
         """Go through each folder once, through those behind links last."""
         seen: set[tuple[int, int]] = set()
-        folders, links = deque([('', {})]), deque()
+        folders: deque[tuple[str, dict]] = deque([('', {})])
+        links: deque[tuple[str, dict]] = deque()
         while folders or links:
             below, above = (folders or links).popleft()
             path = os.path.join(self._root, below) if below else self._root

@@ -25,9 +25,9 @@ class Refresh:
         assignments: (N,) int, the cluster of each image; -1 = not clustered.
         neighbors: (N, k) int32, nearest first; -1 = none.
         report: Figures to log. ``seconds_*`` of each step, ``share_without_positive``, ``share_with_copy``,
-            ``num_clusters``, ``empty_clusters``, ``cluster_balance`` and ``largest_cluster``; if not exact also ``recall`` and ``nprobe``
-            of :class:`~clim_mm.neighbors.search_lists.ListSearch`; with a table before also ``positives_changed``,
-            with labels also ``purity_<strategy>``. NaN where there is no positive to take a
+            ``num_clusters``, ``empty_clusters``, ``cluster_balance`` and ``largest_cluster``; if not exact also
+            ``recall`` and ``nprobe`` of :class:`~clim_mm.neighbors.search_lists.ListSearch`; with a table before also
+            ``positives_changed``, with labels also ``purity_<strategy>``. NaN where there is no positive to take a
             share of.
     """
 

@@ -137,7 +137,7 @@ DEEP_FILES = [encoded(Image.fromarray(DEEP[..., 0]), 'PNG'), png16(DEEP[..., :3]
 def test_12_bits_in_16_are_told_with_the_setting_that_reads_them(tmp_path, content, told):
     dark = read(tmp_path, content)
     sentence = next(text for text in told if '16 bits' in text)
-    assert 'levels are left in 8 bits: set max_value=4095 of LoadImage, if the other images are like it.' in sentence
+    assert 'levels are left in 8 bits: set max_value=4095 of every LoadImage in the config, if the other' in sentence
     expected = RGB if np.ptp(dark, axis=2).any() else THRICE
     assert np.abs(read(tmp_path, content, max_value=4095) - expected).max() <= 1
     before = len(told)

@@ -3,14 +3,19 @@
 import io
 import random
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Optional
 
 import numpy as np
 from PIL import Image, ImageOps
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from tiff_files import tiff
 
 HEIGHT, WIDTH = 36, 48
 
@@ -69,7 +74,8 @@ def formats(picture: Image.Image) -> dict[str, bytes]:
         'rgb.tif': encoded(picture, 'TIFF'), 'lzw.tiff': encoded(picture, 'TIFF', compression='tiff_lzw'),
         'deflate.tif': encoded(picture, 'TIFF', compression='tiff_adobe_deflate'),
         'lossy.webp': encoded(picture, 'WEBP', quality=95), 'lossless.webp': encoded(picture, 'WEBP', lossless=True),
-        'rgb.ppm': encoded(picture, 'PPM'), 'grey.pgm': encoded(grey, 'PPM')
+        'rgb.ppm': encoded(picture, 'PPM'), 'grey.pgm': encoded(grey, 'PPM'), 'palette.gif': encoded(palette, 'GIF'),
+        'rgb.avif': encoded(picture, 'AVIF', quality=95, subsampling='4:4:4'), 'rgb.jp2': encoded(picture, 'JPEG2000')
     }
 
 
@@ -123,6 +129,10 @@ def unusual(picture: np.ndarray) -> Iterator[BadImage]:
         exif[0x0112] = orientation
         content = encoded(image, 'JPEG', quality=95, exif=exif)
         yield BadImage(f'turned_{orientation}.jpg', content, decode(content), 1)
+        content = encoded(image, 'WEBP', lossless=True, exif=exif)
+        yield BadImage(f'turned_{orientation}.webp', content, decode(content))
+        content = encoded(image, 'AVIF', quality=95, subsampling='4:4:4', exif=exif)
+        yield BadImage(f'turned_{orientation}.avif', content, decode(content), 1)
     yield BadImage('really_png.jpg', encoded(image, 'PNG'), picture)
     yield BadImage('really_bmp.png', encoded(image, 'BMP'), picture)
     yield BadImage('interlaced.png', encoded(image, 'PNG', interlace=1), picture)
@@ -130,7 +140,13 @@ def unusual(picture: np.ndarray) -> Iterator[BadImage]:
     yield BadImage('NAME IN CAPITALS.PNG', encoded(image, 'PNG'), picture)
     yield BadImage('ümlaut 图 .png', encoded(image, 'PNG'), picture)
     pages = dict(save_all=True, append_images=[palette.convert('RGB')])
-    yield BadImage('animated.webp', encoded(image, 'WEBP', lossless=True, **pages), picture, may_be_refused=True)
+    yield BadImage('animated.webp', encoded(image, 'WEBP', lossless=True, **pages), picture)
+    yield BadImage('animated.gif', encoded(palette, 'GIF', **pages), shown)
+    twelve_bits = deep[..., 0] >> 4
+    stated = b'P5 %d %d 4095\n' % (WIDTH, HEIGHT)
+    yield BadImage('twelve_bits.pgm', stated + twelve_bits.astype('>u2').tobytes(), thrice, 1)
+    yield BadImage('twelve_bits.tif', tiff(twelve_bits, bits=12), thrice, 1)
+    yield BadImage('four_bands.tif', tiff(np.dstack([picture, alpha]), extra=(0, )), picture)
     yield BadImage('two_pages.tif', encoded(image, 'TIFF', **pages), picture)
     yield BadImage('smallest.png', encoded(Image.fromarray(picture[:4, :4]), 'PNG'), picture[:4, :4])
     long = np.tile(picture[:4], (1, 400, 1))
@@ -160,6 +176,10 @@ def impossible(files: dict[str, bytes], rng: random.Random) -> Iterator[BadImage
         'no_palette.png': _chunked(
             [(b'IHDR', _header(9, 9, 8, 3)), (b'IDAT', zlib.compress(bytes(90))), (b'IEND', b'')]),
         'floats.tif': encoded(Image.fromarray(np.linspace(0, 1, 900, dtype=np.float32).reshape(30, 30)), 'TIFF'),
+        'colors_of_floats.tif': tiff(np.ones((30, 30, 3), np.float32), numbers=3),
+        'signed.tif': tiff(np.ones((30, 30), np.int16), numbers=2),
+        'five_bands.tif': tiff(np.ones((30, 30, 5), np.uint8)),
+        'heic.jpg': b'\0\0\0\x18ftypheic\0\0\0\0mif1heic' + bytes(99),
         'circular.tif': _circular_tiff(), 'one_pixel.png': encoded(Image.fromarray(dot), 'PNG'),
         'one_pixel.jpg': encoded(Image.fromarray(dot), 'JPEG'),
         'one_row.png': encoded(Image.fromarray(dot.repeat(500, 1)), 'PNG'),

@@ -32,7 +32,7 @@ def test_unreadable_images():
 
 @pytest.mark.parametrize('largest, words', [
     (255, None), (64, None), (63, 'no value above 16383, so that 64 of 256 levels are left'),
-    (14, 'no value above 3839, so that 15 of 256 levels are left in 8 bits: set max_value=4095 of LoadImage.')])
+    (14, 'so that 15 of 256 levels are left in 8 bits: set max_value=4095 of every LoadImage in the config.')])
 def test_images_of_few_bits_in_16(largest, words):
     sentences = found(images=replace(IMAGES, odd_modes={'16-bit': 3}, deep_largest=largest))
     assert sentences == {} if words is None else list(sentences) == ['depth'] and words in sentences['depth']

@@ -67,4 +67,4 @@ def _resized_window(image: np.ndarray, size: tuple[int, ...], start: tuple[int, 
         boxes.append((begin - low, min(end, given) - low))
     (top, bottom), (left, right) = boxes
     part = Image.fromarray(np.ascontiguousarray(image[tuple(parts)]))
-    return np.array(part.resize(crop[::-1], Image.Resampling.BILINEAR, box=(left, top, right, bottom)))
+    return np.array(part.resize((crop[1], crop[0]), Image.Resampling.BILINEAR, box=(left, top, right, bottom)))

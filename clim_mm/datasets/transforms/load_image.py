@@ -78,7 +78,7 @@ class LoadImage(LoadImageFromFile):
                                 'files, or take less memory, as with fewer workers.') from error
             raise UnreadableImage.of(path, _reason(error)) from error
         height, width = shape = image.shape[:2]
-        if min(shape) < self.min_side:
+        if min(height, width) < self.min_side:
             raise UnreadableImage.of(path, f'{width}x{height} pixels are too few, min_side is {self.min_side}')
         results.update(img=image.astype(np.float32) if self.to_float32 else image, img_shape=shape, ori_shape=shape)
         return results
@@ -112,7 +112,7 @@ class LoadImage(LoadImageFromFile):
 def loss_of_depth(largest: int) -> str:
     """What becomes of 16-bit images, and the remedy, by the largest value of their upper 8 bits."""
     return (f'has 16 bits, but no value above {256 * largest + 255}, so that {largest + 1} of 256 levels are left in 8 '
-            f'bits: set max_value={256 * 2**largest.bit_length() - 1} of LoadImage')
+            f'bits: set max_value={256 * 2**largest.bit_length() - 1} of every LoadImage in the config')
 
 
 def _refuse_endless(path: str) -> None:
