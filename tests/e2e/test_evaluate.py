@@ -7,6 +7,7 @@ import shutil
 import pytest
 import torch
 from trained import DIGITS as CLIM
+from trained import ROOT
 
 pytestmark = pytest.mark.e2e
 
@@ -94,7 +95,7 @@ REFUSED = [
     ('knn', [], ['held_out.data_prefix=train'], ['1442 of the 1442 held-out images are training images']),
     ('knn', [], ['held_out.data_prefix=train/../test', 'held_out.classes=[9,8,7,6,5,4,3,2,1,0]'], ['another order']),
     ('probe', [], ['model.data_preprocessor.bgr_to_rgb=False'], ['normalised here by BGR', 'was trained with RGB']),
-    ('knn', [], ['model.backbone.type=mmcls.VisionTransformer', 'model.backbone._delete_=True'], ['features']),
+    ('knn', [], ['model.backbone.type=mmcls.VisionTransformer'], ['model', 'cannot be built', "'depth'"]),
     ('diagnostics', [], ['train_dataloader.dataset.dataset.type=ImageFolder'], ['no labels']),
     ('knn', ['--k', '5000'], [], ['5000 nearest neighbours cannot vote among 1442']),
     ('probe', [], ['{few}'], ['all of one class']),
@@ -136,6 +137,21 @@ def test_what_cannot_be_measured_is_said_in_a_sentence_before_features_are_taken
     last = result.stdout.strip().splitlines()[-1]
     assert last.startswith('Error: ') and all(word in last for word in words), last
     assert 'extract' not in result.stdout and list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize('command', ['evaluate', 'train', 'preflight', 'browse_neighbors'])
+def test_a_transformer_is_refused_by_every_command(run, digits, pretrained, tmp_path, command):
+    config = tmp_path / 'transformer.py'
+    config.write_text(f"""_base_ = {str(ROOT / CLIM)!r}
+model = dict(backbone=dict(_delete_=True, type='mmcls.VisionTransformer', arch='deit-tiny', img_size=16, patch_size=4))
+train_dataloader = dict(dataset=dict(dataset=dict(data_root={str(digits)!r})))
+""")
+    arguments = dict(evaluate=['knn', config, pretrained], browse_neighbors=[config, pretrained], preflight=[config],
+                     train=[config, '--work-dir', tmp_path / 'work'])[command]
+    result = run(f'tools/{command}.py', *arguments)
+    assert result.returncode == 1 and 'Traceback' not in result.stdout, result.stdout[-3000:]
+    last = result.stdout.strip().splitlines()[-1]
+    assert 'model.backbone (VisionTransformer) gives a tuple that ends in a list' in last and 'mmselfsup.ResNet' in last
 
 
 def accuracies(text):
