@@ -16,7 +16,7 @@ OPTIMIZER = dict(state={0: dict(momentum_buffer=torch.zeros(2))}, param_groups=[
 
 
 def random_resnet(narrow=False, small_stem=False, seed=0):
-    """torchvision's ResNet-18, or one of a sixteenth of the channels, of which no tensor is what a new one has."""
+    """A ResNet-18 of torchvision, or one of a sixteenth of the channels, of which no tensor is what a new one has."""
     torch.manual_seed(seed)
     network = resnet18(weights=None)
     if narrow:  # of the same names

@@ -93,10 +93,10 @@ def check_has_backbone(found: Published, checkpoint: str) -> None:
     Raises:
         ConfigError: If it has none.
     """
-    owner = next((owner for start, owner in _ELSEWHERE.items() if any(name.startswith(start) for name in found.weights)),
-                 '')
-    if owner:
-        raise ConfigError(f'{checkpoint} is already exported (a backbone under the names of {owner}), which are not '
+    owners = [owner for start, owner in _ELSEWHERE.items()
+              if any(name.startswith(start) for name in found.weights)]
+    if owners:
+        raise ConfigError(f'{checkpoint} is already exported (a backbone under the names of {owners[0]}), which are not '
                           'read here: give the checkpoint as pretraining wrote it.')
     if not found.backbone:
         raise ConfigError(f'{checkpoint} has no backbone (its {len(found.weights)} entries begin with '

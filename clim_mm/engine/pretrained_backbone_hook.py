@@ -60,7 +60,7 @@ class PretrainedBackboneHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Let MMEngine, which initialises the weights next, know the checkpoint's names."""
-        backbone = _backbone_of(runner)
+        backbone: Any = _backbone_of(runner)
         init_cfg: Any = getattr(backbone, 'init_cfg', None)
         if (checkpoint := checkpoint_of(init_cfg)) and is_of_backbone(init_cfg):
             backbone.init_cfg = backbone_init(checkpoint)
