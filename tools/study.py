@@ -80,7 +80,10 @@ def main() -> None:
         else:
             runs = runs_of(study, work_dir)
             todo = unfinished(runs)
-            if not args.table_only:
+            if todo and not args.table_only:
+                from clim_mm.study.premises import check_premises  # here: a table need not wait for it
+
+                check_premises(study)
                 finish(study, runs, todo, work_dir, args.jobs)
             figures = figures_of(runs)
         print(write_table(study, figures, work_dir))

@@ -96,8 +96,8 @@ def check_has_backbone(found: Published, checkpoint: str) -> None:
     owners = [owner for start, owner in _ELSEWHERE.items()
               if any(name.startswith(start) for name in found.weights)]
     if owners:
-        raise ConfigError(f'{checkpoint} is already exported (a backbone under the names of {owners[0]}), which are not '
-                          'read here: give the checkpoint as pretraining wrote it.')
+        raise ConfigError(f'{checkpoint} is already exported (a backbone under the names of {owners[0]}), and is not '
+                          'read under these: give the checkpoint as pretraining wrote it.')
     if not found.backbone:
         raise ConfigError(f'{checkpoint} has no backbone (its {len(found.weights)} entries begin with '
                           f'{next(iter(found.weights), "nothing")}): give a checkpoint that a pretraining has written, '

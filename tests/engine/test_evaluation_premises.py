@@ -26,7 +26,8 @@ RGB = dict(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), to_rgb=T
 def files(tmp_path_factory):
     """Files of others, by their names, and the networks in them."""
     folder = tmp_path_factory.mktemp('published')
-    return {name: published_files.write(folder / f'{name}.pth', name, narrow=True) for name in published_files.PUBLISHED}
+    return {name: published_files.write(folder / f'{name}.pth', name, narrow=True)
+            for name in published_files.PUBLISHED}
 
 
 @pytest.fixture
