@@ -100,7 +100,8 @@ PUBLISHED = dict(
     dino_backbone=(lambda network: weights_of(network, classifier=False), 'torchvision, without its classifier'),
     barlow_twins=(lambda network: dict(epoch=1, model=below('module.backbone.', weights_of(network, False))), ''),
     solo_learn=(solo_learn, ''), solo_learn_old=(lambda network: solo_learn(network, 'encoder'), 'solo-learn'),
-    lightly=(lightly, 'lightly'), openmmlab=(openmmlab, ''))
+    of_one_network=(lambda network: dict(state_dict=below('_orig_mod.net.', weights_of(network, False))),
+                    '_orig_mod.net.*'), lightly=(lightly, 'lightly'), openmmlab=(openmmlab, ''))
 
 
 def write(path, name, **options):
