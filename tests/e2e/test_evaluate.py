@@ -178,6 +178,19 @@ def test_linear(transfer, tmp_path):
     assert len(accuracies(result.stdout)) == 2 and accuracies(result.stdout)[-1] > 30
 
 
+@pytest.mark.parametrize('config, lr, said', [
+    (LINEAR, '', ''), (LINEAR, 'default_hooks.preflight.lr_of_512=0.06', 'the 3.75 of the rule 30 x images per step / 256'),
+    (SEMI, '', '')])
+def test_the_preflight_knows_the_rules_of_evaluations(run, transfer, digits, tmp_path, config, lr, said):
+    split = tmp_path / '1percent.txt'
+    run('tools/make_label_split.py', digits / 'train', '--percent', 1, '--out', split)
+    options = [f'train_dataloader.dataset.split={split}'] if config is SEMI else []
+    result = transfer(tmp_path / 'work', config, 'train_cfg.max_epochs=1', 'default_hooks.preflight.seconds=1', *options,
+                      *filter(None, [lr]))
+    assert result.returncode == 0 and 'Preflight of' in result.stdout, result.stdout[-3000:]
+    assert 'The learning rate' not in result.stdout if not said else said in ' '.join(result.stdout.split())
+
+
 def test_one_percent_of_the_labels(run, transfer, digits, tmp_path):
     split = tmp_path / '1percent.txt'
     made = run('tools/make_label_split.py', digits / 'train', '--percent', 1, '--out', split)
