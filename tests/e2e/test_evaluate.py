@@ -75,8 +75,7 @@ def under_the_names_of_moco(checkpoint, path):
 def test_mocos_release_is_measured_and_not_a_random_network(evaluate, run, digits, pretrained, tmp_path):
     _, figures = evaluate('knn')
     released = under_the_names_of_moco(pretrained, tmp_path / 'moco_v2_800ep_pretrain.pth.tar')
-    on_digits = ('--cfg-options', f'train_dataloader.dataset.dataset.data_root={digits}',
-                 'model.data_preprocessor.mean=[123.675,116.28,103.53]')
+    on_digits = ('--cfg-options', f'train_dataloader.dataset.dataset.data_root={digits}')
     result = run('tools/evaluate.py', 'knn', CLIM, released, '--json', tmp_path / 'moco.json', *on_digits)
     assert result.returncode == 0, result.stdout[-3000:]
     found = json.loads((tmp_path / 'moco.json').read_text())
@@ -178,15 +177,17 @@ def test_linear(transfer, tmp_path):
     assert len(accuracies(result.stdout)) == 2 and accuracies(result.stdout)[-1] > 30
 
 
+RULE = 'default_hooks.preflight.lr_of_512=0.06'
+
+
 @pytest.mark.parametrize('config, lr, said', [
-    (LINEAR, '', ''), (LINEAR, 'default_hooks.preflight.lr_of_512=0.06', 'the 3.75 of the rule 30 x images per step / 256'),
-    (SEMI, '', '')])
+    (LINEAR, '', ''), (LINEAR, RULE, 'the 3.75 of the rule 30 x images per step / 256'), (SEMI, RULE, '')])
 def test_the_preflight_knows_the_rules_of_evaluations(run, transfer, digits, tmp_path, config, lr, said):
     split = tmp_path / '1percent.txt'
     run('tools/make_label_split.py', digits / 'train', '--percent', 1, '--out', split)
     options = [f'train_dataloader.dataset.split={split}'] if config is SEMI else []
-    result = transfer(tmp_path / 'work', config, 'train_cfg.max_epochs=1', 'default_hooks.preflight.seconds=1', *options,
-                      *filter(None, [lr]))
+    options += ['train_cfg.max_epochs=1', 'default_hooks.preflight.seconds=1', *filter(None, [lr])]
+    result = transfer(tmp_path / 'work', config, *options)
     assert result.returncode == 0 and 'Preflight of' in result.stdout, result.stdout[-3000:]
     assert 'The learning rate' not in result.stdout if not said else said in ' '.join(result.stdout.split())
 
