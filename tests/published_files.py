@@ -16,7 +16,7 @@ OPTIMIZER = dict(state={0: dict(momentum_buffer=torch.zeros(2))}, param_groups=[
 
 
 def random_resnet(narrow=False, small_stem=False, seed=0):
-    """torchvision's ResNet-18, or one of a sixteenth of the channels, of which no tensor is what a new one has."""
+    """A ResNet-18 of torchvision, or one of a sixteenth of the channels, of which no tensor is what a new one has."""
     torch.manual_seed(seed)
     network = resnet18(weights=None)
     if narrow:  # of the same names
@@ -100,7 +100,8 @@ PUBLISHED = dict(
     dino_backbone=(lambda network: weights_of(network, classifier=False), 'torchvision, without its classifier'),
     barlow_twins=(lambda network: dict(epoch=1, model=below('module.backbone.', weights_of(network, False))), ''),
     solo_learn=(solo_learn, ''), solo_learn_old=(lambda network: solo_learn(network, 'encoder'), 'solo-learn'),
-    lightly=(lightly, 'lightly'), openmmlab=(openmmlab, ''))
+    of_one_network=(lambda network: dict(state_dict=below('_orig_mod.net.', weights_of(network, False))),
+                    '_orig_mod.net.*'), lightly=(lightly, 'lightly'), openmmlab=(openmmlab, ''))
 
 
 def write(path, name, **options):

@@ -82,6 +82,10 @@ def main() -> None:
             todo = unfinished(runs)
             if not args.table_only:
                 HeldFolder(work_dir)  # until this process ends
+            if todo and not args.table_only:
+                from clim_mm.study.premises import check_premises  # here: a table need not wait for it
+
+                check_premises(study)
                 finish(study, runs, todo, work_dir, args.jobs)
             figures = figures_of(runs)
         print(write_table(study, figures, work_dir))

@@ -24,8 +24,9 @@ _PARTS = ('conv1.', 'bn1.', 'layer1.', 'layer2.', 'layer3.', 'layer4.', 'stem.')
 # were certainly normalised as torchvision's.
 _PREFIXES = (
     ('encoder_q.0.', 'OpenSelfSup', False), ('encoder_q.', 'MoCo', True), ('base_encoder.', 'MoCo v3', True),
-    ('encoder.', 'solo-learn', False), ('backbone.timm_model.', 'timm in MMPretrain', False), ('', '', False))
+    ('encoder.', 'solo-learn', False), ('', '', False))
 _SEQUENCE = ('conv1', 'bn1', '', '', 'layer1', 'layer2', 'layer3', 'layer4')  # lightly's, with relu and maxpool
+_FOLLOWERS = ('encoder_k', 'momentum', 'target', 'teacher', 'ema')  # networks that are not the trained one
 # ResNets under names that are not translated.
 _ELSEWHERE = {'stem.conv1.norm.': 'detectron2', 'backbone.bottom_up.': 'detectron2', 'embedder.': 'transformers',
               'resnet.embedder.': 'transformers'}
@@ -73,7 +74,7 @@ def published(checkpoint: Mapping[str, Any]) -> Published:
     told = _told(checkpoint)
     if f'{BACKBONE}4.0.conv1.weight' in weights:
         return Published(_of_sequence(weights), 'lightly', told)
-    for prefix, owner, is_imagenet in _PREFIXES:
+    for prefix, owner, is_imagenet in (*_PREFIXES, *_other_prefixes(weights)):
         own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
         if _FIRST not in own or _BLOCK not in own:
             continue
@@ -93,15 +94,22 @@ def check_has_backbone(found: Published, checkpoint: str) -> None:
     Raises:
         ConfigError: If it has none.
     """
-    owner = next((owner for start, owner in _ELSEWHERE.items() if any(name.startswith(start) for name in found.weights)),
-                 '')
-    if owner:
-        raise ConfigError(f'{checkpoint} is already exported (a backbone under the names of {owner}), which are not '
-                          'read here: give the checkpoint as pretraining wrote it.')
+    owners = [owner for start, owner in _ELSEWHERE.items()
+              if any(name.startswith(start) for name in found.weights)]
+    if owners:
+        raise ConfigError(f'{checkpoint} is already exported (a backbone under the names of {owners[0]}), and is not '
+                          'read under these: give the checkpoint as pretraining wrote it.')
     if not found.backbone:
         raise ConfigError(f'{checkpoint} has no backbone (its {len(found.weights)} entries begin with '
                           f'{next(iter(found.weights), "nothing")}): give a checkpoint that a pretraining has written, '
                           'or a ResNet as MoCo, SwAV, DINO, torchvision, timm or solo-learn publish theirs.')
+
+
+def _other_prefixes(weights: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
+    """With what the names of the only ResNet in a file begin, if they do not begin with ``backbone.``."""
+    starts = [name.removesuffix(_BLOCK) for name in weights if name.endswith(f'.{_BLOCK}')]
+    return [(start, f'{start}*', False) for start in starts
+            if len(starts) == 1 and not start.startswith(BACKBONE) and not any(word in start for word in _FOLLOWERS)]
 
 
 def _told(checkpoint: Mapping[str, Any]) -> Optional[dict[str, Any]]:

@@ -90,5 +90,5 @@ def _rule_of_kind(runner: Runner) -> Optional[LrRule]:
     """The rule of the learning rate for this kind of training, if it has one."""
     if isinstance(unwrapped(runner), MoCo):
         return PRETRAINING
-    linear = (hook.frozen and hook.owner in _OF_MOCO for hook in runner.hooks if isinstance(hook, PretrainedBackboneHook))
-    return LINEAR if any(linear) else None
+    starts = [hook for hook in runner.hooks if isinstance(hook, PretrainedBackboneHook)]
+    return LINEAR if any(hook.frozen and hook.owner in _OF_MOCO for hook in starts) else None

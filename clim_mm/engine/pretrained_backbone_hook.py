@@ -60,7 +60,7 @@ class PretrainedBackboneHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Let MMEngine, which initialises the weights next, know the checkpoint's names."""
-        backbone = _backbone_of(runner)
+        backbone: Any = _backbone_of(runner)
         init_cfg: Any = getattr(backbone, 'init_cfg', None)
         if (checkpoint := checkpoint_of(init_cfg)) and is_of_backbone(init_cfg):
             backbone.init_cfg = backbone_init(checkpoint)
@@ -107,13 +107,16 @@ def _check_images(runner: Runner) -> None:
     """On the main process, whose error ends the others: it takes seconds for a million images."""
     if not is_main_process():
         return
-    train = Listing.of(runner.train_dataloader.dataset)
+    loops = [loop for loop in (runner.train_loop, runner.val_loop) if loop is not None]
+    datasets = [loop.dataloader.dataset for loop in loops]
+    if not all(hasattr(dataset, 'get_data_info') for dataset in datasets):  # not MMEngine's
+        return
+    train, *held_out = map(Listing.of, datasets)
     num_classes = getattr(getattr(unwrapped(runner), 'head', None), 'num_classes', None)
     if num_classes is not None:
         check_num_classes(train, num_classes)
-    if runner.val_loop is not None:
-        held_out = Listing.of(runner.val_loop.dataloader.dataset)
-        runner.logger.info(check_held_out(train, held_out, 'val_dataloader.dataset'))
+    for other in held_out:
+        runner.logger.info(check_held_out(train, other, 'val_dataloader.dataset'))
 
 
 def _backbone_of(runner: Runner) -> nn.Module:

@@ -16,6 +16,7 @@ from clim_mm.checkpoints.normalization import check_normalization, normalization
 from clim_mm.checkpoints.published_names import Published, published
 from clim_mm.datasets import SingleViews
 from clim_mm.engine.extract import BATCH_SIZE, NUM_WORKERS, extract_features
+from clim_mm.errors import ConfigError, UserError, on_one_line
 from clim_mm.models import CLIM
 from clim_mm.registry import MODELS
 
@@ -39,7 +40,7 @@ def load_model(cfg: Config,
     """
     init_default_scope(cfg.default_scope)
     set_random_seed(cfg.get('randomness', {}).get('seed') or 0)
-    model = MODELS.build(cfg.model)
+    model = _built(cfg)
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel('WARNING')  # init_weights lists every parameter
@@ -51,6 +52,16 @@ def load_model(cfg: Config,
         here = normalization_of(preprocessor_of(dict(cfg.items())))
         tell(check_normalization(here, found.normalization, checkpoint))
     return model.to(get_device()).eval()
+
+
+def _built(cfg: Config) -> CLIM:
+    try:
+        return MODELS.build(cfg.model)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a part raises for a setting that it does not know
+        raise ConfigError(f'The model of the config cannot be built ({type(error).__name__}: {on_one_line(error)}): '
+                          'correct the settings of model.') from error
 
 
 def modules_of(encoder: str, layer: str) -> list[str]:

@@ -50,7 +50,7 @@ def train_and_held_out(cfg: Config, tell: Callable[[str], None] = print) -> tupl
     source = source_of(cfg)
     held_out = dict(source, **cfg.held_out)
     train, test = (labelled_views(cfg, dataset) for dataset in (source, held_out))
-    tell(check_held_out(*(Listing.of(images.views.dataset) for images in (train, test)),
+    tell(check_held_out(Listing.of(train.views.dataset), Listing.of(test.views.dataset),
                         f'held_out (now {place_of(held_out)})'))
     return train, test
 

@@ -30,8 +30,9 @@ def check_feature_maps(backbone: nn.Module, neck: Optional[nn.Module] = None) ->
         if not isinstance(output, (list, tuple)) or not isinstance(last, torch.Tensor) or last.ndim != 4:
             raise ConfigError(
                 f'model.backbone ({type(backbone).__name__}) gives {_said(output)}, but features are taken from maps: '
-                'give one whose last output is a tensor (N, C, height, width), such as mmselfsup.ResNet, mmcls.ResNeXt, '
-                'mmcls.RegNet or mmcls.SwinTransformer; mmcls.VisionTransformer is one with output_cls_token=False.')
+                'give one whose last output is a tensor (N, C, height, width), such as mmselfsup.ResNet, '
+                'mmcls.ResNeXt, mmcls.RegNet or mmcls.SwinTransformer; mmcls.VisionTransformer is one with '
+                'output_cls_token=False.')
         if neck is not None:
             _try_neck(neck, output, last)
     finally:

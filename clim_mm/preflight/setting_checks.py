@@ -71,10 +71,9 @@ def _check_lr(settings: Settings, lr_rule: LrRule) -> Iterator[Finding]:
     ratio = settings.lr / rule
     compared = f'{ratio:.3g} times' if ratio > 1 else f'1/{1 / ratio:.3g} of' if ratio else '0 instead of'
     yield Finding('lr', (
-        f'The learning rate {settings.lr:g} is {compared} the {rule:.3g} of the rule {lr_rule.lr:g} x images per step / '
-        f'{lr_rule.images}, with {settings.images_per_step} images in a step (the rule is for {lr_rule.kind}): set '
-        f'optim_wrapper.optimizer.lr={rule:.3g}, or, if it was found by trying, default_hooks.preflight.lr_of_512=None.'
-    ))
+        f'The learning rate {settings.lr:g} is {compared} the {rule:.3g} of the rule {lr_rule.lr:g} x images per step '
+        f'/ {lr_rule.images}, with {settings.images_per_step} images in a step (the rule is for {lr_rule.kind}): set '
+        f'optim_wrapper.optimizer.lr={rule:.3g}, or, if it was found by trying, lr_of_512=None of the PreflightHook.'))
 
 
 def _check_queue(settings: Settings) -> Iterator[Finding]:

@@ -54,3 +54,15 @@ def test_what_has_no_backbone(tmp_path, weights, words):
     torch.save(dict(state_dict={name: torch.zeros(1) for name in weights}), tmp_path / 'a.pth')
     with pytest.raises(ConfigError, match=words):
         read_backbone(str(tmp_path / 'a.pth'))
+
+
+@pytest.mark.parametrize('prefix', ['backbone.', 'backbone.timm_model.', 'backbone.net.'])
+def test_a_models_own_names_are_left_alone(prefix):
+    weights = below(prefix, weights_of(random_resnet(narrow=True)))
+    assert published(dict(state_dict=weights)).weights == weights
+
+
+def test_of_two_networks_none_is_taken():
+    weights = weights_of(random_resnet(narrow=True), False)
+    both = {**below('online.', weights), **below('target.', weights)}
+    assert published(dict(state_dict=both)).backbone == {}

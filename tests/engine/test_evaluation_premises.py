@@ -26,7 +26,8 @@ RGB = dict(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), to_rgb=T
 def files(tmp_path_factory):
     """Files of others, by their names, and the networks in them."""
     folder = tmp_path_factory.mktemp('published')
-    return {name: published_files.write(folder / f'{name}.pth', name, narrow=True) for name in published_files.PUBLISHED}
+    return {name: published_files.write(folder / f'{name}.pth', name, narrow=True)
+            for name in published_files.PUBLISHED}
 
 
 @pytest.fixture
@@ -39,10 +40,10 @@ def root(class_folder, tmp_path):
     return tmp_path
 
 
-def runner_of(root, init_cfg, train=None, val=None, preprocessor=None, frozen=True, backbone=None, num_classes=2, epochs=1):
+def runner_of(root, init_cfg, train=None, val=None, preprocessor=None, frozen=True, backbone=None, num_classes=2):
     loader = dict(batch_size=4, collate_fn=dict(type='default_collate'))
     dataset = dict(type='mmcls.CustomDataset', data_root=str(root), pipeline=PIPELINE)
-    network = dict(backbone or dict(BACKBONE, frozen_stages=4 if frozen else -1), init_cfg=init_cfg)
+    network = dict(backbone or BACKBONE, init_cfg=init_cfg, **(dict(frozen_stages=4) if frozen else {}))
     return Runner.from_cfg(Config(dict(
         model=dict(
             type='mmcls.ImageClassifier', backbone=network, neck=dict(type='mmcls.GlobalAveragePooling'),
@@ -55,7 +56,7 @@ def runner_of(root, init_cfg, train=None, val=None, preprocessor=None, frozen=Tr
         val_dataloader=dict(loader, sampler=dict(type='DefaultSampler', shuffle=False),
                             dataset=dict(dataset, **dict(dict(data_prefix='val'), **(val or {})))),
         val_cfg=dict(), val_evaluator=dict(type='mmcls.Accuracy'),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.001)), train_cfg=dict(by_epoch=True, max_epochs=epochs),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.001)), train_cfg=dict(by_epoch=True, max_epochs=1),
         default_hooks=dict(checkpoint=None),
         custom_hooks=[dict(type='PretrainedBackboneHook', frozen=frozen)],
         default_scope='clim_mm', log_level='WARNING', randomness=dict(seed=0))))
@@ -93,7 +94,8 @@ def rename(root, old, new):
 
 
 def reversed_list(root, name):
-    lines = [f'{path.parent.name}/{path.name} {int(path.parent.name == "cat")}' for path in (root / name).rglob('*.png')]
+    paths = (root / name).rglob('*.png')
+    lines = [f'{path.parent.name}/{path.name} {int(path.parent.name == "cat")}' for path in paths]
     (root / f'{name}.txt').write_text('\n'.join(lines))
 
 
@@ -124,11 +126,11 @@ NAMES = dict(classes=['cat', 'dog'])
 
 @pytest.mark.parametrize('change, settings, words', [
     (lambda root: shutil.rmtree(root / 'val' / 'dog'), {}, ['1 classes that are not the 2', '1 are missing (dog)']),
-    (lambda root: rename(root, 'val/dog', 'val/cow'), {}, ['1 are missing (dog)', '1 are unknown to the training (cow)']),
+    (lambda root: rename(root, 'val/dog', 'val/cow'), {}, ['1 are missing (dog)', '1 are unknown']),
     (lambda root: rename(root, 'val/dog', 'val/cow'), dict(train=NAMES, val=NAMES), ['class folders', 'cow']),
     (lambda root: None, dict(val=dict(classes=['dog', 'cat'])), ['another order']),
     (lambda root: None, dict(val=dict(metainfo=dict(classes=['dog', 'cat']))), ['another order']),
-    (lambda root: reversed_list(root, 'val'), dict(val=dict(ann_file='val.txt')), ['Only the training images have names']),
+    (lambda root: reversed_list(root, 'val'), dict(val=dict(ann_file='val.txt')), ['Only the training images have']),
     (lambda root: None, dict(num_classes=3), ['3 outputs', '2 classes', 'model.head.num_classes=2']),
     (lambda root: None, dict(num_classes=1), ['1 outputs', 'model.head.num_classes=2']),
     (lambda root: None, dict(val=dict(data_prefix='train')), ['12 of the 12 held-out images are training images']),
@@ -152,9 +154,9 @@ def test_another_task_than_the_one_meant(root, files, change, settings, words):
 
 def test_a_transformer(root, files):
     with pytest.raises(ConfigError, match='gives a tuple that ends in a list .* but features are taken from maps'):
-        runner_of(root, backbone_init(files['moco_v2'][0]), frozen=False, backbone=dict(
-            type='mmcls.VisionTransformer', arch=dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=16),
-            img_size=32)).train()
+        arch = dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=16)
+        runner_of(root, backbone_init(files['moco_v2'][0]), frozen=False,
+                  backbone=dict(type='mmcls.VisionTransformer', arch=arch, img_size=32)).train()
 
 
 def test_another_framework_than_is_known(root, tmp_path):

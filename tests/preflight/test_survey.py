@@ -9,8 +9,8 @@ from mmengine.runner import Runner
 from prepared_runs import Stop, assert_same, everything, neighbor_hook_of, prepared, trained_a_little
 from training_runs import BATCH, CHANNELS, N, P, hook_cfg, model_cfg, pairs_cfg, write_images
 
-from clim_mm.preflight.lr_rules import PRETRAINING
 from clim_mm.preflight import survey
+from clim_mm.preflight.lr_rules import PRETRAINING
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
