@@ -78,10 +78,10 @@ def main() -> None:
         if args.from_csv:
             figures = read_runs_csv(args.from_csv, study)
         else:
-            runs = runs_of(study, work_dir)
-            todo = unfinished(runs)
             if not args.table_only:
                 HeldFolder(work_dir)  # until this process ends
+            runs = runs_of(study, work_dir)
+            todo = unfinished(runs)
             if todo and not args.table_only:
                 from clim_mm.study.premises import check_premises  # here: a table need not wait for it
 

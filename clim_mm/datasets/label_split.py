@@ -4,8 +4,6 @@ import os.path as osp
 from collections import Counter
 from typing import Any
 
-
-from clim_mm.causes import machine_error
 from clim_mm.errors import DataError, on_one_line, some_of
 from clim_mm.registry import DATASETS
 

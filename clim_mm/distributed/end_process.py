@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 from multiprocessing.util import register_after_fork
 
-from mmengine.logging import MMLogger
+from clim_mm.log_files import write_to_log
 
 _SECONDS = 2.0
 _ENDING = threading.Lock()
@@ -35,10 +35,9 @@ def end_process(sentence: str, status: int = 1) -> None:
         say(f'Error: {sentence}')
     for child in multiprocessing.active_children():  # DataLoader workers
         child.kill()
-    with suppress(Exception):
-        for handler in MMLogger.get_current_instance().handlers:
-            if sentence and isinstance(handler, logging.FileHandler):
-                handler.handle(logging.LogRecord('clim_mm', logging.ERROR, __file__, 0, sentence, None, None))
+    if sentence:
+        with suppress(Exception):
+            write_to_log(logging.ERROR, sentence)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()

@@ -24,13 +24,12 @@ from clim_mm.distributed.end_process import tie_children
 from clim_mm.distributed.starter import end_with_starter
 from clim_mm.errors import ConfigError, UserError, on_one_line, sentence
 from clim_mm.history_hook import HistoryHook
-from clim_mm.log_files import write_to_log
+from clim_mm.log_files import say_failures_once, write_to_log
 
 from .config_errors import explain
 from .framework_settings import KNOWN_KEYS
 from .going_on import how_to_go_on
 from .interrupts import Interrupted, interruptible, leave
-from .log_files import say_failures_once
 from .open_files import raise_open_files
 from .run_hook import RunHook
 

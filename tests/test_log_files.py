@@ -2,7 +2,7 @@
 
 import logging
 
-from clim_mm.launch.log_files import say_failures_once
+from clim_mm.log_files import say_failures_once
 
 
 def test_a_full_disk_is_said_once(tmp_path, capsys):
