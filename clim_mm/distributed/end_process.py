@@ -36,7 +36,7 @@ def end_process(sentence: str) -> None:
     with suppress(Exception):
         for handler in MMLogger.get_current_instance().handlers:
             if isinstance(handler, logging.FileHandler):
-                handler.handle(logging.LogRecord('clim_mm', logging.ERROR, __file__, 0, sentence, None, None))
+                handler.handle(logging.LogRecord('clim_mm', logging.WARNING, __file__, 0, sentence, None, None))
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
