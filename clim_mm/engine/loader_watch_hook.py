@@ -38,8 +38,10 @@ class LoaderWatchHook(Hook):
 
     def _after_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None,
                     mode: str = 'train') -> None:
-        # After the last batch follow checkpoints, or figures that take minutes.
-        if self._watch is not None and (batch_idx + 1) % len(getattr(runner, f'{mode}_dataloader')):
+        loader = getattr(runner, f'{mode}_dataloader')
+        # After the last batch follow checkpoints, or figures that take minutes. A stream has none that is known.
+        is_last = hasattr(loader.dataset, '__len__') and (batch_idx + 1) % len(loader) == 0
+        if self._watch is not None and not is_last:
             self._watch.expect()
 
     def _after_epoch(self, runner: Runner, mode: str = 'train') -> None:

@@ -57,7 +57,7 @@ def test_the_extraction_is_that_of_the_refresh(folder):
 
 @pytest.mark.parametrize('changed, error, words', [
     ({}, ConfigError, ['held_out', 'held_out.data_prefix=val']),
-    (dict(held_out=dict(data_prefix='nowhere')), DataError, ['nowhere', 'does not exist']),
+    (dict(held_out=dict(data_prefix='nowhere')), DataError, ['nowhere', 'does not exist', 'held_out.data_root=FOLDER']),
     (dict(held_out=dict(data_prefix='held'), dataset_type='ImageFolder'), DataError, ['train', 'no labels']),
     (dict(held_out=dict(data_prefix='other')), ConfigError, ['other', '2 classes that are not the 2']),
     (dict(held_out=dict(data_prefix='held', classes=['cat', 'dog', 'cow'])), DataError, ['held', 'config names 3']),
