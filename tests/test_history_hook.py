@@ -73,7 +73,7 @@ def test_a_config_of_anothers_has_the_hook_too(tmp_path, kept_5):
     cfg = toy_config(tmp_path, 5, model=dict(type='toy_runs.Linear'), train_dataloader=dict(
         batch_size=2, num_workers=0, dataset=dict(type='toy_runs.Numbers'), collate_fn=dict(type='default_collate'),
         sampler=dict(type='DefaultSampler', shuffle=False)))
-    train(cfg)
+    train(cfg, [])
     hub = MessageHub.get_current_instance()
     assert {len(history.data[0]) for history in hub.log_scalars.values()} == {10}
 

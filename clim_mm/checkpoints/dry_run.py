@@ -72,8 +72,8 @@ class _DryRun(pickle.Unpickler):
 
     def __init__(self, data: bytes, room: int) -> None:
         super().__init__(io.BytesIO(data), encoding='latin1')
-        self._room, self._taken = room, 0
-        self._storages: dict[str, int] = {}
+        self._room, self._taken, self._stored = room, 0, 0
+        self._storages: dict[str, _Storage] = {}
         self._stand_ins: dict[str, type[_Made]] = {}
         ours = {name for _, name in ALLOWED}
         self._trusted = {name_of(entry) for entry in get_safe_globals()} - ours
@@ -96,11 +96,12 @@ class _DryRun(pickle.Unpickler):
     def persistent_load(self, pid: Any) -> '_Storage':
         """The bytes of tensors, of which there cannot be more than the file has."""
         _, kind, key, _, length, *_ = pid
-        storage = _Storage(_item_bytes(kind.name), length)
-        self._storages[repr(key)] = storage.bytes
-        if length < 0 or sum(self._storages.values()) > self._room:
-            raise TooMuchError
-        return storage
+        if repr(key) not in self._storages:
+            storage = self._storages[repr(key)] = _Storage(_item_bytes(kind.name), length)
+            self._stored += storage.bytes
+            if length < 0 or self._stored > self._room:
+                raise TooMuchError
+        return self._storages[repr(key)]  # the first, as torch takes it
 
 
 class _Storage:
