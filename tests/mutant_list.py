@@ -273,7 +273,7 @@ MUTANTS = [
            'key=lambda match: int(match[1])', 'key=lambda match: match[1]'),
     Mutant('checkpoints of every run count', 'checkpoints/latest.py',
            'if not run.id or run.owns', 'if run.id or run.owns'),
-    Mutant('checkpoints count that a run gave up', 'checkpoints/run_file.py',
+    Mutant('checkpoints count that a run gave up', 'checkpoints/run.py',
            'other.iter <= self.iter', 'other.iter >= self.iter'),
     Mutant('a folder taken from a living training', 'checkpoints/run_file.py', 'if locked is False or (', 'if ('),
     Mutant('half a record left on a full disk', 'engine/json_lines.py',

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from clim_mm.checkpoints import write_atomically
-from clim_mm.checkpoints.run_file import run_id
+from clim_mm.checkpoints.run import run_id
 from clim_mm.errors import CheckpointError
 
 from .blocks import ROWS_PER_BLOCK
