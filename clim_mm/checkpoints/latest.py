@@ -15,7 +15,8 @@ from clim_mm.errors import CheckpointError, DamagedCheckpoint, some_of
 from clim_mm.storage import names_in
 
 from .reading import read_checkpoint
-from .run_file import Run, iterations, marked_run, read_run
+from .run import Run, iterations, marked_run
+from .run_file import read_run
 
 NAMES = ('epoch_{}.pth', 'iter_{}.pth')  # MMEngine's, for checkpoints by epoch and by iteration
 

@@ -37,7 +37,7 @@ def end_process(sentence: str, status: int = 1) -> None:
         child.kill()
     if sentence:
         with suppress(Exception):
-            write_to_log(logging.ERROR, sentence)
+            write_to_log(logging.WARNING, sentence)  # as an ERROR it would have a place in the code
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 from mmengine.config import Config
-from toy_runs import toy_config, toy_runner
+from mmengine.logging import MessageHub
+from toy_runs import NUMBERS, toy_config, toy_runner
 
 from clim_mm.checkpoints import read_checkpoint
 from clim_mm.checkpoints.run_file import RUN_FILE, read_run
@@ -14,6 +15,13 @@ from clim_mm.errors import CheckpointError
 from clim_mm.file_lock import try_lock
 from clim_mm.launch.held_folders import held_folders
 from clim_mm.launch.run_hook import RunHook
+
+
+@pytest.fixture(autouse=True)
+def no_run_afterwards():
+    """Let no id of these trainings get into other tests' records."""
+    yield
+    MessageHub.get_instance(f'held_folders_{next(NUMBERS)}')
 
 
 def folders_of(cfg, resume=None):
