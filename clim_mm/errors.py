@@ -45,6 +45,10 @@ class UnreadableImage(DataError):
         return f'{printable(self.path)}\t{self.reason}'
 
 
+class StorageError(DataError):
+    """A disk or a network that does not answer, so that no file is to blame."""
+
+
 class CheckpointError(UserError, OSError):
     """A checkpoint that cannot be read, or a file of a run that cannot be written."""
 
@@ -55,6 +59,10 @@ class DamagedCheckpoint(CheckpointError):
 
 class TrainingError(UserError, RuntimeError):
     """A training that has gone wrong: losses or features that are no numbers."""
+
+
+class MachineError(UserError, OSError):
+    """What the machine lacks, or has done to the program: see ``clim_mm.causes``."""
 
 
 class MissingDependencyError(UserError, ImportError):

@@ -19,6 +19,7 @@ MODELS = _child(mmengine_registry.MODELS, 'clim_mm.models')
 MODEL_WRAPPERS = _child(mmengine_registry.MODEL_WRAPPERS, 'clim_mm.distributed')
 OPTIM_WRAPPERS = _child(mmengine_registry.OPTIM_WRAPPERS, 'clim_mm.engine')
 TRANSFORMS = _child(mmengine_registry.TRANSFORMS, 'clim_mm.datasets.transforms')
+VISBACKENDS = _child(mmengine_registry.VISBACKENDS, 'clim_mm.engine')
 VISUALIZERS = _child(mmengine_registry.VISUALIZERS, 'clim_mm.visualization')
 
 # Nothing is added to these; without them MMEngine warns that the scope lacks them.
@@ -31,5 +32,4 @@ OPTIMIZERS = _child(mmengine_registry.OPTIMIZERS, 'clim_mm.engine')
 OPTIM_WRAPPER_CONSTRUCTORS = _child(mmengine_registry.OPTIM_WRAPPER_CONSTRUCTORS, 'clim_mm.engine')
 PARAM_SCHEDULERS = _child(mmengine_registry.PARAM_SCHEDULERS, 'clim_mm.engine')
 RUNNERS = _child(mmengine_registry.RUNNERS, 'clim_mm.engine')
-VISBACKENDS = _child(mmengine_registry.VISBACKENDS, 'clim_mm.engine')
 WEIGHT_INITIALIZERS = _child(mmengine_registry.WEIGHT_INITIALIZERS, 'clim_mm.engine')

@@ -75,6 +75,11 @@ class ForkedProgram:
             rank.join()
 
     @property
+    def pids(self) -> list[int]:
+        """Of its processes, each of which leads a group of its own."""
+        return [rank.pid for rank in self._ranks]
+
+    @property
     def exit_codes(self) -> list[Optional[int]]:
         """One a process; negative for a signal."""
         return [rank.exitcode for rank in self._ranks]

@@ -272,7 +272,7 @@ MUTANTS = [
     Mutant('latest checkpoint by the letters of its name', 'checkpoints/latest.py',
            'key=lambda match: int(match[1])', 'key=lambda match: match[1]'),
     Mutant('half of a backbone is enough to start from', 'checkpoints/fit.py',
-           ' or _modules(fit.matched) & _modules(fit.missing)', ''),
+           ' or found & lacking', ''),
     Mutant('RGB and BGR exchanged', 'checkpoints/normalization.py',
            "order='RGB' if turned else 'BGR'", "order='BGR' if turned else 'RGB'"),
     Mutant('hash of weights without their names', 'checkpoints/weights_hash.py',

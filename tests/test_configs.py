@@ -13,7 +13,7 @@ from mmselfsup.models.algorithms import MoCo
 from clim_mm.datasets import LoadImage
 from clim_mm.models import CLIM
 from clim_mm.neighbors.sizes import default_num_positives, default_queue_len
-from clim_mm.preflight.estimates import LR_OF_512, lr_by_rule
+from clim_mm.preflight.lr_rules import PRETRAINING
 from clim_mm.registry import HOOKS, MODELS, TRANSFORMS
 
 # Those that the model index lists; what an ablation or an option measures belongs to its table.
@@ -49,7 +49,7 @@ def test_the_name_says_what_is_in_it(path):
     assert source.data_prefix == 'train'
     if name['data'] == 'in1k':
         total = int(name['processes']) * int(name['batch'])
-        assert cfg.optim_wrapper.optimizer.lr == pytest.approx(lr_by_rule(total, LR_OF_512))
+        assert cfg.optim_wrapper.optimizer.lr == pytest.approx(PRETRAINING.of(total))
 
 
 @lru_cache

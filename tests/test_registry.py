@@ -14,11 +14,13 @@ HEAD = dict(type='MixedContrastiveHead', temperature=0.1)
 VIEW = dict(type='MultiRes', resolutions=(16, 12), transforms=[dict(type='RandomFlip', prob=0.5)])
 OURS = {value.name: value for value in vars(clim_registry).values() if isinstance(value, Registry)}
 NAMES = {
-    'dataset': ['ClassFolder', 'ImageFolder', 'LabelSplit', 'NeighborPairs', 'SingleViews'],
+    'dataset': ['ClassFolder', 'ImageFolder', 'ImageList', 'LabelSplit', 'NeighborPairs', 'SingleViews'],
     'function': ['stack_collate'],
     'hook': [
-        'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'KNNHook', 'ManifestHook',
-        'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook', 'WatchdogHook'
+        'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'HistoryHook', 'KNNHook',
+        'LoaderWatchHook',
+        'ManifestHook', 'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook',
+        'WatchdogHook'
     ],
     'model': ['CLIM', 'DeviceViews', 'MixedContrastiveHead'],
     'optim_wrapper': ['Bf16OptimWrapper'],
@@ -27,6 +29,7 @@ NAMES = {
         'CenterView', 'ColorJitter', 'CutMix', 'LoadImage', 'MixUp', 'MultiRes', 'PackPair', 'PairViews', 'RandomFlip',
         'RandomGaussianBlur', 'RandomGrayscale'
     ],
+    'vis_backend': ['LocalVisBackend'],
     'visualizer': ['Visualizer'],
 }
 
@@ -39,6 +42,7 @@ def options_of(name, folder):
         CenterView=dict(crop_size=24),
         ClassFolder=dict(data_root=str(folder)),
         ImageFolder=dict(data_root=str(folder)),
+        ImageList=dict(data_prefix=str(folder), ann_file=str(folder.parent / 'split.txt')),
         LabelSplit=dict(data_prefix=str(folder), split=str(folder.parent / 'split.txt')),
         NeighborPairs=dict(dataset=source, pipeline=[dict(type='PackPair')]),
         SingleViews=dict(dataset=source, pipeline=[dict(type='LoadImage')]),
@@ -48,6 +52,7 @@ def options_of(name, folder):
         RandomGaussianBlur=dict(sigma_min=0.1, sigma_max=2.0),
         Bf16OptimWrapper=dict(optimizer=torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)),
         PairViews=dict(load=[dict(type='LoadImage')], view=[VIEW]),
+        LocalVisBackend=dict(save_dir=str(folder.parent)),
         Visualizer=dict(name='built'),
     ).get(name, {})
 

@@ -27,7 +27,8 @@ def extras():
     """Those of setup.py, by name."""
     tree = ast.parse((ROOT / 'setup.py').read_text())
     call, = (node.value for node in ast.walk(tree) if isinstance(node, ast.keyword) and node.arg == 'extras_require')
-    return {part.arg: [Requirement(text) for text in ast.literal_eval(part.value)] for part in call.keywords}
+    return {part.arg: required(part.value.args[0].value.removesuffix('.txt')) if isinstance(part.value, ast.Call)
+            else [Requirement(text) for text in ast.literal_eval(part.value)] for part in call.keywords}
 
 
 def of_extras():
@@ -38,7 +39,8 @@ def of_extras():
 def imports_of(folder):
     """Top-level names of what the files below ``folder`` import from elsewhere, with a file that does."""
     paths = [path for path in sorted((ROOT / folder).rglob('*.py')) if '.mim' not in path.parts]
-    own = {path.stem for path in ROOT.glob('tests/**/*.py')} | {path.stem for path in ROOT.glob('tools/**/*.py')}
+    own = {name for path in [*ROOT.glob('tests/**/*.py'), *ROOT.glob('tools/**/*.py')]
+           for name in (path.stem, path.parent.name)}
     found = {}
     for path in paths:
         for node in ast.walk(ast.parse(path.read_text())):
@@ -88,7 +90,14 @@ def test_what_is_pinned_is_within_what_is_required():
             assert requirement.specifier.contains(pins[0].version), requirement
         else:
             open_ended.append(requirement.name)
-    assert open_ended == ['faiss-gpu-cu12'], 'in the place of faiss-cpu'
+    assert open_ended == ['faiss-gpu'], 'in the place of faiss-cpu'
+
+
+def test_the_gpu_extra_leaves_one_faiss():
+    """All packages of faiss share a folder, so that a second one breaks the first."""
+    faiss = {name: [req.name for req in [*required('runtime'), *extra] if req.name.startswith('faiss')]
+             for name, extra in extras().items()}
+    assert faiss == dict(cpu=['faiss-cpu'], gpu=['faiss-gpu'], export=[])
 
 
 QUOTED = re.compile(r'\b([a-z][a-z0-9-]*[a-z0-9])((?:==|>=)[0-9][0-9.]*(?:,<[0-9.]*[0-9])?)')

@@ -6,12 +6,15 @@
     python tools/evaluate.py figures     CONFIG CHECKPOINT     all of these
     python tools/evaluate.py tsne        CONFIG CHECKPOINT     a picture of ten classes (--seed 0 draws which)
 
-CONFIG is the one that the checkpoint was pretrained with; its ``held_out`` says where the other images are.
+CONFIG is the one that the checkpoint was pretrained with; its ``held_out`` says where the other images are. A ResNet of
+MoCo, SwAV, DINO, torchvision, timm or solo-learn is measured as they publish it, by a CONFIG with the same backbone.
+Beside the figures stands what was checked: whose weights and images these are.
 """
 
 import argparse
 import json
 import os.path as osp
+from collections.abc import Collection
 from functools import cached_property
 
 import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pictures before cv2 is imported)
@@ -42,17 +45,25 @@ from clim_mm.picture_file import check_picture
 from clim_mm.visualization import choose_images, draw_tsne
 from clim_mm.visualization.tsne import MOST_CLASSES, check_number_of_images
 
+# Encoder and layer of the features that the commands take.
+POOLED, EMBEDDINGS = ('query', 'pooled'), ('momentum', 'embedding')
+
 
 class Task:
-    """The images, and the features that a checkpoint's network gives them."""
+    """The images, and the features that a checkpoint's network gives them.
 
-    def __init__(self, cfg: Config, checkpoint: str) -> None:
+    Attributes:
+        premises: What was checked, a sentence each.
+    """
+
+    def __init__(self, cfg: Config, checkpoint: str, reads: Collection[tuple[str, str]]) -> None:
         self.cfg = cfg
-        self.train, self.test = train_and_held_out(cfg)
-        self.model: CLIM = load_model(cfg, checkpoint)
+        self.premises: list[str] = []
+        self.train, self.test = train_and_held_out(cfg, self.premises.append)
+        self.model: CLIM = load_model(cfg, checkpoint, reads, self.premises.append)
 
     def features(self, views: LabelledViews, **options: str) -> np.ndarray:
-        """(N, d) float32."""
+        """(N, d) float32; pooled features of the query encoder, if nothing else is said."""
         return frozen_features(self.model, views.views, **loading_of(self.cfg), **options)
 
     @cached_property
@@ -83,8 +94,9 @@ def probe(task: Task, args: argparse.Namespace) -> dict[str, float]:
 def diagnostics(task: Task, args: argparse.Namespace) -> dict[str, float]:
     """All without training."""
     num_images = len(task.train.labels)
+    encoder, layer = EMBEDDINGS
     return diagnose(
-        task.test_features, task.test.labels, task.features(task.train, encoder='momentum', layer='embedding'),
+        task.test_features, task.test.labels, task.features(task.train, encoder=encoder, layer=layer),
         task.train.labels, neighbor_sizes(num_images), default_num_positives(num_images))
 
 
@@ -156,13 +168,16 @@ def main() -> None:
     with errors_in_a_sentence():
         check_arguments(args)
         cfg = load_config(args.config, args.work_dir, args.amp, args.cfg_options)
-        task = Task(cfg, args.checkpoint)
+        reads = [POOLED, *([EMBEDDINGS] if args.run in (diagnostics, figures) else [])]
+        task = Task(cfg, args.checkpoint, reads)
         check_images(task, args)
+        print('\n  '.join(['premises:', *task.premises]))
         found = args.run(task, args)
         for name, value in found.items():
             print(f'{name:26}{value:>10.4f}' if isinstance(value, float) else f'{name:26}{value:>10}')
         if args.json:
-            write_atomically(args.json, (json.dumps(found, indent=2) + '\n').encode())
+            content = dict(found, premises=task.premises)
+            write_atomically(args.json, (json.dumps(content, indent=2) + '\n').encode())
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@
     python tools/export.py CHECKPOINT --to detectron2  --out resnet50_clim_d2.pth
     python tools/export.py CHECKPOINT --to mmdet       --out resnet50_clim_mmdet.pth
     python tools/export.py CHECKPOINT --to huggingface --out resnet50_clim/
+    python tools/export.py CHECKPOINT --to torch       --out clim.pt2         # any backbone, with its computation
 
 Before a file takes its name, the library's own network loads it, and must give what the original gives for random
 images.

@@ -13,7 +13,7 @@ import clim_mm  # noqa: F401  (opens the host's version gate)
 from clim_mm.checkpoints import write_atomically
 from clim_mm.datasets import balanced_split, labels_of
 from clim_mm.datasets.source import build_source
-from clim_mm.errors import DataError
+from clim_mm.errors import DataError, printable
 from clim_mm.launch.commands import errors_in_a_sentence
 
 
@@ -25,13 +25,18 @@ def main() -> None:
     parser.add_argument('--out', required=True, help='the list')
     args = parser.parse_args()
     with errors_in_a_sentence():
-        if osp.isdir(args.folder) and not any(entry.is_dir() for entry in os.scandir(args.folder)):
+        if not osp.isdir(args.folder):
+            raise DataError(f'There is no folder {args.folder}: give the one that has a folder for each class.')
+        if not any(entry.is_dir() for entry in os.scandir(args.folder)):
             raise DataError(f'The images in {args.folder} have no labels to be listed: give a folder with a folder of '
                             'images for each class.')
         source = build_source(dict(type='ClassFolder', data_prefix=args.folder))
         chosen = balanced_split(labels_of(source), args.percent / 100, args.seed)
         paths = [osp.relpath(source.get_data_info(int(i))['img_path'], args.folder) for i in chosen]
-        write_atomically(args.out, ('\n'.join(paths) + '\n').encode())
+        if broken := [path for path in paths if '\n' in path or '\r' in path]:
+            raise DataError(f'A list with an image a line cannot name {printable(broken[0])}, which has a line break '
+                            'in its name: rename it.')
+        write_atomically(args.out, os.fsencode('\n'.join(paths) + '\n'))
         print(f'{args.out}: {len(paths)} of {len(source)} images, of {len(source.CLASSES)} classes.')
 
 

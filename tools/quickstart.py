@@ -14,9 +14,11 @@ import numpy as np
 from mmengine.config import Config
 from prepare_digits import write_digits
 
-from clim_mm.checkpoints import latest_checkpoint, read_checkpoint, write_atomically
+from clim_mm.checkpoints import HeldFolder, latest_checkpoint, read_checkpoint, write_atomically
 from clim_mm.datasets import labels_of
 from clim_mm.datasets.source import build_source
+from clim_mm.distributed.starter import environment_of_a_part
+from clim_mm.errors import CheckpointError
 from clim_mm.evaluation import frozen_features, knn_top1, load_model, loading_of, train_and_held_out
 from clim_mm.visualization import draw_positives
 from clim_mm.watchdog import STATES
@@ -30,6 +32,10 @@ PACKAGES = ('torch', 'torchvision', 'onedl-mmengine', 'onedl-mmcv', 'mmselfsup',
 
 def main() -> None:
     start = time.perf_counter()
+    try:
+        HeldFolder(WORK_DIR).release()  # another quickstart is not to lose its folder
+    except CheckpointError as error:
+        sys.exit(f'Error: {error}')
     shutil.rmtree(WORK_DIR, ignore_errors=True)
     os.makedirs(WORK_DIR)
     write_digits(DATA)
@@ -62,7 +68,7 @@ def train() -> None:
     command = [sys.executable, 'tools/train.py', CONFIG, '--work-dir', WORK_DIR]
     with open(osp.join(WORK_DIR, 'train.log'), 'w') as log:
         # On so small a network several threads mostly wait for each other, and for the loader's workers.
-        environment = dict(os.environ, OMP_NUM_THREADS='1')
+        environment = dict(environment_of_a_part(), OMP_NUM_THREADS='1')
         process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert process.stdout is not None

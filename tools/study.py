@@ -17,7 +17,7 @@ from dataclasses import replace
 import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pictures before cv2 is imported)
 
 # isort: split
-from clim_mm.checkpoints import write_atomically
+from clim_mm.checkpoints import HeldFolder, write_atomically
 from clim_mm.checks import check_choice, check_whole
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.progress import progress_bar
@@ -78,9 +78,14 @@ def main() -> None:
         if args.from_csv:
             figures = read_runs_csv(args.from_csv, study)
         else:
+            if not args.table_only:
+                HeldFolder(work_dir)  # until this process ends
             runs = runs_of(study, work_dir)
             todo = unfinished(runs)
-            if not args.table_only:
+            if todo and not args.table_only:
+                from clim_mm.study.premises import check_premises  # here: a table need not wait for it
+
+                check_premises(study)
                 finish(study, runs, todo, work_dir, args.jobs)
             figures = figures_of(runs)
         print(write_table(study, figures, work_dir))

@@ -15,11 +15,10 @@ import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pic
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from clim_mm.checkpoints import resume_latest
 from clim_mm.distributed import prepare_launch, watch_peers
-from clim_mm.distributed.end_process import tie_children
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, load_config, train
 from clim_mm.launch.framework_settings import check_settings
+from clim_mm.launch.held_folders import held_folders
 from clim_mm.launch.kept_memory import keep_memory
 from clim_mm.launch.launch_checks import check_config
 
@@ -38,26 +37,22 @@ def parse_args() -> argparse.Namespace:
 
 
 def config_of(args: argparse.Namespace) -> Config:
-    """The config as the command line has it, and where it goes on from."""
+    """The config as the command line has it."""
     cfg = load_config(args.config, args.work_dir, args.amp, args.cfg_options, args.launcher, args.pretrained)
     check_settings(cfg)
-    if args.resume not in (None, 'auto'):
-        cfg.resume, cfg.load_from = True, args.resume
-    elif args.resume == 'auto' or (cfg.get('resume') and cfg.get('load_from') is None):
-        resume_latest(cfg)
     return cfg
 
 
 def main() -> None:
     args = parse_args()
-    tie_children()
-    with errors_in_a_sentence(), watch_peers(args.launcher):
+    with errors_in_a_sentence(resumes=True), watch_peers(args.launcher) as peers:
         cfg = config_of(args)
         check_config(cfg, world_size=int(os.environ.get('WORLD_SIZE', 1)))
-        prepare_launch(cfg, args.launcher)
-        if get_device() == 'cpu':
-            keep_memory()
-        train(cfg)
+        with held_folders(cfg, args.resume, peers) as folders:
+            prepare_launch(cfg, args.launcher)
+            if get_device() == 'cpu':
+                keep_memory()
+            train(cfg, folders)
 
 
 if __name__ == '__main__':

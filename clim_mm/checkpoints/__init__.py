@@ -1,11 +1,13 @@
-"""Checkpoints: written as a whole, read as data, and which of them a run goes on from."""
+"""Checkpoints: written as a whole, read as data, whose they are, and which of them a run goes on from."""
 
 from .atomic_backend import AtomicBackend
 from .atomic_write import write_atomically
 from .latest import latest_checkpoint, resume_latest
 from .loading import register_loaders
 from .reading import read_checkpoint
+from .run_file import HeldFolder
 
 __all__ = [
-    'AtomicBackend', 'latest_checkpoint', 'read_checkpoint', 'register_loaders', 'resume_latest', 'write_atomically'
+    'AtomicBackend', 'HeldFolder', 'latest_checkpoint', 'read_checkpoint', 'register_loaders', 'resume_latest',
+    'write_atomically'
 ]

@@ -3,10 +3,18 @@
 import errno
 import os
 import os.path as osp
+import re
+import secrets
 from contextlib import suppress
+from functools import partial
 from typing import Union
 
-from clim_mm.errors import CheckpointError
+from clim_mm.causes import remedy_for
+from clim_mm.errors import CheckpointError, StorageError
+from clim_mm.file_lock import try_lock
+from clim_mm.storage import patiently
+
+_ANY_NAME = r'.+'
 
 
 def write_atomically(path: Union[str, os.PathLike], data: bytes) -> None:
@@ -18,26 +26,56 @@ def write_atomically(path: Union[str, os.PathLike], data: bytes) -> None:
 
     Raises:
         CheckpointError: If it cannot be written. What was there before is still there then.
+        StorageError: The same, if the disk or the network fails for a minute.
     """
     target = osp.realpath(path)
     try:
-        os.makedirs(osp.dirname(target), exist_ok=True)
-        _replace(target, data)
+        patiently(partial(os.makedirs, osp.dirname(target), exist_ok=True), target)
+        patiently(partial(_replace, target, data), target)
+    except StorageError:
+        raise
     except OSError as error:
-        raise CheckpointError(f'Cannot write {os.fspath(path)} ({error.strerror}): make room, or choose another '
-                              'work_dir; what was written before is untouched.') from error
+        raise CheckpointError(f'Cannot write {os.fspath(path)} ({error.strerror}){remedy(error, target)}; what was '
+                              'written before is untouched.') from error
+
+
+def remedy(error: OSError, path: str) -> str:
+    """What a user can do about a file of a run that cannot be written, with a colon before it, if it is known.
+
+    Args:
+        error: Of the attempt.
+        path: Of the file.
+    """
+    return ': move that folder away' if osp.isdir(path) else remedy_for(error)
+
+
+def remove_abandoned(folder: str, name: str = _ANY_NAME) -> None:
+    """Remove what writers of a folder's files have left behind that were killed.
+
+    Args:
+        folder: It need not be there.
+        name: Regular expression of the files' names.
+    """
+    pattern = re.compile(rf'\.({name})\.([0-9a-f]{{8}}\.)?unfinished')
+    with suppress(OSError):
+        for left in filter(pattern.fullmatch, os.listdir(folder)):
+            # A living writer holds a lock; an empty file may be that of one that is about to take it.
+            with suppress(OSError), open(osp.join(folder, left), 'r+b') as file:
+                if os.fstat(file.fileno()).st_size and try_lock(file.fileno()):
+                    os.remove(file.name)
 
 
 def _replace(path: str, data: bytes) -> None:
     folder, name = osp.split(path)
-    # Always the same name, so that what a killed process has left goes with the next attempt.
-    unfinished = osp.join(folder, f'.{name}.unfinished')
+    remove_abandoned(folder, re.escape(name))
+    unfinished = osp.join(folder, f'.{name}.{secrets.token_hex(4)}.unfinished')  # there may be several writers
     try:
-        with open(unfinished, 'wb') as file:
+        with open(unfinished, 'xb') as file:
+            try_lock(file.fileno())
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(unfinished, path)
+            os.replace(unfinished, path)
     except BaseException:
         with suppress(OSError):
             os.remove(unfinished)

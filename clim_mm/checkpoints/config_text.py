@@ -8,6 +8,8 @@ from typing import Any
 
 from clim_mm.errors import CheckpointError, on_one_line
 
+_LONGEST = 1 << 20  # characters [ours]: parsed, a text takes a hundred times its length
+
 
 def settings_of(text: str) -> dict[str, Any]:
     """The settings of a config as MMEngine writes it: assignments of ``dict(...)``, lists, tuples and constants.
@@ -19,8 +21,11 @@ def settings_of(text: str) -> dict[str, Any]:
         The settings by name. What is no plain value, such as a call of something else, stays its text.
 
     Raises:
-        CheckpointError: If the text is no Python.
+        CheckpointError: If the text is no Python, or longer than any config.
     """
+    if len(text) > _LONGEST:
+        raise CheckpointError(f'The config in the checkpoint has {len(text):,} characters: give a checkpoint as a '
+                              'training wrote it.')
     try:
         statements = ast.parse(text).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

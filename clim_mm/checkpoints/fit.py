@@ -7,6 +7,7 @@ from typing import Any
 from clim_mm.errors import ConfigError
 
 SIZED_BY_CHECKPOINT = ('queue', 'queue_ids')  # if empty in the model, they take their length from the checkpoint
+_COUNTER = 'num_batches_tracked'  # of batch normalisation, which old checkpoints lack
 
 
 @dataclass(frozen=True)
@@ -82,16 +83,45 @@ def check_start(fit: Fit, name: str) -> None:
 
     Raises:
         ConfigError: If no weight of the checkpoint is the model's, or one is in another shape, or a module of the
-            model, such as its backbone, finds only some of its weights.
+            model finds only some of its weights, or its backbone none.
     """
-    if fit.reshaped or not fit.matched or _modules(fit.matched) & _modules(fit.missing):
+    found, lacking = _modules(fit.matched), _modules(fit.missing)
+    if fit.reshaped or not found or found & lacking or 'backbone' in lacking:
         raise ConfigError(f'The weights of the {name} do not fit the model ({fit.differences()}): give weights of the '
                           'same architecture, or set the model as theirs was.')
 
 
+def check_read(fit: Fit, modules: Sequence[str], checkpoint: str) -> dict[str, int]:
+    """Check that modules whose output is used have all their weights from a checkpoint.
+
+    Args:
+        fit: Of the two.
+        modules: Their names, such as ``backbone``.
+        checkpoint: Its name.
+
+    Returns:
+        Tensors of each that are the checkpoint's.
+
+    Raises:
+        ConfigError: If one lacks a weight, which would be at random then.
+    """
+    counts = {}
+    for module in modules:
+        inside = f'{module}.'
+        lacking = [name for name in (*fit.missing, *fit.reshaped)
+                   if name.startswith(inside) and not name.endswith(_COUNTER)]
+        counts[module] = sum(name.startswith(inside) for name in fit.matched)
+        if lacking or not counts[module]:
+            known = f'; it has {", ".join(fit.unexpected[:3])}, ...' if fit.unexpected else ''
+            raise ConfigError(f'{checkpoint} does not have all weights of the {module}, from which the features are '
+                              f'taken ({len(lacking)} lack, such as {next(iter(lacking), module)}{known}): give a '
+                              'checkpoint of this model, or a config with the model of the checkpoint.')
+    return counts
+
+
 def _modules(names: Sequence[str]) -> set[str]:
-    """The model's parts that the weights are of. Old checkpoints lack the counters of batch normalisation."""
-    return {name.partition('.')[0] for name in names if not name.endswith('num_batches_tracked')}
+    """The model's parts that the weights are of."""
+    return {name.partition('.')[0] for name in names if not name.endswith(_COUNTER)}
 
 
 def _shape(value: Any) -> tuple[int, ...]:

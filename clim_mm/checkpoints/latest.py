@@ -4,24 +4,28 @@ import logging
 import os
 import os.path as osp
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Optional
 
 from mmengine.config import Config
 from mmengine.logging import print_log
 
-from clim_mm.errors import CheckpointError, DamagedCheckpoint
+from clim_mm.errors import CheckpointError, DamagedCheckpoint, some_of
+from clim_mm.storage import names_in
 
 from .reading import read_checkpoint
+from .run_file import Run, iterations, marked_run, read_run
 
 NAMES = ('epoch_{}.pth', 'iter_{}.pth')  # MMEngine's, for checkpoints by epoch and by iteration
 
 
 def latest_checkpoint(work_dir: str, names: Sequence[str] = NAMES) -> Optional[str]:
-    """The newest checkpoint of a folder that can be read; a damaged one is passed over with a warning.
+    """The newest whole checkpoint of a folder's latest run; others are passed over with a warning.
 
-    The numbers in the names decide. MMEngine's ``last_checkpoint`` is not asked: it is written after the checkpoint,
-    and can be lost or cut off itself.
+    The folder's ``run.json`` tells which run that is, or without it the checkpoint that MMEngine's ``last_checkpoint``
+    names. If neither does, as with checkpoints of other programs, all count. Then the numbers in the names decide:
+    ``last_checkpoint`` is written after the checkpoint, and can be lost or cut off itself.
 
     Args:
         work_dir: The folder; it need not be there.
@@ -29,17 +33,46 @@ def latest_checkpoint(work_dir: str, names: Sequence[str] = NAMES) -> Optional[s
             more iterations behind it is taken.
 
     Returns:
-        Its path, or None if the folder has no checkpoints.
+        Its path. If the run has none, the path of the one that it has begun from, and None if that is not there or the
+        folder has no checkpoints.
 
     Raises:
-        CheckpointError: If there are checkpoints, but every one is damaged, or one needs something that is not data.
+        CheckpointError: If there are checkpoints, but every one is damaged or of an earlier run, or one needs something
+            that is not data.
     """
     found = [_numbered(work_dir, name) for name in names]
-    readable = [newest for newest in map(_newest_readable, found) if newest is not None]
-    if not readable and any(found):
+    run = read_run(work_dir)
+    if any(found) and not run.id:
+        run = _run_of_last_checkpoint(work_dir)
+    readable: list[tuple[int, str]] = []
+    foreign: list[str] = []
+    for paths in found:
+        readable += _newest_readable(paths, run, foreign)
+    if readable:
+        return max(readable)[1]
+    source = run.checkpoint
+    if osp.isabs(source) and osp.isfile(source) and iterations(_meta(read_checkpoint(source))) == run.iter:
+        return source
+    if foreign:
+        raise CheckpointError(
+            f'The latest run in {work_dir} has left no whole checkpoint, and what is there is of an earlier one '
+            f'({some_of(sorted(map(osp.basename, foreign)), 3)}): give the file to go on from by --resume FILE, leave '
+            'out --resume to start anew, or choose another --work-dir.')
+    if any(found):
         raise CheckpointError(f'All checkpoints in {work_dir} are damaged: delete them to start from the beginning, or '
                               'choose another work_dir.')
-    return max(readable)[1] if readable else None
+    return None
+
+
+def checkpoint_folder(cfg: Config) -> str:
+    """Where the checkpoints of a config's training go: its ``work_dir``, or what the CheckpointHook makes of it."""
+    out_dir = _hook(cfg).get('out_dir')
+    return osp.join(out_dir, osp.basename(cfg.work_dir.rstrip(os.sep))) if out_dir else cfg.work_dir
+
+
+def checkpoints_of(cfg: Config) -> list[str]:
+    """The checkpoints in that folder, whole or not, of whatever run."""
+    return [path for name in _names(cfg) for path in _numbered(checkpoint_folder(cfg), name)]
 
 
 def resume_latest(cfg: Config) -> None:
@@ -51,34 +84,75 @@ def resume_latest(cfg: Config) -> None:
     Raises:
         CheckpointError: As for ``latest_checkpoint``.
     """
-    hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    folder = cfg.work_dir
-    if hook.get('out_dir'):
-        folder = osp.join(hook['out_dir'], osp.basename(folder.rstrip(os.sep)))
-    path = latest_checkpoint(folder, [hook['filename_tmpl']] if hook.get('filename_tmpl') else NAMES)
+    folder = checkpoint_folder(cfg)
+    path = latest_checkpoint(folder, _names(cfg))
     if path is not None:
         cfg.resume, cfg.load_from = True, path
         return
     if cfg.get('load_from') is None:
         cfg.resume = False
-    print_log(f'There is no checkpoint in {folder} to resume from: the training starts from '
-              f'{cfg.get("load_from") or "the beginning"}.', logger='current', level=logging.WARNING)
+    _warn(f'There is no checkpoint in {folder} to resume from: the training starts from '
+          f'{cfg.get("load_from") or "the beginning"}.')
+
+
+def _hook(cfg: Config) -> dict:
+    return (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+
+
+def _names(cfg: Config) -> Sequence[str]:
+    name = _hook(cfg).get('filename_tmpl')
+    return [name] if name else NAMES
 
 
 def _numbered(folder: str, name: str) -> list[str]:
     """The files of a name, from the highest number on."""
     pattern = re.compile(re.escape(name).replace(r'\{\}', r'(\d+)'))
-    matches = filter(None, map(pattern.fullmatch, os.listdir(folder) if osp.isdir(folder) else []))
-    return [osp.join(folder, match[0]) for match in sorted(matches, key=lambda match: int(match[1]), reverse=True)]
+    matches = filter(None, map(pattern.fullmatch, names_in(folder)))
+    paths = [osp.join(folder, match[0]) for match in sorted(matches, key=lambda match: int(match[1]), reverse=True)]
+    for path in paths:
+        if not osp.isfile(path):
+            kind = 'folder' if osp.isdir(path) else 'link to nothing' if osp.islink(path) else 'device'
+            _warn(f'Passed over: {path} is a {kind}, not a checkpoint; a training that comes to its number needs the '
+                  'name.')
+    return list(filter(osp.isfile, paths))
 
 
-def _newest_readable(paths: Sequence[str]) -> Optional[tuple[int, str]]:
-    """The first of the files that is not damaged, with the iterations behind it."""
+def _newest_readable(paths: Sequence[str], run: Run, foreign: list[str]) -> list[tuple[int, str]]:
+    """The first of the files that is not damaged and is the run's, with the iterations behind it.
+
+    Args:
+        paths: Of the files, the newest first.
+        run: Without an id, all files count as its own.
+        foreign: Whole files that are not the run's are added to it.
+    """
     for path in paths:
         try:
-            checkpoint = read_checkpoint(path)
+            meta = _meta(read_checkpoint(path))
         except DamagedCheckpoint as error:
-            print_log(f'Passed over: {error}', logger='current', level=logging.WARNING)
+            _warn(f'Passed over: {error}')
             continue
-        return int(checkpoint.get('meta', {}).get('iter', 0)), path
-    return None
+        begun_here = osp.basename(path) == run.checkpoint and iterations(meta) == run.iter
+        if not run.id or run.owns(meta) or begun_here:
+            return [(iterations(meta), path)]
+        _warn(f'Passed over: {path} is not of the latest run in its folder, or of a part of it that was given up.')
+        foreign.append(path)
+    return []
+
+
+def _run_of_last_checkpoint(folder: str) -> Run:
+    """What the checkpoint that MMEngine's ``last_checkpoint`` names tells of its run, if anything."""
+    path = osp.join(folder, 'last_checkpoint')
+    with suppress(OSError, ValueError):
+        if osp.isfile(path):  # not a pipe, which would have us wait
+            with open(path) as file:
+                name = osp.basename(file.read().strip())  # the folder may have been copied or moved
+            return marked_run(_meta(read_checkpoint(osp.join(folder, name))))
+    return Run()
+
+
+def _meta(checkpoint: Mapping) -> Mapping:
+    return checkpoint['meta'] if isinstance(checkpoint.get('meta'), Mapping) else {}
+
+
+def _warn(sentence: str) -> None:
+    print_log(sentence, logger='current', level=logging.WARNING)

@@ -6,7 +6,6 @@ here, because it would overrule the user's own ``torch.load`` too, and would lea
 """
 
 import os
-import os.path as osp
 from typing import Any
 from urllib.parse import urlparse
 
@@ -18,11 +17,12 @@ from mmengine.runner import (
     get_mmcls_models,
     get_torchvision_models,
 )
-from torch.hub import download_url_to_file, get_dir
 
-from clim_mm.errors import CheckpointError
+from clim_mm.errors import CheckpointError, DamagedCheckpoint
 
+from .download import copy_of, forget_copy
 from .reading import read_checkpoint
+from .transfer import SCHEME, read_backbone
 
 
 # MMEngine logs what follows `load_from_` in their names, and calls them with a place and a `map_location`.
@@ -40,12 +40,17 @@ def load_from_http(filename: str, map_location: Any = None) -> dict:
     Raises:
         CheckpointError: If it cannot be downloaded, or as for ``read_checkpoint``.
     """
-    copy = osp.join(get_dir(), 'checkpoints', osp.basename(urlparse(filename).path))
-    if is_main_process():
-        _download(filename, copy)
+    first_here = os.environ.get('LOCAL_RANK', '0') == '0'  # one process of each machine downloads
+    if first_here:
+        copy_of(filename, show=is_main_process())
     barrier()
-    _download(filename, copy)  # on another machine
-    return load_from_local(copy, map_location)
+    try:
+        return load_from_local(copy_of(filename, show=False), map_location)
+    except DamagedCheckpoint as error:
+        if first_here:
+            forget_copy(filename)
+        raise DamagedCheckpoint(f'What {filename} gives is cut off or damaged, or no checkpoint: try again, or fetch '
+                                'it otherwise and give its path.') from error
 
 
 def load_from_torchvision(filename: str, map_location: Any = None) -> dict:
@@ -71,6 +76,11 @@ def load_from_mmcls(filename: str, map_location: Any = None) -> dict:
     return dict(state_dict={name[len(prefix):]: value for name, value in state.items() if name.startswith(prefix)})
 
 
+def load_from_backbone(filename: str, map_location: Any = None) -> dict:
+    """Load the backbone alone of whatever else can be loaded, by the names that it has here."""
+    return dict(state_dict=read_backbone(filename.removeprefix(SCHEME)).backbone)
+
+
 def load_from_elsewhere(filename: str, map_location: Any = None) -> dict:
     """Refuse the storages whose clients are not public.
 
@@ -89,19 +99,10 @@ def register_loaders() -> None:
         (('torchvision://', 'modelzoo://'), load_from_torchvision),
         (('open-mmlab://', 'openmmlab://'), load_from_openmmlab),
         ('mmcls://', load_from_mmcls),
+        (SCHEME, load_from_backbone),
         ((r'(\S+\:)?s3://', r'(\S+\:)?petrel://', 'pavi://'), load_from_elsewhere),
     ]:
         CheckpointLoader.register_scheme(prefixes, loader, force=True)
-
-
-def _download(url: str, path: str) -> None:
-    if osp.exists(path):
-        return
-    try:
-        os.makedirs(osp.dirname(path), exist_ok=True)
-        download_url_to_file(url, path, progress=os.isatty(0))
-    except OSError as error:
-        raise CheckpointError(f'Cannot download {url} ({error}): fetch it otherwise and give its path.') from error
 
 
 def _address(filename: str, table: dict) -> str:

@@ -1,11 +1,16 @@
-"""How a pretraining normalised its images, out of the config in its checkpoint."""
+"""How a pretraining normalised its images, and whether they are normalised so again."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from clim_mm.errors import CheckpointError
+from clim_mm.errors import CheckpointError, ConfigError
 
 from .config_text import settings_of
+
+# Of torchvision's ResNets, and of most that are published: RGB images, with values from 0 to 1.
+IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], order='RGB')
+_SAME = 0.05  # of 255 levels: what rounding makes of published values
 
 
 def saved_normalization(meta: Any) -> Optional[dict[str, Any]]:
@@ -22,10 +27,15 @@ def saved_normalization(meta: Any) -> Optional[dict[str, Any]]:
         settings = settings_of(text) if isinstance(text, str) else {}
     except CheckpointError:
         return None
+    preprocessor = preprocessor_of(settings)
+    return normalization_of(preprocessor) if isinstance(preprocessor, Mapping) and preprocessor else None
+
+
+def preprocessor_of(settings: Any) -> Mapping[str, Any]:
+    """The preprocessor's settings in those of a training, which stand in its model or beside it; empty for none."""
     model = settings.get('model')
     inside = model.get('data_preprocessor') if isinstance(model, Mapping) else None
-    preprocessor = inside or settings.get('data_preprocessor')
-    return normalization_of(preprocessor) if isinstance(preprocessor, Mapping) else None
+    return inside or settings.get('data_preprocessor') or {}
 
 
 def normalization_of(preprocessor: Mapping[str, Any]) -> dict[str, Any]:
@@ -36,6 +46,36 @@ def normalization_of(preprocessor: Mapping[str, Any]) -> dict[str, Any]:
     turned = any(preprocessor.get(name) for name in ('bgr_to_rgb', 'rgb_to_bgr', 'to_rgb'))
     return dict(mean=_floats(preprocessor.get('mean')), std=_floats(preprocessor.get('std')),
                 order='RGB' if turned else 'BGR')
+
+
+def check_normalization(here: Mapping[str, Any], trained: Optional[Mapping[str, Any]], checkpoint: str) -> str:
+    """Check that images are normalised as a checkpoint's training had them.
+
+    Args:
+        here: By which they are normalised now, see :func:`normalization_of`.
+        trained: That of the training; None if it is not known.
+        checkpoint: Its name.
+
+    Returns:
+        A sentence for the log.
+
+    Raises:
+        ConfigError: If they are normalised otherwise.
+    """
+    if trained is None:
+        return (f'Images are normalised by {in_words(here)}; {checkpoint} does not tell whether its training had them '
+                'so: make sure that it had.')
+    if here['order'] != trained['order'] or not all(_same(here[name], trained[name], neutral)
+                                                    for name, neutral in (('mean', 0.0), ('std', 1.0))):
+        raise ConfigError(f'Images are normalised here by {in_words(here)}, but {checkpoint} was trained with '
+                          f'{in_words(trained)}: set mean, std and bgr_to_rgb (or to_rgb) of model.data_preprocessor '
+                          'as there.')
+    return f'Images are normalised as in the pretraining ({in_words(here)}).'
+
+
+def _same(first: Optional[list[float]], second: Optional[list[float]], neutral: float) -> bool:
+    a, b = (3 * values if len(values) == 1 else values for values in (first or [neutral], second or [neutral]))
+    return len(a) == len(b) and all(math.isclose(x, y, rel_tol=0, abs_tol=_SAME) for x, y in zip(a, b, strict=True))
 
 
 def _floats(values: Any) -> Optional[list[float]]:

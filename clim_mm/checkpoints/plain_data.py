@@ -70,6 +70,17 @@ class SavedHistory:
         return HistoryBuffer(logs, counts, self.state['max_length'])
 
 
+class SavedArguments:
+    """Stands for ``argparse.Namespace``, the arguments that DINO, timm and others save beside their weights."""
+
+    state: Optional[dict] = None
+
+    def __setstate__(self, state: dict) -> None:
+        if type(state) is not dict:
+            raise NotDataError('an argparse.Namespace of no dictionary')
+        self.state = state
+
+
 class SavedOneCycle:
     """Stands for MMEngine's ``OneCycleParamScheduler``, whose state names one of two curves."""
 
@@ -105,6 +116,7 @@ def saved_config(items: dict) -> ConfigDict:
 # As torch.serialization takes them: what is called, and the name in the file that leads to it.
 ALLOWED: list[Any] = [
     (SavedHistory, 'mmengine.logging.history_buffer.HistoryBuffer'),
+    (SavedArguments, 'argparse.Namespace'),
     (SavedOneCycle, 'mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler'),
     (saved_attribute, 'builtins.getattr'),
     (saved_bytes, 'builtins.bytes'),
@@ -125,7 +137,7 @@ def only_plain_data() -> Iterator[None]:
     before = get_safe_globals()
     names = {name for _, name in ALLOWED}
     clear_safe_globals()
-    add_safe_globals([entry for entry in before if _name(entry) not in names] + ALLOWED)
+    add_safe_globals([entry for entry in before if name_of(entry) not in names] + ALLOWED)
     try:
         yield
     finally:
@@ -146,6 +158,10 @@ def rebuilt(value: Any, done: Optional[dict[int, tuple[Any, Any]]] = None) -> An
     done = {} if done is None else done
     if id(value) in done:
         return done[id(value)][1]
+    if isinstance(value, SavedArguments):  # as a dictionary
+        arguments = value.state or {}
+        done[id(value)] = value, arguments
+        return rebuilt(arguments, done)
     if isinstance(value, dict):
         done[id(value)] = value, value
         for key in value:
@@ -168,6 +184,6 @@ def rebuilt(value: Any, done: Optional[dict[int, tuple[Any, Any]]] = None) -> An
     return result
 
 
-def _name(entry: Any) -> str:
+def name_of(entry: Any) -> str:
     """The name that an entry of torch's allow-list answers to."""
     return entry[1] if isinstance(entry, tuple) else f'{entry.__module__}.{entry.__qualname__}'

@@ -1,5 +1,6 @@
-"""Whether a backbone has all of a pretraining checkpoint's weights."""
+"""The backbone of a checkpoint, whoever's it is, and whether a module has all of its weights."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,31 +10,81 @@ from torch import nn
 from clim_mm.errors import ConfigError
 
 from .fit import compare, weights_of
+from .published_names import BACKBONE, Published, check_has_backbone, published
+
+# MMEngine's loading of the backbone alone, see `load_from_backbone`: backbone://FILE
+SCHEME = 'backbone://'
 
 
-def pretrained_weights(init_cfg: dict) -> dict[str, Any]:
-    """The weights that MMEngine's ``Pretrained`` takes from a checkpoint, by their names in the module.
+def backbone_init(checkpoint: str) -> dict[str, Any]:
+    """The ``init_cfg`` with which MMEngine starts a backbone from a checkpoint.
 
     Args:
-        init_cfg: ``checkpoint``, a file or an address that MMEngine knows, and ``prefix``.
+        checkpoint: A file, or an address that MMEngine knows, under whatever names ``published`` knows.
+    """
+    return dict(type='Pretrained', checkpoint=f'{SCHEME}{checkpoint}')
+
+
+def is_of_backbone(init_cfg: Mapping[str, Any]) -> bool:
+    """Whether an ``init_cfg`` means a checkpoint's backbone, and no other part of it by its prefix."""
+    return (init_cfg.get('prefix') or BACKBONE).rstrip('.') == BACKBONE.rstrip('.')
+
+
+def checkpoint_of(init_cfg: Any) -> str:
+    """The checkpoint that a module's ``init_cfg`` names, without the scheme; empty for none."""
+    checkpoint = init_cfg.get('checkpoint') if isinstance(init_cfg, Mapping) else None
+    return (checkpoint or '').removeprefix(SCHEME)
+
+
+def read_backbone(checkpoint: str) -> Published:
+    """Read a checkpoint that has a backbone.
+
+    Args:
+        checkpoint: A file, or an address that MMEngine knows.
 
     Raises:
-        CheckpointError: If the checkpoint cannot be read.
-        ConfigError: If it holds no weights.
+        CheckpointError: If it cannot be read.
+        ConfigError: If it holds no backbone under names that are known.
     """
-    weights = weights_of(CheckpointLoader.load_checkpoint(init_cfg['checkpoint'], map_location='cpu'))
-    prefix = init_cfg.get('prefix') or ''
-    if prefix and not prefix.endswith('.'):
-        prefix += '.'
-    return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+    found = published(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
+    check_has_backbone(found, checkpoint)
+    return found
 
 
-def check_landed(module: nn.Module, weights: dict[str, Any], checkpoint: str) -> int:
+def read_start(init_cfg: Mapping[str, Any]) -> Published:
+    """Read what MMEngine starts a backbone from: the backbone of a checkpoint, or what the prefix names.
+
+    Args:
+        init_cfg: ``checkpoint``, and ``prefix`` if it is another part.
+
+    Raises:
+        CheckpointError, ConfigError: As :func:`read_backbone`.
+    """
+    if is_of_backbone(init_cfg):
+        return read_backbone(checkpoint_of(init_cfg))
+    loaded = CheckpointLoader.load_checkpoint(init_cfg['checkpoint'], map_location='cpu')
+    prefix = init_cfg['prefix'].rstrip('.').removeprefix('module.') + '.'
+    inside = {f'{BACKBONE}{name.removeprefix(prefix)}': value for name, value in weights_of(loaded).items()
+              if name.startswith(prefix)}
+    return Published(inside, normalization=published(loaded).normalization)
+
+
+def with_counters(weights: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights, and a module's own counters of batches where they lack them, as old files do; nothing needs them.
+
+    Args:
+        weights: Of a checkpoint.
+        own: Of the module.
+    """
+    return {**{name: own[name] for name in own if name.endswith('num_batches_tracked')}, **weights}
+
+
+def check_landed(module: nn.Module, weights: Mapping[str, torch.Tensor], checkpoint: str) -> int:
     """Check that every weight of a module is the checkpoint's.
 
     Args:
         module: With weights loaded.
-        weights: The checkpoint's, see :func:`pretrained_weights`.
+        weights: The checkpoint's, see :func:`read_backbone`.
         checkpoint: Its name, for messages.
 
     Returns:
@@ -43,6 +94,7 @@ def check_landed(module: nn.Module, weights: dict[str, Any], checkpoint: str) ->
         ConfigError: If one is missing, of another shape, left over, or not what the module has.
     """
     own = module.state_dict()
+    weights = with_counters(weights, own)
     fit = compare(weights, own)
     if not fit.exact:
         raise ConfigError(f'The backbone does not take up {checkpoint} whole ({fit.differences()}): set the backbone '
@@ -54,11 +106,11 @@ def check_landed(module: nn.Module, weights: dict[str, Any], checkpoint: str) ->
     return len(own)
 
 
-def changed(weights: dict[str, torch.Tensor], before: dict[str, torch.Tensor]) -> list[str]:
+def changed(weights: Mapping[str, torch.Tensor], before: Mapping[str, torch.Tensor]) -> list[str]:
     """The names of the tensors that are not what they were, in the order of ``weights``.
 
     Args:
         weights: Tensors by name.
         before: As they were, on any device; of the same names.
     """
-    return [name for name, value in weights.items() if not torch.equal(value, before[name].to(value.device))]
+    return [name for name, value in weights.items() if not torch.equal(value, before[name].to(value))]

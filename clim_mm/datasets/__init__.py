@@ -3,7 +3,9 @@
 from .balanced_split import balanced_split
 from .class_folder import ClassFolder
 from .collate import stack_collate
+from .collate_views import collate_views
 from .image_folder import ImageFolder
+from .image_list import ImageList
 from .label_split import LabelSplit
 from .labels import labels_of
 from .neighbor_pairs import NeighborPairs
@@ -24,7 +26,8 @@ from .transforms import (
 )
 
 __all__ = [
-    'ClassFolder', 'ColorJitter', 'CutMix', 'ImageFolder', 'LabelSplit', 'LoadImage', 'MixUp', 'MultiRes',
-    'NeighborPairs', 'NoView', 'PackPair', 'PairViews', 'Quarantine', 'RandomFlip', 'RandomGaussianBlur',
-    'RandomGrayscale', 'SampleRandomness', 'SingleViews', 'balanced_split', 'labels_of', 'stack_collate'
+    'ClassFolder', 'ColorJitter', 'CutMix', 'ImageFolder', 'ImageList', 'LabelSplit', 'LoadImage', 'MixUp',
+    'MultiRes', 'NeighborPairs', 'NoView', 'PackPair', 'PairViews', 'Quarantine', 'RandomFlip',
+    'RandomGaussianBlur', 'RandomGrayscale', 'SampleRandomness', 'SingleViews', 'balanced_split', 'collate_views',
+    'labels_of', 'stack_collate'
 ]

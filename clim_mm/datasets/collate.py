@@ -5,6 +5,7 @@ from typing import Any, Optional
 
 from mmengine.dataset import default_collate
 
+from clim_mm.causes import machine_error
 from clim_mm.errors import ConfigError, on_one_line
 from clim_mm.registry import FUNCTIONS
 
@@ -22,9 +23,18 @@ def stack_collate(data_batch: Sequence, _scope_: Optional[str] = None) -> Any:
 
     Raises:
         ConfigError: If they cannot be stacked.
+        MachineError: If there is no memory for the batch, or none that processes share.
     """
     try:
         return default_collate(data_batch)
     except (RuntimeError, TypeError, KeyError) as error:
-        raise ConfigError(f'The samples of a batch cannot be stacked ({on_one_line(error)}): let the pipeline end with '
-                          'images of one size, and with PackPair or PackSelfSupInputs.') from error
+        raise machine_error(error) or ConfigError(
+            f'The samples of a batch cannot be stacked ({on_one_line(error)}){_remedy(error)}.') from error
+
+
+def _remedy(error: Exception) -> str:
+    if 'equal size' in str(error):
+        return ': let the pipeline end with images of one size'
+    if isinstance(error, (TypeError, KeyError)):
+        return ': let the pipeline end with PackPair or PackSelfSupInputs'
+    return ''

@@ -13,8 +13,7 @@ from .tell_once import tell_once
 class ImageFolder(BaseDataset):
     """All images below a folder, at any depth, in the order of their paths.
 
-    For images with labels take ``clim_mm.ClassFolder`` (a folder a class), for a list of paths
-    ``mmselfsup.ImageList``.
+    For images with labels take :class:`ClassFolder` (a folder a class), for a list of paths :class:`ImageList`.
 
     Args:
         data_root: The folder.

@@ -4,12 +4,11 @@ import os.path as osp
 from collections import Counter
 from typing import Any
 
-from mmengine.fileio import list_from_file
-
 from clim_mm.errors import DataError, on_one_line, some_of
 from clim_mm.registry import DATASETS
 
 from .class_folder import ClassFolder
+from .image_list import lines_of
 
 
 @DATASETS.register_module()
@@ -42,6 +41,12 @@ class LabelSplit(ClassFolder):
         by_path = any('/' in name for name in wanted)
         names = [self._path_below(image['img_path']) if by_path else osp.basename(image['img_path'])
                  for image in images]
+        known = Counter(names)
+        wanted = {name if name in known else name.strip() for name in wanted}
+        if shared := sorted(name for name in wanted if known[name] > 1):
+            raise DataError(f'{len(shared)} of the {len(wanted)} names in {self.split} are those of several images in '
+                            f'{self.img_prefix} ({some_of(shared, 3)}): write CLASS/IMAGE instead of the name alone, '
+                            'as tools/make_label_split.py does.')
         missing = wanted - set(names)
         if missing:
             raise DataError(f'{len(missing)} of the {len(wanted)} images that {self.split} names are not in '
@@ -49,7 +54,8 @@ class LabelSplit(ClassFolder):
                             'folder.')
         chosen = [image for name, image in zip(names, images, strict=True) if name in wanted]
         number = Counter(image['gt_label'] for image in chosen)
-        without = [name for label, name in enumerate(self.CLASSES) if not number[label]]
+        there = {image['gt_label'] for image in images}  # an empty folder is a class, too
+        without = [name for label, name in enumerate(self.CLASSES) if label in there and not number[label]]
         if without:
             raise DataError(f'{self.split} names no image of {len(without)} of the {len(self.CLASSES)} classes '
                             f'({some_of(without, 3)}): give a list with images of every class, such as '
@@ -66,12 +72,7 @@ def read_split(path: str) -> set[str]:
     Raises:
         DataError: If it cannot be read, or names none.
     """
-    try:
-        lines = list_from_file(path)
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f'The list of labelled images {path} cannot be read ({error.__class__.__name__}): make one '
-                        'by tools/make_label_split.py, or give the path of yours.') from error
-    names = {line.strip() for line in lines if line.strip()}
+    names = {line for _, line in lines_of(path)}
     if not names:
         raise DataError(f'The list of labelled images {path} is empty: make one by tools/make_label_split.py.')
     return names

@@ -5,12 +5,14 @@ import os
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 
 from mmengine.dataset import BaseDataset
 
-from clim_mm.errors import printable, some_of
+from clim_mm.errors import StorageError, printable, some_of
 from clim_mm.progress import progress_bar
+from clim_mm.storage import patiently
 
 _BLOCK, _THREADS = 1000, 16
 
@@ -80,6 +82,8 @@ def _sizes(paths: Sequence[str]) -> list[int]:
 
 def _size(path: str) -> int:
     try:
-        return os.stat(path).st_size
+        return patiently(partial(os.stat, path), path).st_size
+    except StorageError:
+        raise
     except OSError:
         return -1

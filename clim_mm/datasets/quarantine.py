@@ -1,5 +1,6 @@
 """Images that cannot be read, where all worker processes see them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,12 @@ class Quarantine:
         for sample_idx, entry in entries.items():
             self.mark(sample_idx)
             self.entries.setdefault(sample_idx, entry)
+
+    def release(self, ids: Sequence[int]) -> None:
+        """Let go of images whose files have been mended."""
+        for sample_idx in ids:
+            self._held[sample_idx] = False
+            self.entries.pop(sample_idx, None)
 
     @property
     def readable(self) -> np.ndarray:

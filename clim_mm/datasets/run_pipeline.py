@@ -6,7 +6,9 @@ from typing import Any, Optional
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
 
+from clim_mm.causes import machine_error
 from clim_mm.errors import ConfigError, UserError, on_one_line
+from clim_mm.storage import failure_of, is_transient
 
 
 def run_pipeline(pipeline: Compose, results: dict, sample_idx: int) -> Any:
@@ -19,6 +21,8 @@ def run_pipeline(pipeline: Compose, results: dict, sample_idx: int) -> Any:
 
     Raises:
         ConfigError: If a transform fails for another reason than the image: its settings, or those of one before it.
+        StorageError: If a transform fails since a disk or a network does.
+        MachineError: If the machine is to blame.
         UserError: As a transform raises it, such as UnreadableImage.
     """
     try:
@@ -26,8 +30,11 @@ def run_pipeline(pipeline: Compose, results: dict, sample_idx: int) -> Any:
     except UserError:
         raise
     except Exception as error:
-        raise ConfigError(f'The pipeline fails on the image with id {sample_idx}{_place_of(error)} '
-                          f'({type(error).__name__}: {on_one_line(error)}): correct its transforms.') from error
+        if is_transient(error):  # which no transform of ours lets through
+            raise failure_of(results.get('img_path', f'the image with id {sample_idx}'), error) from error
+        raise machine_error(error) or ConfigError(
+            f'The pipeline fails on the image with id {sample_idx}{_place_of(error)} '
+            f'({type(error).__name__}: {on_one_line(error)}).') from error
 
 
 def _place_of(error: Exception) -> str:

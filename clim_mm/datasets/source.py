@@ -1,52 +1,63 @@
 """Build the dataset that tells which images there are, with clear errors about its folder or list."""
 
 import os
+from functools import partial
 from typing import Any, Union
 
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
+from clim_mm.causes import machine_error
 from clim_mm.errors import ConfigError, DataError, UserError, on_one_line
 from clim_mm.registry import DATASETS
+from clim_mm.storage import is_there, patiently
 
 from .class_folder import ClassFolder, as_class_folder
 from .image_folder import ImageFolder
 from .listing import list_images
 
 
-def build_source(dataset: Union[dict, BaseDataset]) -> BaseDataset:
+def build_source(dataset: Union[dict, BaseDataset],
+                 key: str = 'train_dataloader.dataset.dataset') -> BaseDataset:
     """Build an MMEngine-style image dataset from its config; a dataset is given back as it is.
+
+    Args:
+        dataset: The config.
+        key: Where a config has it, for messages.
 
     Raises:
         ConfigError: If it is neither a dataset nor a config, or names its folder by something else than a string.
         DataError: If its folder or list does not exist, holds no image, or holds a link that leads nowhere or to a
             folder that the link is in.
+        StorageError: If the disk or the network fails for a minute.
     """
     if not isinstance(dataset, dict):
         if not hasattr(dataset, 'get_data_info'):
             raise ConfigError(f'dataset must be the config of an image dataset, such as dict(type="ImageFolder", '
                               f'data_root=FOLDER), not {dataset!r}.')
         return dataset
-    cfg = dataset
+    cfg = dict(dataset, type='clim_mm.ImageList') if dataset.get('type') == 'mmselfsup.ImageList' else dataset
     _check_strings(cfg)
     for path in _local_paths(cfg):
-        if not os.path.exists(path):
-            raise DataError(f'{path} does not exist: set data_root, data_prefix and ann_file of the dataset to where '
-                            'your images are, for example with --cfg-options '
-                            'train_dataloader.dataset.dataset.data_root=FOLDER.')
+        if not is_there(path):
+            raise DataError(f'{path} does not exist: set data_root, data_prefix and ann_file of {key} to where your '
+                            f'images are, for example with --cfg-options {key}.data_root=FOLDER.')
     try:
         for path in _scanned(cfg):
-            list_images(path)  # MMEngine lists no links to nowhere, and with one that leads back up lists for ever
-        source = DATASETS.build(as_class_folder(cfg))
+            # MMEngine lists no links to nowhere, and with one that leads back up lists for ever.
+            patiently(partial(list_images, path), path)
+        source = patiently(partial(DATASETS.build, as_class_folder(cfg)), place_of(cfg))
         empty = len(source) == 0
     except UserError:
         raise
     # What MMEngine's and MMClassification's datasets raise for a folder or list without a usable line.
     except (RuntimeError, ValueError, IndexError, OSError, AssertionError) as error:
-        raise DataError(f'{place_of(cfg)} cannot be used as {cfg.get("type")}: {on_one_line(error).rstrip(".")}'
-                        f'{_remedy(cfg)}.') from error
+        raise machine_error(error) or DataError(
+            f'{place_of(cfg)} cannot be used as {cfg.get("type")}: {on_one_line(error).rstrip(".")}{_remedy(cfg)}.'
+        ) from error
     if empty:
-        raise DataError(f'{place_of(cfg)} holds no image: set data_root and data_prefix to where the images are.')
+        raise DataError(f'{place_of(cfg)} holds no image: set data_root and data_prefix of {key} to where the images '
+                        'are.')
     return source
 
 

@@ -1,6 +1,7 @@
 """How a process ends whose main thread may never come back, and that its children end with it."""
 
 import ctypes
+import logging
 import multiprocessing
 import os
 import signal
@@ -9,29 +10,38 @@ import threading
 from contextlib import suppress
 from multiprocessing.util import register_after_fork
 
+from clim_mm.log_files import write_to_log
+
 _SECONDS = 2.0
+_ENDING = threading.Lock()
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 
 
-def end_process(sentence: str) -> None:
-    """End this process and its children with status 1, from any thread, and say why on stderr.
+def end_process(sentence: str, status: int = 1) -> None:
+    """End this process and its children, from any thread, and say why on stderr and in the log.
 
     No exception reaches a main thread that waits in a collective, or for a kernel of a GPU. Nothing is waited for
     either: what cannot be written within seconds is lost.
 
     Args:
-        sentence: What to say.
+        sentence: What to say; empty for nothing. The first to say one is heard.
+        status: With which the process ends.
     """
-    last_resort = threading.Timer(_SECONDS, os._exit, args=(1, ))
+    _ENDING.acquire()
+    last_resort = threading.Timer(_SECONDS, os._exit, args=(status, ))
     last_resort.daemon = True
     last_resort.start()
-    say(f'Error: {sentence}')
+    if sentence:
+        say(f'Error: {sentence}')
     for child in multiprocessing.active_children():  # DataLoader workers
         child.kill()
+    if sentence:
+        with suppress(Exception):
+            write_to_log(logging.ERROR, sentence)
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):
             stream.flush()
-    os._exit(1)
+    os._exit(status)
 
 
 def say(sentence: str) -> None:

@@ -3,9 +3,9 @@
 import selectors
 import socket
 import time
-from contextlib import suppress
 
 from .end_process import end_process, say
+from .peer_door import PeerDoor
 from .peer_link import PeerLink
 
 BEATS_OF_PATIENCE = 8
@@ -35,7 +35,8 @@ class PeerLoop:
         self._selector = selectors.DefaultSelector()
         self._selector.register(main, selectors.EVENT_READ, self._obey)
         self._finished = self._over = False
-        self._token = self._sentence = ''
+        self._doors: list[PeerDoor] = []  # one on rank 0
+        self._sentence = ''
         self._end_at = float('inf')
 
     def add(self, link: PeerLink) -> None:
@@ -44,10 +45,10 @@ class PeerLoop:
         self._missing.discard(link.rank)
         self._selector.register(link, selectors.EVENT_READ, self._listen)
 
-    def expect(self, server: socket.socket, token: str) -> None:
-        """Take in those who come to ``server`` and know the token."""
-        self._token = token
-        self._selector.register(server, selectors.EVENT_READ, self._accept)
+    def expect(self, servers: list[socket.socket], token: str) -> None:
+        """Take in those who come to ``servers``, which become the loop's own, and know the token, until all have."""
+        self._doors = [
+            PeerDoor(servers, token, self._world_size, BEATS_OF_PATIENCE, self._selector, self._welcome)]
 
     def run(self) -> None:
         """Listen, and say at each beat that this process lives, until all have finished or this one has failed."""
@@ -70,9 +71,13 @@ class PeerLoop:
         """Close this process's end of all connections."""
         for link in self._links:
             link.close()
+        for door in self._doors:
+            door.close()
         self._selector.close()
 
     def _beat(self) -> None:
+        for door in self._doors:
+            door.beat()
         for link in self._links:
             link.say('beat')
             link.silent_beats += 1
@@ -91,21 +96,12 @@ class PeerLoop:
             say(f'Waiting for rank {ranks} of {self._world_size} processes since {seconds:.0f} s, until '
                 f'{self._start_timeout:.0f} s.')
 
-    def _accept(self, server: socket.socket) -> None:
-        with suppress(OSError):  # whoever knocked is gone again
-            self._selector.register(PeerLink(server.accept()[0]), selectors.EVENT_READ, self._greet)
-
-    def _greet(self, link: PeerLink) -> None:
-        words = link.hear()
-        if not words and not link.closed:
-            return
-        self._selector.unregister(link)
-        if words and words[0][:1] == [self._token]:
-            _, link.rank, link.host = words[0]
-            self.add(link)
-            self._act_on(words[1:], link)
-        else:
-            link.close()
+    def _welcome(self, link: PeerLink, words: list[list]) -> None:
+        self.add(link)
+        if not self._missing:
+            for door in self._doors:
+                door.shut()
+        self._act_on(words, link)
 
     def _listen(self, link: PeerLink) -> None:
         self._act_on(link.hear(), link)

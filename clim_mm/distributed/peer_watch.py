@@ -8,6 +8,8 @@ import json
 import secrets
 import socket
 import threading
+from contextlib import suppress
+from datetime import timedelta
 from multiprocessing.util import register_after_fork
 from types import TracebackType
 from typing import Optional
@@ -16,11 +18,13 @@ import torch.distributed as torch_dist
 
 from clim_mm.errors import UserError, on_one_line
 
+from .listen import listen_at
 from .peer_link import PeerLink
 from .peer_loop import BEATS_OF_PATIENCE, PeerLoop
 
-_STORE_KEY = 'clim_mm/peer_watch'
+_STORE_KEY, _WORD_KEY = 'clim_mm/peer_watch', 'clim_mm/from_rank_0'
 _SECONDS_OF_A_GOODBYE = 2.0
+_LONGEST = timedelta(days=1)
 
 
 class PeerLostError(UserError, ConnectionError):
@@ -47,6 +51,7 @@ class PeerWatch:
         store: One of ``torch.distributed`` that all processes share; from it they learn rank 0's port.
         rank, world_size: Of this process, and how many there are.
         address: Where rank 0's machine is reached.
+        one_machine: Whether all processes are on one.
         patience: Seconds of silence after which a process counts as gone.
         start_timeout: Seconds after which a process counts as gone that has not come.
 
@@ -59,15 +64,17 @@ class PeerWatch:
                  rank: int,
                  world_size: int,
                  address: str,
+                 one_machine: bool = False,
                  patience: float = 40.0,
                  start_timeout: float = 600.0) -> None:
         self._store = store  # its server may live in this process
         self._rank = rank
+        self._world_size = world_size
         self._address = address
+        self._one_machine = one_machine
         self._interval = patience / BEATS_OF_PATIENCE
         self._start_timeout = start_timeout
         self._host = socket.gethostname()
-        self._server: Optional[socket.socket] = None
         # The main thread's words reach the loop as the other processes' do.
         self._to_loop, self._from_main = (PeerLink(end, rank) for end in socket.socketpair())
         self._loop = PeerLoop(rank, world_size, self._interval, start_timeout, self._from_main)
@@ -98,19 +105,35 @@ class PeerWatch:
         if not self._thread.is_alive():
             self._close()
 
+    def from_rank_0(self, text: str = '') -> str:
+        """What rank 0 says, before there is a process group; all processes call it together, once.
+
+        Args:
+            text: On rank 0.
+
+        Returns:
+            The text of rank 0, when all have it.
+        """
+        if self._rank == 0:
+            self._store.set(_WORD_KEY, text)
+        self._store.wait([_WORD_KEY], _LONGEST)
+        heard = self._store.get(_WORD_KEY).decode()
+        self._store.set(f'{_WORD_KEY}/{self._rank}', '')
+        if self._rank == 0:  # with it the store may go
+            self._store.wait([f'{_WORD_KEY}/{rank}' for rank in range(self._world_size)], _LONGEST)
+        return heard
+
     def _open(self) -> None:
-        dual = socket.has_dualstack_ipv6()
-        self._server = socket.create_server(
-            ('', 0), family=socket.AF_INET6 if dual else socket.AF_INET, dualstack_ipv6=dual, backlog=1024)
-        self._server.setblocking(False)
+        servers = listen_at(self._address, self._one_machine)
         token = secrets.token_hex()  # anybody can knock at the port
-        self._loop.expect(self._server, token)
-        self._store.set(_STORE_KEY, json.dumps([self._host, self._server.getsockname()[1], token]))
+        self._loop.expect(servers, token)
+        hosts = [server.getsockname()[0] for server in servers]
+        self._store.set(_STORE_KEY, json.dumps([self._host, servers[0].getsockname()[1], token, hosts]))
 
     def _join(self) -> None:
         try:
-            host, port, token = json.loads(self._store.get(_STORE_KEY))
-            link = PeerLink(socket.create_connection((self._address, port), self._start_timeout), 0, host)
+            host, port, token, hosts = json.loads(self._store.get(_STORE_KEY))
+            link = PeerLink(self._connection(port, hosts), 0, host)
         except (RuntimeError, OSError) as error:
             raise PeerLostError(
                 f'Rank {self._rank} on {self._host} cannot reach rank 0 at {self._address}: see the output there, and '
@@ -118,8 +141,17 @@ class PeerWatch:
         link.say(token, self._rank, self._host)
         self._loop.add(link)
 
+    def _connection(self, port: int, hosts: list[str]) -> socket.socket:
+        """To rank 0, by the address that all have, else by what that means on rank 0's machine."""
+        try:
+            return socket.create_connection((self._address, port), self._start_timeout)
+        except OSError:
+            for host in hosts:
+                with suppress(OSError):
+                    return socket.create_connection((host, port), self._start_timeout)
+            raise
+
     def _close(self) -> None:
         self._loop.close()
-        for end in (self._to_loop, self._from_main, self._server):
-            if end is not None:
-                end.close()
+        for end in (self._to_loop, self._from_main):
+            end.close()

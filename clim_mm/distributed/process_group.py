@@ -22,6 +22,7 @@ from clim_mm.registry import MODEL_WRAPPERS
 
 from .peer_watch import PeerLostError, PeerWatch
 from .settle_before_fork import settle_before_fork
+from .starter import end_with_starter
 
 # One rank may cluster for hours while the others wait; a process that is gone is PeerWatch's to notice.
 _HOST_TIMEOUT = timedelta(days=1)
@@ -33,7 +34,7 @@ _STORE_TIMEOUT = timedelta(seconds=45)
 _VARIABLES = {
     'slurm': dict(RANK='SLURM_PROCID', LOCAL_RANK='SLURM_LOCALID', WORLD_SIZE='SLURM_NTASKS'),
     'mpi': dict(RANK='OMPI_COMM_WORLD_RANK', LOCAL_RANK='OMPI_COMM_WORLD_LOCAL_RANK',
-                WORLD_SIZE='OMPI_COMM_WORLD_SIZE'),
+                WORLD_SIZE='OMPI_COMM_WORLD_SIZE', LOCAL_WORLD_SIZE='OMPI_COMM_WORLD_LOCAL_SIZE'),
 }
 
 
@@ -69,30 +70,39 @@ def watch_peers(launcher: str) -> AbstractContextManager:
         A :class:`PeerWatch`; one that does nothing for a single process.
 
     Raises:
-        ConfigError: If the launcher's variables are not there, or the patience is no number of seconds.
+        ConfigError: If the launcher's variables are not there, the patience is no number of seconds, or the port is
+            taken.
         PeerLostError: If the process of rank 0, or the torchrun that starts it, cannot be reached.
     """
     if launcher == 'none':
         return nullcontext()
+    if launcher in _VARIABLES:
+        end_with_starter(_VARIABLES[launcher]['RANK'])
     _set_variables(launcher)
+    by_torchrun = os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == str(True)
     if int(os.environ['WORLD_SIZE']) == 1:
+        if not by_torchrun:
+            os.environ['MASTER_PORT'] = '0'  # any that is free: nobody is to be met
         return nullcontext()
     options = {}
     if 'CLIM_PEER_PATIENCE' in os.environ:
         options['patience'] = _seconds('CLIM_PEER_PATIENCE')
     try:
-        by_torchrun = os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == str(True)
         timeout = _STORE_TIMEOUT if by_torchrun else _START_TIMEOUT
         store, rank, world_size = next(torch_dist.rendezvous('env://', timeout=timeout))
         store.set_timeout(_START_TIMEOUT)
     except torch_dist.DistError as error:
+        if 'EADDRINUSE' in str(error):
+            raise ConfigError(f'The processes cannot meet at port {os.environ["MASTER_PORT"]} of this machine, which '
+                              'is taken: set a free one as PORT for tools/slurm_train.sh, else as MASTER_PORT of each '
+                              'process.') from error
         raise PeerLostError(
             f'Not all of {os.environ["WORLD_SIZE"]} processes met at {os.environ["MASTER_ADDR"]}, port '
             f'{os.environ["MASTER_PORT"]}: see the output on every machine, and start again '
             f'({on_one_line(error)}).') from error
     attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')  # torchrun keeps its store when it starts anew
     return PeerWatch(torch_dist.PrefixStore(attempt, store), rank, world_size, os.environ['MASTER_ADDR'],
-                     start_timeout=_START_TIMEOUT.total_seconds(), **options)
+                     on_one_machine(launcher), start_timeout=_START_TIMEOUT.total_seconds(), **options)
 
 
 def prepare_launch(cfg: Config, launcher: str) -> None:
@@ -134,6 +144,13 @@ def _set_variables(launcher: str) -> None:
     if missing:
         raise ConfigError(f'Launcher {launcher!r} gives no {", ".join(missing)}: start with tools/dist_train.sh or '
                           'tools/slurm_train.sh, or set them in the environment of each process.')
+
+
+def on_one_machine(launcher: str) -> bool:
+    """Whether all processes of the training are on this machine, as far as the launcher tells."""
+    if launcher == 'slurm':
+        return os.environ.get('SLURM_NNODES') == '1'
+    return os.environ.get('LOCAL_WORLD_SIZE') == os.environ['WORLD_SIZE']
 
 
 def _seconds(variable: str) -> float:

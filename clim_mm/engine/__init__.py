@@ -1,9 +1,13 @@
 """When things happen in a training."""
 
+from clim_mm.history_hook import HistoryHook
+
 from .bf16_optim_wrapper import Bf16OptimWrapper
 from .center_wise_neighbor_hook import CenterWiseNeighborHook
 from .checkpoint_guard_hook import CheckpointGuardHook
 from .epoch_randomness_hook import EpochRandomnessHook
+from .loader_watch_hook import LoaderWatchHook
+from .local_vis_backend import LocalVisBackend
 from .manifest_hook import ManifestHook
 from .neighbor_page_hook import NeighborPageHook
 from .preflight_hook import PreflightHook
@@ -13,6 +17,8 @@ from .queue_hook import QueueHook
 from .watchdog_hook import WatchdogHook
 
 __all__ = [
-    'Bf16OptimWrapper', 'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'ManifestHook',
-    'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook', 'WatchdogHook'
+    'Bf16OptimWrapper', 'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'HistoryHook',
+    'LoaderWatchHook', 'LocalVisBackend',
+    'ManifestHook', 'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook',
+    'WatchdogHook'
 ]

@@ -6,11 +6,14 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from clim_mm.checkpoints.contents import not_finite, oddities
+from clim_mm.checkpoints.contents import check_sound, not_finite, oddities
 from clim_mm.checkpoints.fit import check_start, compare, weights_of
+from clim_mm.checkpoints.published_names import BACKBONE, Published, published
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.registry import HOOKS
+
+from .resumed_settings import had_schedule, take_up_settings
 
 
 @HOOKS.register_module()
@@ -19,7 +22,8 @@ class CheckpointGuardHook(Hook):
 
     MMEngine loads whatever has the right name and shape, and logs the rest. A run that is resumed must have all of
     it; a run that merely starts from other weights must find some, and none of another shape. A hook that saves a part
-    of its own tells its name by ``checkpoint_part``.
+    of its own tells its name by ``checkpoint_part``. A run that is resumed goes on with the config's settings, which
+    the log compares with those of the checkpoint.
 
     Raises:
         ConfigError: If the checkpoint does not fit.
@@ -29,38 +33,54 @@ class CheckpointGuardHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Compare names and shapes, and look for the parts that a resumed run needs."""
-        weights = weights_of(checkpoint)
-        fit = compare(weights, unwrapped(runner).state_dict())
+        own = unwrapped(runner).state_dict()
         name = f'checkpoint {runner.cfg.get("load_from") or ""}'.strip()
-        odd = not_finite('weights', weights)
         if not runner.cfg.get('resume'):
+            has_backbone = any(key.startswith(BACKBONE) for key in own)
+            start = published(checkpoint) if has_backbone else Published(weights_of(checkpoint))
+            name += start.origin
+            fit = compare(start.weights, own)
             check_start(fit, name)
-            _check_sound(odd, name)
+            check_sound(not_finite('weights', start.weights), name)
+            weights = _with_momentum_encoder(start.weights, own)
+            if weights.keys() != checkpoint.get('state_dict', {}).keys():
+                checkpoint['state_dict'] = weights
             runner.logger.info(f'{len(fit.matched)} of the model\'s {len(fit.matched) + len(fit.missing)} weights come '
                                f'from the {name}, which has {len(fit.unexpected)} more.')
             return
+        weights = weights_of(checkpoint)
+        fit = compare(weights, own)
         parts = tuple(hook.checkpoint_part for hook in runner.hooks if hasattr(hook, 'checkpoint_part'))
-        lacking = missing_parts(checkpoint, with_schedule=bool(runner.param_schedulers), others=parts)
+        with_schedule = bool(runner.param_schedulers) and had_schedule(checkpoint)
+        lacking = missing_parts(checkpoint, with_schedule, others=parts)
         if lacking:
             raise ConfigError(f'The {name} cannot be resumed from (it lacks {", ".join(lacking)}): give a checkpoint '
                               'that a training has saved whole, or start from its weights by load_from without resume.')
-        _check_sound(odd + oddities(checkpoint, schedules=len(runner.param_schedulers or ())), name)
+        check_sound(oddities(checkpoint), name)
         if not fit.exact:
             raise ConfigError(f'The {name}, saved after epoch {checkpoint["meta"]["epoch"]}, is of another model '
                               f'({fit.differences()}): resume with the config that it was trained with, or start from '
                               'its weights by load_from without resume.')
+        check_sound(not_finite('weights', weights), name)
+        take_up_settings(runner, checkpoint, name)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep weights that the last step has broken out of the checkpoints."""
+        """Keep weights that the last step has broken out of the checkpoints, and note what the config does not tell."""
         if odd := not_finite('weights', checkpoint['state_dict']):
             raise TrainingError(f'No checkpoint is written after epoch {runner.epoch + 1} ({odd[0]}): start from the '
                                 'weights of the last one, by load_from without --resume, with a lower learning rate.')
+        checkpoint['meta']['processes'] = runner.world_size
 
 
-def _check_sound(odd: list[str], name: str) -> None:
-    if odd:
-        raise ConfigError(f'The {name} is not as a training saves it ({"; ".join(odd)}): give another, such as the one '
-                          'before it.')
+def _with_momentum_encoder(weights: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A momentum encoder starts as the query encoder's copy, where a checkpoint has only that."""
+    inside = {name: value for name, value in own.items() if name.startswith('encoder_k.')}
+    if not inside or any(name.startswith('encoder_k.') for name in weights):
+        return weights
+    for number, part in enumerate((BACKBONE, 'neck.')):
+        inside.update((f'encoder_k.module.{number}.{name.removeprefix(part)}', value)
+                      for name, value in weights.items() if name.startswith(part))
+    return {**weights, **inside}
 
 
 def missing_parts(checkpoint: Mapping[str, Any], with_schedule: bool, others: tuple[str, ...] = ()) -> list[str]:

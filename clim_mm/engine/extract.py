@@ -8,12 +8,13 @@ import torch
 from mmengine import dist
 from torch.utils.data import DataLoader
 
-from clim_mm.datasets import NoView, SingleViews, stack_collate
+from clim_mm.datasets import SingleViews, collate_views
 from clim_mm.distributed import host_group
 from clim_mm.distributed.gather_by_id import gather_by_id
-from clim_mm.errors import ConfigError, TrainingError, some_of
+from clim_mm.errors import TrainingError, some_of
 from clim_mm.progress import progress_bar
 
+from .loader_watch import watched
 from .share_quarantine import share_quarantine
 
 BATCH_SIZE, NUM_WORKERS = 64, 4  # where nothing else is set [ours]
@@ -83,10 +84,12 @@ def extract_features(encode: Callable[[dict], torch.Tensor],
     rank, world_size = dist.get_dist_info()
     wanted = len(dataset) if ids is None else len(ids)
     batches = ShardedBatches(wanted, batch_size, rank, world_size, ids)
-    loader = DataLoader(dataset, batch_sampler=batches, num_workers=num_workers, collate_fn=_collate_views)
+    loader = DataLoader(dataset, batch_sampler=batches, num_workers=num_workers, collate_fn=collate_views)
     own_ids, own_rows = torch.empty(batches.num_own, dtype=torch.int64), torch.empty(batches.num_own, 0)
     came, missing, broken = 0, [], []
-    for batch, without_view in progress_bar(loader, desc='extract', unit='batch', show=progress and rank == 0):
+    batches_come = progress_bar(
+        watched(loader), total=len(loader), desc='extract', unit='batch', show=progress and rank == 0)
+    for batch, without_view in batches_come:
         missing += without_view
         if batch is not None:
             ids_of_batch = batch['sample_idx']
@@ -104,20 +107,6 @@ def extract_features(encode: Callable[[dict], torch.Tensor],
     num_missing = torch.tensor([len(missing)])
     dist.all_reduce(num_missing, group=host_group())
     return gather_by_id(own_ids[:came], own_rows[:came], len(dataset), len(dataset) - wanted + int(num_missing))
-
-
-def _collate_views(samples: list) -> tuple[Optional[dict], list[NoView]]:
-    """The batch of the views there are, None if there is none, and what stands for the others."""
-    views = [sample for sample in samples if not isinstance(sample, NoView)]
-    if not all(isinstance(view, dict) and len(view.get('inputs', ())) and 'data_samples' in view for view in views):
-        raise ConfigError('The pipeline of the extraction gives no images: let it begin with LoadImage, and end with '
-                          'PackSelfSupInputs(algorithm_keys=["sample_idx"]).')
-    missing = [sample for sample in samples if isinstance(sample, NoView)]
-    if not views:
-        return None, missing
-    # The ids as one tensor: a worker sends each tensor by a file descriptor, of which a process may have a thousand.
-    ids = torch.tensor([int(view['data_samples'].sample_idx.value) for view in views])
-    return dict(stack_collate([dict(inputs=view['inputs']) for view in views]), sample_idx=ids), missing
 
 
 def _check_none_broken(own: list[int]) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import os.path as osp
+import zlib
 from typing import Optional
 
 from mmengine import dist
@@ -12,7 +13,7 @@ from mmengine.runner import Runner
 from clim_mm.checkpoints import write_atomically
 from clim_mm.datasets.manifest import Manifest, difference
 from clim_mm.distributed import host_group
-from clim_mm.errors import DataError
+from clim_mm.errors import CheckpointError, DataError
 from clim_mm.registry import HOOKS
 
 from .runner_parts import pairs_of, resumed
@@ -27,7 +28,8 @@ class ManifestHook(Hook):
 
     Raises:
         ConfigError: If the training set is no NeighborPairs.
-        DataError: On every process, if a resumed run finds other images than the checkpoint was trained on.
+        DataError: On every process, if a resumed run finds other images than the checkpoint was trained on, or the
+            manifest cannot be written.
     """
 
     priority = 'NORMAL'
@@ -63,15 +65,22 @@ class ManifestHook(Hook):
         now = self._manifest.without_sizes_of(self._mendable)
         path = osp.join(runner.work_dir, 'manifest.txt.gz')
         if resumed(runner) and self._loaded not in (None, now.digest):
-            before = _read(path).without_sizes_of(self._mendable) if osp.exists(path) else None
-            changes = difference(before, now) if before is not None and before.digest == self._loaded else ''
+            before = _read(path).without_sizes_of(self._mendable)
+            changes = difference(before, now) if before.digest == self._loaded else ''
             return (f'The training set is not the one of the checkpoint{": " if changes else ""}{changes}. Sample ids '
                     'would mean other images than the neighbour table\'s: put the data back as it was, or start anew '
                     'from the weights alone, by load_from instead of --resume.')
-        write_atomically(path, gzip.compress(self._manifest.text().encode(), compresslevel=1, mtime=0))
+        try:
+            write_atomically(path, gzip.compress(self._manifest.text().encode(), compresslevel=1, mtime=0))
+        except CheckpointError as error:  # the others must not wait for this process
+            return str(error)
         return ''
 
 
 def _read(path: str) -> Manifest:
-    with gzip.open(path, 'rt', encoding='utf-8') as file:
-        return Manifest(file.read().splitlines())
+    """The manifest of a file; one without lines if there is none, or it is damaged."""
+    try:
+        with gzip.open(path, 'rt', encoding='utf-8') as file:
+            return Manifest(file.read().splitlines())
+    except (OSError, EOFError, zlib.error, ValueError):
+        return Manifest([])

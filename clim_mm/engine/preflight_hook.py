@@ -6,14 +6,19 @@ from mmengine import dist
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmselfsup.models.algorithms import MoCo
 
 from clim_mm.checks import check_number, check_whole
-from clim_mm.preflight.estimates import LR_OF_512
+from clim_mm.distributed import unwrapped
+from clim_mm.preflight.lr_rules import LINEAR, PRETRAINING, LrRule, rule_for
 from clim_mm.preflight.plan import Plan
 from clim_mm.preflight.survey import NUM_IMAGES, SECONDS, survey
 from clim_mm.registry import HOOKS
 
 from .center_wise_neighbor_hook import CenterWiseNeighborHook
+from .pretrained_backbone_hook import PretrainedBackboneHook
+
+_OF_MOCO = ('', 'MoCo', 'OpenSelfSup')  # whose names the checkpoints have; the first are this framework's
 
 
 @HOOKS.register_module()
@@ -23,8 +28,9 @@ class PreflightHook(Hook):
     Args:
         num_images: Images to open.
         seconds: For all measurements, about; 0 for no preflight.
-        lr_of_512: Learning rate of SGD for 512 images in an optimizer step, 0.06 [paper A.1], with which the config's
-            is compared; None for no comparison.
+        lr_of_512: Learning rate of SGD for 512 images in an optimizer step, with which the config's is compared; None
+            for no comparison. As long as it is 0.06, the paper's, it is that of pretraining; linear classifiers on a
+            frozen backbone of CLIM or MoCo are compared with theirs, and other trainings with nothing.
         processes: Of the training that is planned. Defaults to those that run.
         work_dir: That is planned. Defaults to the Runner's.
 
@@ -41,7 +47,7 @@ class PreflightHook(Hook):
     def __init__(self,
                  num_images: int = NUM_IMAGES,
                  seconds: float = SECONDS,
-                 lr_of_512: Optional[float] = LR_OF_512,
+                 lr_of_512: Optional[float] = PRETRAINING.lr,
                  processes: Optional[int] = None,
                  work_dir: Optional[str] = None) -> None:
         check_whole('num_images of PreflightHook', num_images, least=1)
@@ -69,7 +75,7 @@ class PreflightHook(Hook):
             checkpoints=self._checkpoints(runner),
             num_images=self.num_images,
             seconds=self.seconds,
-            lr_of_512=self.lr_of_512)
+            lr_rule=rule_for(_rule_of_kind(runner), self.lr_of_512))
         if dist.is_main_process():
             runner.logger.info(self.plan.table())
             (runner.logger.warning if self.plan.findings else runner.logger.info)(self.plan.verdict())
@@ -78,3 +84,11 @@ class PreflightHook(Hook):
         """The folder of the checkpoints, or one beside it on the same disk."""
         folders = [hook.out_dir for hook in runner.hooks if isinstance(hook, CheckpointHook) and hook.out_dir]
         return str(folders[0]) if folders else self.work_dir or runner.work_dir
+
+
+def _rule_of_kind(runner: Runner) -> Optional[LrRule]:
+    """The rule of the learning rate for this kind of training, if it has one."""
+    if isinstance(unwrapped(runner), MoCo):
+        return PRETRAINING
+    starts = [hook for hook in runner.hooks if isinstance(hook, PretrainedBackboneHook)]
+    return LINEAR if any(hook.frozen and hook.owner in _OF_MOCO for hook in starts) else None

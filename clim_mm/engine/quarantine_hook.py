@@ -5,6 +5,7 @@ from typing import Any, Optional
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from clim_mm.datasets.mended import mended
 from clim_mm.registry import HOOKS
 
 from .runner_parts import pairs_of, resumed, taking_up
@@ -29,11 +30,14 @@ class QuarantineHook(Hook):
         self._loaded: Optional[dict] = None
 
     def before_train(self, runner: Runner) -> None:
-        """Take up the quarantine of a resumed run."""
-        quarantine = pairs_of(runner, 'QuarantineHook').quarantine
+        """Take up the quarantine of a resumed run, except for images that are there again."""
+        dataset = pairs_of(runner, 'QuarantineHook')
         if resumed(runner) and self._loaded is not None:
             with taking_up('list of unreadable images'):
-                quarantine.load_state_dict(self._loaded)
+                dataset.quarantine.load_state_dict(self._loaded)
+            if ids := mended(dataset):
+                dataset.quarantine.release(ids)
+                runner.logger.info(f'{len(ids)} images of the quarantine are there again, and are trained on.')
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Take up what this batch's workers found."""

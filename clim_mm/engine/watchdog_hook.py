@@ -7,7 +7,6 @@ from typing import Optional
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook, LoggerHook
-from mmengine.logging import MessageHub
 from mmengine.runner import Runner
 
 from clim_mm.checks import check_whole
@@ -19,7 +18,6 @@ from .center_wise_neighbor_hook import CenterWiseNeighborHook
 from .json_lines import append_json_line
 
 _MEMORY = 'watchdog'  # its key in the message hub, which checkpoints hold
-_KEPT = 10_000  # iterations
 
 
 @HOOKS.register_module()
@@ -59,7 +57,6 @@ class WatchdogHook(Hook):
         num_batches = len(runner.train_dataloader)
         if not (self.every_n_inner_iters(batch_idx, interval) or num_batches == batch_idx + 1 < interval):
             return
-        _keep_histories_short(runner.message_hub, least=interval)
         if is_main_process():
             self._judge(runner, window=min(interval, batch_idx + 1))
 
@@ -105,13 +102,3 @@ def _logging_interval(runner: Runner) -> int:
 def _positives_due(runner: Runner) -> bool:
     """Whether no hook means to begin with positives later."""
     return all(runner.epoch >= hook.begin for hook in runner.hooks if isinstance(hook, CenterWiseNeighborHook))
-
-
-def _keep_histories_short(message_hub: MessageHub, least: int) -> None:
-    """Bound what the message hub remembers of the figures.
-
-    It copies the whole history at every step, by default up to a million: 1.5 ms for each figure.
-    """
-    for name in FIGURES:
-        if f'train/{name}' in message_hub.log_scalars:
-            message_hub.get_scalar(f'train/{name}').max_length = max(_KEPT, least)

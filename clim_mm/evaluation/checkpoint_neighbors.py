@@ -59,12 +59,12 @@ def neighbors_of_checkpoint(cfg: Config, checkpoint: str, anew: bool = False) ->
     """
     hook = refresh_settings(cfg)
     held = read_checkpoint(checkpoint)
-    model = load_model(cfg, checkpoint)
+    encoder, layer = hook.get('encoder', 'momentum'), hook.get('layer', 'embedding')
+    model = load_model(cfg, checkpoint, [(encoder, layer)])
     views = SingleViews(cfg.train_dataloader.dataset.dataset, hook['extract']['pipeline'])
     table = table_of(held, len(views), checkpoint)
     views.quarantine = Quarantine(len(views))
-    features = frozen_features(
-        model, views, encoder=hook.get('encoder', 'momentum'), layer=hook.get('layer', 'embedding'), **loading_of(cfg))
+    features = frozen_features(model, views, encoder=encoder, layer=layer, **loading_of(cfg))
     assert features is not None, 'this is the only process'
     sizes = neighbor_sizes(len(views), hook.get('num_clusters'), hook.get('num_neighbors'))
     strategy, epochs = hook.get('strategy', 'center_wise'), held.get('meta', {}).get('epoch')

@@ -1,5 +1,6 @@
 """Frozen features of an image folder, from a config and a checkpoint."""
 
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Optional
 
@@ -10,37 +11,75 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader, load_state_dict, set_random_seed
 
-from clim_mm.checkpoints.fit import check_start, compare, weights_of
+from clim_mm.checkpoints.fit import check_read, check_start, compare
+from clim_mm.checkpoints.normalization import check_normalization, normalization_of, preprocessor_of
+from clim_mm.checkpoints.published_names import Published, published
 from clim_mm.datasets import SingleViews
 from clim_mm.engine.extract import BATCH_SIZE, NUM_WORKERS, extract_features
+from clim_mm.errors import ConfigError, UserError, on_one_line
 from clim_mm.models import CLIM
 from clim_mm.registry import MODELS
 
 
-def load_model(cfg: Config, checkpoint: Optional[str] = None) -> CLIM:
+def load_model(cfg: Config,
+               checkpoint: Optional[str] = None,
+               reads: Iterable[tuple[str, str]] = (('query', 'pooled'), ),
+               tell: Callable[[str], None] = print) -> CLIM:
     """The config's model, in eval mode, with a checkpoint's weights or freshly initialised by the config's seed.
 
     Args:
         cfg: The config.
-        checkpoint: A file, or an address that MMEngine knows.
+        checkpoint: A file, or an address that MMEngine knows: of this model, or a backbone as others publish theirs.
+        reads: The features that will be taken: encoder and layer, as for :func:`frozen_features`.
+        tell: Is given a sentence on each premise that was checked.
 
     Raises:
         CheckpointError: If the checkpoint cannot be read.
-        ConfigError: If it has no weights for the model, or one in another shape.
+        ConfigError: If it lacks a weight by which the features are taken, has one in another shape, or was trained on
+            images that were normalised otherwise.
     """
     init_default_scope(cfg.default_scope)
     set_random_seed(cfg.get('randomness', {}).get('seed') or 0)
-    model = MODELS.build(cfg.model)
+    model = _built(cfg)
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel('WARNING')  # init_weights lists every parameter
     model.init_weights()
     logger.setLevel(level)
     if checkpoint is not None:
-        weights = weights_of(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
-        check_start(compare(weights, model.state_dict()), f'checkpoint {checkpoint}')
-        load_state_dict(model, weights)
+        found = published(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
+        tell(_load(model, found, checkpoint, [name for read in reads for name in modules_of(*read)]))
+        here = normalization_of(preprocessor_of(dict(cfg.items())))
+        tell(check_normalization(here, found.normalization, checkpoint))
     return model.to(get_device()).eval()
+
+
+def _built(cfg: Config) -> CLIM:
+    try:
+        return MODELS.build(cfg.model)
+    except UserError:
+        raise
+    except Exception as error:  # whatever a part raises for a setting that it does not know
+        raise ConfigError(f'The model of the config cannot be built ({type(error).__name__}: {on_one_line(error)}): '
+                          'correct the settings of model.') from error
+
+
+def modules_of(encoder: str, layer: str) -> list[str]:
+    """The modules of a CLIM model that its features come from, see :func:`frozen_features`."""
+    query, key = ('backbone', 'neck'), ('encoder_k.module.0', 'encoder_k.module.1')
+    return list((key if encoder == 'momentum' else query)[:2 if layer == 'embedding' else 1])
+
+
+def _load(model: CLIM, found: Published, checkpoint: str, modules: Sequence[str]) -> str:
+    """Give a model a checkpoint's weights, and say which modules have theirs whole."""
+    own = model.state_dict()
+    fit = compare(found.weights, own)
+    if not found.owner:  # not of another framework, so of no other model
+        check_start(fit, f'checkpoint {checkpoint}')
+    counts = check_read(fit, modules, f'{checkpoint}{found.origin}')
+    load_state_dict(model, {name: value for name, value in found.weights.items() if name in fit.matched})
+    read = ' and '.join(f'all {number} tensors of the {module}' for module, number in counts.items())
+    return f'Features are taken by {read}, which are those of {checkpoint}{found.origin}.'
 
 
 def frozen_features(model: CLIM,

@@ -35,8 +35,8 @@ class KNNHook(Hook):
         temperature: Of their weights.
 
     Raises:
-        ConfigError: If an option is out of range, there are fewer training images than voters, or nothing refreshes
-            the neighbours.
+        ConfigError: If an option is out of range, there are fewer training images than voters, nothing refreshes
+            the neighbours, or the held-out images have other classes or are trained on.
         DataError: If the images are missing, or have no labels.
     """
 
@@ -52,7 +52,7 @@ class KNNHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Find the images, and whose features vote."""
         self._refresher = refresher_of(runner, _NAME)
-        self._train, self._test = train_and_held_out(runner.cfg)
+        self._train, self._test = train_and_held_out(runner.cfg, runner.logger.info)
         check_voters(self.k, len(self._train.labels))
 
     def after_neighbor_refresh(self, runner: Runner, features: Optional[np.ndarray], found: Optional[Refresh]) -> None:

@@ -1,13 +1,14 @@
 """The images of a pretraining config as a classification task: training images and held-out ones, with labels."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
 
 from clim_mm.datasets import SingleViews, labels_of
+from clim_mm.datasets.held_out import Listing, check_held_out, classes_of
 from clim_mm.datasets.source import build_source, place_of
 from clim_mm.errors import ConfigError, DataError
 
@@ -29,15 +30,17 @@ class LabelledViews:
     classes: tuple[str, ...]
 
 
-def train_and_held_out(cfg: Config) -> tuple[LabelledViews, LabelledViews]:
+def train_and_held_out(cfg: Config, tell: Callable[[str], None] = print) -> tuple[LabelledViews, LabelledViews]:
     """The images that the config trains on, and those that its ``held_out`` names, each in the view of the refresh.
 
     Args:
         cfg: A config of CLIM's, with a ``CenterWiseNeighborHook`` whose ``extract`` has the view's pipeline, and with
             ``held_out``, the keys by which the dataset of the held-out images differs.
+        tell: Is given a sentence on the premises that were checked.
 
     Raises:
-        ConfigError: If the config has no ``held_out`` or no such pipeline, or the two have other classes.
+        ConfigError: If the config has no ``held_out`` or no such pipeline, the two have other classes, or an image is
+            in both.
         DataError: If a folder is missing, or an image has no label.
     """
     if 'held_out' not in cfg:
@@ -45,11 +48,10 @@ def train_and_held_out(cfg: Config) -> tuple[LabelledViews, LabelledViews]:
                           'held_out.data_prefix=val.')
     init_default_scope(cfg.default_scope)
     source = source_of(cfg)
-    train, test = (labelled_views(cfg, dataset) for dataset in (source, dict(source, **cfg.held_out)))
-    if train.classes != test.classes:
-        raise ConfigError(f'The held-out images in {place_of(dict(source, **cfg.held_out))} have '
-                          f'{len(test.classes)} classes that are not the {len(train.classes)} of the training images: '
-                          'set held_out to images of the same classes.')
+    held_out = dict(source, **cfg.held_out)
+    train, test = (labelled_views(cfg, dataset) for dataset in (source, held_out))
+    tell(check_held_out(Listing.of(train.views.dataset), Listing.of(test.views.dataset),
+                        f'held_out (now {place_of(held_out)})'))
     return train, test
 
 
@@ -60,21 +62,16 @@ def labelled_views(cfg: Config, source: dict) -> LabelledViews:
         ConfigError: If the config has no ``CenterWiseNeighborHook``.
         DataError: If a folder is missing, or an image has no label.
     """
-    dataset = build_source(source)
+    dataset = build_source(source, *(['held_out'] if source != source_of(cfg) else []))
     labels = labels_of(dataset)
     if labels is None:
         raise DataError(f'The images in {place_of(source)} have no labels, without which nothing can be measured: '
                         'give a dataset with labels, such as ClassFolder with a folder for each class.')
     views = SingleViews(dataset, refresh_settings(cfg)['extract']['pipeline'])
-    return LabelledViews(views, labels, _classes(dataset, labels))
+    return LabelledViews(views, labels, classes_of(dataset) or tuple(map(str, range(int(labels.max()) + 1))))
 
 
 def source_of(cfg: Config) -> dict:
     """The config of the dataset that tells which images there are to train on."""
     dataset = cfg.train_dataloader.dataset
     return dict(dataset.get('dataset', dataset))
-
-
-def _classes(dataset: BaseDataset, labels: np.ndarray) -> tuple[str, ...]:
-    names = (dataset.metainfo or {}).get('classes')
-    return tuple(map(str, names)) if names else tuple(str(label) for label in range(int(labels.max()) + 1))

@@ -9,12 +9,14 @@ from typing import Any, Optional
 import torch
 
 from clim_mm.checkpoints import read_checkpoint, write_atomically
+from clim_mm.checkpoints.export_header import header_in
 from clim_mm.checkpoints.fit import weights_of
 from clim_mm.checks import check_choice
 from clim_mm.errors import ConfigError
 
+from .any_backbone import any_backbone
 from .formats import FORMATS
-from .header import WEIGHTS_FILE, file_sha256, header_in, header_of, read_header
+from .header import PROGRAM, WEIGHTS_FILE, file_sha256, header_of, read_header
 from .libraries import library_of
 from .parity import MOST, check_parity
 from .placing import check_place, place_folder
@@ -61,24 +63,25 @@ def export(checkpoint: str, target: str, out: str, depth: Optional[int] = None, 
     _refuse_export(checkpoint)
     if osp.realpath(out) == osp.realpath(osp.expanduser(checkpoint)):
         raise ConfigError(f'--out {out} is the checkpoint itself: give another name.')
-    check_place(out, form.is_folder, force)
+    check_place(out, form.is_folder, force, form.endings)
 
     held = read_checkpoint(checkpoint)
     weights = _backbone_of(held, checkpoint)
     pretraining = pretraining_of(held.get('meta'), checkpoint)
-    original = plain_resnet(weights, pretraining.backbone, checkpoint)
-    found = original.depth
+    original: Any = (any_backbone if form.program else plain_resnet)(weights, pretraining.backbone, checkpoint)
+    found: Any = getattr(original, 'depth', None)
     if depth is not None and depth != found:
-        raise ConfigError(f'--depth {depth}: the backbone of {checkpoint} is a ResNet-{found}, so give the checkpoint '
-                          f'of a ResNet-{depth}, or leave --depth out.')
+        raise ConfigError(f'--depth {depth}: the backbone of {checkpoint} is a {_said(original)}, so give the '
+                          f'checkpoint of a ResNet-{depth}, or leave --depth out.')
 
     library = library_of(target)
     tensors = form.tensors(original.state_dict())
-    header = header_of(target, f'resnet{found}', pretraining, file_sha256(osp.expanduser(checkpoint)), tensors,
-                       dict(against=library.name, most=MOST))
-    files = form.write(tensors, header)
+    header = header_of(
+        target, _said(original).replace('-', '').lower(), pretraining, file_sha256(osp.expanduser(checkpoint)), tensors,
+        dict(against=library.name, most=MOST))
+    files = form.files(original, header)
     with tempfile.TemporaryDirectory() as folder:
-        tried = folder if form.is_folder else osp.join(folder, 'weights.pth')
+        tried = folder if form.is_folder else osp.join(folder, f'weights{form.endings[0]}')
         for name, content in files.items():
             write_atomically(osp.join(tried, name) if name else tried, content)
         difference = check_parity(original, library, tried, found)
@@ -89,11 +92,17 @@ def export(checkpoint: str, target: str, out: str, depth: Optional[int] = None, 
     return Exported(header, len(tensors), difference)
 
 
+def _said(backbone: Any) -> str:
+    """As in ``ResNet-50``."""
+    kind, depth = type(backbone).__name__, getattr(backbone, 'depth', None)
+    return kind if depth is None else f'{kind}-{depth}'
+
+
 def _refuse_export(path: str) -> None:
     """Refuse what is an export already, before it is taken for a damaged checkpoint."""
     path = osp.expanduser(path)
     is_safetensors = path.endswith('.safetensors') or osp.isfile(osp.join(path, WEIGHTS_FILE))
-    header = read_header(path) if is_safetensors else None
+    header = read_header(path) if is_safetensors or path.endswith(PROGRAM) else None
     if header is not None:
         _say_exported(path, header)
     if is_safetensors and osp.exists(path):

@@ -5,14 +5,18 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Optional
 
 import torch
+from torch import nn
 
+from clim_mm.checkpoints.export_header import KEY
 from clim_mm.errors import MissingDependencyError
 
 from . import names
-from .header import KEY, WEIGHTS_FILE
+from .header import PROGRAM, WEIGHTS_FILE
+from .placing import ENDINGS
+from .program import program_file
 
 # Blocks of the stages and channels of their outputs are read off the tensors; this is what cannot be.
 _SETTINGS = dict(
@@ -30,17 +34,29 @@ class Format:
         write: From tensors and header to the contents of the files, by their names; a single file has the name ``''``.
         counters: Whether the library's model has the counters of batch normalisation.
         is_folder: Whether there are several files.
+        program: From the backbone and the header to the contents, in place of ``write``, where the computation goes
+            with the weights, so that any backbone will do.
+        endings: Of the name of a file.
     """
 
     rename: Callable[[str], str]
-    write: Callable[[Mapping[str, torch.Tensor], Mapping[str, Any]], dict[str, bytes]]
+    write: Optional[Callable[[Mapping[str, torch.Tensor], Mapping[str, Any]], dict[str, bytes]]] = None
     counters: bool = True
     is_folder: bool = False
+    program: Optional[Callable[[nn.Module, Mapping[str, Any]], dict[str, bytes]]] = None
+    endings: tuple[str, ...] = ENDINGS
 
     def tensors(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The tensors of a backbone by the library's names, in the same order."""
         return {self.rename(name): value for name, value in weights.items()
                 if self.counters or not name.endswith(names.COUNTER)}
+
+    def files(self, backbone: nn.Module, header: Mapping[str, Any]) -> dict[str, bytes]:
+        """The contents of the files of a backbone, by their names."""
+        if self.program is not None:
+            return self.program(backbone, header)
+        assert self.write is not None
+        return self.write(self.tensors(backbone.state_dict()), header)
 
 
 def state_dict_file(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> dict[str, bytes]:
@@ -124,4 +140,5 @@ FORMATS = {
     'detectron2': Format(names.detectron2, detectron2_file, counters=False),  # none in its published files
     'mmdet': Format(names.same, mmdet_file),
     'huggingface': Format(names.huggingface, huggingface_folder, is_folder=True),
+    'torch': Format(names.same, program=program_file, endings=(PROGRAM, )),
 }

@@ -4,20 +4,23 @@ import hashlib
 import json
 import os
 import os.path as osp
+import zipfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Optional, Union
 
 import torch
 
+from clim_mm.causes import machine_error
 from clim_mm.checkpoints import read_checkpoint
+from clim_mm.checkpoints.export_header import KEY, header_in
 from clim_mm.checkpoints.weights_hash import weights_sha256
 from clim_mm.errors import CheckpointError
 from clim_mm.version import __version__
 
 from .pretraining import Pretraining
 
-KEY = 'clim_mm'  # under which a file has its header
+PROGRAM = '.pt2'  # ending of a program of torch.export
 WEIGHTS_FILE = 'model.safetensors'  # in a folder for Hugging Face
 _BLOCK = 1 << 20  # bytes
 
@@ -63,23 +66,19 @@ def read_header(path: Union[str, os.PathLike]) -> Optional[dict[str, Any]]:
     path = osp.expanduser(os.fspath(path))
     if osp.isdir(path) and osp.isfile(osp.join(path, WEIGHTS_FILE)):
         path = osp.join(path, WEIGHTS_FILE)
+    if path.endswith(PROGRAM) and zipfile.is_zipfile(path):
+        return _program_header(path)
     if path.endswith('.safetensors') and osp.isfile(path):
         text = _safetensors_metadata(path).get(KEY)
         return None if text is None else json.loads(text)
     return header_in(read_checkpoint(path))
 
 
-def header_in(loaded: Mapping[str, Any]) -> Optional[dict[str, Any]]:
-    """The header in what a file of ``torch.save`` holds; None if there is none.
-
-    A dictionary of tensors alone has it in ``_metadata``, beside what ``state_dict()`` keeps there: such a dictionary
-    goes into ``load_state_dict`` as it is.
-    """
-    for place in (loaded, loaded.get('meta'), getattr(loaded, '_metadata', None)):
-        header = place.get(KEY) if isinstance(place, Mapping) else None
-        if isinstance(header, dict) and 'target' in header:
-            return header
-    return None
+def _program_header(path: str) -> Optional[dict[str, Any]]:
+    """A program of ``torch.export`` has it among the files that may be added to it."""
+    with zipfile.ZipFile(path) as archive:
+        name = next((name for name in archive.namelist() if name.endswith(f'/extra/{KEY}')), None)
+        return None if name is None else json.loads(archive.read(name))
 
 
 def _safetensors_metadata(path: str) -> dict[str, str]:
@@ -91,4 +90,5 @@ def _safetensors_metadata(path: str) -> dict[str, str]:
                 raise ValueError('it is cut off')
             return json.loads(file.read(length)).get('__metadata__') or {}
     except (OSError, ValueError, AttributeError) as error:
-        raise CheckpointError(f'{path} is no whole safetensors file ({error}): export it anew.') from error
+        raise machine_error(error) or CheckpointError(
+            f'{path} is no whole safetensors file ({error}): export it anew.') from error

@@ -16,9 +16,7 @@ from clim_mm.checkpoints import read_checkpoint
 
 from .formats import FORMATS
 from .header import WEIGHTS_FILE
-
-# From (N, 3, H, W) images to (N, C, h, w), the output of the last stage, and (N, C), its mean over the places.
-Network = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+from .program import Network, load_program
 
 
 @dataclass(frozen=True)
@@ -106,6 +104,7 @@ def _mmdet(path: str, depth: int) -> Network:
 # The package, the module that has to be there, and how the package loads a file. detectron2 is in no package index.
 _OWN: dict[str, tuple[str, str, Callable[[str, int], Network]]] = {
     'timm': ('timm', 'timm.models', _timm),
+    'torch': ('torch', 'torch.export', load_program),
     'huggingface': ('transformers', 'transformers.models.resnet.modeling_resnet', _transformers),
     'mmdet': ('mmdet', 'mmdet.models.backbones', _mmdet),
 }

@@ -5,7 +5,8 @@ from torch import nn
 
 from clim_mm.errors import CheckpointError
 
-from .libraries import Library, Network
+from .libraries import Library
+from .program import Network, network_of
 
 MOST = 1e-5  # difference of float32 features
 IMAGES, SIDE = 2, 224  # random ones, and their side in pixels
@@ -34,16 +35,6 @@ def check_parity(original: nn.Module, library: Library, path: str, depth: int, s
                               f'{difference:.1e}, more than {MOST:.0e}, so nothing is written: install the library in '
                               'the version that requirements/tests.txt has, or report this.')
     return difference
-
-
-def network_of(backbone: nn.Module) -> Network:
-    """A backbone of MMSelfSup, with the pooling that every evaluation here uses."""
-
-    def network(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        last = backbone(images)[-1]
-        return last, last.mean(dim=(2, 3))
-
-    return network
 
 
 @torch.no_grad()

@@ -5,28 +5,30 @@ import os.path as osp
 import shutil
 from collections.abc import Mapping
 
+from clim_mm.causes import remedy_for
 from clim_mm.checkpoints import write_atomically
 from clim_mm.errors import CheckpointError, ConfigError, UserError
 
 from .header import read_header
 
-_ENDINGS = ('.pth', '.pt')
+ENDINGS = ('.pth', '.pt')  # of a file of torch.save
 
 
-def check_place(out: str, is_folder: bool, force: bool) -> None:
+def check_place(out: str, is_folder: bool, force: bool, endings: tuple[str, ...] = ENDINGS) -> None:
     """Check that an export can go there.
 
     Args:
         out: The file, or the folder.
         is_folder: Which of the two it will be.
         force: Whether an export that is there may be replaced.
+        endings: That a file's name may have.
 
     Raises:
         ConfigError: If something is there and may not be replaced, or the name does not fit.
     """
-    if not is_folder and not out.endswith(_ENDINGS):
+    if not is_folder and not out.endswith(endings):
         raise ConfigError(f'--out {out}: the libraries tell the kind of a file by its name, so let it end in '
-                          f'{_ENDINGS[0]}.')
+                          f'{endings[0]}.')
     if not osp.lexists(out):
         return
     if osp.isdir(out) != is_folder:
@@ -67,7 +69,7 @@ def place_folder(out: str, files: Mapping[str, bytes]) -> None:
             os.rename(before, osp.realpath(out))
         if isinstance(error, UserError):
             raise
-        raise CheckpointError(f'Cannot write {out} ({error.strerror}): make room, or choose another place.') from error
+        raise CheckpointError(f'Cannot write {out} ({error.strerror}){remedy_for(error)}.') from error
     shutil.rmtree(before, ignore_errors=True)
 
 

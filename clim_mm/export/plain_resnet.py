@@ -55,10 +55,7 @@ def plain_resnet(weights: Mapping[str, torch.Tensor], settings: Mapping[str, Any
         ConfigError: If the backbone is no plain ResNet of one of ``DEPTHS``, if parts of it were frozen, or if it has
             values that are no numbers.
     """
-    frozen = settings.get('frozen_stages', -1)
-    if isinstance(frozen, int) and frozen >= 0:
-        raise ConfigError(f'The training of {checkpoint} has left stages of its backbone as they were '
-                          f'(frozen_stages={frozen}): export the checkpoint of the pretraining that trained them.')
+    check_trained(settings, checkpoint)
     reasons = [*_other_weights(weights), *_other_settings(settings)]
     depth = depth_of(weights)
     if settings.get('depth', depth) != depth:
@@ -67,14 +64,47 @@ def plain_resnet(weights: Mapping[str, torch.Tensor], settings: Mapping[str, Any
         model = ResNet(depth=depth, out_indices=[4])
         fit = compare(weights, model.state_dict())
         if fit.exact:
-            _check_numbers(weights, checkpoint)
+            check_numbers(weights, checkpoint)
             model.load_state_dict(dict(weights))
             model.eval()  # it returns nothing, unlike torch's
             return model
         reasons = [fit.differences()]
     raise ConfigError(f'The backbone of {checkpoint} is no plain ResNet of {", ".join(map(str, DEPTHS))} layers '
-                      f'({"; ".join(reasons[:3])}), so that other libraries have no model for it: export one that was '
-                      'pretrained with type=\'mmselfsup.ResNet\' and its usual stem, widths and strides.')
+                      f'({"; ".join(reasons[:3])}), so that other libraries have no model for it: `--to torch` writes '
+                      'it with its computation, for torch alone; the others take type=\'mmselfsup.ResNet\' with '
+                      'its usual stem, widths and strides.')
+
+
+def check_trained(settings: Mapping[str, Any], checkpoint: str) -> None:
+    """Check that the pretraining has trained all of its backbone.
+
+    Args:
+        settings: Of the backbone.
+        checkpoint: Its name, for messages.
+
+    Raises:
+        ConfigError: If stages were frozen.
+    """
+    frozen = settings.get('frozen_stages', -1)
+    if isinstance(frozen, int) and frozen >= 0:
+        raise ConfigError(f'The training of {checkpoint} has left stages of its backbone as they were '
+                          f'(frozen_stages={frozen}): export the checkpoint of the pretraining that trained them.')
+
+
+def check_numbers(weights: Mapping[str, torch.Tensor], checkpoint: str) -> None:
+    """Check that the weights of a backbone are finite.
+
+    Args:
+        weights: By name.
+        checkpoint: Their file's name, for messages.
+
+    Raises:
+        ConfigError: If values are no numbers.
+    """
+    for name, value in weights.items():
+        if not torch.isfinite(value).all():
+            raise ConfigError(f'{name} of the backbone of {checkpoint} has values that are no numbers: export an '
+                              'earlier checkpoint.')
 
 
 def _other_weights(weights: Mapping[str, torch.Tensor]) -> Iterator[str]:
@@ -109,10 +139,3 @@ def _said(shape: tuple[int, ...]) -> str:
     if len(shape) != 4:
         return f'of shape {shape}'
     return f'{shape[2]}x{shape[3]} from {shape[1]} to {shape[0]} channels'
-
-
-def _check_numbers(weights: Mapping[str, torch.Tensor], checkpoint: str) -> None:
-    for name, value in weights.items():
-        if not torch.isfinite(value).all():
-            raise ConfigError(f'{name} of the backbone of {checkpoint} has values that are no numbers: export an '
-                              'earlier checkpoint.')

@@ -3,22 +3,35 @@
 import argparse
 import gc
 import logging
+import os
 import os.path as osp
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from types import FrameType
 from typing import Any, Optional
 
 from mmengine.config import Config, DictAction
-from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
+from clim_mm.causes import cause_of, machine_error
+from clim_mm.checkpoints import HeldFolder
+from clim_mm.checkpoints.transfer import backbone_init
 from clim_mm.checks import suggestion
+from clim_mm.distributed.end_process import tie_children
+from clim_mm.distributed.starter import end_with_starter
 from clim_mm.errors import ConfigError, UserError, on_one_line, sentence
+from clim_mm.history_hook import HistoryHook
+from clim_mm.log_files import say_failures_once, write_to_log
 
 from .config_errors import explain
 from .framework_settings import KNOWN_KEYS
+from .going_on import how_to_go_on
+from .interrupts import Interrupted, interruptible, leave
+from .open_files import raise_open_files
+from .run_hook import RunHook
 
 
 class Options(DictAction):
@@ -68,8 +81,8 @@ def load_config(path: str,
     try:
         cfg = Config.fromfile(path)
     except Exception as error:  # a config is code
-        raise ConfigError(f'The config {path} cannot be read ({type(error).__name__}: {on_one_line(error)}): '
-                          'correct it.') from error
+        raise machine_error(error) or ConfigError(
+            f'The config {path} cannot be read ({type(error).__name__}: {on_one_line(error)}): correct it.') from error
     cfg.launcher = launcher
     if cfg_options is not None:
         _merge(cfg, cfg_options)
@@ -78,7 +91,7 @@ def load_config(path: str,
     if pretrained is not None:
         if 'backbone' not in cfg.get('model', {}):
             raise ConfigError(f'--pretrained {pretrained}: the model of {path} has no backbone to start from it.')
-        cfg.model.backbone.init_cfg = dict(type='Pretrained', checkpoint=pretrained, prefix='backbone.')
+        cfg.model.backbone.init_cfg = backbone_init(pretrained)
     if amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
@@ -97,35 +110,63 @@ def _merge(cfg: Config, options: dict) -> None:
                               'it.') from error
 
 
-def train(cfg: Config) -> None:
-    """Train as a config says."""
-    Runner.from_cfg(cfg).train()
+def train(cfg: Config, folders: Sequence[HeldFolder]) -> None:
+    """Train as a config says.
+
+    Args:
+        cfg: The config.
+        folders: As ``held_folders`` gives them.
+    """
+    runner = Runner.from_cfg(cfg)
+    say_failures_once(runner.logger)
+    if folders:
+        runner.register_hook(RunHook(folders))
+    if not any(isinstance(hook, HistoryHook) for hook in runner.hooks):  # a config of another's
+        runner.register_hook(HistoryHook())
+    runner.train()
 
 
 @contextmanager
-def errors_in_a_sentence() -> Iterator[None]:
-    """End the program with status 1 and a sentence on whatever has ended it.
+def errors_in_a_sentence(resumes: bool = False) -> Iterator[None]:
+    """End the program with a sentence on whatever has ended it, and with status 1, or a signal's own.
 
     Where a user can put the error right the sentence stands alone, and the traceback goes into the training's log.
-    Anything else shows its traceback as well.
+    Anything else shows its traceback as well. Nor is the program left running by what has started it as a part, or its
+    workers by it.
+
+    Args:
+        resumes: Whether the program takes ``--resume``, so that it can be said what that goes on from.
     """
+    raise_open_files()
+    end_with_starter()
+    tie_children()
     gc.freeze()  # modules stay; MMEngine's datasets have the collector look through all of them as they are built
     try:
-        yield
+        with interruptible(partial(_ended, resumes=resumes)):
+            yield
+    except Interrupted as error:
+        text = _ended(error, _frames(error), resumes)
+        write_to_log(logging.WARNING, text)
+        leave(text, error.status)
     except Exception as error:
-        text = sentence(error) if isinstance(error, UserError) else explain(error)
-        _log_traceback(error)
-        if text is None:
+        said = sentence(error) if isinstance(error, UserError) else explain(error)
+        write_to_log(logging.ERROR, 'The training has ended:\n' + ''.join(traceback.format_exception(error)))
+        if said is None:
             traceback.print_exc()
-            text = f'{type(error).__name__}: {on_one_line(error)}. The lines above show where that came from.'
-        sys.exit(f'Error: {text}')
+            said = f'{type(error).__name__}: {on_one_line(error)}. The lines above show where that came from.'
+        if resumes and cause_of(error):
+            said += how_to_go_on(_frames(error))
+        sys.exit(f'Error: {said}')
     finally:
         gc.freeze()  # and at the end of the program, where that would take seconds
 
 
-def _log_traceback(error: Exception) -> None:
-    lines = ''.join(traceback.format_exception(error))
-    record = logging.LogRecord('clim_mm', logging.ERROR, __file__, 0, 'The training has ended:\n%s', (lines, ), None)
-    for handler in MMLogger.get_current_instance().handlers:
-        if isinstance(handler, logging.FileHandler):
-            handler.handle(record)
+def _ended(interrupted: Interrupted, frames: Iterable[FrameType], resumes: bool) -> str:
+    rank = os.environ.get('RANK', '0')
+    if rank != '0':  # the first one tells the rest
+        return f'{interrupted} has ended rank {rank}.'
+    return f'{interrupted} has ended the program.{how_to_go_on(frames) if resumes else ""}'
+
+
+def _frames(error: BaseException) -> list[FrameType]:
+    return [frame for frame, _ in traceback.walk_tb(error.__traceback__)]

@@ -14,6 +14,7 @@ from mmengine.registry import Registry, build_from_cfg
 from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import DataLoader
 
+from clim_mm.causes import cause_of
 from clim_mm.checks import suggestion
 from clim_mm.errors import on_one_line
 
@@ -46,16 +47,20 @@ class _Part:
 
 
 def explain(error: Exception) -> Optional[str]:
-    """A sentence on an error that a training has ended with before its first step was done.
+    """A sentence on an error of others: the cause, if the machine is it, or what a training could not be made of.
 
-    MMEngine builds a training part by part from the config; its frames in the traceback tell which part it was.
+    MMEngine builds a training part by part from the config; its frames in the traceback tell which part it was. Only
+    where the cause is known the sentence tells what to do.
 
     Args:
         error: As it was caught.
 
     Returns:
-        The sentence; None if the error came later, or from elsewhere.
+        The sentence; None if the error is none of the machine's, and came when the first step was done, or from
+        elsewhere.
     """
+    if cause := cause_of(error):
+        return cause.sentence
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     cfg = next((found for found in map(_config, frames) if found is not None), None)
     loading = any(frame.f_code is Runner.load_or_resume.__code__ for frame in frames)
@@ -70,7 +75,7 @@ def explain(error: Exception) -> Optional[str]:
         return (f'{part.place}.type={part.wanted_type!r} names nothing that is registered'
                 f'{suggestion(part.wanted_type, part.known)}: correct it.')
     if part.fails:
-        return f'{part.name} fails ({text}): correct its settings.'
+        return f'{part.name} fails ({text}).'
     if '"type"' in text:
         return f'{part.place} lacks \'type\', the name of a class: set it.'
     if unknown := _UNKNOWN.search(str(error)):
@@ -78,7 +83,7 @@ def explain(error: Exception) -> Optional[str]:
                 'it out.')
     if missing := _MISSING.search(str(error)):
         return f'{part.name} lacks {missing[1]}: set it.'
-    return f'{part.name} cannot be set up ({text}): correct its settings.'
+    return f'{part.name} cannot be set up ({text}).'
 
 
 def _config(frame: FrameType) -> Optional[Mapping]:
@@ -100,6 +105,9 @@ def _blamed(frames: Sequence[FrameType], cfg: Mapping, text: str) -> _Part:
     methods = [frame.f_code.co_name for frame in frames if frame.f_code.co_filename == inspect.getfile(Runner)]
     methods = [name for name in [*methods, *(called.groups() if called else ())] if name in _MADE_FROM]
     place, taker = _MADE_FROM[methods[-1]] if methods else ('The training', None)
+    loaders = [frame.f_locals['dataloader'] for frame in frames if frame.f_code is Runner.build_dataloader.__code__]
+    if loaders and taker is DataLoader:  # or that of validation or test
+        place = _path(loaders[-1], cfg) or place
     makers = [frame for frame in frames if frame.f_code.co_name in methods or frame.f_code is build_from_cfg.__code__]
     if called or not makers or makers[-1].f_code is not build_from_cfg.__code__:
         return (None if methods else _failed(frames, cfg)) or _Part(place, known=_parameters(taker) if taker else ())

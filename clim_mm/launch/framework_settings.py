@@ -58,13 +58,21 @@ def _check_interval(name: str, value: Any) -> None:
         raise ConfigError(f'{name} must be a whole number of at least 1, or -1 for never, not 0.')
 
 
+_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+_RULES_OF_LOADERS: dict[str, Callable[[str, Any], None]] = {
+    'batch_size': partial(check_whole, least=1),
+    'num_workers': partial(check_whole, most=MOST_WORKERS),
+    'persistent_workers': check_bool,
+    'pin_memory': check_bool,
+    'drop_last': check_bool,
+    'prefetch_factor': partial(check_whole, least=1, optional=True),
+    'timeout': partial(check_number, least=0),
+    'sampler.shuffle': check_bool,
+}
+# What a loader without workers cannot have, and the value that stands for none.
+_OF_WORKERS = dict(persistent_workers=False, prefetch_factor=None, timeout=0, multiprocessing_context=None)
 _RULES: dict[str, Callable[[str, Any], None]] = {
-    'train_dataloader.batch_size': partial(check_whole, least=1),
-    'train_dataloader.num_workers': partial(check_whole, most=MOST_WORKERS),
-    'train_dataloader.persistent_workers': check_bool,
-    'train_dataloader.pin_memory': check_bool,
-    'train_dataloader.drop_last': check_bool,
-    'train_dataloader.sampler.shuffle': check_bool,
+    **{f'{loader}.{key}': rule for loader in _LOADERS for key, rule in _RULES_OF_LOADERS.items()},
     'train_cfg.max_epochs': partial(check_whole, least=1),
     'optim_wrapper.accumulative_counts': partial(check_whole, least=1),
     'optim_wrapper.optimizer.lr': partial(check_number, above=0),
@@ -124,6 +132,8 @@ def check_settings(cfg: Config) -> None:
             check(path, value)
     check_scope(cfg.get('default_scope'))  # what follows imports its modules
     _check_loader(cfg.train_dataloader)
+    for name in _LOADERS:
+        _check_workers(name, cfg.get(name) or {})
     _check_epochs_end(cfg)
     _check_optimizer(cfg.optim_wrapper, cfg.get('default_scope'))
     _check_schedules(settings)
@@ -144,6 +154,20 @@ def _check_loader(loader: Mapping) -> None:
         _check_type('train_dataloader.collate_fn', collate, FUNCTIONS, ('clim_mm.stack_collate', ))
     elif not callable(collate):
         raise ConfigError(f'train_dataloader.collate_fn must be a dict with its type, not {collate!r}.')
+
+
+def _check_workers(name: str, loader: Mapping) -> None:
+    """Check what torch refuses without the name of the loader, or only when the first batch is due."""
+    for key, none in _OF_WORKERS.items():
+        if not loader.get('num_workers') and loader.get(key, none) != none:
+            raise ConfigError(f'{name}.{key}={loader[key]!r} needs workers, but {name}.num_workers is '
+                              f'{loader.get("num_workers", 0)}: set {name}.{key}={none}, or num_workers to at least 1.')
+    if loader.get('shuffle') and 'sampler' in loader:
+        raise ConfigError(f'{name}.shuffle stands beside a sampler, which torch refuses: set {name}.sampler.shuffle '
+                          'instead.')
+    if loader.get('drop_last') and loader.get('batch_sampler') is not None:
+        raise ConfigError(f'{name}.drop_last stands beside a batch_sampler, which torch refuses: set '
+                          f'{name}.batch_sampler.drop_last instead.')
 
 
 def _check_type(path: str, part: Mapping, registry: Registry, more: Collection[str] = ()) -> None:

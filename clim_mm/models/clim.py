@@ -19,6 +19,7 @@ from clim_mm.neighbors.sizes import PAPER_QUEUE_LEN
 from clim_mm.registry import MODELS
 
 from .diagnostics import diagnose, not_finite
+from .feature_maps import check_feature_maps
 from .key_ids import NO_ID, NO_KEY, ids_of_pairs, image_ids, own_keys
 from .mixed_contrastive_head import MixedContrastiveHead, at_least_float32
 from .momentum_encoder import MomentumEncoder
@@ -62,7 +63,8 @@ class CLIM(MoCo):
             model has no listeners.
 
     Raises:
-        ConfigError: If a number is out of range, a switch is none, or the head is another.
+        ConfigError: If a number is out of range, a switch is none, the head is another, or the backbone gives no maps
+            of features, or not those that the neck takes.
     """
 
     queue: torch.Tensor  # C x K
@@ -98,6 +100,7 @@ class CLIM(MoCo):
         if not isinstance(self.head, MixedContrastiveHead):
             raise ConfigError(f'CLIM needs a MixedContrastiveHead, but model.head is a {type(self.head).__name__}: set '
                               'its type, or take model.type="mmselfsup.MoCo".')
+        check_feature_maps(self.backbone, self.neck)
         self.encoder_k = MomentumEncoder(self._query_encoder(), 1 - kwargs.get('momentum', _MOMENTUM))
         self.register_buffer('queue_ids', torch.full((self.queue_len, ), NO_KEY))
         self.register_load_state_dict_pre_hook(_fit_to_state)

@@ -4,7 +4,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from .faiss_backend import as_float32_matrix, load_faiss, on_every_core
+from .faiss_backend import as_float32_matrix, load_faiss, num_gpus, on_every_core
 from .kmeans_stop import ON_ALL, ON_SAMPLE, POINTS_PER_CENTROID, Stop
 
 
@@ -115,7 +115,7 @@ def _kmeans(features: np.ndarray, num_clusters: int, num_iterations: int, points
         num_clusters,
         niter=num_iterations,
         seed=seed,
-        gpu=faiss.get_num_gpus() > 0,
+        gpu=num_gpus() > 0,
         min_points_per_centroid=1,  # faiss would warn below 39; small sets are meant
         max_points_per_centroid=points_per_centroid,
         verbose=progress)

@@ -5,13 +5,17 @@ import os
 import os.path as osp
 import uuid
 from contextlib import suppress
-from typing import Union
+from pathlib import Path
+from typing import Any, Union
 
 import numpy as np
 import torch
 
+from clim_mm.causes import machine_error, remedy_for
 from clim_mm.checkpoints import write_atomically
-from clim_mm.errors import CheckpointError
+from clim_mm.checkpoints.run_file import run_id
+from clim_mm.errors import CheckpointError, StorageError
+from clim_mm.storage import is_there, patiently
 
 from .blocks import ROWS_PER_BLOCK
 
@@ -66,7 +70,7 @@ class KeyBank:
         """
         folder = os.fspath(folder)
         identity = uuid.uuid4().hex
-        header = dict(num_images=num_images, dim=dim, identity=identity)
+        header = dict(num_images=num_images, dim=dim, identity=identity, **run_id())
         try:
             os.makedirs(folder, exist_ok=True)
             with suppress(FileNotFoundError):
@@ -76,9 +80,9 @@ class KeyBank:
             _fill(osp.join(folder, _EPOCHS), _NEVER, np.int32, num_images)
             _fill(osp.join(folder, _COUNTS), 0, np.int32, num_images)
         except OSError as error:
-            raise CheckpointError(f'Cannot write the key bank {folder} ({error.strerror}): make room for '
-                                  f'{bank_bytes(num_images, dim) / 2**20:,.1f} MiB, choose another work_dir, or set '
-                                  'feature_source="extract".') from error
+            raise CheckpointError(
+                f'Cannot write the key bank {folder} of {bank_bytes(num_images, dim) / 2**20:,.1f} MiB '
+                f'({error.strerror}){remedy_for(error)}; feature_source="extract" needs none.') from error
         write_atomically(osp.join(folder, _HEADER), json.dumps(header).encode())
         return cls(folder, num_images, dim, identity, num_averaged)
 
@@ -96,24 +100,26 @@ class KeyBank:
         """
         folder = os.fspath(folder)
         try:
-            with open(osp.join(folder, _HEADER), 'rb') as file:
-                header = json.load(file)
+            header = json.loads(patiently(Path(folder, _HEADER).read_bytes, folder))
             sizes, identity = (header['num_images'], header['dim']), str(header['identity'])
             if sizes == (num_images, dim):
                 for name, wanted in _file_bytes(num_images, dim).items():
                     if (size := osp.getsize(osp.join(folder, name))) != wanted:
                         raise ValueError(f'{name} has {size} bytes instead of {wanted}')
                 return cls(folder, num_images, dim, identity, num_averaged)
+        except StorageError:
+            raise
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
-            raise CheckpointError(f'The key bank {folder} is damaged ({reason}): {_REMEDY}.') from error
+            raise machine_error(error) or CheckpointError(
+                f'The key bank {folder} is damaged ({reason}): {_REMEDY}.') from error
         raise CheckpointError(f'The key bank {folder} holds {sizes[0]} keys of {sizes[1]} dimensions, but this '
                               f'training has {num_images} images and keys of {dim}: {_REMEDY}.')
 
     @staticmethod
     def exists(folder: Union[str, os.PathLike]) -> bool:
         """Whether a bank is there."""
-        return osp.exists(osp.join(folder, _HEADER))
+        return is_there(osp.join(folder, _HEADER))
 
     def __len__(self) -> int:
         return len(self._epochs)
@@ -138,8 +144,15 @@ class KeyBank:
         """Write what waits.
 
         Raises:
+            CheckpointError: If somebody has cut off a file meanwhile; to touch it would end the process by a signal.
             ValueError: If an id is not below N, or keys have another dimension.
         """
+        parts: dict[str, Any] = {_KEYS: self._keys, _EPOCHS: self._epochs, _COUNTS: self._counts}
+        for name, part in parts.items():
+            if (size := part.base.size()) < part.nbytes:
+                raise CheckpointError(f'The key bank {self.folder} has been cut off under the training ({name} has '
+                                      f'{size} bytes instead of {part.nbytes}): start again with --resume, but first '
+                                      f'{_REMEDY}.')
         waiting, self._waiting = self._waiting, []
         for keys, ids, epoch in waiting:
             places = ids.cpu().numpy()

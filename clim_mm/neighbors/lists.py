@@ -5,7 +5,7 @@ from typing import Any, Union
 import numpy as np
 
 from .blocks import blocks
-from .faiss_backend import load_faiss, on_gpus
+from .faiss_backend import load_faiss, num_gpus, on_gpus
 from .search import index_bytes
 
 
@@ -103,6 +103,6 @@ def lists_bytes(num_features: int, dim: int, num_clusters: int, on_gpu: bool = F
 def make_lists(features: np.ndarray, centroids: np.ndarray, assignments: np.ndarray,
                memory: int) -> Union[Lists, ListsOnGPUs]:
     """Where faiss has GPUs, on them."""
-    if load_faiss().get_num_gpus() > 0:
+    if num_gpus():
         return ListsOnGPUs(features, centroids, assignments)
     return Lists(features, centroids, assignments, memory)

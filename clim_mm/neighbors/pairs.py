@@ -9,7 +9,7 @@ import torch
 
 from clim_mm.progress import progress_bar
 
-from .faiss_backend import load_faiss
+from .faiss_backend import load_faiss, num_gpus
 from .nearest_so_far import BYTES_OF_ONE, NearestSoFar
 from .rounded import Rounded
 from .search import without_self
@@ -146,9 +146,8 @@ def pairs_are_faster(num_features: int, k: int, memory: int) -> bool:
     Args:
         num_features, k, memory: N, k, and bytes for the products.
     """
-    faiss = load_faiss()
-    return (faiss.get_num_gpus() == 0 and num_features > max(_ROWS, k + 1 + _MORE)
-            and 2 * _threads(memory) > faiss.omp_get_max_threads())
+    return (num_gpus() == 0 and num_features > max(_ROWS, k + 1 + _MORE)
+            and 2 * _threads(memory) > load_faiss().omp_get_max_threads())
 
 
 def _threads(memory: int) -> int:

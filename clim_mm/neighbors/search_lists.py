@@ -8,7 +8,7 @@ import numpy as np
 from clim_mm.progress import progress_bar
 
 from .blocks import blocks
-from .faiss_backend import load_faiss, on_every_core
+from .faiss_backend import load_faiss, num_gpus, on_every_core
 from .lists import lists_bytes, make_lists
 from .nearest_centroids import nearest_centroids
 from .pairs import Pairs, pairs_are_faster, pairs_bytes
@@ -88,7 +88,7 @@ def search_lists(features: np.ndarray,
         widest *= 2
     # Not even tried where the lists do not hold enough of the true neighbours: to find that out, lists take long.
     recall = share_in_lists(sample, assignments, centroids, widest)
-    if recall >= least_recall or load_faiss().get_num_gpus() > 0:
+    if recall >= least_recall or num_gpus():
         recall = recall_of(found_of(sample.ids), features, sample)
     else:
         nprobe = widest

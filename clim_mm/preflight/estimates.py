@@ -16,7 +16,6 @@ from clim_mm.neighbors.select import select_bytes
 from clim_mm.neighbors.sizes import NeighborSizes
 
 FLOAT_BYTES = 4
-LR_OF_512 = 0.06  # of SGD, for 512 images in an optimizer step [paper A.1]
 _OF_CLUSTER = inspect.signature(cluster).parameters
 KMEANS_ITERATIONS = _OF_CLUSTER['num_iterations'].default
 MAX_POINTS_PER_CENTROID = _OF_CLUSTER['max_points_per_centroid'].default
@@ -43,7 +42,8 @@ def optimizer_steps(steps: int, epochs: int, accumulation: int) -> int:
 
 def refreshes_between(first_epoch: int, max_epochs: int, begin: int, interval: int) -> int:
     """Refreshes at the epochs ``begin``, ``begin + interval`` ... that are in ``first_epoch .. max_epochs - 1``."""
-    return len([epoch for epoch in range(begin, max_epochs, interval) if epoch >= first_epoch])
+    due_before = [max(0, -((begin - epoch) // interval)) for epoch in (max_epochs, min(first_epoch, max_epochs))]
+    return due_before[0] - due_before[1]
 
 
 def feature_bytes(num_images: int, dim: int) -> int:
@@ -161,8 +161,3 @@ def kept_checkpoints(epochs: int, interval: float, keep: int) -> int:
     """
     written = max(1, math.ceil(epochs / interval)) if interval > 0 else 1
     return written if keep < 1 else min(written, keep + 1)
-
-
-def lr_by_rule(images_per_step: int, lr_of_512: float) -> float:
-    """The learning rate in proportion to the images of an optimizer step; the paper's is ``LR_OF_512`` for 512."""
-    return lr_of_512 * images_per_step / 512

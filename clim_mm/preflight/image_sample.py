@@ -6,15 +6,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Optional
 
 import numpy as np
 from mmengine.fileio import get
 from PIL import Image
 
+from clim_mm.causes import machine_error
 from clim_mm.datasets import LoadImage
 from clim_mm.datasets.image_header import FURTHER, header_of
-from clim_mm.errors import UnreadableImage
+from clim_mm.errors import StorageError, UnreadableImage
+from clim_mm.storage import patiently
 
 # PIL's name of what is in a file: what a person calls it. 8-bit colour is what is expected.
 _ODD_MODES = {
@@ -124,12 +127,15 @@ def _open(sample_idx: int, path: str, load: LoadImage) -> _Opened:
 
     Raises:
         UnreadableImage: If it cannot be read.
+        StorageError: If the disk or the network fails for a minute.
     """
     start = time.perf_counter()
     try:
-        content = get(path)
+        content = patiently(partial(get, path), path)
+    except StorageError:
+        raise
     except OSError as error:
-        raise UnreadableImage.of(path, error.strerror or str(error)) from error
+        raise machine_error(error) or UnreadableImage.of(path, error.strerror or str(error)) from error
     seconds = time.perf_counter() - start
     image, header = load.transform(dict(img_path=path))['img'], header_of(content)
     kinds = [DEEP] * (header.bits == 16) + [FURTHER_BAND] * (header.extra == FURTHER)

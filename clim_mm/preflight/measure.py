@@ -17,7 +17,7 @@ from .rehearsal import Rehearsal
 
 _WARM_UP_IMAGES = 2
 _MOST_STEPS = 5
-# After the one that warms up, whose time is not that of the others: one alone would not show what else the machine does.
+# After the one that warms up, whose time is not that of the others: one alone would not show that the machine is busy.
 _FEWEST = 2
 
 

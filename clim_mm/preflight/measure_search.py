@@ -7,7 +7,7 @@ from statistics import median
 
 import numpy as np
 
-from clim_mm.neighbors.faiss_backend import load_faiss, on_every_core, on_gpus
+from clim_mm.neighbors.faiss_backend import load_faiss, num_gpus, on_every_core, on_gpus
 from clim_mm.neighbors.lists import make_lists
 from clim_mm.neighbors.nearest_centroids import nearest_centroids
 from clim_mm.neighbors.sizes import DEFAULT_MEMORY
@@ -58,7 +58,7 @@ def measure_search(dim: int, num_neighbors: int, exact: bool) -> SearchSpeed:
         lists = make_lists(vectors, centroids, nearest_centroids(vectors, centroids, 1)[:, 0], DEFAULT_MEMORY)
         search = _speed(lambda queries: lists.find(lists.by_list[queries], num_neighbors + 1, _PROBES), dim,
                         seen=_VECTORS * _PROBES // _LISTS)
-    return SearchSpeed(cluster, search, load_faiss().get_num_gpus() > 0)
+    return SearchSpeed(cluster, search, num_gpus() > 0)
 
 
 def _speed(search: Callable[[slice], object], dim: int, seen: int) -> float:

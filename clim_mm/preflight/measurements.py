@@ -10,7 +10,7 @@ from mmengine import dist
 from mmengine.runner import Runner
 from torch.nn.parallel import DistributedDataParallel
 
-from clim_mm.datasets import SingleViews, stack_collate
+from clim_mm.datasets import SingleViews, collate_views
 from clim_mm.errors import ConfigError
 
 from .image_sample import ImageSample, source_of, spread_ids
@@ -133,9 +133,11 @@ def _extraction(runner: Runner, rehearsal: Rehearsal, images: Optional[ImageSamp
     views, loading = load_samples(SingleViews(source, neighbor_hook.extract['pipeline']), ids, _FOR_VIEWS * seconds)
     if loading is None:
         return None
+    batch, _ = collate_views(views)
+    assert batch is not None, 'without a quarantine each sample is a view'
     model: Any = rehearsal.model.eval()
     encode, dim = measure_encoding(
-        neighbor_hook.extraction.encode_by(model), stack_collate(views), len(views), _FOR_ENCODING * seconds)
+        neighbor_hook.extraction.encode_by(model), batch, len(views), _FOR_ENCODING * seconds)
     return Extraction(len(views), loading.seconds + _reading(images, 1), encode, dim)
 
 

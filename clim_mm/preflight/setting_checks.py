@@ -1,30 +1,32 @@
 """Settings that do not fit each other or the number of images."""
 
 from collections.abc import Iterator
+from typing import Optional
 
 from . import estimates
 from .facts import Facts, Finding
+from .lr_rules import LrRule
 from .schedules import Schedule
 from .settings import Settings
 
 # [ours] What is called wrong.
-_LR_FACTOR = 2.0
+_LR_FACTOR = 1.5
 _MOMENTUM_SHARE = 0.2  # of the training's steps
 
 
-def check_settings(facts: Facts, lr_of_512: float | None) -> Iterator[Finding]:
+def check_settings(facts: Facts, lr_rule: Optional[LrRule]) -> Iterator[Finding]:
     """Go through them.
 
     Args:
         facts: Of the training.
-        lr_of_512: Learning rate of SGD for 512 images in an optimizer step; None for no check.
+        lr_rule: Of the learning rate for this kind of training; None for no check.
     """
     settings = facts.settings
     yield from _check_steps(settings)
     for schedule in settings.schedules:
         yield from _check_schedule(schedule, settings)
-    if lr_of_512 is not None:
-        yield from _check_lr(settings, lr_of_512)
+    if lr_rule is not None:
+        yield from _check_lr(settings, lr_rule)
     yield from _check_queue(settings)
     yield from _check_momentum(settings)
     yield from _check_batch_norm(settings)
@@ -62,16 +64,16 @@ def _check_schedule(schedule: Schedule, settings: Settings) -> Iterator[Finding]
             f'{min(end, schedule.end)}: leave out its T_max and end, which then follow the training.'))
 
 
-def _check_lr(settings: Settings, lr_of_512: float) -> Iterator[Finding]:
-    rule = estimates.lr_by_rule(settings.images_per_step, lr_of_512)
+def _check_lr(settings: Settings, lr_rule: LrRule) -> Iterator[Finding]:
+    rule = lr_rule.of(settings.images_per_step)
     if settings.optimizer != 'SGD' or rule / _LR_FACTOR <= settings.lr <= rule * _LR_FACTOR:
         return
     ratio = settings.lr / rule
     compared = f'{ratio:.3g} times' if ratio > 1 else f'1/{1 / ratio:.3g} of' if ratio else '0 instead of'
     yield Finding('lr', (
-        f'The learning rate {settings.lr:g} is {compared} the {rule:.3g} of the rule {lr_of_512:g} x images per step / '
-        f'512, with {settings.images_per_step} images in a step: set optim_wrapper.optimizer.lr={rule:.3g}, or, if it '
-        'was found by trying, lr_of_512 of the PreflightHook.'))
+        f'The learning rate {settings.lr:g} is {compared} the {rule:.3g} of the rule {lr_rule.lr:g} x images per step '
+        f'/ {lr_rule.images}, with {settings.images_per_step} images in a step (the rule is for {lr_rule.kind}): set '
+        f'optim_wrapper.optimizer.lr={rule:.3g}, or, if it was found by trying, lr_of_512=None of the PreflightHook.'))
 
 
 def _check_queue(settings: Settings) -> Iterator[Finding]:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Optional
 from mmengine import dist
 from mmengine.runner import Runner
 
-from .estimates import LR_OF_512
 from .facts import Facts
 from .forecast import forecast
 from .image_sample import loader_of, sample_images, source_of
+from .lr_rules import LrRule
 from .machine import this_machine
 from .measurements import measure
 from .plan import Plan
@@ -31,7 +31,7 @@ def survey(runner: Runner,
            checkpoints: Optional[str] = None,
            num_images: int = NUM_IMAGES,
            seconds: float = SECONDS,
-           lr_of_512: Optional[float] = LR_OF_512) -> Plan:
+           lr_rule: Optional[LrRule] = None) -> Plan:
     """Look at the images, measure a few steps, and plan the training. All processes call it together.
 
     Weights, statistics, queue, optimizer, random generators, dataset and DataLoader stay as they were.
@@ -42,9 +42,8 @@ def survey(runner: Runner,
         processes: Of the training that is planned. Defaults to those that run.
         checkpoints: The folder they go to. Defaults to the Runner's work dir.
         num_images: Images to open.
-        seconds: For all measurements, about; each part is made once to warm up and twice to
-            be measured nevertheless.
-        lr_of_512: Learning rate of SGD for 512 images in an optimizer step [paper A.1]; None for no check.
+        seconds: For all measurements, about; each part is made once to warm up and twice to be measured nevertheless.
+        lr_rule: Of the learning rate, for this kind of training; None for no check.
 
     Returns:
         The plan; complete on the first process.
@@ -70,4 +69,4 @@ def survey(runner: Runner,
     all_readable = images is None or not images.unreadable
     facts = Facts(settings, images, measured, forecast(settings, measured, machine.cores, all_readable), machine)
     name = Path(runner.cfg.filename).stem if runner.cfg.filename else runner.experiment_name
-    return Plan(name, facts, (*check_settings(facts, lr_of_512), *check_resources(facts)))
+    return Plan(name, facts, (*check_settings(facts, lr_rule), *check_resources(facts)))

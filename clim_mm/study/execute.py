@@ -9,7 +9,8 @@ import sys
 import time
 from collections.abc import Sequence
 
-from clim_mm.checkpoints import latest_checkpoint
+from clim_mm.checkpoints import HeldFolder, latest_checkpoint
+from clim_mm.distributed.starter import environment_of_a_part
 from clim_mm.errors import TrainingError
 
 from .runs import PRETRAINING, Run, Stage, write_config
@@ -27,6 +28,7 @@ def execute(run: Run, stage: Stage, tools: str) -> None:
         tools: Folder of the commands.
 
     Raises:
+        CheckpointError: If another training is in the stage's folder.
         TrainingError: If the command ends with an error.
     """
     start = time.perf_counter()
@@ -36,6 +38,7 @@ def execute(run: Run, stage: Stage, tools: str) -> None:
         _call(run, stage, [osp.join(tools, 'train.py'), config, '--work-dir', work_dir, '--resume'])
         figures = _last_refresh(work_dir)
     elif stage.trains:
+        HeldFolder(work_dir).release()  # one that outlives a study that was killed is not to lose its folder
         shutil.rmtree(work_dir, ignore_errors=True)
         _call(run, stage, [osp.join(tools, 'train.py'), config, '--work-dir', work_dir, '--pretrained',
                            _checkpoint(run)])
@@ -45,14 +48,14 @@ def execute(run: Run, stage: Stage, tools: str) -> None:
         out = osp.join(run.folder, f'{stage.name}.json')
         _call(run, stage, [osp.join(tools, 'evaluate.py'), 'figures', config, _checkpoint(run), '--json', out])
         with open(out) as file:
-            figures = json.load(file)
+            figures = {name: value for name, value in json.load(file).items() if name != 'premises'}
     run.add_result(stage, figures, time.perf_counter() - start)
 
 
 def _call(run: Run, stage: Stage, command: Sequence[str]) -> None:
     log = osp.join(run.folder, f'{stage.name}.log')
     # Trainings of this size mostly wait for each other on more threads.
-    environment = dict(os.environ, OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', '1'))
+    environment = dict(environment_of_a_part(), OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', '1'))
     with open(log, 'w') as output:
         status = subprocess.call(
             [sys.executable, *command], stdout=output, stderr=subprocess.STDOUT, env=environment)

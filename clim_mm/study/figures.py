@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from clim_mm.causes import machine_error
 from clim_mm.checks import check_choice
 from clim_mm.errors import DataError
 
@@ -56,8 +57,9 @@ def read_runs_csv(path: str, study: Study) -> list[Figure]:
             header, *lines = [line for line in csv.reader(file) if line] or [[]]
         figures = [Figure(row, int(seed), name, float(value)) for row, seed, name, value in lines]
     except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f'The runs in {path} cannot be read ({type(error).__name__}: {error}): give a runs.csv that '
-                        'this command has written.') from error
+        raise machine_error(error) or DataError(
+            f'The runs in {path} cannot be read ({type(error).__name__}: {error}): give a runs.csv that this command '
+            'has written.') from error
     if header != _HEADER or not all(math.isfinite(figure.value) for figure in figures):
         raise DataError(f'{path} holds no runs: the first line must be {",".join(_HEADER)}, and each value a number.')
     if len({(figure.row, figure.seed, figure.name) for figure in figures}) < len(figures):

@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from clim_mm.causes import machine_error
 from clim_mm.checkpoints import write_atomically
 from clim_mm.errors import ConfigError, DataError
 from clim_mm.launch.commands import load_config
@@ -72,8 +73,9 @@ class Run:
             with open(path) as file:
                 stages = json.load(file)['stages']
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f'The results in {path} cannot be read ({type(error).__name__}): take {self.folder} away '
-                            'to run it again.') from error
+            raise machine_error(error) or DataError(
+                f'The results in {path} cannot be read ({type(error).__name__}): take {self.folder} away to run it '
+                'again.') from error
         for stage in self.stages:
             if stage.name in stages and stages[stage.name]['fingerprint'] != stage.fingerprint:
                 raise self._changed(stage)
@@ -114,8 +116,8 @@ def runs_of(study: Study, work_dir: str) -> list[Run]:
     Raises:
         ConfigError: If a config cannot be read, or an option does not fit it.
     """
-    pretrainings = [(row.name, _config(row, study.options)) for row in study.rows]
-    trainings = [(row.name, _config(row, {})) for row in study.training]
+    pretrainings = [(row.name, config_of(row, study.options)) for row in study.rows]
+    trainings = [(row.name, config_of(row, {})) for row in study.training]
     runs = []
     for seed in study.seeds:
         evaluations = [Stage(name, True, _text(cfg, seed)) for name, cfg in trainings]  # the same for all rows
@@ -127,9 +129,14 @@ def runs_of(study: Study, work_dir: str) -> list[Run]:
     return runs
 
 
-def _config(row: Row, options: dict[str, Any]) -> Config:
+def config_of(row: Row, options: dict[str, Any]) -> Config:
+    """The config of a row, with a study's options and its own; without a work dir, which decides nothing.
+
+    Raises:
+        ConfigError: If it cannot be read, or an option does not fit it.
+    """
     cfg = load_config(row.config, cfg_options=dict(options, **row.options))
-    cfg.pop('work_dir')  # decides nothing
+    cfg.pop('work_dir')
     return cfg
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from clim_mm.causes import machine_error
 from clim_mm.checks import check_bool, check_choice, check_keys, check_list, check_whole
 from clim_mm.errors import ConfigError, on_one_line
 
@@ -71,8 +72,8 @@ def read_study(path: str) -> Study:
     try:
         raw = {name: value for name, value in Config.fromfile(path).to_dict().items() if not name.startswith('_')}
     except Exception as error:  # a config is code
-        raise ConfigError(f'The study {path} cannot be read ({type(error).__name__}: {on_one_line(error)}): correct '
-                          'it.') from error
+        raise machine_error(error) or ConfigError(
+            f'The study {path} cannot be read ({type(error).__name__}: {on_one_line(error)}): correct it.') from error
     check_keys(f'The study {path}', raw, required=['rows', 'seeds', 'baseline', 'metrics'],
                allowed=['frozen', 'training', 'options', 'comparisons'])
     check_list(f'seeds of {path}', raw['seeds'])

@@ -1,15 +1,20 @@
 """Whether the annotations of a detector's data sets are what its config is for, before anything is built."""
 
 import json
+import logging
 import os
 import os.path as osp
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.registry import DATASETS, DefaultScope
 
-from clim_mm.errors import DataError, on_one_line, some_of
+from clim_mm.causes import machine_error
+from clim_mm.errors import DataError, StorageError, on_one_line, some_of
+from clim_mm.storage import patiently
 
 from .voc_annotations import check_voc
 
@@ -36,6 +41,13 @@ def check_annotations(cfg: Config, names: Sequence[str] = ('train', 'val', 'test
         if what not in done:
             done.append(what)
             _check(dataset)
+    trained, measured = ({_place(dataset) for name in names if (name == 'train') is wanted
+                          for dataset in _datasets((cfg.get(f'{name}_dataloader') or {}).get('dataset'))}
+                         for wanted in (True, False))
+    if both := trained & measured:
+        print_log(f'The detector is evaluated on images that it is trained on ({min(both)}), so that its figures say '
+                  'how well it learns them by heart: for others set the ann_file of val_dataloader and '
+                  'test_dataloader.', logger='current', level=logging.WARNING)
     for place in _evaluators(cfg, names):
         if place.get('ann_file') and not osp.isfile(place['ann_file']):
             raise DataError(f'The evaluation\'s annotations {place["ann_file"]} do not exist: set ann_file of '
@@ -53,6 +65,11 @@ def _datasets(dataset: Any) -> Iterator[Mapping]:
             yield from _datasets(inner)
         elif dataset.get('ann_file'):
             yield dataset
+
+
+def _place(dataset: Mapping) -> str:
+    """The file of annotations, whatever links lead to it."""
+    return osp.realpath(osp.join(dataset.get('data_root') or '', dataset['ann_file']))
 
 
 def _evaluators(cfg: Config, names: Sequence[str]) -> Iterator[Mapping]:
@@ -117,10 +134,12 @@ def check_coco(path: str, images: str, classes: Sequence[str], lvis: str = '') -
 
 def _read(path: str) -> dict[str, Any]:
     try:
-        with open(path) as file:
-            content = json.load(file)
+        content = json.loads(patiently(Path(path).read_text, path))
+    except StorageError:
+        raise
     except (OSError, ValueError) as error:
-        raise DataError(f'The annotations {path} cannot be read ({on_one_line(error)}): fetch them anew.') from error
+        raise machine_error(error) or DataError(
+            f'The annotations {path} cannot be read ({on_one_line(error)}): fetch them anew.') from error
     if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in _LISTS):
         raise DataError(f'{path} has no lists of {", ".join(_LISTS)}: give a file of annotations in the format of '
                         'COCO.')

@@ -1,7 +1,6 @@
 """When a detector is held against its pretraining: before its first step."""
 
-from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Optional
 
 from mmengine import dist
 from mmengine.hooks import Hook
@@ -9,8 +8,8 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
-from clim_mm.checkpoints.normalization import in_words
-from clim_mm.checkpoints.transfer import check_landed
+from clim_mm.checkpoints.normalization import preprocessor_of
+from clim_mm.checkpoints.transfer import check_landed, checkpoint_of
 from clim_mm.checkpoints.weights_hash import weights_sha256
 from clim_mm.checks import check_choice
 from clim_mm.distributed import unwrapped
@@ -68,12 +67,12 @@ class TransferPreflightHook(Hook):
 
     def _check_start(self, runner: Runner, detector: nn.Module, part: nn.Module) -> None:
         checkpoint = _checkpoint_of(detector)
-        weights, normalization = check_fits(part, _preprocessor_of(runner), checkpoint, self.start)
+        weights, normalized = check_fits(part, preprocessor_of(runner.cfg), checkpoint, self.start)
         check_landed(part, weights, checkpoint)
         shared = '' if hasattr(detector.get_submodule('backbone'), 'layer4') else ', shared head included,'
         runner.logger.info(f'Transfer: all {len(part.state_dict())} tensors of the backbone{shared} are those of '
                            f'{checkpoint} (sha256 {self.hash}).')
-        runner.logger.info(f'Transfer: images are normalised as in the pretraining ({in_words(normalization)}).')
+        runner.logger.info(f'Transfer: {normalized[0].lower()}{normalized[1:]}')
 
 
 def _why_alone() -> str:
@@ -83,14 +82,8 @@ def _why_alone() -> str:
 
 
 def _checkpoint_of(detector: nn.Module) -> str:
-    init_cfg: Any = getattr(detector.backbone, 'init_cfg', None)
-    checkpoint = init_cfg.get('checkpoint') if isinstance(init_cfg, Mapping) else None
+    checkpoint = checkpoint_of(getattr(detector.backbone, 'init_cfg', None))
     if not checkpoint:
         raise ConfigError('This detector starts from a checkpoint, and none is named: train it by '
                           'tools/benchmarks/dist_train_det.sh CONFIG CHECKPOINT GPUS.')
     return checkpoint
-
-
-def _preprocessor_of(runner: Runner) -> Mapping[str, Any]:
-    model = runner.cfg.get('model') or {}
-    return model.get('data_preprocessor') or runner.cfg.get('data_preprocessor') or {}

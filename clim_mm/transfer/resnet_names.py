@@ -5,11 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 _BLOCK = re.compile(r'layer(\d+)\.(\d+)\.conv(\d)\.weight')
-# How the same network's weights begin elsewhere, and whose names these are.
-_ELSEWHERE = {
-    'conv1.': 'torchvision and timm', 'stem.conv1.': 'detectron2', 'backbone.bottom_up.': 'detectron2',
-    'embedder.': 'transformers', 'resnet.embedder.': 'transformers'
-}
 
 
 def described(weights: Mapping[str, Any]) -> str:
@@ -37,8 +32,3 @@ def _stem(weights: Mapping[str, Any]) -> str:
         channels, _, *sides = weights['conv1.weight'].shape
         return f'a stem of {channels} channels, {" x ".join(map(str, sides))}'
     return 'a deep stem' if any(name.startswith('stem.') for name in weights) else 'no stem'
-
-
-def owner_of_names(weights: Mapping[str, Any]) -> str:
-    """Which library calls a ResNet's weights so, without a prefix for the backbone; empty if none is known."""
-    return next((owner for start, owner in _ELSEWHERE.items() if any(name.startswith(start) for name in weights)), '')

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
+from clim_mm.causes import machine_error
 from clim_mm.errors import ConfigError, DataError
 from clim_mm.study.statistics import estimate
 from clim_mm.study.table import Cell, Table
@@ -40,8 +41,9 @@ class Trial:
                 content: dict[str, Any] = json.load(file)
             finished, seed, figures = content['finished'], content['seed'], content['figures']
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise DataError(f'The figures in {path} cannot be read ({type(error).__name__}): take {self.folder} away '
-                            'to run that trial again.') from error
+            raise machine_error(error) or DataError(
+                f'The figures in {path} cannot be read ({type(error).__name__}): take {self.folder} away to run that '
+                'trial again.') from error
         if seed != self.seed:
             raise ConfigError(f'{path} is of a training with seed {seed} instead of {self.seed}: give another '
                               '--work-dir.')

@@ -4,8 +4,12 @@ import os
 import os.path as osp
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
-from clim_mm.errors import DataError, on_one_line
+from clim_mm.causes import machine_error
+from clim_mm.errors import DataError, StorageError, on_one_line
+from clim_mm.storage import patiently
 
 
 def check_voc(path: str, year: str, classes: Sequence[str]) -> None:
@@ -20,8 +24,7 @@ def check_voc(path: str, year: str, classes: Sequence[str]) -> None:
         DataError: If the list is empty, an image or its XML file is not there or cannot be read, or an object is of
             another class.
     """
-    with open(path, errors='replace') as file:
-        ids = file.read().split()
+    ids = patiently(partial(Path(path).read_text, errors='replace'), path).split()
     if not ids:
         raise DataError(f'{path} names no image: fetch the data set anew.')
     for folder, ending in (('JPEGImages', '.jpg'), ('Annotations', '.xml')):
@@ -38,12 +41,15 @@ def check_voc(path: str, year: str, classes: Sequence[str]) -> None:
 
 def _check_objects(path: str, known: set[str]) -> None:
     try:
-        objects = ElementTree.parse(path).getroot().findall('object')
+        objects = patiently(partial(ElementTree.parse, path), path).getroot().findall('object')
         names = [found.findtext('name', '') for found in objects]
         boxes = [[float(found.findtext(f'bndbox/{side}', '')) for side in ('xmin', 'ymin', 'xmax', 'ymax')]
                  for found in objects]
+    except StorageError:
+        raise
     except (OSError, ValueError, ElementTree.ParseError) as error:
-        raise DataError(f'The annotations {path} cannot be read ({on_one_line(error)}): fetch them anew.') from error
+        raise machine_error(error) or DataError(
+            f'The annotations {path} cannot be read ({on_one_line(error)}): fetch them anew.') from error
     for name, (xmin, ymin, xmax, ymax) in zip(names, boxes, strict=True):
         if name not in known:
             raise DataError(f'{path} has an object of the class {name!r}, which is none of the {len(known)} of VOC: '

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Optional
 
-import mmcv
 import numpy as np
 from mmengine.dataset import BaseDataset
 
+from clim_mm.datasets import LoadImage
 from clim_mm.picture_file import write_picture
 
 
@@ -25,10 +25,13 @@ def draw_positives(source: BaseDataset,
         path: The picture to write; its ending gives the format.
         labels: (N,) int; a positive of the anchor's label gets a green frame, another a red one.
         title: Above the picture.
+
+    Raises:
+        DataError: If an image cannot be read.
     """
     from matplotlib.figure import Figure  # here: trainings import this module, and draw nothing
 
-    num_positives = positives.shape[1]
+    num_positives, load = positives.shape[1], LoadImage()
     figure = Figure(figsize=(0.9 * (num_positives + 1.5), 0.95 * len(anchors) + 0.8), layout='constrained')
     grid = figure.subplots(
         len(anchors), num_positives + 1, squeeze=False, gridspec_kw=dict(width_ratios=[1.3] + [1] * num_positives))
@@ -38,7 +41,7 @@ def draw_positives(source: BaseDataset,
             if image_id < 0:
                 axes.axis('off')
                 continue
-            axes.imshow(mmcv.imread(source.get_data_info(int(image_id))['img_path'], channel_order='rgb'))
+            axes.imshow(load(source.get_data_info(int(image_id)))['img'][..., ::-1])
             if labels is None or place == 0:
                 color = 'black'
             else:

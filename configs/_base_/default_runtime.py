@@ -11,6 +11,8 @@ default_hooks = dict(
     checkpoint_guard=dict(type='CheckpointGuardHook'),
     sampler_seed=dict(type='EpochRandomnessHook'),
     watchdog=dict(type='WatchdogHook'),
+    history=dict(type='HistoryHook'),
+    loader_watch=dict(type='LoaderWatchHook'),
     preflight=dict(type='PreflightHook'))
 
 env_cfg = dict(

@@ -1,13 +1,17 @@
 """Real checkpoints, and files that only look like some."""
 
+import functools
+import http.server
 import io
 import struct
+import threading
 import zipfile
 
 import pytest
 import torch
 from toy_runs import toy_config, toy_runner
 from training_runs import N, train, write_images
+from web_folder import FolderOfTheWeb
 
 
 @pytest.fixture(scope='session')
@@ -29,6 +33,23 @@ def toy_checkpoint(tmp_path_factory):
     work_dir = tmp_path_factory.mktemp('toy')
     toy_runner(toy_config(work_dir, 2)).train()
     return work_dir / 'epoch_2.pth'
+
+
+@pytest.fixture
+def web(tmp_path, monkeypatch):
+    """A folder and its address, while torch's hub keeps its copies in another."""
+    (tmp_path / 'web').mkdir()
+    server = http.server.ThreadingHTTPServer(
+        ('127.0.0.1', 0), functools.partial(FolderOfTheWeb, directory=tmp_path / 'web'))
+    threading.Thread(target=server.serve_forever, kwargs=dict(poll_interval=0.01), daemon=True).start()
+    FolderOfTheWeb.asked.clear()
+    monkeypatch.setenv('no_proxy', '127.0.0.1')
+    before = torch.hub.get_dir()
+    torch.hub.set_dir(tmp_path / 'hub')
+    yield tmp_path / 'web', f'http://127.0.0.1:{server.server_port}'
+    torch.hub.set_dir(before)
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture

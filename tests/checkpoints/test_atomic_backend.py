@@ -73,7 +73,7 @@ def test_a_full_disk_stops_the_run_with_a_sentence(tmp_path):
     before = (tmp_path / 'epoch_1.pth').read_bytes()
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
     try:
-        with pytest.raises(CheckpointError, match='Cannot write .*epoch_1.pth .File too large.: make room'):
+        with pytest.raises(CheckpointError, match='Cannot write .*epoch_1.pth .File too large.: raise the limit'):
             run(tmp_path, 2, ballast=1 << 20)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import random
+import re
 import resource
 import signal
 import time
@@ -12,6 +13,7 @@ import pytest
 from mmengine.fileio import get_file_backend
 
 from clim_mm.checkpoints import write_atomically
+from clim_mm.checkpoints.atomic_write import remove_abandoned
 from clim_mm.errors import CheckpointError, UserError
 
 MEGABYTE = 1 << 20
@@ -41,15 +43,23 @@ def test_a_file_is_on_the_disk_before_it_takes_its_name_and_the_name_follows(tmp
         done.append((os.readlink(f'/proc/self/fd/{descriptor}'), os.fstat(descriptor).st_size)), fsync(descriptor)))
     monkeypatch.setattr(os, 'replace', lambda *paths: (done.append(paths), replace(*paths)))
     write_atomically(tmp_path / 'file', b'12345')
-    unfinished, path = str(tmp_path / '.file.unfinished'), str(tmp_path / 'file')
+    unfinished, path = done[0][0], str(tmp_path / 'file')
+    assert re.fullmatch(rf'{tmp_path}/\.file\.[0-9a-f]{{8}}\.unfinished', unfinished)
     assert done[:2] == [(unfinished, 5), (unfinished, path)], 'all that was written'
     assert [place for place, _ in done[2:]] == [str(tmp_path)]
 
 
-def test_what_a_killed_process_left_is_overwritten(tmp_path):
-    (tmp_path / '.file.unfinished').write_bytes(b'x' * 100)
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    for name in ('.file.unfinished', '.file.0123abcd.unfinished', '.file.png.0123abcd.unfinished', '.mine.unfinished'):
+        (tmp_path / name).write_bytes(b'x' * 100)
+    (tmp_path / '.file.unfinished.d').mkdir()
     write_atomically(tmp_path / 'file', b'new')
-    assert os.listdir(tmp_path) == ['file'] and (tmp_path / 'file').read_bytes() == b'new'
+    assert (tmp_path / 'file').read_bytes() == b'new'
+    others = ['.file.png.0123abcd.unfinished', '.file.unfinished.d', '.mine.unfinished']
+    assert sorted(os.listdir(tmp_path)) == [*others, 'file']
+    remove_abandoned(str(tmp_path))
+    remove_abandoned(str(tmp_path / 'nowhere'))
+    assert sorted(os.listdir(tmp_path)) == ['.file.unfinished.d', 'file']
 
 
 def test_a_link_stays_a_link(tmp_path):
@@ -71,25 +81,44 @@ def test_a_full_disk_leaves_the_old_file(tmp_path, full_disk):
     path.write_bytes(b'old')
     with pytest.raises(CheckpointError) as refusal:
         write_atomically(path, bytes(2 * MEGABYTE))
-    assert str(refusal.value) == (f'Cannot write {path} (File too large): make room, or choose another work_dir; what '
-                                  'was written before is untouched.')
+    assert str(refusal.value) == (f'Cannot write {path} (File too large): raise the limit (ulimit -f unlimited), '
+                                  'or take a file system that admits such files; what was written before is untouched.')
     assert isinstance(refusal.value, UserError)
     assert os.listdir(tmp_path) == ['epoch_1.pth'] and path.read_bytes() == b'old'
 
 
 def test_a_folder_in_the_way(tmp_path):
     (tmp_path / 'taken').mkdir()
-    with pytest.raises(CheckpointError, match='Cannot write .*taken .Is a directory'):
+    with pytest.raises(CheckpointError, match='Cannot write .*taken .Is a directory.: move that folder away;'):
         write_atomically(tmp_path / 'taken', b'1')
     assert os.listdir(tmp_path) == ['taken']
     (tmp_path / 'file').write_bytes(b'')
-    with pytest.raises(CheckpointError, match='Cannot write .*file/x .File exists'):
+    with pytest.raises(CheckpointError, match='Cannot write .*file/x .File exists.: choose another work_dir;'):
         write_atomically(tmp_path / 'file' / 'x', b'1')
 
 
 def write_in_turns(path):
     for turn in range(10**9):
         get_file_backend(backend_args=dict(backend='clim_mm.atomic')).put(bytes([turn % 200]) * (8 * MEGABYTE), path)
+
+
+def write_some(path, first):
+    for number in range(first, 200, 2):
+        write_atomically(path, bytes([number]) * (MEGABYTE // 2))
+
+
+@pytest.mark.e2e
+def test_two_writers_of_a_file_are_never_seen_mixed(tmp_path):
+    path = tmp_path / 'file'
+    write_atomically(path, b'')
+    writers = [multiprocessing.get_context('fork').Process(target=write_some, args=(path, first)) for first in (0, 1)]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        content = path.read_bytes()
+        assert content in (b'', content[:1] * (MEGABYTE // 2))
+    assert [writer.exitcode for writer in writers] == [0, 0]
+    assert os.listdir(tmp_path) == ['file']
 
 
 @pytest.mark.e2e
@@ -99,7 +128,7 @@ def test_a_killed_writer_leaves_a_whole_file(tmp_path):
     for _ in range(10):
         child = multiprocessing.get_context('fork').Process(target=write_in_turns, args=(str(path), ))
         child.start()
-        while not path.exists() or not (tmp_path / '.file.unfinished').exists():  # until it is writing a second one
+        while not path.exists() or not list(tmp_path.glob('.file.*.unfinished')):  # until it is writing a second one
             time.sleep(0.001)
         time.sleep(0.02 * draw.random())
         os.kill(child.pid, signal.SIGKILL)

@@ -15,7 +15,7 @@ def checkpoint(toy_checkpoint):
 
 
 def test_a_checkpoint_of_a_training_is_in_order(checkpoint):
-    assert oddities(checkpoint, 1) == []
+    assert oddities(checkpoint) == []
     assert not_finite('weights', checkpoint['state_dict']) == []
 
 
@@ -24,7 +24,7 @@ def test_a_checkpoint_of_a_training_is_in_order(checkpoint):
     ('param_schedulers', 'text', 'param_schedulers is a str')])
 def test_a_part_of_another_kind(checkpoint, part, value, words):
     checkpoint[part] = value
-    found = oddities(checkpoint, 1)
+    found = oddities(checkpoint)
     assert len(found) == 1 and found[0].endswith(words)
 
 
@@ -32,27 +32,22 @@ def test_a_part_of_another_kind(checkpoint, part, value, words):
 @pytest.mark.parametrize('value', ['3', 1.5, -1, True, [1], math.nan])
 def test_numbers_that_are_none(checkpoint, name, value):
     checkpoint['meta'][name] = value
-    assert oddities(checkpoint, 1) == [f'meta.{name} is {value!r}']
+    assert oddities(checkpoint) == [f'meta.{name} is {value!r}']
 
 
 def test_no_seed_is_in_order(checkpoint):
     checkpoint['meta']['seed'] = None
-    assert oddities(checkpoint, 1) == []
+    assert oddities(checkpoint) == []
     del checkpoint['meta']['seed']
-    assert oddities(checkpoint, 1) == []
-
-
-def test_another_number_of_schedules(checkpoint):
-    assert oddities(checkpoint, 2) == ['it has 1 parameter schedulers instead of 2']
-    assert oddities(checkpoint, 0) == [], 'a run without schedules passes over them'
+    assert oddities(checkpoint) == []
 
 
 def test_an_optimizer_that_is_not_finite(checkpoint):
     state = checkpoint['optimizer']['state']
     state[0]['momentum_buffer'][0] = math.nan
-    assert oddities(checkpoint, 1) == ['1 tensors of its optimizer hold NaN or infinity: 0.momentum_buffer']
+    assert oddities(checkpoint) == ['1 tensors of its optimizer hold NaN or infinity: 0.momentum_buffer']
     del checkpoint['optimizer']['state']
-    assert oddities(checkpoint, 1) == []
+    assert oddities(checkpoint) == []
 
 
 def test_tensors_that_are_not_finite():

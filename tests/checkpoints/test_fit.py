@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from clim_mm.checkpoints.fit import check_start, compare, weights_of
+from clim_mm.checkpoints.fit import check_read, check_start, compare, weights_of
 from clim_mm.errors import ConfigError
 
 
@@ -72,6 +72,24 @@ def test_a_module_starts_from_all_of_its_weights_or_none():
     check_start(compare(tree('backbone.a', 'backbone.b.weight'), own), 'checkpoint x.pth')
     with pytest.raises(ConfigError, match='do not fit the model .3 missing: backbone.b.weight, '):
         check_start(compare(tree('backbone.a'), own), 'checkpoint x.pth')
+    with pytest.raises(ConfigError, match='do not fit the model .3 missing: backbone.a, '):
+        check_start(compare(tree('neck.a'), own), 'checkpoint x.pth')  # the backbone would stay at random
+    own = tree('neck.a', 'neck.b')
+    with pytest.raises(ConfigError, match='do not fit the model .1 missing: neck.b'):
+        check_start(compare(tree('neck.a'), own), 'checkpoint x.pth')
+
+
+def test_what_is_read_must_be_whole():
+    own = tensors(**{'a.x': (2, ), 'a.y': (3, ), 'b.x': (1, ), 'a.n.num_batches_tracked': ()})
+    saved = tensors(**{'a.x': (2, ), 'a.y': (3, ), 'c': (1, )})
+    assert check_read(compare(saved, own), ['a'], 'x.pth') == dict(a=2)
+    with pytest.raises(ConfigError, match='x.pth does not have all weights of the b, .*1 lack, such as b.x; it has c,'):
+        check_read(compare(saved, own), ['a', 'b'], 'x.pth')
+    saved['a.y'] = saved['a.x']
+    with pytest.raises(ConfigError, match='1 lack, such as a.y .2,. instead of .3,'):
+        check_read(compare(saved, own), ['a'], 'x.pth')
+    with pytest.raises(ConfigError, match='0 lack, such as d'):
+        check_read(compare(saved, own), ['d'], 'x.pth')
 
 
 def test_whole_numbers_and_fractions_do_not_take_each_others_place():

@@ -1,5 +1,8 @@
 """The newest checkpoint that can be read."""
 
+import json
+import os
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -7,6 +10,7 @@ from mmengine.logging import MMLogger
 from toy_runs import NUMBERS, toy_config, toy_runner
 
 from clim_mm.checkpoints import latest_checkpoint, resume_latest
+from clim_mm.checkpoints.run_file import RUN_FILE, Run
 from clim_mm.errors import CheckpointError, DamagedCheckpoint
 
 
@@ -25,6 +29,17 @@ def log(tmp_path_factory):
 def write(folder, *names, iteration=1):
     for name in names:
         torch.save(dict(meta=dict(iter=iteration), state_dict=dict()), folder / name)
+
+
+def write_of(folder, run, start, *epochs):
+    """Checkpoints of a run's start, ten iterations an epoch."""
+    for epoch in epochs:
+        meta = dict(epoch=epoch, iter=10 * epoch, run=dict(id=run, start=start))
+        torch.save(dict(meta=meta, state_dict=dict()), folder / f'epoch_{epoch}.pth')
+
+
+def note(folder, *run):
+    (folder / RUN_FILE).write_text(json.dumps(vars(Run(*run))))
 
 
 def cut(path):
@@ -124,3 +139,95 @@ def test_without_checkpoints_the_config_holds_and_it_is_said(tmp_path, log, befo
     assert (cfg.resume, cfg.get('load_from')) == after
     line, = log()
     assert line.endswith(f'WARNING - There is no checkpoint in {tmp_path} to resume from: the training {words}.')
+
+
+def test_of_two_runs_the_latest_counts(tmp_path, log):
+    write_of(tmp_path, 'old', 1, 2, 3, 4)
+    write_of(tmp_path, 'new', 1, 1)
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_4.pth'))
+    note(tmp_path, 'new', 1)
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_1.pth')
+    passed_over = [line.partition('Passed over: ')[2].split()[0] for line in log()]
+    assert passed_over == [str(tmp_path / f'epoch_{n}.pth') for n in (4, 3, 2)]
+    note(tmp_path, 'old', 1)
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_4.pth')
+
+
+@pytest.mark.parametrize('damaged', [None, b'', b'{'])
+def test_without_the_runs_file_the_last_checkpoint_tells_which_run(tmp_path, damaged):
+    write_of(tmp_path, 'old', 1, 3, 4)
+    write_of(tmp_path, 'new', 1, 1, 2)
+    if damaged is not None:
+        (tmp_path / RUN_FILE).write_bytes(damaged)
+    (tmp_path / 'last_checkpoint').write_text('/where/it/was/copied/from/epoch_1.pth')
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_2.pth'), 'written, but not yet noted'
+
+
+@pytest.mark.parametrize('make', [
+    lambda path: path.mkdir(), lambda path: path.symlink_to('nowhere'), lambda path: path.write_bytes(b'\xff\0'),
+    lambda path: path.write_text(''), lambda path: path.write_text('epoch_7.pth'), lambda path: os.mkfifo(path)])
+def test_a_last_checkpoint_that_tells_nothing(tmp_path, make):
+    write_of(tmp_path, 'a', 1, 1, 2)
+    make(tmp_path / 'last_checkpoint')
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_2.pth')
+
+
+def test_a_run_that_began_from_a_checkpoint_without_an_id_begins_there_again(tmp_path, log):
+    write(tmp_path, 'epoch_3.pth', iteration=30)
+    write(tmp_path, 'epoch_4.pth', iteration=40)
+    note(tmp_path, 'new', 1, 40, 'epoch_4.pth')
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_4.pth') and log() == []
+    write_of(tmp_path, 'new', 1, 5)
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_5.pth')
+    for path in tmp_path.glob('epoch_*'):
+        cut(path)
+    with pytest.raises(CheckpointError, match='All checkpoints in .* are damaged'):
+        latest_checkpoint(str(tmp_path))
+
+
+def test_what_a_run_gave_up_for_an_earlier_checkpoint_does_not_count(tmp_path):
+    write_of(tmp_path, 'a', 1, 1, 2, 3, 4, 5)
+    note(tmp_path, 'a', 2, 30, 'epoch_3.pth')  # resumed from there, and killed before it came to epoch 4
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_3.pth')
+    write_of(tmp_path, 'a', 2, 4)
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_4.pth')
+    cut(tmp_path / 'epoch_4.pth')
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_3.pth')
+
+
+def test_a_run_that_began_from_a_file_elsewhere_begins_there_again(tmp_path):
+    (tmp_path / 'a').mkdir(), (tmp_path / 'b').mkdir()
+    write(tmp_path / 'a', 'epoch_5.pth', iteration=50)
+    note(tmp_path / 'b', 'new', 1, 50, str(tmp_path / 'a' / 'epoch_5.pth'))
+    assert latest_checkpoint(str(tmp_path / 'b')) == str(tmp_path / 'a' / 'epoch_5.pth')
+    write(tmp_path / 'a', 'epoch_5.pth', iteration=60)  # another one by now
+    assert latest_checkpoint(str(tmp_path / 'b')) is None
+
+
+def test_a_run_without_a_whole_checkpoint_among_those_of_another(tmp_path):
+    write_of(tmp_path, 'old', 1, 3, 4)
+    note(tmp_path, 'new', 1)
+    write_of(tmp_path, 'new', 1, 1)
+    cut(tmp_path / 'epoch_1.pth')
+    with pytest.raises(CheckpointError) as refusal:
+        latest_checkpoint(str(tmp_path))
+    assert all(words in str(refusal.value) for words in [
+        f'The latest run in {tmp_path}', 'epoch_3.pth, epoch_4.pth', '--resume FILE', '--work-dir'])
+
+
+def test_what_is_no_file_is_passed_over_with_a_word(tmp_path, log):
+    write(tmp_path, 'epoch_2.pth')
+    (tmp_path / 'epoch_9.pth').mkdir()
+    (tmp_path / 'epoch_8.pth').symlink_to('nowhere')
+    os.mkfifo(tmp_path / 'epoch_7.pth')
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_2.pth')
+    assert [line.partition('Passed over: ')[2].partition(',')[0] for line in log()] == [
+        f'{tmp_path}/epoch_9.pth is a folder', f'{tmp_path}/epoch_8.pth is a link to nothing',
+        f'{tmp_path}/epoch_7.pth is a device']
+    (tmp_path / 'epoch_2.pth').unlink()
+    assert latest_checkpoint(str(tmp_path)) is None
+
+
+def test_a_meta_that_is_no_dictionary(tmp_path):
+    torch.save(dict(meta=[1]), tmp_path / 'epoch_2.pth')
+    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_2.pth')

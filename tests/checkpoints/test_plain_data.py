@@ -2,6 +2,7 @@
 
 import random
 import zipfile
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -163,3 +164,17 @@ def test_what_contains_itself_is_rebuilt():
     ring = [1]
     ring.append(dict(ring=ring))
     assert rebuilt(ring) is ring and ring[1]['ring'] is ring
+
+
+def test_arguments_become_a_dictionary(tmp_path):
+    args = Namespace(lr=0.1, sizes=(1, 2), seen=np.arange(3), more=Namespace(name='a'), none=Namespace())
+    torch.save(dict(args=args, x=torch.ones(2)), tmp_path / 'a.pth')
+    args = read_checkpoint(tmp_path / 'a.pth')['args']
+    assert type(args) is dict and args.pop('seen').tolist() == [0, 1, 2]
+    assert args == dict(lr=0.1, sizes=(1, 2), more=dict(name='a'), none={})
+    torch.save(dict(args=Namespace(function=print)), tmp_path / 'b.pth')
+    with pytest.raises(CheckpointError, match='needs print'):
+        read_checkpoint(tmp_path / 'b.pth')
+    torch.save(dict(args=Namespace), tmp_path / 'c.pth')
+    with pytest.raises(CheckpointError, match='needs argparse.Namespace'):
+        read_checkpoint(tmp_path / 'c.pth')

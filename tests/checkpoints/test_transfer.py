@@ -4,9 +4,10 @@ import copy
 
 import pytest
 import torch
+from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from clim_mm.checkpoints.transfer import changed, check_landed, pretrained_weights
+from clim_mm.checkpoints.transfer import SCHEME, backbone_init, changed, check_landed, read_start
 from clim_mm.errors import ConfigError
 
 
@@ -24,18 +25,32 @@ def saved(tmp_path):
     return path, backbone
 
 
-@pytest.mark.parametrize('prefix', ['backbone.', 'backbone'])
-def test_the_weights_of_the_prefix(saved, prefix):
+@pytest.mark.parametrize('init_cfg', [dict(prefix='backbone.'), dict(prefix='backbone'), {}])
+def test_the_weights_of_the_backbone(saved, init_cfg):
     path, backbone = saved
-    weights = pretrained_weights(dict(checkpoint=path, prefix=prefix))
+    weights = read_start(dict(init_cfg, checkpoint=path)).backbone
     assert list(weights) == ['0.weight', '0.bias', '1.weight', '1.bias', '1.running_mean', '1.running_var',
                              '1.num_batches_tracked']
     assert check_landed(backbone, weights, path) == 7
+    assert read_start(backbone_init(path)).backbone.keys() == weights.keys()
 
 
-def test_all_without_a_prefix(saved):
+def test_another_part_by_its_prefix(saved):
     path, _ = saved
-    assert {'queue', 'neck.weight', 'backbone.0.bias'} < set(pretrained_weights(dict(checkpoint=path)))
+    assert list(read_start(dict(checkpoint=path, prefix='neck.')).backbone) == ['weight']
+
+
+def test_mmengine_loads_the_backbone_alone(saved):
+    path, backbone = saved
+    loaded = CheckpointLoader.load_checkpoint(f'{SCHEME}{path}')
+    assert loaded['state_dict'].keys() == backbone.state_dict().keys()
+
+
+def test_the_counters_of_old_files_are_not_missed(saved):
+    path, backbone = saved
+    weights = read_start(dict(checkpoint=path)).backbone
+    del weights['1.num_batches_tracked']
+    assert check_landed(backbone, weights, path) == 7
 
 
 @pytest.mark.parametrize('change, words', [
@@ -44,11 +59,11 @@ def test_all_without_a_prefix(saved):
     (lambda weights: weights.update({'0.weight': torch.zeros(4, 3, 3, 3)}), r'1 of another shape: 0.weight'),
     (lambda weights: weights['0.bias'].add_(1e-6),
      '1 of the backbone.s 7 weights are not those of mine.pth .first 0.bias'),
-    (lambda weights: weights.clear(), '7 missing'),
+    (lambda weights: weights.clear(), '6 missing'),
 ])
 def test_what_has_not_landed(saved, change, words):
     path, backbone = saved
-    weights = copy.deepcopy(pretrained_weights(dict(checkpoint=path, prefix='backbone.')))
+    weights = copy.deepcopy(read_start(dict(checkpoint=path)).backbone)
     change(weights)
     with pytest.raises(ConfigError, match=words):
         check_landed(backbone, weights, 'mine.pth')

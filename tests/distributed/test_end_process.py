@@ -11,7 +11,8 @@ import pytest
 from processes import is_running, started, wait_until
 from torch.utils.data import DataLoader
 
-from clim_mm.distributed.end_process import end_process, tie_children
+from clim_mm.distributed.end_process import end_process
+from clim_mm.launch.commands import errors_in_a_sentence
 
 pytestmark = pytest.mark.e2e
 
@@ -59,7 +60,8 @@ def test_the_process_and_its_children_end_and_the_reason_is_told(tmp_path, main)
 
 def load_more_than_is_read():
     """Have DataLoader workers whose results fill the pipe, and tell who they are."""
-    tie_children()
+    with errors_in_a_sentence():  # as every command
+        pass
     batches = iter(DataLoader(['x' * 1000] * 1000, num_workers=2, batch_size=50, multiprocessing_context='fork'))
     next(batches)
     print(*[child.pid for child in multiprocessing.active_children()], flush=True)

@@ -1,5 +1,6 @@
 """Real processes watch each other; one of them dies, falls silent, fails, computes for long, or finishes first."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -7,6 +8,7 @@ import re
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import timedelta
 
@@ -289,18 +291,25 @@ def load(folder, rank):
     wait(folder, rank)
 
 
-def test_strangers_at_the_port_change_nothing(members):
-    training = members(2, until_told)
-    training.all_working()
-    _, port, _ = json.loads(torch_dist.FileStore(str(training.folder / 'store'), 2).get('clim_mm/peer_watch'))
+def test_strangers_at_the_port_change_nothing_and_it_is_closed_when_all_are_there(members):
+    first = members(2, until_told, ranks=[0], patience=60)
+    first.all_working()
+    _, port, *_ = json.loads(torch_dist.FileStore(str(first.folder / 'store'), 2).get('clim_mm/peer_watch'))
     for noise in (b'', b'GET / HTTP/1.1\r\n\r\n', b'["beat"]\n', b'["wrong token", 1, "here"]\n', b'7\n["finished"]\n'):
         with socket.create_connection(('localhost', port), 5) as stranger:
             stranger.sendall(noise)
             stranger.shutdown(socket.SHUT_WR)
             assert stranger.recv(100) == b''
-    (training.folder / 'go on').touch()
-    for rank in (0, 1):
-        assert training.end_of(rank) == (0, '')
+    second = members(2, until_told, ranks=[1], patience=60)
+    wait_until((first.folder / 'working.1').exists)
+    wait_until(lambda: refuses(port))
+    (first.folder / 'go on').touch()
+    assert (first.end_of(0), second.end_of(1)) == ((0, ''), (0, ''))
+
+
+def refuses(port):
+    with socket.socket() as stranger:
+        return stranger.connect_ex(('localhost', port)) == errno.ECONNREFUSED
 
 
 def test_who_does_not_come_is_waited_for_in_words_and_not_for_ever(members):
@@ -317,3 +326,13 @@ def test_rank_0_that_does_not_come_is_told_with_the_remedy(tmp_path):
     with pytest.raises(PeerLostError, match=r'Rank 1 on \S+ cannot reach rank 0 at nowhere: see the output there'), \
             PeerWatch(store, 1, 2, 'nowhere'):
         pass
+
+
+def test_rank_0_is_found_where_it_listens_if_its_address_means_another_elsewhere(tmp_path):
+    def take_part(rank, address):
+        store = torch_dist.FileStore(str(tmp_path / 'store'), 2)
+        with PeerWatch(store, rank, 2, address):
+            return True
+
+    with ThreadPoolExecutor() as pool:
+        assert all(pool.map(take_part, (0, 1), ('127.0.0.1', '127.0.0.9')))

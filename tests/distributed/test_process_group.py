@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import time
 from datetime import timedelta
 
@@ -16,6 +17,7 @@ from processes import started
 
 from clim_mm.distributed import DeviceDDP, host_group, prepare_launch, watch_peers
 from clim_mm.distributed.peer_watch import PeerLostError, PeerWatch
+from clim_mm.distributed.process_group import on_one_machine
 from clim_mm.errors import ConfigError
 
 INPUTS = torch.tensor([[1.0, 2.0], [3.0, 5.0]])
@@ -110,6 +112,37 @@ def test_a_meeting_place_that_is_not_there_is_named(torchrun, by_torchrun, timeo
     torchrun.setattr(f'clim_mm.distributed.process_group.{timeout}', timedelta(seconds=1))
     with pytest.raises(PeerLostError, match=f'processes met at localhost, port {os.environ["MASTER_PORT"]}: see the'):
         watch_peers('pytorch')
+
+
+@pytest.mark.parametrize(('launcher', 'variables', 'is_one'), [
+    ('pytorch', dict(LOCAL_WORLD_SIZE='2'), True), ('pytorch', dict(LOCAL_WORLD_SIZE='1'), False),
+    ('pytorch', {}, False),
+    ('slurm', dict(SLURM_NNODES='1'), True), ('slurm', dict(SLURM_NNODES='2', LOCAL_WORLD_SIZE='2'), False),
+    ('slurm', {}, False), ('mpi', dict(LOCAL_WORLD_SIZE='2'), True)])
+def test_one_machine_is_known_by_the_launcher(torchrun, launcher, variables, is_one):
+    for name in ('LOCAL_WORLD_SIZE', 'SLURM_NNODES'):
+        torchrun.delenv(name, raising=False)
+    for name, value in variables.items():
+        torchrun.setenv(name, value)
+    assert on_one_machine(launcher) == is_one
+
+
+def test_a_port_that_is_taken_is_named(torchrun):
+    torchrun.setenv('RANK', '0')
+    with socket.create_server(('', 0)) as taken:
+        torchrun.setenv('MASTER_PORT', port := str(taken.getsockname()[1]))
+        with pytest.raises(ConfigError, match=f'cannot meet at port {port} of this machine, which is taken: set a'):
+            watch_peers('pytorch')
+
+
+def starts_alone_where_the_port_is_taken(launcher):
+    with socket.create_server(('', int(os.environ['MASTER_PORT']))), watch_peers(launcher):
+        prepare_launch(Config(dict()), launcher)
+        return torch_dist.get_world_size()
+
+
+def test_one_process_needs_no_certain_port():
+    assert on_processes(1, starts_alone_where_the_port_is_taken, 'slurm', init=False) == [1]
 
 
 def fall_silent(rank, port):

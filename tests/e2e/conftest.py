@@ -12,7 +12,7 @@ from forked import ForkedProgram
 from trained import IN1K, KINDS, ROOT, SMALL, Shelf, Trained, write_digits, write_imagenet_like
 
 # Of every program, and of what it starts itself.
-VARIABLES = {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable}
+VARIABLES = {'OMP_NUM_THREADS': '1', 'PYTHON': sys.executable}
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def digits(shelf):
 
 
 @pytest.fixture(scope='session')
-def train(run, shell, free_port, imagenet_like):
+def train(run, shell, imagenet_like):
     """Train the small main config on the generated folder: ``train(work_dir, processes, *arguments)``.
 
     ``from_shell`` starts tools/dist_train.sh from the shell instead, whose environment is ``variables``.
@@ -87,7 +87,6 @@ def train(run, shell, free_port, imagenet_like):
             f'train_dataloader.dataset.dataset.data_root={images}', f'train_cfg.max_epochs={epochs}', *options
         ]
         if from_shell:
-            variables.setdefault('PORT', free_port())
             return shell('bash', 'tools/dist_train.sh', config, processes, *words, **variables)
         launcher = ['--launcher', 'pytorch'] if processes > 1 else []
         return run('tools/train.py', config, *launcher, *words, processes=processes, **variables)

@@ -5,7 +5,9 @@ import re
 import shutil
 
 import pytest
+import torch
 from trained import DIGITS as CLIM
+from trained import ROOT
 
 pytestmark = pytest.mark.e2e
 
@@ -61,10 +63,38 @@ def test_tsne(evaluate, tmp_path):
     assert figures['images'] == 355 and (tmp_path / 'tsne.png').stat().st_size > 20000
 
 
+def under_the_names_of_moco(checkpoint, path):
+    """The same network, as MoCo's release has its own."""
+    weights = torch.load(checkpoint, weights_only=False)['state_dict']
+    state = {name.replace('backbone.', 'module.encoder_q.', 1): value for name, value in weights.items()
+             if name.startswith('backbone.')}
+    torch.save(dict(epoch=2, arch='resnet18', state_dict=dict(state, **{'module.queue': torch.zeros(128, 9)})), path)
+    return path
+
+
+def test_mocos_release_is_measured_and_not_a_random_network(evaluate, run, digits, pretrained, tmp_path):
+    _, figures = evaluate('knn')
+    released = under_the_names_of_moco(pretrained, tmp_path / 'moco_v2_800ep_pretrain.pth.tar')
+    on_digits = ('--cfg-options', f'train_dataloader.dataset.dataset.data_root={digits}')
+    result = run('tools/evaluate.py', 'knn', CLIM, released, '--json', tmp_path / 'moco.json', *on_digits)
+    assert result.returncode == 0, result.stdout[-3000:]
+    found = json.loads((tmp_path / 'moco.json').read_text())
+    assert found['knn_20_top1'] == figures['knn_20_top1']
+    assert 'those of' in found['premises'][1] and '(under the names of MoCo)' in found['premises'][1]
+    assert '355 held-out images are of the same 10 classes, and are apart from the 1442' in result.stdout
+    result = run('tools/evaluate.py', 'diagnostics', CLIM, released, *on_digits)
+    assert result.returncode == 1 and 'Traceback' not in result.stdout
+    assert 'does not have all weights of the encoder_k.module.0' in result.stdout.strip().splitlines()[-1]
+
+
 # What cannot be measured, and what is said of it: a command, its options, and how the images or the config differ.
 REFUSED = [
     ('knn', [], ['model.backbone.depth=34'], ['do not fit the model', 'missing']),
     ('knn', [], ['held_out.data_prefix=nowhere'], ['nowhere', 'does not exist']),
+    ('knn', [], ['held_out.data_prefix=train'], ['1442 of the 1442 held-out images are training images']),
+    ('knn', [], ['held_out.data_prefix=train/../test', 'held_out.classes=[9,8,7,6,5,4,3,2,1,0]'], ['another order']),
+    ('probe', [], ['model.data_preprocessor.bgr_to_rgb=False'], ['normalised here by BGR', 'was trained with RGB']),
+    ('knn', [], ['model.backbone.type=mmcls.VisionTransformer'], ['model', 'cannot be built', "'depth'"]),
     ('diagnostics', [], ['train_dataloader.dataset.dataset.type=ImageFolder'], ['no labels']),
     ('knn', ['--k', '5000'], [], ['5000 nearest neighbours cannot vote among 1442']),
     ('probe', [], ['{few}'], ['all of one class']),
@@ -108,6 +138,21 @@ def test_what_cannot_be_measured_is_said_in_a_sentence_before_features_are_taken
     assert 'extract' not in result.stdout and list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize('command', ['evaluate', 'train', 'preflight', 'browse_neighbors'])
+def test_a_transformer_is_refused_by_every_command(run, digits, pretrained, tmp_path, command):
+    config = tmp_path / 'transformer.py'
+    config.write_text(f"""_base_ = {str(ROOT / CLIM)!r}
+model = dict(backbone=dict(_delete_=True, type='mmcls.VisionTransformer', arch='deit-tiny', img_size=16, patch_size=4))
+train_dataloader = dict(dataset=dict(dataset=dict(data_root={str(digits)!r})))
+""")
+    arguments = dict(evaluate=['knn', config, pretrained], browse_neighbors=[config, pretrained], preflight=[config],
+                     train=[config, '--work-dir', tmp_path / 'work'])[command]
+    result = run(f'tools/{command}.py', *arguments)
+    assert result.returncode == 1 and 'Traceback' not in result.stdout, result.stdout[-3000:]
+    last = result.stdout.strip().splitlines()[-1]
+    assert 'model.backbone (VisionTransformer) gives a tuple that ends in a list' in last and 'mmselfsup.ResNet' in last
+
+
 def accuracies(text):
     return [float(top1) for top1 in re.findall(r'accuracy/top1: ([\d.]+)', text)]
 
@@ -128,7 +173,23 @@ def test_linear(transfer, tmp_path):
     result = transfer(tmp_path, LINEAR, 'train_cfg.max_epochs=4', 'train_cfg.val_interval=2')
     assert result.returncode == 0, result.stdout[-3000:]
     assert re.search(r'All \d+ weights of the backbone are those of .*epoch_2.pth, and stay frozen', result.stdout)
+    assert 'normalised as in the pretraining' in result.stdout and 'are apart from the 1442' in result.stdout
     assert len(accuracies(result.stdout)) == 2 and accuracies(result.stdout)[-1] > 30
+
+
+RULE = 'default_hooks.preflight.lr_of_512=0.06'
+
+
+@pytest.mark.parametrize('config, lr, said', [
+    (LINEAR, '', ''), (LINEAR, RULE, 'the 3.75 of the rule 30 x images per step / 256'), (SEMI, RULE, '')])
+def test_the_preflight_knows_the_rules_of_evaluations(run, transfer, digits, tmp_path, config, lr, said):
+    split = tmp_path / '1percent.txt'
+    run('tools/make_label_split.py', digits / 'train', '--percent', 1, '--out', split)
+    options = [f'train_dataloader.dataset.split={split}'] if config is SEMI else []
+    options += ['train_cfg.max_epochs=1', 'default_hooks.preflight.seconds=1', *filter(None, [lr])]
+    result = transfer(tmp_path / 'work', config, *options)
+    assert result.returncode == 0 and 'Preflight of' in result.stdout, result.stdout[-3000:]
+    assert 'The learning rate' not in result.stdout if not said else said in ' '.join(result.stdout.split())
 
 
 def test_one_percent_of_the_labels(run, transfer, digits, tmp_path):

@@ -16,7 +16,7 @@ from clim_mm.export import read_header
 pytestmark = pytest.mark.e2e
 
 TARGETS = {'torchvision': 'r.pth', 'timm': 'r_timm.pth', 'detectron2': 'r_d2.pth', 'mmdet': 'r_mmdet.pth',
-           'huggingface': 'r_hf'}
+           'huggingface': 'r_hf', 'torch': 'r.pt2'}
 
 
 @pytest.fixture(scope='module')
@@ -64,12 +64,13 @@ def test_the_features_are_those_of_the_trained_model(exports, resnet18):
 def test_the_python_of_the_documentation(exports, shell):
     text = (ROOT / 'docs' / 'export.md').read_text()
     snippets = re.findall(r'```python\n(.*?)```', text, re.S)
-    assert len(snippets) == 5
+    assert len(snippets) == 6
     # One after the other in one Python, each with its own names. detectron2 is in no package index.
     runnable = [code.replace('resnet50', 'resnet18') for code in snippets if 'detectron2' not in code]
     for number, code in enumerate(runnable):
         for target, name in TARGETS.items():
-            documented = 'clim_resnet18_hf' if target == 'huggingface' else f'clim_resnet18_{target}.pth'
+            documented = {'huggingface': 'clim_resnet18_hf', 'torch': 'clim.pt2'}.get(
+                target, f'clim_resnet18_{target}.pth')
             code = code.replace(documented, str(exports[0] / name))
         runnable[number] = f'exec({code!r}, {{}})'
     result = shell(sys.executable, '-c', '\n'.join(runnable))
@@ -105,3 +106,6 @@ def test_a_slim_network_and_a_name_that_is_taken(run, trained, resnet18, tmp_pat
     assert result.returncode == 1 and 'Traceback' not in result.stdout
     assert 'its first convolution is 7x7 from 3 to 8 channels instead of' in result.stdout.strip().splitlines()[-1]
     assert not (tmp_path / 'out.pth').exists()
+    assert '`--to torch` writes it' in result.stdout
+    result = run('tools/export.py', trained('small').checkpoint(), '--to', 'torch', '--out', tmp_path / 'slim.pt2')
+    assert result.returncode == 0 and ': resnet18 for torch, ' in result.stdout, result.stdout[-3000:]

@@ -1,6 +1,5 @@
 """The installed package: what MIM and MMEngine find in it."""
 
-import os
 import subprocess
 import sys
 import zipfile
@@ -31,26 +30,6 @@ def test_the_package_brings_configs_tools_and_index(installed):
     config = 'clim/clim_r50_16xb32-1200e_in1k.py'
     packed, source = Config.fromfile(mim / 'configs' / config), Config.fromfile(ROOT / 'configs' / config)
     assert packed.pretty_text == source.pretty_text
-
-
-def test_a_config_inherits_from_the_installed_package_and_trains(train, tmp_path):
-    config = tmp_path / 'mine.py'
-    config.write_text("_base_ = 'clim_mm::clim/clim_r50_16xb32-200e_in1k.py'\n")
-    result = train(tmp_path / 'work', 1, config=config)
-    assert result.returncode == 0, result.stdout[-3000:]
-    assert (tmp_path / 'work' / 'epoch_1.pth').is_file()
-
-
-def test_a_config_inherits_from_what_the_readmes_commands_have_installed(tmp_path):
-    """In another folder than the checkout, and without PYTHONPATH."""
-    (tmp_path / 'mine.py').write_text("_base_ = 'clim_mm::clim/clim_r18_1xb32-20e_digits.py'\n")
-    environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
-    ended = subprocess.run(
-        [sys.executable, ROOT / 'tools' / 'preflight.py', 'mine.py', '--cfg-options',
-         f'train_dataloader.dataset.dataset.data_root={tmp_path / "nowhere"}'],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert ended.returncode == 1
-    assert str(tmp_path / 'nowhere') in ended.stderr.splitlines()[-1], 'the config was read: its images are missing'
 
 
 def test_an_unlabelled_folder_of_ones_own(train, tmp_path, imagenet_like):

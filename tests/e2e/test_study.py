@@ -5,9 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 
 import pytest
-from processes import wait_until
+from processes import running, wait_until
 from trained import ROOT
 
 pytestmark = pytest.mark.e2e
@@ -45,15 +46,18 @@ def write(run, digits, tmp_path):
 
 
 def killed_after_the_first_checkpoint(command, checkpoint):
-    """Start it, and kill it and all that it has started with SIGKILL."""
-    environment = dict(os.environ, PYTHONPATH=str(ROOT), OMP_NUM_THREADS='1')
+    """Start it, and kill it with SIGKILL: the training that it has started ends too."""
+    environment = dict(os.environ, OMP_NUM_THREADS='1')
     process = subprocess.Popen([str(part) for part in command], cwd=ROOT, env=environment, start_new_session=True,
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_until(lambda: checkpoint.exists() or process.poll() is not None, seconds=300)
         assert checkpoint.exists()
+        process.kill()
+        wait_until(lambda: not running(str(checkpoint.parent)))
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 

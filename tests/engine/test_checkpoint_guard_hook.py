@@ -1,14 +1,21 @@
 """What the guard refuses, before anything of it is in the model."""
 
+from functools import partial
+
+import published_files
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.model import MMDistributedDataParallel
-from toy_runs import Linear, toy_config, toy_runner
+from mmengine.runner import Runner
+from tiny_clim import CLIM_HEAD
+from toy_runs import NUMBERS, Linear, toy_config, toy_runner
 
 from clim_mm.checkpoints import read_checkpoint
 from clim_mm.engine.checkpoint_guard_hook import CheckpointGuardHook, missing_parts
 from clim_mm.errors import ConfigError
+from clim_mm.models import CLIM
 
 
 @pytest.fixture(scope='module')
@@ -160,3 +167,30 @@ def test_a_wrapped_model(tmp_path, toy_checkpoint):
                     CheckpointGuardHook().after_load_checkpoint(runner, checkpoint)
     finally:
         torch.distributed.destroy_process_group()
+
+
+@pytest.mark.parametrize('name', ['moco_v2', 'moco_query_alone', 'torchvision', 'dino_full'])
+def test_a_pretraining_starts_from_what_others_have_published(tmp_path, name):
+    moco = partial(published_files.moco, dim=16)
+    network = published_files.random_resnet(narrow=True)
+    content = (moco(network, momentum=name == 'moco_v2') if name.startswith('moco')
+               else published_files.PUBLISHED[name][0](network))
+    torch.save(content, tmp_path / 'a.pth')
+    model = CLIM(
+        backbone=dict(type='mmselfsup.ResNet', depth=18, stem_channels=4, base_channels=4, out_indices=[4]),
+        neck=dict(type='mmselfsup.MoCoV2Neck', in_channels=32, hid_channels=32, out_channels=16, with_avg_pool=True),
+        head=CLIM_HEAD, queue_len=24, feat_dim=16)
+    model.init_weights()
+    runner = Runner(model=model, work_dir=str(tmp_path), load_from=str(tmp_path / 'a.pth'), log_level='ERROR',
+                    experiment_name=f'guard_{next(NUMBERS)}',
+                    cfg=Config(dict(load_from=str(tmp_path / 'a.pth'))))
+    runner.register_hook(CheckpointGuardHook())
+    runner.load_or_resume()
+    own = network.state_dict()
+    for encoder in ('query', 'momentum'):
+        assert torch.equal(model.encoder(encoder)[0].layer4[1].conv2.weight.cpu(), own['layer4.1.conv2.weight'])
+    assert torch.equal(model.encoder('query')[1].mlp[2].weight, model.encoder('momentum')[1].mlp[2].weight) or (
+        name == 'moco_v2')
+    if name.startswith('moco'):
+        assert torch.equal(model.neck.mlp[2].weight.cpu(), content['state_dict']['module.encoder_q.fc.2.weight'])
+    assert bool(model.encoder_k.steps > 0) == (name == 'moco_v2')

@@ -140,6 +140,31 @@ def test_without_the_list_it_is_refused_without_examples(root, place):
     assert told == f'The training set is not the one of the checkpoint{REMEDY}'
 
 
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+def replace_by_a_folder(path):
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize('damage', [
+    cut, replace_by_a_folder, lambda path: path.write_bytes(b''), lambda path: path.write_bytes(b'no gzip'),
+    lambda path: path.write_bytes(path.read_bytes()[:12] + b'\xff' * 40), lambda path: path.write_bytes(
+        gzip.compress(b'\xff\xfe')), lambda path: path.write_bytes(gzip.compress(b'no tab\n'))])
+def test_a_damaged_list_hides_no_change(root, damage):
+    damage(root / 'work' / 'manifest.txt.gz')
+    rename(root / 'images')
+    assert refusal(root / 'images', root / 'work') == f'The training set is not the one of the checkpoint{REMEDY}'
+
+
+def test_a_list_that_cannot_be_written_ends_in_a_sentence(root):
+    replace_by_a_folder(root / 'work' / 'manifest.txt.gz')
+    told = refusal(root / 'images', root / 'work')
+    assert told.startswith(f'Cannot write {root}/work/manifest.txt.gz (Is a directory): move that folder away')
+
+
 def test_the_list_of_another_run_gives_no_wrong_examples(root):
     shutil.move(root / 'work' / 'epoch_1.pth', root / 'first.pth')
     shutil.copytree(root / 'images', root / 'others')

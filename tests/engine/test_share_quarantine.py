@@ -39,6 +39,14 @@ def test_the_list_has_a_line_for_each(tmp_path):
     assert (tmp_path / 'quarantine.txt').read_text().startswith('0\ta/0.png\tno image\n2\t')
 
 
+def test_a_list_that_cannot_be_written_stops_no_training(tmp_path):
+    (tmp_path / 'quarantine.txt').mkdir()
+    quarantine = Quarantine(10, 0.5)
+    quarantine.add({7: '7.png\tthe file is empty'})
+    list_quarantine(quarantine, str(tmp_path))
+    assert os.listdir(tmp_path) == ['quarantine.txt']
+
+
 def test_if_they_are_too_many_the_list_is_there(tmp_path):
     quarantine = Quarantine(10, 0.1)
     quarantine.add({1: '1.png\tno image', 4: '4.png\tno image'})

@@ -144,19 +144,6 @@ def test_a_figure_that_is_no_number_is_null(tmp_path):
     assert line['feature_std'] is None and line['state'] == 'healthy' and 'feature std' not in line['reason']
 
 
-def test_the_histories_stay_short_and_the_lines_the_same(tmp_path, monkeypatch):
-    script, folders = wandering(60), [tmp_path / 'long', tmp_path / 'short']
-    for folder, kept in zip(folders, (10_000, 5), strict=True):
-        folder.mkdir()
-        monkeypatch.setattr(watchdog_hook, '_KEPT', kept)
-        runner = scripted_run(folder, script, WatchdogHook(10))
-        for name in FIGURES:  # never shorter than an interval
-            assert len(runner.message_hub.get_scalar(f'train/{name}').data[0]) == (60 if kept == 10_000 else 10)
-        assert len(runner.message_hub.get_scalar('train/loss').data[0]) == 60
-    long, short = ([dict(line, run='') for line in lines_of(folder)] for folder in folders)
-    assert long == short
-
-
 def watched_on_this_process(work_dir):
     return scripted_run(work_dir, wandering(6), WatchdogHook(3), epoch_length=12).rank
 

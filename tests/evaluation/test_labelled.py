@@ -30,8 +30,9 @@ def folder(class_folder, tmp_path):
     root = tmp_path / 'root'
     shutil.copytree(class_folder, root / 'train')
     for name in ('cat/5.png', 'dog/0.png', 'dog/3.png'):
-        (root / 'held' / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(class_folder / name, root / 'held' / name)
+        held = root / 'held' / name.replace('/', '/copy_of_')
+        held.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(class_folder / name, held)
     shutil.copytree(class_folder, root / 'other')
     (root / 'other' / 'dog').rename(root / 'other' / 'cow')
     return root

@@ -1,5 +1,6 @@
 """The weights that features are taken with."""
 
+import published_files
 import pytest
 import torch
 from mmengine.config import Config
@@ -33,6 +34,62 @@ def test_weights_of_another_model_are_refused(tmp_path):
     torch.save(load_model(config(feat_dim=12, neck=neck)).state_dict(), tmp_path / 'narrow.pth')
     with pytest.raises(ConfigError, match=r'5 of another shape: queue \(12, 24\) instead of \(16, 24\)'):
         load_model(config(), str(tmp_path / 'narrow.pth'))
+
+
+def of_resnet(**preprocessor):
+    backbone = dict(type='mmselfsup.ResNet', depth=18, stem_channels=4, base_channels=4, out_indices=[4],
+                    norm_cfg=dict(type='BN'))
+    neck = dict(type='mmselfsup.MoCoV2Neck', in_channels=32, hid_channels=32, out_channels=16, with_avg_pool=True)
+    imagenet = dict(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375), bgr_to_rgb=True)
+    return config(backbone=backbone, neck=neck, data_preprocessor=dict(imagenet, **preprocessor))
+
+
+@pytest.mark.parametrize('name', published_files.PUBLISHED)
+def test_the_backbone_of_what_others_have_published(tmp_path, name):
+    path, network = published_files.write(tmp_path / 'a.pth', name, narrow=True)
+    told = []
+    model = load_model(of_resnet(), path, tell=told.append)
+    own = model.backbone.state_dict()
+    assert all(torch.equal(own[key].cpu(), value) for key, value in published_files.weights_of(network, False).items()
+               if 'num_batches' not in key)
+    owner = published_files.PUBLISHED[name][1]
+    number = 100 if name == 'torchvision_old' else 120
+    assert told[0].startswith(f'Features are taken by all {number} tensors of the backbone, which are those of {path}')
+    assert told[0].endswith(f' (under the names of {owner}).' if owner else f'{path}.')
+
+
+def test_embeddings_need_the_momentum_encoder_and_its_neck(tmp_path):
+    moco = published_files.moco(published_files.random_resnet(narrow=True), dim=16, queue_len=24)
+    torch.save(moco, tmp_path / 'moco.pth')
+    told = []
+    load_model(of_resnet(), str(tmp_path / 'moco.pth'), [('query', 'pooled'), ('momentum', 'embedding')], told.append)
+    assert 'all 120 tensors of the encoder_k.module.0 and all 4 tensors of the encoder_k.module.1' in told[0]
+    for name in ('moco_query_alone', 'swav'):
+        path, _ = published_files.write(tmp_path / 'b.pth', name, narrow=True)
+        with pytest.raises(ConfigError, match='does not have all weights of the encoder_k.module.0'):
+            load_model(of_resnet(), path, [('momentum', 'embedding')])
+
+
+@pytest.mark.parametrize('change', [dict(bgr_to_rgb=False), dict(mean=(1, 2, 3)), dict(std=(1, 1, 1))])
+def test_images_that_are_normalised_otherwise(tmp_path, change):
+    path, _ = published_files.write(tmp_path / 'a.pth', 'moco_v2', narrow=True)
+    with pytest.raises(ConfigError, match='Images are normalised here by .*, but .*a.pth was trained with RGB, mean'):
+        load_model(of_resnet(**change), path)
+    own = dict(state_dict=load_model(of_resnet()).state_dict(), meta=dict(cfg=of_resnet().pretty_text))
+    torch.save(own, tmp_path / 'own.pth')
+    load_model(of_resnet(mean=(123.68, 116.28, 103.53)), str(tmp_path / 'own.pth'))  # rounded
+    with pytest.raises(ConfigError, match='own.pth was trained with RGB, mean'):
+        load_model(of_resnet(**change), str(tmp_path / 'own.pth'))
+
+
+def test_weights_of_which_none_is_the_backbones(tmp_path):
+    weights = {name: value for name, value in load_model(config()).state_dict().items() if 'backbone.' not in name}
+    torch.save(dict(state_dict=weights), tmp_path / 'a.pth')
+    with pytest.raises(ConfigError, match='do not fit the model'):
+        load_model(config(), str(tmp_path / 'a.pth'))
+    torch.save(dict(state_dict=published_files.below('net.', weights), queue=weights['queue']), tmp_path / 'b.pth')
+    with pytest.raises(ConfigError, match='do not fit the model'):
+        load_model(config(), str(tmp_path / 'b.pth'))
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):

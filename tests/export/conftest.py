@@ -2,10 +2,13 @@
 
 import sys
 
+import clim_mm  # noqa: F401  (opens the host's version gate: this file may be imported before anything is collected)
+
+# isort: split
 import pytest
 from written_checkpoints import random_resnet, written
 
-from clim_mm.export import export
+from clim_mm.export import FORMATS, export
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +37,8 @@ def export18(checkpoint18, tmp_path_factory):
 
     def exported(target):
         if target not in done:
-            out = str(tmp_path_factory.mktemp('export') / ('folder' if target == 'huggingface' else 'resnet18.pth'))
+            name = 'folder' if FORMATS[target].is_folder else f'resnet18{FORMATS[target].endings[0]}'
+            out = str(tmp_path_factory.mktemp('export') / name)
             done[target] = out, export(checkpoint18, target, out)
         return done[target]
 

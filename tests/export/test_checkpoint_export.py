@@ -11,7 +11,7 @@ from mmselfsup.models.backbones import ResNetV1d
 from written_checkpoints import checkpoint_of, config_text, contents, written
 
 from clim_mm.errors import UserError, sentence
-from clim_mm.export import export, read_header
+from clim_mm.export import FORMATS, export, read_header
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -68,7 +68,7 @@ def refusal(checkpoint, target='torchvision', out=None, **options):
     return text
 
 
-@pytest.mark.parametrize('target', ['torchvision', 'timm', 'detectron2', 'mmdet', 'huggingface'])
+@pytest.mark.parametrize('target', FORMATS)
 def test_what_is_an_export_already(export18, target, tmp_path):
     path, _ = export18(target)
     text = refusal(path, 'timm', str(tmp_path / 'out.pth'))

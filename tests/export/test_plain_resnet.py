@@ -59,7 +59,7 @@ def refusal(weights, **settings):
 def test_another_network(model, words):
     text = refusal(model().state_dict())
     assert text.startswith('The backbone of x.pth is no plain ResNet of 18, 34, 50, 101, 152 layers (')
-    assert words in text and text.endswith('and its usual stem, widths and strides.')
+    assert words in text and text.endswith('with its usual stem, widths and strides.')
 
 
 @pytest.mark.parametrize('settings, words', [

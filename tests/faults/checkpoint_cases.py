@@ -165,11 +165,18 @@ def _altered_cases(sound: Sound) -> Iterator[Case]:
     weight = next(name for name, value in sound.holds()['state_dict'].items() if value.dim() == 4)
     state = sound.holds()['state_dict']
     values: dict[str, list] = {
-        'meta': [None, 3, 'text', []], 'meta.epoch': ['1', None, -1, 1.5, math.nan, True, [1]],
-        'meta.iter': ['6', None, -1, 6.5, [6]], 'meta.seed': ['0', -1, 1.5, 2**40],
+        'meta': [None, 3, 'text', []], 'meta.epoch': ['1', None, -1, 1.5, math.nan, True, [1], 10**12],
+        'meta.iter': ['6', None, -1, 6.5, [6], 10**12], 'meta.seed': ['0', -1, 1.5, 2**40],
         'message_hub': [None, 3, 'text', {}], 'optimizer': [None, 3, 'text', {}, []],
-        'optimizer.param_groups': [None, 3, [], 'text'], 'optimizer.state': [None, 3, 'text'],
-        'param_schedulers': [None, 3, 'text', [], {}],
+        'message_hub.log_scalars': [None, 3, 'text'], 'message_hub.runtime_info': [None, 3, 'text'],
+        'optimizer.param_groups': [None, 3, [], 'text', [3]], 'optimizer.state': [None, 3, 'text', {}, {0: 3}],
+        'optimizer.param_groups.0.lr': [None, 'text', math.nan, math.inf, [1]],
+        'optimizer.param_groups.0.params': [None, 3, [], [0], ['a']],
+        'optimizer.state.0.momentum_buffer': [3, 'text', torch.zeros(7), torch.zeros(()), torch.zeros(2, 3, 4, 5, 6)],
+        'optimizer.loss_scaler': [3, dict(scale=math.nan), dict(scale=-1.0)],
+        'param_schedulers': [None, 3, 'text', [], {}, [3], [{}]],
+        'param_schedulers.0.last_step': [None, 'text', 1.5], 'param_schedulers.0._global_step': [None, 'text', [1]],
+        'param_schedulers.0.base_values': [None, 3, ['a'], [math.nan]],
         'neighbors': [None, 3, 'text', {}, []], 'neighbors.table': [None, 3, 'text', {}],
         'neighbors.table.positives': [
             None, 3, 'text', positives.float(), positives.long(), positives[:-1], positives[:, :-1], positives[0],
@@ -196,7 +203,8 @@ def _altered_cases(sound: Sound) -> Iterator[Case]:
 
 
 def _altered(sound: Sound, name: str, place: str, value: Any, says: str = '') -> Case:
-    keys = place.split('.', 1) if place.startswith('state_dict') else place.split('.')
+    keys: list[Any] = place.split('.', 1) if place.startswith('state_dict') else place.split('.')
+    keys = [int(key) if key.isdigit() else key for key in keys]  # of a list, or of a weight
     return sound.resumed(name, lambda folder: _saved(_with(sound.holds(), keys, copy.deepcopy(value))), says=says)
 
 

@@ -97,8 +97,8 @@ def when(moment: str, work_dir: Path, output: Path, seconds: float, rng: random.
         end = time.monotonic() + rng.uniform(0, seconds)
         return lambda: time.monotonic() > end
     if moment == 'checkpoint':
-        unfinished = f'.epoch_{rng.randint(1, 6)}.pth.unfinished'
-        return lambda: (work_dir / unfinished).exists()
+        unfinished = f'.epoch_{rng.randint(1, 6)}.pth.*.unfinished'
+        return lambda: any(work_dir.glob(unfinished))
     seen, delay = len(text_of(output)), rng.uniform(0, 0.6)  # a refresh follows a checkpoint, or the first lines
     started: list[float] = []
 

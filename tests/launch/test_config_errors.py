@@ -2,6 +2,8 @@
 
 import copy
 import itertools
+import os
+import resource
 
 import pytest
 import torch
@@ -27,6 +29,20 @@ class Stumbling(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):  # noqa: D102
         if runner.iter == self.step:
             raise LookupError('where am I?')
+
+
+@HOOKS.register_module()
+class Full(Hook):
+    """Opens files until no further one can be opened."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):  # noqa: D102
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+        os.close(lowest_free := os.open(os.devnull, os.O_RDONLY))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (lowest_free, limit[1]))
+        try:
+            open(os.devnull)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limit)
 
 
 @pytest.fixture
@@ -63,7 +79,7 @@ VIEW = 'train_dataloader.dataset.pipeline.0.view.0'
 
 
 LEAVE = ': correct it, or leave it out.'
-CORRECT = ': correct its settings.'
+CORRECT = '.'
 HOOK = 'custom_hooks.0 (CenterWiseNeighborHook)'
 
 
@@ -100,7 +116,7 @@ def test_a_module_that_fails_in_the_first_step_is_named(settings):
 def test_a_hook_that_fails_in_the_first_step_is_named(settings):
     hooks = [settings['custom_hooks'][0], dict(type='Stumbling', step=0)]
     assert explained(settings, 'custom_hooks', hooks) == (
-        'custom_hooks.1 (Stumbling) fails (LookupError: where am I?): correct its settings.')
+        'custom_hooks.1 (Stumbling) fails (LookupError: where am I?).')
 
 
 def test_later_errors_are_not_explained(settings):
@@ -124,3 +140,14 @@ def test_a_checkpoint_that_cannot_be_taken_up(settings, tmp_path):
 def test_all_dicts_and_their_places():
     nested = dict(a=[dict(b=1), (2, dict(c=dict(d=3)))], e=4)
     assert dict(dicts_below(nested)) == {'': nested, 'a.0': dict(b=1), 'a.1.1': dict(c=dict(d=3)), 'a.1.1.c': dict(d=3)}
+
+
+def test_the_loader_that_cannot_be_set_up_is_the_one_named(settings):
+    settings.update(val_cfg=dict(type='ValLoop'), val_evaluator=[])
+    loader = dict(settings['train_dataloader'], batch_sze=2)
+    assert explained(settings, 'val_dataloader', loader).startswith('val_dataloader has no setting \'batch_sze\'')
+
+
+def test_what_the_machine_has_done_is_no_fault_of_a_setting(settings):
+    hooks = [settings['custom_hooks'][0], dict(type='Full')]
+    assert 'ulimit -n' in explained(settings, 'custom_hooks', hooks)

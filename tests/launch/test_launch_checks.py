@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from mmengine.config import Config
-from pure_python_mmcv import ROOT, write_pure_python_mmcv
+from pure_python_mmcv import write_pure_python_mmcv
 
 from clim_mm.errors import ConfigError
 from clim_mm.launch.launch_checks import check_config
@@ -133,7 +133,7 @@ def test_mmdetection_needs_compiled_operators(tmp_path):
             'from clim_mm.launch.launch_checks import check_config\n'
             'try:\n    check_config(Config(dict(default_scope="mmdet", model=dict(type="FasterRCNN"))), 1)\n'
             'except MissingDependencyError as error:\n    print(error)')
-    path = os.pathsep.join([str(tmp_path), str(ROOT), os.environ.get('PYTHONPATH', '')])
+    path = os.pathsep.join([str(tmp_path), os.environ.get('PYTHONPATH', '')])
     result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True,
                             env=dict(os.environ, PYTHONPATH=path))
     assert 'mmcv has none' in result.stdout and 'onedl-mmcv==2.3.6' in result.stdout

@@ -81,7 +81,7 @@ def test_faiss_searches_where_pairs_gain_nothing(monkeypatch):
     of_a_thread = 6 * 128**2
     assert on_threads(4, pairs_are_faster, 1000, 10, 3 * of_a_thread)
     assert not on_threads(4, pairs_are_faster, 1000, 10, 2 * of_a_thread), 'half the work on half the cores'
-    monkeypatch.setattr(faiss, 'get_num_gpus', lambda: 1)
+    monkeypatch.setattr('clim_mm.neighbors.pairs.num_gpus', lambda: 1)
     assert not on_threads(4, pairs_are_faster, 1000, 10, MEMORY), 'GPUs'
 
 

@@ -50,6 +50,11 @@ def test_refreshes_still_to_come(first, expected):
     assert estimates.refreshes_between(first, max_epochs=20, begin=2, interval=5) == len(expected)
 
 
+def test_refreshes_of_a_training_without_an_end_are_counted_at_once():
+    assert estimates.refreshes_between(7, max_epochs=10**30, begin=2, interval=5) == 2 * 10**29 - 1
+    assert estimates.refreshes_between(10**12, max_epochs=4, begin=2, interval=5) == 0
+
+
 def test_bytes_of_imagenets_features():
     assert estimates.feature_bytes(IMAGENET, DIM) == 655_957_504  # 0.61 GiB
 
@@ -172,8 +177,3 @@ def test_images_that_fit(seconds, bytes_per_image, free, expected):
 ])
 def test_kept_checkpoints(epochs, interval, keep, expected):
     assert estimates.kept_checkpoints(epochs, interval, keep) == expected
-
-
-def test_the_papers_learning_rate():
-    assert estimates.lr_by_rule(512, 0.06) == 0.06
-    assert estimates.lr_by_rule(32, 0.06) == pytest.approx(0.00375)

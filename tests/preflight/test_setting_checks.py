@@ -3,12 +3,13 @@
 import pytest
 from made_facts import COSINE, facts
 
+from clim_mm.preflight.lr_rules import LINEAR, PRETRAINING, rule_for
 from clim_mm.preflight.schedules import Schedule
 from clim_mm.preflight.setting_checks import check_settings
 
 
-def findings(lr_of_512=0.06, **differences):
-    return list(check_settings(facts(**differences), lr_of_512))
+def findings(rule=PRETRAINING, **differences):
+    return list(check_settings(facts(**differences), rule))
 
 
 def found(**differences):
@@ -52,13 +53,13 @@ def test_schedules_that_fit(schedules):
 
 
 @pytest.mark.parametrize('lr, accumulation, fits', [
-    (0.12, 1, True), (0.13, 1, False), (0.03, 1, True), (0.029, 1, False), (0.24, 4, True), (0.06, 4, False),
+    (0.089, 1, True), (0.12, 1, False), (0.041, 1, True), (0.03, 1, False), (0.24, 4, True), (0.06, 4, False),
     (0, 1, False)
 ])
 def test_the_learning_rate_follows_the_images_of_an_optimizer_step(lr, accumulation, fits):
     settings = dict(lr=lr, accumulation=accumulation)
     assert bool(found(settings=settings)) != fits
-    assert findings(lr_of_512=None, settings=settings) == []
+    assert findings(rule=None, settings=settings) == []
     assert findings(settings=dict(settings, optimizer='AdamW')) == []
 
 
@@ -67,7 +68,21 @@ def test_the_learning_rate_is_named():
     assert '0.3 is 5 times the 0.06 of the rule 0.06 x images per step / 512, with 512 images' in sentence
     assert 'optim_wrapper.optimizer.lr=0.06' in sentence
     assert '0.006 is 1/10 of the 0.06' in found(settings=dict(lr=0.006))['lr']
-    assert findings(lr_of_512=0.3, settings=dict(lr=0.3)) == []
+    assert findings(rule=rule_for(PRETRAINING, 0.3), settings=dict(lr=0.3)) == []
+
+
+@pytest.mark.parametrize('processes, lr, fits', [(8, 30, True), (1, 30, False), (1, 3.75, True), (8, 0.03, False)])
+def test_linear_classifiers_have_a_rule_of_their_own(processes, lr, fits):
+    settings = dict(processes=processes, local_processes=processes, lr=lr, queue_len=None, momentum=None, refresh=None)
+    sentences = found(rule=LINEAR, settings=settings)
+    assert list(sentences) == ([] if fits else ['lr'])
+    assert fits or 'the rule 30 x images per step / 256' in sentences['lr'] and 'linear' in sentences['lr']
+
+
+def test_whose_rule_counts():
+    assert rule_for(LINEAR, 0.06) is LINEAR and rule_for(None, 0.06) is None and rule_for(LINEAR, None) is None
+    assert rule_for(LINEAR, 0.1).of(512) == rule_for(None, 0.1).of(512) == 0.1
+    assert PRETRAINING.of(32) == pytest.approx(0.00375) and LINEAR.of(256) == 30
 
 
 def test_a_queue_longer_than_the_training_set():

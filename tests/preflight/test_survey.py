@@ -10,6 +10,7 @@ from prepared_runs import Stop, assert_same, everything, neighbor_hook_of, prepa
 from training_runs import BATCH, CHANNELS, N, P, hook_cfg, model_cfg, pairs_cfg, write_images
 
 from clim_mm.preflight import survey
+from clim_mm.preflight.lr_rules import PRETRAINING
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -26,7 +27,7 @@ def test_what_is_found_and_that_nothing_changes(folder, tmp_path):
     positives = np.tile(np.arange(1, 1 + P, dtype=np.int32), (N, 1))
     runner.train_dataloader.dataset.table.publish(positives)
     before = everything(runner)
-    plan = survey(runner, neighbor_hook_of(runner), seconds=1.5)
+    plan = survey(runner, neighbor_hook_of(runner), seconds=1.5, lr_rule=PRETRAINING)
     assert_same(before, everything(runner))
 
     facts = plan.facts

@@ -1,9 +1,11 @@
 """A detector starts from a checkpoint as pretraining wrote it, and from nothing that merely looks like one."""
 
+import published_files
 import pytest
 import torch
 from mmcls.models import ResNet, ResNet_CIFAR
 from mmengine.config import Config
+from published_files import PUBLISHED
 from torch import nn
 from torchvision.models import resnet18
 
@@ -51,8 +53,8 @@ def test_the_config_says_what_it_starts_from():
 
 @pytest.mark.parametrize('shared', [False, True])
 @pytest.mark.parametrize('start, checkpoint, wanted', [
-    ('pretraining', 'a/epoch_1.pth', dict(type='Pretrained', checkpoint='a/epoch_1.pth', prefix='backbone.')),
-    ('supervised', 'resnet50.pth', dict(type='Pretrained', checkpoint='resnet50.pth')),
+    ('pretraining', 'a/epoch_1.pth', dict(type='Pretrained', checkpoint='backbone://a/epoch_1.pth')),
+    ('supervised', 'resnet50.pth', dict(type='Pretrained', checkpoint='backbone://resnet50.pth')),
     ('random', 'none', None)])
 def test_the_checkpoint_is_given_to_all_that_is_pretrained(start, checkpoint, wanted, shared):
     cfg = config(start, shared)
@@ -71,8 +73,8 @@ def test_a_checkpoint_that_the_config_is_not_for(start, checkpoint, words):
 
 def test_a_sound_checkpoint(sound):
     backbone, path = sound
-    weights, normalization = check_fits(ResNet(18), RGB, path, 'pretraining')
-    assert normalization == TOLD
+    weights, normalized = check_fits(ResNet(18), RGB, path, 'pretraining')
+    assert normalized.startswith('Images are normalised as in the pretraining (RGB, mean [123.675')
     own = backbone.state_dict()
     assert list(weights) != [] and weights.keys() == own.keys()
     assert all(torch.equal(weights[name], own[name]) for name in own)
@@ -103,8 +105,8 @@ def test_no_backbone(tmp_path):
     assert 'has no backbone (its 2 entries begin with weight)' in refused(tmp_path / 'a.pth')
 
 
-@pytest.mark.parametrize('prefix, owner', [('', 'torchvision and timm'), ('backbone.bottom_up.', 'detectron2'),
-                                           ('resnet.embedder.', 'transformers')])
+@pytest.mark.parametrize('prefix, owner', [
+    ('backbone.bottom_up.', 'detectron2'), ('resnet.embedder.', 'transformers')])
 def test_an_exported_backbone(tmp_path, prefix, owner):
     message = refused(write(tmp_path / 'a.pth', ResNet(18), prefix=prefix))
     assert f'is already exported (a backbone under the names of {owner})' in message
@@ -120,8 +122,8 @@ def test_supervised_weights_and_a_pretraining_are_not_mistaken_for_each_other(tm
 def test_supervised_weights(tmp_path):
     network = resnet18(weights=None)
     torch.save(network.state_dict(), tmp_path / 'resnet18.pth')
-    weights, normalization = check_fits(ResNet(18), RGB, str(tmp_path / 'resnet18.pth'), 'supervised')
-    assert normalization == TOLD and not any(name.startswith('fc') for name in weights)
+    weights, _ = check_fits(ResNet(18), RGB, str(tmp_path / 'resnet18.pth'), 'supervised')
+    assert not any(name.startswith('fc') for name in weights)
     assert torch.equal(weights['layer4.1.conv2.weight'], network.layer4[1].conv2.weight)
     old = {name: value for name, value in network.state_dict().items() if not name.endswith('num_batches_tracked')}
     torch.save(old, tmp_path / 'old.pth')
@@ -136,7 +138,7 @@ def test_an_export_is_no_supervised_network(tmp_path):
 @pytest.mark.parametrize('change', [dict(bgr_to_rgb=False), dict(mean=[103.53, 116.28, 123.675]), dict(std=[1, 1, 1])])
 def test_images_that_are_normalised_otherwise(sound, change):
     message = refused(sound[1], preprocessor=dict(RGB, **change))
-    assert 'The detector normalises images by' in message and 'RGB, mean [123.675, 116.28, 103.53]' in message
+    assert 'Images are normalised here by' in message and 'RGB, mean [123.675, 116.28, 103.53]' in message
 
 
 def test_a_pretraining_that_was_normalised_otherwise(tmp_path):
@@ -145,8 +147,8 @@ def test_a_pretraining_that_was_normalised_otherwise(tmp_path):
 
 
 def test_a_checkpoint_that_does_not_tell(tmp_path):
-    assert 'does not tell how the pretraining normalised its images' in refused(
-        write(tmp_path / 'a.pth', ResNet(18), meta=False))
+    path = write(tmp_path / 'a.pth', ResNet(18), meta=False)
+    assert 'does not tell whether its training had them so' in check_fits(ResNet(18), RGB, path, 'pretraining')[1]
 
 
 def test_a_truncated_checkpoint(tmp_path, sound):
@@ -157,4 +159,12 @@ def test_a_truncated_checkpoint(tmp_path, sound):
 
 
 def test_reading_gives_the_normalization_too(sound):
-    assert read_start(sound[1], 'pretraining')[1] == TOLD
+    assert read_start(sound[1], 'pretraining').normalization == TOLD
+
+
+@pytest.mark.parametrize('name', PUBLISHED)
+def test_what_others_have_published(tmp_path, name):
+    path, network = published_files.write(tmp_path / 'a.pth', name)
+    supervised = name.startswith(('torchvision', 'timm'))
+    weights, _ = check_fits(ResNet(18), RGB, path, 'supervised' if supervised else 'pretraining')
+    assert torch.equal(weights['layer4.1.conv2.weight'], network.layer4[1].conv2.weight)

@@ -1,7 +1,7 @@
 """Features of a refresh: images a second, by precision and format, and by processes.
 
     python tools/benchmarks/extraction.py
-    torchrun --nproc_per_node 2 tools/benchmarks/extraction.py --json extraction.json
+    torchrun --standalone --nproc_per_node 2 tools/benchmarks/extraction.py --json extraction.json
 
 As a refresh extracts them: the config's view of each image, from files, by the DataLoader's workers, through the
 encoder; in seconds of the clock, in turns. Loading alone is the same without the encoder. Without a folder, 500 x 375

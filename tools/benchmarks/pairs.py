@@ -64,5 +64,6 @@ def _processor() -> str:
 
 
 def write_json(path: str, figures: dict) -> None:
-    """With the machine's description beside them."""
-    write_atomically(path, (json.dumps(dict(machine=machine(), **figures), indent=2) + '\n').encode())
+    """With the machine's description beside them, unless they have it."""
+    described = figures if 'machine' in figures else dict(machine=machine(), **figures)
+    write_atomically(path, (json.dumps(described, indent=2) + '\n').encode())

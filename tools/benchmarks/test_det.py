@@ -20,7 +20,6 @@ from mmengine.runner import Runner
 
 from clim_mm.checkpoints import write_atomically
 from clim_mm.distributed import prepare_launch, watch_peers
-from clim_mm.distributed.end_process import tie_children
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence
 from clim_mm.transfer.annotations import check_annotations
 from clim_mm.transfer.detector_config import detector_config, without_synchronization
@@ -37,7 +36,6 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    tie_children()
     with errors_in_a_sentence(), watch_peers(args.launcher):
         work_dir = args.work_dir or osp.join(osp.dirname(osp.abspath(args.checkpoint)), 'test')
         cfg = detector_config(args.config, args.checkpoint, work_dir, args.amp, args.cfg_options, args.launcher)

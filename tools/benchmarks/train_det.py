@@ -15,12 +15,11 @@ import clim_mm  # noqa: F401  (lets MMEngine load checkpoints as data, and limit
 # isort: split
 from mmengine.config import Config
 
-from clim_mm.checkpoints import resume_latest
 from clim_mm.checks import check_whole
 from clim_mm.distributed import prepare_launch, watch_peers
-from clim_mm.distributed.end_process import tie_children
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, train
 from clim_mm.launch.framework_settings import check_settings
+from clim_mm.launch.held_folders import held_folders
 from clim_mm.launch.launch_checks import check_config
 from clim_mm.transfer.detector_config import check_detector, detector_config, without_synchronization
 from clim_mm.transfer.start import start_from
@@ -41,7 +40,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def config_of(args: argparse.Namespace) -> Config:
-    """The config as the command line has it, and where it goes on from."""
+    """The config as the command line has it."""
     check_whole('--seed', args.seed, optional=True)
     cfg = detector_config(args.config, args.checkpoint, args.work_dir, args.amp, args.cfg_options, args.launcher)
     if args.seed is not None:
@@ -49,25 +48,21 @@ def config_of(args: argparse.Namespace) -> Config:
     seed = (cfg.get('randomness') or {}).get('seed')
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='FiguresHook', seed=seed)]
     check_settings(cfg)
-    if args.resume not in (None, 'auto'):
-        cfg.resume, cfg.load_from = True, args.resume
-    elif args.resume == 'auto':
-        resume_latest(cfg)
     return cfg
 
 
 def main() -> None:
     args = parse_args()
-    tie_children()
-    with errors_in_a_sentence(), watch_peers(args.launcher):
+    with errors_in_a_sentence(resumes=True), watch_peers(args.launcher) as peers:
         cfg = config_of(args)
         check_config(cfg, world_size=int(os.environ.get('WORLD_SIZE', 1)))
         start_from(cfg, args.checkpoint)
-        if int(os.environ.get('RANK', os.environ.get('SLURM_PROCID', 0))) == 0:  # when it ends, the others end too
-            check_detector(cfg, args.checkpoint)
-        prepare_launch(cfg, args.launcher)
-        without_synchronization(cfg)
-        train(cfg)
+        with held_folders(cfg, args.resume, peers) as folders:
+            if folders:  # on rank 0; when it ends, the others end too
+                check_detector(cfg, args.checkpoint)
+            prepare_launch(cfg, args.launcher)
+            without_synchronization(cfg)
+            train(cfg, folders)
 
 
 if __name__ == '__main__':

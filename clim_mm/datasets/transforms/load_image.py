@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 from contextlib import suppress
+from functools import partial
 from typing import Optional
 
 import numpy as np
@@ -13,6 +14,7 @@ from mmengine.fileio import get
 from clim_mm.checks import check_choice, check_whole
 from clim_mm.errors import DataError, UnreadableImage, UserError, on_one_line, printable
 from clim_mm.registry import TRANSFORMS
+from clim_mm.storage import patiently
 
 from ..decode import decode
 from ..image_header import ALPHA, Header, header_of, why_unread
@@ -43,6 +45,7 @@ class LoadImage(LoadImageFromFile):
     Raises:
         ConfigError: If a number is out of range, or the images would not be colour images.
         UnreadableImage: If the file is missing, is no image, is cut off, or is too small or too large.
+        StorageError: If the disk or the network fails for a minute.
         DataError: If the process has no memory, or may open no further file.
     """
 
@@ -65,7 +68,7 @@ class LoadImage(LoadImageFromFile):
         """Add ``img``, (H, W, 3) uint8, BGR."""
         path = results['img_path']
         try:
-            image = self._load(path)
+            image = patiently(partial(self._load, path), path)
         except UserError:
             raise
         except Exception as error:  # the decoders raise whatever they like

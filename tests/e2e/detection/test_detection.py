@@ -219,7 +219,7 @@ def test_bad_input_ends_in_a_sentence_before_any_training(
 def test_a_machine_without_the_operators(shell, data, tmp_path):
     write_pure_python_mmcv(tmp_path)
     result = shell(sys.executable, ROOT / TRAIN, FOLDER / f'{VOC}.py', 'none', folder=data,
-                   PYTHONPATH=f'{tmp_path}:{ROOT}')
+                   PYTHONPATH=str(tmp_path))
     assert result.returncode == 1 and 'Traceback' not in result.stdout, result.stdout[-3000:]
     last = result.stdout.strip().splitlines()[-1]
     assert last.startswith('Error: ') and 'mmcv has none' in last and 'tools/setup_det.sh' in last

@@ -5,7 +5,7 @@ import subprocess
 import sys
 
 import pytest
-from pure_python_mmcv import ROOT, write_pure_python_mmcv
+from pure_python_mmcv import write_pure_python_mmcv
 
 pytestmark = pytest.mark.e2e
 
@@ -16,7 +16,7 @@ CHECK = ('from clim_mm.errors import MissingDependencyError\n'
 
 
 def run(code, *paths):
-    path = os.pathsep.join([*map(str, paths), str(ROOT), os.environ.get('PYTHONPATH', '')])
+    path = os.pathsep.join([*map(str, paths), os.environ.get('PYTHONPATH', '')])
     result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True,
                             env=dict(os.environ, PYTHONPATH=path))
     return result.stdout.splitlines()

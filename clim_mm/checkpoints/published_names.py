@@ -1,0 +1,154 @@
+"""Whose names the weights of a checkpoint have, and what they are called here.
+
+MoCo, SwAV, DINO, torchvision, timm, solo-learn and others publish the same ResNets under other names. What is below
+``backbone.`` has MMSelfSup's own, also in files of MMPretrain and of solo-learn.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import torch
+
+from clim_mm.errors import ConfigError
+
+from .export_header import header_in
+from .fit import weights_of
+from .normalization import IMAGENET, saved_normalization
+
+BACKBONE = 'backbone.'
+_PLACES = ('state_dict', 'model', 'teacher', 'model_state_dict')  # of the weights in a file, the first counts
+_FIRST, _BLOCK = 'conv1.weight', 'layer1.0.conv1.weight'  # of a ResNet
+_PARTS = ('conv1.', 'bn1.', 'layer1.', 'layer2.', 'layer3.', 'layer4.', 'stem.')
+# How the names of a ResNet begin, behind DistributedDataParallel's `module.`; whose they are; and whether its images
+# were certainly normalised as torchvision's.
+_PREFIXES = (
+    ('encoder_q.0.', 'OpenSelfSup', False), ('encoder_q.', 'MoCo', True), ('base_encoder.', 'MoCo v3', True),
+    ('encoder.', 'solo-learn', False), ('', '', False))
+_SEQUENCE = ('conv1', 'bn1', '', '', 'layer1', 'layer2', 'layer3', 'layer4')  # lightly's, with relu and maxpool
+_FOLLOWERS = ('encoder_k', 'momentum', 'target', 'teacher', 'ema')  # networks that are not the trained one
+# ResNets under names that are not translated.
+_ELSEWHERE = {'stem.conv1.norm.': 'detectron2', 'backbone.bottom_up.': 'detectron2', 'embedder.': 'transformers',
+              'resnet.embedder.': 'transformers'}
+
+
+@dataclass(frozen=True)
+class Published:
+    """The weights of a checkpoint by the names that they have here.
+
+    Attributes:
+        weights: Of another's file the backbone below ``backbone.``; of MoCo's also ``neck.`` and ``encoder_k.``. All
+            weights of a file that has these names already.
+        owner: Whose names they had; empty for those of MMSelfSup.
+        normalization: Of the images that it was trained on, see ``saved_normalization``; None if that is not known.
+        classifies: Whether it is a supervised network: torchvision's and timm's names, with their classifier.
+    """
+
+    weights: dict[str, torch.Tensor]
+    owner: str = ''
+    normalization: Optional[dict[str, Any]] = None
+    classifies: bool = False
+
+    @property
+    def backbone(self) -> dict[str, torch.Tensor]:
+        """Its weights, by their names in it."""
+        return {name.removeprefix(BACKBONE): value for name, value in self.weights.items() if name.startswith(BACKBONE)}
+
+    @property
+    def origin(self) -> str:
+        """To be put behind a checkpoint's name; empty for one with the names of MMSelfSup."""
+        return f' (under the names of {self.owner})' if self.owner else ''
+
+
+def published(checkpoint: Mapping[str, Any]) -> Published:
+    """Recognise a checkpoint by its names.
+
+    Args:
+        checkpoint: What its file holds.
+
+    Raises:
+        ConfigError: If it holds no weights.
+    """
+    place = next((name for name in _PLACES if isinstance(checkpoint.get(name), Mapping)), None)
+    weights = weights_of(checkpoint if place in (None, 'state_dict') else dict(state_dict=checkpoint[place]))
+    told = _told(checkpoint)
+    if f'{BACKBONE}4.0.conv1.weight' in weights:
+        return Published(_of_sequence(weights), 'lightly', told)
+    for prefix, owner, is_imagenet in (*_PREFIXES, *_other_prefixes(weights)):
+        own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+        if _FIRST not in own or _BLOCK not in own:
+            continue
+        if not prefix:
+            owner, is_imagenet = _owner_of_plain(own, place)
+        found = {f'{BACKBONE}{name}': value for name, value in own.items() if name.startswith(_PARTS)}
+        if prefix == 'encoder_q.':
+            found.update(_of_moco(weights))
+        return Published(found, owner, told or (IMAGENET if is_imagenet else None), not prefix and 'fc.weight' in own)
+    is_dino = place == 'teacher'
+    return Published(weights, 'DINO' if is_dino else '', told or (IMAGENET if is_dino else None))
+
+
+def check_has_backbone(found: Published, checkpoint: str) -> None:
+    """Check that a checkpoint has a backbone under names that are known.
+
+    Raises:
+        ConfigError: If it has none.
+    """
+    owners = [owner for start, owner in _ELSEWHERE.items()
+              if any(name.startswith(start) for name in found.weights)]
+    if owners:
+        raise ConfigError(f'{checkpoint} is already exported (a backbone under the names of {owners[0]}), and is not '
+                          'read under these: give the checkpoint as pretraining wrote it.')
+    if not found.backbone:
+        raise ConfigError(f'{checkpoint} has no backbone (its {len(found.weights)} entries begin with '
+                          f'{next(iter(found.weights), "nothing")}): give a checkpoint that a pretraining has written, '
+                          'or a ResNet as MoCo, SwAV, DINO, torchvision, timm or solo-learn publish theirs.')
+
+
+def _other_prefixes(weights: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
+    """With what the names of the only ResNet in a file begin, if they do not begin with ``backbone.``."""
+    starts = [name.removesuffix(_BLOCK) for name in weights if name.endswith(f'.{_BLOCK}')]
+    return [(start, f'{start}*', False) for start in starts
+            if len(starts) == 1 and not start.startswith(BACKBONE) and not any(word in start for word in _FOLLOWERS)]
+
+
+def _told(checkpoint: Mapping[str, Any]) -> Optional[dict[str, Any]]:
+    """The normalisation that the file itself names, in its config or in the header of an export."""
+    wanted = (header_in(checkpoint) or {}).get('input')
+    if wanted is None:
+        return saved_normalization(checkpoint.get('meta'))
+    return dict(mean=wanted['mean'], std=wanted['std'], order=wanted['channel_order'])
+
+
+def _owner_of_plain(weights: Mapping[str, Any], place: Optional[str]) -> tuple[str, bool]:
+    """Of a ResNet whose names begin with nothing; and whether its images were torchvision's."""
+    if any(name.startswith(('projection_head', 'prototypes')) for name in weights):
+        return 'SwAV', True
+    if 'fc.weight' in weights:
+        return 'torchvision and timm', True
+    return 'torchvision, without its classifier', place == 'teacher'
+
+
+def _of_moco(weights: Mapping[str, Any]) -> dict[str, Any]:
+    """The neck, and the momentum encoder if the file has one; as MMSelfSup has those of MoCo v2."""
+    found = {}
+    for name, value in weights.items():
+        encoder, _, rest = name.partition('.')
+        layer = rest.removeprefix('fc.')
+        if encoder == 'encoder_q' and layer != rest:
+            found[f'neck.mlp.{layer}'] = value
+        elif encoder == 'encoder_k':
+            found[f'encoder_k.module.{f"1.mlp.{layer}" if layer != rest else f"0.{rest}"}'] = value
+    if 'encoder_k.module.0.conv1.weight' in found:
+        found['encoder_k.steps'] = torch.ones((), dtype=torch.int64)  # at 0 it would become the query encoder's copy
+    return found
+
+
+def _of_sequence(weights: Mapping[str, Any]) -> dict[str, Any]:
+    """A ResNet whose parts are numbered: torch's Sequential of them."""
+    found = {}
+    for name, value in weights.items():
+        number, _, rest = name.removeprefix(BACKBONE).partition('.')
+        if name.startswith(BACKBONE) and number.isdigit() and int(number) < len(_SEQUENCE):
+            found[f'{BACKBONE}{_SEQUENCE[int(number)]}.{rest}'] = value
+    return found

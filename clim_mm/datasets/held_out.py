@@ -1,0 +1,169 @@
+"""Whether images to train on and images to measure on are one task: of the same classes, and none of them in both."""
+
+import filecmp
+import os.path as osp
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from os import scandir
+from typing import Optional
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+
+from clim_mm.errors import ConfigError, some_of
+
+_LOOKED_INTO = 100  # held-out images that are searched for copies [ours]
+_COPIES = 0.05  # of them: more are no accident [ours]
+
+
+def classes_of(source: BaseDataset) -> Optional[tuple[str, ...]]:
+    """Names of the classes by label, as a dataset has them; None if it has none."""
+    names = (source.metainfo or {}).get('classes')
+    return tuple(map(str, [names] if isinstance(names, str) else names)) if names else None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a dataset lists.
+
+    Attributes:
+        classes: Their names by label; None for none.
+        folders: The folders of the classes by label, where the dataset has found its classes so. They need not be
+            called what a config calls the classes.
+        labels: Of the images that have one, int64.
+        paths: Of the images that have one.
+    """
+
+    classes: Optional[tuple[str, ...]]
+    folders: Optional[tuple[str, ...]]
+    labels: np.ndarray
+    paths: Sequence[str]
+
+    @classmethod
+    def of(cls, source: BaseDataset) -> 'Listing':
+        """Go through an MMEngine-style image dataset once."""
+        labels, paths = [], []
+        for i in range(len(source)):
+            info = source.get_data_info(i)
+            if isinstance(info.get('gt_label'), (int, np.integer)):
+                labels.append(info['gt_label'])
+            if 'img_path' in info:
+                paths.append(str(info['img_path']))
+        numbers: dict[str, int] = getattr(source, 'folder_to_idx', None) or {}
+        return cls(classes_of(source), tuple(sorted(numbers, key=numbers.__getitem__)) or None,
+                   np.array(labels, dtype=np.int64), paths)
+
+
+def check_held_out(train: Listing, held_out: Listing, setting: str) -> str:
+    """Check that what is measured on held-out images is what training images were for.
+
+    Args:
+        train, held_out: The images.
+        setting: That names the held-out images.
+
+    Returns:
+        A sentence for the log.
+
+    Raises:
+        ConfigError: If their classes are not the same, or an image is in both.
+    """
+    _check_same_classes(train, held_out, setting)
+    check_apart(train.paths, held_out.paths, setting)
+    same = f'are of the same {len(train.classes)} classes, and ' if train.classes else ''
+    return f'{len(held_out.paths)} held-out images {same}are apart from the {len(train.paths)} training images.'
+
+
+def check_num_classes(train: Listing, num_classes: int) -> None:
+    """Check that a classifier has as many outputs as there are classes; without names, an output for each label.
+
+    Raises:
+        ConfigError: If it has more or fewer.
+    """
+    number = int(train.labels.max(initial=-1)) + 1
+    if train.classes is not None:
+        number = max(number, len(train.classes))
+    if number > num_classes or (train.classes is not None and number < num_classes):
+        raise ConfigError(f'The classifier has {num_classes} outputs, but the training images are of {number} classes: '
+                          f'set model.head.num_classes={number}.')
+
+
+def check_apart(train: Sequence[str], held_out: Sequence[str], setting: str) -> None:
+    """Check that no image is in both, by whatever links, and that held-out images are no copies.
+
+    Args:
+        train, held_out: Paths of the images.
+        setting: As for :func:`check_held_out`.
+
+    Raises:
+        ConfigError: If some are.
+    """
+    there = set(_resolved(train))
+    both = [path for path, real in zip(held_out, _resolved(held_out), strict=True) if real in there]
+    if both:
+        raise ConfigError(f'{len(both)} of the {len(held_out)} held-out images are training images ({some_of(both, 3)}'
+                          f'), so that the figures would say nothing: set {setting} to images that are not trained on.')
+    looked_into = sorted({held_out[i] for i in np.linspace(0, len(held_out) - 1, _LOOKED_INTO).astype(int)}
+                         if held_out else ())
+    copies = _copies(looked_into, train)
+    if len(copies) > _COPIES * len(looked_into):
+        raise ConfigError(f'{len(copies)} of {len(looked_into)} held-out images that were looked into are copies of '
+                          f'training images ({some_of(copies, 3)}), so that the figures would say nothing: set '
+                          f'{setting} to images that are not trained on.')
+
+
+def _check_same_classes(train: Listing, held_out: Listing, setting: str) -> None:
+    _compare(train.classes, held_out.classes, 'classes', setting)
+    if train.folders and held_out.folders:
+        _compare(train.folders, held_out.folders, 'class folders', setting)
+    unknown = np.setdiff1d(held_out.labels, train.labels).tolist() if len(train.labels) else []
+    if unknown:
+        raise ConfigError(f'No training image has the label of some held-out images ({some_of(unknown, 3)}): set '
+                          f'{setting} to images of the same classes, numbered likewise.')
+
+
+def _compare(names: Optional[Sequence[str]], others: Optional[Sequence[str]], what: str, setting: str) -> None:
+    if names == others:
+        return
+    if names is None or others is None:
+        raise ConfigError(f'Only the {"held-out" if names is None else "training"} images have names of their {what}, '
+                          'the others have numbers, which may mean other classes: give both datasets the same '
+                          '`classes`.')
+    reasons = [f'{len(found)} {words} ({some_of(found, 3)})' for found, words in (
+        ([name for name in names if name not in others], 'are missing'),
+        ([name for name in others if name not in names], 'are unknown to the training')) if found]
+    raise ConfigError(f'The held-out images have {len(others)} {what} that are not the {len(names)} of the training '
+                      f'images: {", ".join(reasons) or "they are in another order"}; set {setting} to images of the '
+                      'same classes.')
+
+
+def _resolved(paths: Iterable[str]) -> Iterator[str]:
+    """Where they lead. The file system is asked about folders and links, and not about each of a million files."""
+    folders: dict[str, tuple[str, set[str]]] = {}
+    for path in paths:
+        folder, name = osp.split(path)
+        if folder not in folders:
+            is_here = '://' not in folder and osp.isdir(folder or '.')
+            folders[folder] = (osp.realpath(folder), _links(folder or '.')) if is_here else (folder, set())
+        real, links = folders[folder]
+        yield osp.realpath(path) if name in links else osp.join(real, name)
+
+
+def _links(folder: str) -> set[str]:
+    with scandir(folder) as entries:
+        return {entry.name for entry in entries if entry.is_symlink()}
+
+
+def _copies(held_out: Sequence[str], train: Sequence[str]) -> list[str]:
+    """Those of which a training image of the same name, in a folder of the same name, has the same content."""
+    wanted = {_class_and_name(path): path for path in held_out if '://' not in path}
+    found = {}
+    for path in train:
+        other = wanted.get(_class_and_name(path))
+        if other is not None and osp.isfile(path) and osp.isfile(other) and filecmp.cmp(path, other, shallow=False):
+            found[other] = path
+    return sorted(found)
+
+
+def _class_and_name(path: str) -> tuple[str, str]:
+    folder, name = osp.split(path)
+    return osp.basename(folder), name

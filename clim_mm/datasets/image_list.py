@@ -1,0 +1,132 @@
+"""Lists of images in text files: what is meant is read, and what is not is told with its line."""
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Optional
+
+import mmcls.datasets.custom
+from mmcls.datasets import CustomDataset
+from mmengine.fileio import get, join_path
+
+from clim_mm.errors import DataError, StorageError, on_one_line, printable
+from clim_mm.registry import DATASETS
+from clim_mm.storage import patiently
+
+from .image_folder import IMAGE_EXTENSIONS
+
+_IMAGE = '|'.join(map(re.escape, IMAGE_EXTENSIONS))
+_NUMBERED = re.compile(r'(.*\S)[ \t]+(-?\d+)')
+_WORDED = re.compile(rf'.*(?:{_IMAGE})[ \t]+(\S.*)', re.IGNORECASE)
+_MOST_SHOWN = 80  # characters of a line
+
+
+@dataclass(frozen=True)
+class Line:
+    """Of a list: its place in the file, from 1, and what it says.
+
+    Attributes:
+        number: The place.
+        text: The line, without its end.
+        name: Of the image.
+        label: Of its class; None for none.
+    """
+
+    number: int
+    text: str
+    name: str
+    label: Optional[int]
+
+
+def lines_of(path: str) -> list[tuple[int, str]]:
+    """The lines of a list, with their numbers from 1, without those that name no image: empty ones, and comments.
+
+    Any line end will do, and a mark of the encoding at the beginning; names need not be UTF-8. A comment begins with
+    ``#`` and has no image's ending in it.
+
+    Raises:
+        DataError: If the file cannot be read, or is no text.
+    """
+    try:
+        content = patiently(partial(get, path), path)
+        utf_16 = content.startswith((b'\xff\xfe', b'\xfe\xff'))
+        text = content.decode('utf-16') if utf_16 else content.decode('utf-8-sig', 'surrogateescape')
+        if '\0' in text:
+            raise ValueError('it is no text')
+    except StorageError:
+        raise
+    except (OSError, ValueError) as error:
+        raise DataError(f'The list {path} cannot be read ({on_one_line(error)}): give the path of a text file with an '
+                        'image a line.') from error
+    lines = text.replace('\r\n', '\n').split('\n' if '\n' in text else '\r')
+    return [(number, line) for number, line in enumerate(lines, start=1) if line.strip() and not _is_comment(line)]
+
+
+def read_image_list(path: str, labelled: Optional[bool] = None) -> list[Line]:
+    """The images of a list, each ``PATH`` or ``PATH LABEL``, with a number for the label.
+
+    Paths may have spaces; see ``lines_of``.
+
+    Args:
+        path: Of the list.
+        labelled: Whether the images must have labels; None if either all or none have.
+
+    Raises:
+        DataError: If the list cannot be read or names no image, or at the first line that cannot be meant.
+    """
+    lines = [_parsed(path, number, text.strip()) for number, text in lines_of(path)]
+    if not lines:
+        raise DataError(f'The list {path} names no image: write a path in each line.')
+    for line in lines:
+        if labelled and line.label is None:
+            raise _refusal(path, line, 'has no label', 'write the number of its class behind the path, or take '
+                           'type="ImageList" for images without labels')
+        if (line.label is None) != (lines[0].label is None):
+            raise _refusal(path, line, f'has {"no" if line.label is None else "a"} label, unlike line '
+                           f'{lines[0].number}', 'give all images labels, or none')
+    return lines
+
+
+@DATASETS.register_module()
+class ImageList(CustomDataset):
+    """The images that a text file lists, with labels or without: MMSelfSup's ``ImageList``, see ``read_image_list``.
+
+    Args:
+        ann_file: The list.
+        **kwargs: As for ``mmcls.CustomDataset``.
+    """
+
+    def __init__(self, ann_file: str, **kwargs: Any) -> None:
+        super().__init__(ann_file=ann_file, **kwargs)
+
+    def load_data_list(self) -> list[dict]:
+        """Paths, and labels, -1 for none."""
+        return [dict(img_path=join_path(self.img_prefix, line.name), gt_label=-1 if line.label is None else line.label)
+                for line in read_image_list(self.ann_file)]
+
+
+def _lines_for_mmcls(path: str, **_: Any) -> list[str]:
+    """``PATH LABEL`` in the one form that ``CustomDataset`` reads."""
+    return [f'{line.name} {line.label}' for line in read_image_list(path, labelled=True)]
+
+
+# By this name MMClassification's datasets of images with labels read their lists, and take each line for sound.
+mmcls.datasets.custom.list_from_file = _lines_for_mmcls
+
+
+def _parsed(path: str, number: int, text: str) -> Line:
+    if found := _NUMBERED.fullmatch(text):
+        return Line(number, text, found[1], int(found[2]))
+    line = Line(number, text, text, None)
+    if not text.lower().endswith(IMAGE_EXTENSIONS) and (found := _WORDED.fullmatch(text)):
+        raise _refusal(path, line, f'ends in {printable(found[1])!r}, which is no number', 'give each class a number, '
+                       'from 0 on, and write that behind the path')
+    return line
+
+
+def _is_comment(text: str) -> bool:
+    return text.lstrip().startswith('#') and not re.search(_IMAGE, text, re.IGNORECASE)
+
+
+def _refusal(path: str, line: Line, fault: str, remedy: str) -> DataError:
+    return DataError(f'Line {line.number} of {path} ({printable(line.text)[:_MOST_SHOWN]}) {fault}: {remedy}.')

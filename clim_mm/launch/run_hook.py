@@ -1,0 +1,69 @@
+"""When a training gets its id, and when its folders belong to it."""
+
+import os.path as osp
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from clim_mm.checkpoints.latest import checkpoints_of
+from clim_mm.checkpoints.run_file import RUN_ID, HeldFolder, Run, marked_run
+from clim_mm.errors import some_of
+
+
+class RunHook(Hook):
+    """Gives a training its id: that of the checkpoint that it is resumed from, or a new one.
+
+    It goes into the meta of each checkpoint, and from the first epoch on, when all that can be refused at a start has
+    been looked at, the folders' ``run.json`` names this run as their latest.
+
+    Args:
+        folders: That this process holds; the first is that of the checkpoints.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, folders: Sequence[HeldFolder]) -> None:
+        self._folders = folders
+        self._run = Run(uuid.uuid4().hex, 1)
+        self._begun = False
+
+    def before_run(self, runner: Runner) -> None:
+        """Warn of checkpoints that a fresh start will write over."""
+        names = [osp.basename(path) for path in checkpoints_of(runner.cfg)]
+        if names and not runner.cfg.get('resume'):
+            runner.logger.warning(
+                f'{self._folders[0].folder} has checkpoints of an earlier run ({some_of(names, 3)}), and this training '
+                'starts anew and writes over them, number by number: start it with --resume to go on with the earlier '
+                'run, or with another --work-dir to keep it.')
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Go on with the run of the checkpoint, if the training is resumed."""
+        if not runner.cfg.get('resume'):
+            return
+        before, folder = marked_run(checkpoint.get('meta') or {}), self._folders[0]
+        starts = [before.start, *([folder.run.start] if folder.run.id == before.id else [])]
+        path = osp.abspath(runner.cfg.load_from)
+        if osp.realpath(osp.dirname(path)) == osp.realpath(folder.folder):
+            path = osp.basename(path)  # it stays true in a copy of the folder
+        self._run = replace(before, id=before.id or self._run.id, start=max(starts) + 1, checkpoint=path)
+
+    def before_train(self, runner: Runner) -> None:
+        """Tell the id to whoever writes records."""
+        runner.message_hub.update_info(RUN_ID, self._run.id)
+        runner.logger.info(f'Run {self._run.id}, start {self._run.start}.')
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Let the folders belong to this run."""
+        if not self._begun:
+            for folder in self._folders:
+                folder.begin(self._run)
+            self._begun = True
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Mark the checkpoint, if the folder is still this training's."""
+        for folder in self._folders:
+            folder.check()
+        checkpoint['meta']['run'] = self._run.mark

@@ -1,0 +1,121 @@
+"""What a disk or a network refuses for a moment is asked for again: a file is not to blame for it."""
+
+import errno
+import os
+import re
+import socket
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.client import HTTPException
+from typing import Any, Optional, TypeVar
+from urllib.error import HTTPError
+
+from .errors import StorageError, UserError, on_one_line, printable
+
+_Answer = TypeVar('_Answer')
+
+PAUSES = (0.1, 0.3, 1.0, 3.0, 6.0, 10.0, 20.0, 20.0)  # seconds, a minute in all [ours]
+# A system need not know all of them.
+_TRANSIENT = {getattr(errno, name) for name in (
+    'EAGAIN', 'EBUSY', 'ECOMM', 'ECONNABORTED', 'ECONNREFUSED', 'ECONNRESET', 'EHOSTDOWN', 'EHOSTUNREACH', 'EIO',
+    'EKEYEXPIRED', 'ENETDOWN', 'ENETRESET', 'ENETUNREACH', 'ENOLINK', 'ENONET', 'ENOTCONN', 'EPIPE', 'EPROTO',
+    'EREMOTEIO', 'ESHUTDOWN', 'ESTALE', 'ETIME', 'ETIMEDOUT') if hasattr(errno, name)}
+_WORDS = tuple(os.strerror(number) for number in _TRANSIENT)
+_NUMBER = re.compile(r'errno[\s=]{1,3}(\d+)', re.IGNORECASE)
+_BUSY_SERVER = (408, 425, 429)  # of HTTP, beside those from 500 on
+
+
+def patiently(ask: Callable[[], _Answer], place: Any, pauses: tuple[float, ...] = ()) -> _Answer:
+    """What ``ask()`` gives, if need be at a later try.
+
+    Args:
+        ask: Reads or writes; it may be called several times.
+        place: Of what is read or written, for the message.
+        pauses: Seconds, between one try and the next; defaults to ``PAUSES``.
+
+    Raises:
+        StorageError: If the storage still fails after the last pause.
+        Exception: Whatever else ``ask`` raises, at once.
+    """
+    for pause in pauses or PAUSES:
+        try:
+            return ask()
+        except Exception as error:  # backends raise whatever they like
+            if not is_transient(error):
+                raise
+        time.sleep(pause)
+    try:
+        return ask()
+    except Exception as error:
+        if not is_transient(error):
+            raise
+        raise failure_of(place, error, f' for {sum(pauses or PAUSES):.0f} s') from error
+
+
+def failure_of(place: Any, error: Exception, how_long: str = '') -> StorageError:
+    """What is said of a storage that fails; see ``patiently``."""
+    return StorageError(f'The storage of {printable(os.fspath(place))} has failed{how_long} ({type(error).__name__}: '
+                        f'{on_one_line(error)}), for which the file is not to blame: see to the disk, the mount or the '
+                        'network, and start again, a training with --resume.')
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether an error, or one that it came from, says that the storage fails, and not that a file is bad."""
+    verdicts = (_verdict(part) for part in _chain(error))
+    return next((verdict for verdict in verdicts if verdict is not None), False)
+
+
+def is_there(path: str) -> bool:
+    """Whether there is such a file or folder; a storage that fails is no answer.
+
+    Raises:
+        StorageError: As for ``patiently``.
+    """
+    try:
+        patiently(partial(os.stat, path), path)
+    except StorageError:
+        raise
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def names_in(folder: str) -> list[str]:
+    """What a folder holds, nothing if it is not there; a storage that fails is no answer.
+
+    Raises:
+        StorageError: As for ``patiently``.
+    """
+    try:
+        return patiently(partial(os.listdir, folder), folder)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _verdict(error: BaseException) -> Optional[bool]:
+    """None if it does not tell."""
+    if isinstance(error, UserError):  # such as one that was waited for already
+        return False
+    if isinstance(error, HTTPError):
+        return error.code >= 500 or error.code in _BUSY_SERVER
+    if isinstance(error, (ConnectionError, TimeoutError, HTTPException)):
+        return True
+    if isinstance(error, socket.gaierror):
+        return error.errno == socket.EAI_AGAIN
+    number = (error.errno or next(iter(error.args), None)) if isinstance(error, OSError) else None
+    if isinstance(number, int):
+        return number in _TRANSIENT
+    text = str(error)  # of a library that has read on its own
+    numbers = map(int, _NUMBER.findall(text))
+    return True if text.rstrip('.)\'" ').endswith(_WORDS) or not _TRANSIENT.isdisjoint(numbers) else None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    seen: list[BaseException] = []
+    following: Any = error
+    while following is not None and following not in seen:
+        seen.append(following)
+        yield following
+        reason = getattr(following, 'reason', None)  # of a URLError
+        following = reason if isinstance(reason, BaseException) else following.__cause__ or following.__context__

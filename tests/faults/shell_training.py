@@ -1,0 +1,95 @@
+"""A training of seconds, started from the shell in a session of its own, so that it can be disturbed like a user's."""
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Optional
+
+from small_training import CONFIG, ROOT
+
+
+class ShellTraining:
+    """``tools/train.py``, or ``tools/dist_train.sh`` for several processes, on the small config.
+
+    Args:
+        images: The folder of images.
+        work_dir: Where log and checkpoints go.
+        processes: How many.
+        arguments: Further ones of the command.
+        options: Further ``--cfg-options``.
+        before: A line of shell that is run first.
+        output: What it prints is appended there. Defaults to a file beside the work dir.
+    """
+
+    def __init__(self, images: Path, work_dir: Path, processes: int = 1, arguments: Sequence[str] = (),
+                 options: Sequence[str] = (), before: str = ':', output: Optional[Path] = None) -> None:
+        start = [sys.executable, str(ROOT / 'tools' / 'train.py'), str(CONFIG)]
+        if processes > 1:
+            start = ['bash', str(ROOT / 'tools' / 'dist_train.sh'), str(CONFIG), str(processes)]
+        words = [*start, '--work-dir', str(work_dir), *arguments, '--cfg-options',
+                 f'train_dataloader.dataset.dataset.data_root={images.parent}',
+                 f'train_dataloader.dataset.dataset.data_prefix={images.name}', *options]
+        self.work_dir, self.output = work_dir, output or work_dir.with_suffix('.out')
+        environment = dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1')
+        with open(self.output, 'a') as file:
+            self._process = subprocess.Popen(
+                ['bash', '-c', f'{before} && exec {shlex.join(words)}'], stdout=file, stderr=subprocess.STDOUT,
+                start_new_session=True, env=environment)
+
+    @property
+    def pid(self) -> int:
+        """Of the program, or of torchrun."""
+        return self._process.pid
+
+    @property
+    def text(self) -> str:
+        """What it has printed so far."""
+        return self.output.read_text(errors='replace') if self.output.exists() else ''
+
+    def alive(self) -> list[int]:
+        """All processes of its session that have not ended."""
+        return [pid for pid in map(int, filter(str.isdigit, os.listdir('/proc'))) if _state(pid, self.pid) in 'RSDTt']
+
+    def children(self) -> list[int]:
+        """The DataLoader workers, and whatever else it has forked."""
+        return [pid for pid in self.alive() if pid != self.pid]
+
+    def wait(self, until: Callable[[], bool] = lambda: False, seconds: float = 240.0) -> Optional[int]:
+        """The exit status when it has ended; None if ``until()`` came first.
+
+        Raises:
+            RuntimeError: If neither comes.
+        """
+        end = time.monotonic() + seconds
+        while (status := self._process.poll()) is None:
+            if until():
+                return None
+            if time.monotonic() > end:
+                self.kill()
+                raise RuntimeError(f'hangs:\n{self.text[-2000:]}')
+            time.sleep(0.01)
+        return status
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the program itself."""
+        self._process.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL to all that is left of it."""
+        for pid in self.alive():
+            os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def _state(pid: int, session: int) -> str:
+    """The state of a process of a session; a word that is no state for all others."""
+    try:
+        state, _, _, its_session, *_ = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 'gone'
+    return state if int(its_session) == session else 'other'
