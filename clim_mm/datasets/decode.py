@@ -30,13 +30,24 @@ def decode(content: bytes, header: Header, max_value: Optional[int] = None, upri
     flags = cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     white = header.white or (max_value if header.bits == 16 else None)
     if white is None:
-        image = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+        image = _decoded(content, flags)
     else:
-        image = _scaled(cv2.imdecode(np.frombuffer(content, np.uint8), flags | cv2.IMREAD_ANYDEPTH), header, white)
+        image = _scaled(_decoded(content, flags | cv2.IMREAD_ANYDEPTH), header, white)
     by_itself = header.kind == 'TIFF'  # OpenCV turns these in any case
     if image is None or upright == by_itself:
         return image
     return _turned(image, _BACK.get(header.orientation, header.orientation) if by_itself else header.orientation)
+
+
+def _decoded(content: bytes, flags: int) -> Optional[np.ndarray]:
+    try:
+        return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise MemoryError(error.err) from error
+        if 'CV_IO_MAX_IMAGE' in str(error):
+            raise
+        return None
 
 
 def _scaled(image: Optional[np.ndarray], header: Header, white: int) -> Optional[np.ndarray]:

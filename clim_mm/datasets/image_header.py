@@ -17,7 +17,7 @@ _SIGNATURES = {
 _OTHERS = {
     b'\xff\x0a': 'JPEG XL', b'\0\0\0\x0cjxl': 'JPEG XL', b'8bps': 'Photoshop', b'%pdf': 'PDF', b'pk\x03\x04': 'ZIP',
     b'\x93numpy': 'NumPy', b'<svg': 'SVG', b'<?xml': 'XML', b'<html': 'HTML', b'<!doctype html': 'HTML',
-    b'version https://git-lfs': 'a pointer of Git LFS'
+    b'v/1\x01': 'OpenEXR', b'version https://git-lfs': 'a pointer of Git LFS'
 }
 _ORIENTATION = 274  # of EXIF, and of TIFF
 # Tags of TIFF, and values of them.

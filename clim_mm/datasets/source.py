@@ -53,12 +53,18 @@ def build_source(dataset: Union[dict, BaseDataset],
     # What MMEngine's and MMClassification's datasets raise for a folder or list without a usable line.
     except (RuntimeError, ValueError, IndexError, OSError, AssertionError) as error:
         raise machine_error(error) or DataError(
-            f'{place_of(cfg)} cannot be used as {cfg.get("type")}: {on_one_line(error).rstrip(".")}. For a folder '
-            'without class folders use type="ImageFolder".') from error
+            f'{place_of(cfg)} cannot be used as {cfg.get("type")}: {on_one_line(error).rstrip(".")}{_remedy(cfg)}.'
+        ) from error
     if empty:
         raise DataError(f'{place_of(cfg)} holds no image: set data_root and data_prefix of {key} to where the images '
                         'are.')
     return source
+
+
+def _remedy(cfg: dict) -> str:
+    if str(cfg.get('type')).rpartition('.')[2] == 'ImageFolder' or cfg.get('ann_file'):
+        return ''
+    return '. For a folder without class folders use type="ImageFolder"'
 
 
 def place_of(cfg: dict) -> str:

@@ -112,6 +112,7 @@ def test_kinds_of_which_the_decoder_alone_gives_something_else(tmp_path, content
     (b'\n<!DOCTYPE html><html><body>404</body></html>', 'it is HTML, which is not read'),
     (b'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n',
      'it is a pointer of Git LFS, which is not read'),
+    (b'v/1\x01' + bytes(99), 'it is OpenEXR, which is not read'),
     (b'hello', 'it is in no image format that the decoder knows'),
     (b'', 'the file is empty'),
 ])
