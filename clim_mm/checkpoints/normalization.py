@@ -27,8 +27,26 @@ def saved_normalization(meta: Any) -> Optional[dict[str, Any]]:
         settings = settings_of(text) if isinstance(text, str) else {}
     except CheckpointError:
         return None
+    return normalization_in(settings)
+
+
+def normalization_in(settings: Mapping[str, Any]) -> Optional[dict[str, Any]]:
+    """How a training with these settings feeds its images to the network; None if they do not tell.
+
+    It is the preprocessor that normalises, or a ``Normalize`` in the pipeline.
+    """
     preprocessor = preprocessor_of(settings)
+    if isinstance(preprocessor, Mapping) and preprocessor.get('mean') is None:
+        preprocessor = _normalize_in(settings.get('train_dataloader')) or preprocessor
     return normalization_of(preprocessor) if isinstance(preprocessor, Mapping) and preprocessor else None
+
+
+def _normalize_in(value: Any) -> Optional[Mapping[str, Any]]:
+    """MMCV's transform in nested settings; it turns BGR to RGB if nothing else is said."""
+    if isinstance(value, Mapping) and str(value.get('type')).rpartition('.')[2] == 'Normalize':
+        return dict(dict(to_rgb=True), **value)
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    return next(filter(None, map(_normalize_in, inner)), None)
 
 
 def preprocessor_of(settings: Any) -> Mapping[str, Any]:

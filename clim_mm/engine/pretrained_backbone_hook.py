@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
-from clim_mm.checkpoints.normalization import check_normalization, normalization_of, preprocessor_of
+from clim_mm.checkpoints.normalization import check_normalization, normalization_in
 from clim_mm.checkpoints.transfer import (
     backbone_init,
     changed,
@@ -80,8 +80,7 @@ class PretrainedBackboneHook(Hook):
             runner.logger.info(f'All {number} weights of the backbone are those of {checkpoint}{start.origin}'
                                f'{", and stay frozen" if self.frozen else ""}.')
         self.owner = start.owner
-        if preprocessor := preprocessor_of(runner.cfg):
-            here = normalization_of(preprocessor)
+        if here := normalization_in(dict(runner.cfg.items())):
             runner.logger.info(check_normalization(here, start.normalization, checkpoint))
         _check_images(runner)
         if self.frozen:

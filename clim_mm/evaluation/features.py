@@ -12,7 +12,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader, load_state_dict, set_random_seed
 
 from clim_mm.checkpoints.fit import check_read, check_start, compare
-from clim_mm.checkpoints.normalization import check_normalization, normalization_of, preprocessor_of
+from clim_mm.checkpoints.normalization import check_normalization, normalization_in, normalization_of
 from clim_mm.checkpoints.published_names import Published, published
 from clim_mm.datasets import SingleViews
 from clim_mm.engine.extract import BATCH_SIZE, NUM_WORKERS, extract_features
@@ -49,7 +49,7 @@ def load_model(cfg: Config,
     if checkpoint is not None:
         found = published(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
         tell(_load(model, found, checkpoint, [name for read in reads for name in modules_of(*read)]))
-        here = normalization_of(preprocessor_of(dict(cfg.items())))
+        here = normalization_in(dict(cfg.items())) or normalization_of({})
         tell(check_normalization(here, found.normalization, checkpoint))
     return model.to(get_device()).eval()
 

@@ -3,7 +3,7 @@
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from clim_mm.checkpoints.normalization import check_normalization, normalization_of, preprocessor_of
+from clim_mm.checkpoints.normalization import check_normalization, normalization_in, normalization_of
 from clim_mm.datasets.held_out import Listing, check_held_out, check_num_classes
 from clim_mm.datasets.source import build_source
 from clim_mm.errors import UserError
@@ -49,4 +49,4 @@ def _check_images(name: str, cfg: Config, train: dict, held_out: dict, looked_at
 
 
 def _normalization(cfg: Config) -> dict:
-    return normalization_of(preprocessor_of(dict(cfg.items())))
+    return normalization_in(dict(cfg.items())) or normalization_of({})

@@ -5,7 +5,15 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from clim_mm.checkpoints.normalization import in_words, normalization_of, saved_normalization
+from clim_mm.checkpoints.normalization import (
+    IMAGENET,
+    check_normalization,
+    in_words,
+    normalization_in,
+    normalization_of,
+    saved_normalization,
+)
+from clim_mm.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 RGB = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], order='RGB')
@@ -41,3 +49,29 @@ def test_the_order_of_the_channels(settings, order):
 def test_in_words():
     assert in_words(None) == 'none that is known'
     assert in_words(dict(mean=[1.0], std=[2.0], order='BGR')) == 'BGR, mean [1.0], std [2.0]'
+
+
+def test_the_pipeline_may_normalise():
+    step = dict(type='mmcv.Normalize', mean=[1, 2, 3], std=[4, 5, 6])
+    settings = dict(train_dataloader=dict(dataset=dict(pipeline=[dict(type='LoadImage'), step])))
+    assert normalization_in(settings) == dict(mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0], order='RGB')
+    assert normalization_in(dict(settings, data_preprocessor=dict(num_classes=3)))['mean'] == [1.0, 2.0, 3.0]
+    assert normalization_in(dict(settings, data_preprocessor=dict(mean=[7], std=[8])))['mean'] == [7.0]
+    assert normalization_in({}) is None
+
+
+@pytest.mark.parametrize('changes, same', [
+    ({}, True), (dict(mean=[123.68, 116.28, 103.53]), True), (dict(mean=[123.68, 116.78, 103.94]), False),
+    (dict(order='BGR'), False), (dict(std=None), False), (dict(mean=[123.675]), False)])
+def test_normalised_as_in_the_pretraining(changes, same):
+    if same:
+        assert check_normalization(dict(IMAGENET, **changes), IMAGENET, 'a.pth').startswith('Images are normalised as')
+    else:
+        with pytest.raises(ConfigError, match='normalised here by .*, but a.pth was trained with RGB, mean'):
+            check_normalization(dict(IMAGENET, **changes), IMAGENET, 'a.pth')
+
+
+def test_none_is_zero_and_one():
+    nothing, neutral = dict(mean=None, std=None, order='RGB'), dict(mean=[0.0], std=[1.0, 1.0, 1.0], order='RGB')
+    assert check_normalization(nothing, neutral, 'a.pth').startswith('Images are normalised as in')
+    assert 'does not tell whether' in check_normalization(nothing, None, 'a.pth')
