@@ -27,8 +27,8 @@ SLIM = ('model.backbone.depth=18', 'model.backbone.stem_channels=8', 'model.back
 # The main config, small enough for a CPU: that network on small views.
 SMALL = (
     *SLIM, 'train_dataloader.batch_size=8', 'train_dataloader.num_workers=1',
-    'train_dataloader.dataset.pipeline.0.view.0.resolutions=(48,32)', 'custom_hooks.0.extract.pipeline.1.scale=56',
-    'custom_hooks.0.extract.pipeline.2.crop_size=48', 'custom_hooks.0.extract.num_workers=1',
+    'train_dataloader.dataset.pipeline.0.view.0.resolutions=(48,32)', 'custom_hooks.0.extract.pipeline.1.edge=56',
+    'custom_hooks.0.extract.pipeline.1.crop_size=48', 'custom_hooks.0.extract.num_workers=1',
     'custom_hooks.0.interval=1', 'default_hooks.checkpoint.interval=1', 'default_hooks.logger.interval=5',
     'default_hooks.preflight.seconds=0', 'randomness.seed=0')
 FULL_WIDTH = ('model.backbone.stem_channels=64', 'model.backbone.base_channels=64')
@@ -59,7 +59,7 @@ KINDS = dict(
     resnet50=Kind((
         *FULL_WIDTH, 'model.backbone.depth=50', 'model.neck.in_channels=2048', 'train_dataloader.batch_size=64',
         'train_dataloader.dataset.pipeline.0.view.0.resolutions=(32,24)',
-        'custom_hooks.0.extract.pipeline.1.scale=40', 'custom_hooks.0.extract.pipeline.2.crop_size=32')),
+        'custom_hooks.0.extract.pipeline.1.edge=40', 'custom_hooks.0.extract.pipeline.1.crop_size=32')),
     digits=Kind(('default_hooks.checkpoint.interval=2', 'default_hooks.preflight.seconds=0'), 2, DIGITS))
 
 
