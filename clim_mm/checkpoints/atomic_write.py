@@ -46,7 +46,9 @@ def remedy(error: OSError, path: str) -> str:
         error: Of the attempt.
         path: Of the file.
     """
-    return ': move that folder away' if osp.isdir(path) else remedy_for(error)
+    if osp.isdir(path):
+        return ': move that folder away'
+    return remedy_for(error) or ': choose another place (--work-dir, --out)'
 
 
 def remove_abandoned(folder: str, name: str = _ANY_NAME) -> None:

@@ -109,7 +109,8 @@ def _other_prefixes(weights: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
     """With what the names of the only ResNet in a file begin, if they do not begin with ``backbone.``."""
     starts = [name.removesuffix(_BLOCK) for name in weights if name.endswith(f'.{_BLOCK}')]
     return [(start, f'{start}*', False) for start in starts
-            if len(starts) == 1 and not start.startswith(BACKBONE) and not any(word in start for word in _FOLLOWERS)]
+            if len(starts) == 1 and not start.startswith((BACKBONE, *_ELSEWHERE))
+            and not any(word in start for word in _FOLLOWERS)]
 
 
 def _told(checkpoint: Mapping[str, Any]) -> Optional[dict[str, Any]]:

@@ -93,7 +93,7 @@ def test_a_folder_in_the_way(tmp_path):
         write_atomically(tmp_path / 'taken', b'1')
     assert os.listdir(tmp_path) == ['taken']
     (tmp_path / 'file').write_bytes(b'')
-    with pytest.raises(CheckpointError, match='Cannot write .*file/x .File exists.: choose another work_dir;'):
+    with pytest.raises(CheckpointError, match='Cannot write .*file/x .File exists.: choose another place'):
         write_atomically(tmp_path / 'file' / 'x', b'1')
 
 

@@ -52,7 +52,7 @@ def test_what_is_in_the_way_of_the_file_ends_in_a_sentence(tmp_path):
     with pytest.raises(CheckpointError, match=f'Cannot write .*a/{RUN_FILE} .Is a directory.: move that folder away'):
         HeldFolder(str(tmp_path / 'a'))
     (tmp_path / 'b').write_text('')
-    with pytest.raises(CheckpointError, match='Cannot write .*File exists.: choose another work_dir'):
+    with pytest.raises(CheckpointError, match='Cannot write .*File exists.: choose another place'):
         HeldFolder(str(tmp_path / 'b'))
     (tmp_path / 'c').mkdir()
     (tmp_path / 'c' / RUN_FILE).symlink_to('nowhere/at/all')

@@ -10,10 +10,11 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmselfsup.models.necks import MoCoV2Neck
 from training_runs import hook_cfg, model_cfg, pairs_cfg
 
 from clim_mm.launch.config_errors import dicts_below, explain
-from clim_mm.registry import HOOKS
+from clim_mm.registry import HOOKS, MODELS
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 NUMBERS = itertools.count()
@@ -29,6 +30,16 @@ class Stumbling(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):  # noqa: D102
         if runner.iter == self.step:
             raise LookupError('where am I?')
+
+
+@MODELS.register_module()
+class StumblingNeck(MoCoV2Neck):
+    """Cannot be trained."""
+
+    def forward(self, features):  # noqa: D102
+        if self.training:
+            raise LookupError('where am I?')
+        return super().forward(features)
 
 
 @HOOKS.register_module()
@@ -109,8 +120,8 @@ def test_the_setting_is_named(settings, path, value, sentence):
 
 
 def test_a_module_that_fails_in_the_first_step_is_named(settings):
-    found = explained(settings, 'model.neck.in_channels', 32)
-    assert found.startswith('model.neck (MoCoV2Neck) fails (RuntimeError: mat1 and mat2 shapes cannot be multiplied')
+    assert explained(settings, 'model.neck.type', 'StumblingNeck') == (
+        'model.neck (StumblingNeck) fails (LookupError: where am I?).')
 
 
 def test_a_hook_that_fails_in_the_first_step_is_named(settings):
