@@ -1,8 +1,14 @@
 """Fixtures of several test files."""
 
 import gc
+import signal
 
 import pytest
+
+# A shell that starts this in the background, and nohup, let its processes ignore what tests send to programs.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def pytest_collectstart():

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 
 import pytest
 from processes import is_running, running, wait_until, with_descendants
@@ -24,7 +25,8 @@ def begin(imagenet_like):
             begun.append(subprocess.Popen(
                 ['bash', 'tools/dist_train.sh', IN1K, '2', '--work-dir', work_dir, '--cfg-options', *SMALL,
                  f'train_dataloader.dataset.dataset.data_root={imagenet_like}', f'train_cfg.max_epochs={epochs}'],
-                cwd=ROOT, env=dict(os.environ, OMP_NUM_THREADS='1'), stdout=output, stderr=subprocess.STDOUT))
+                cwd=ROOT, env=dict(os.environ, OMP_NUM_THREADS='1', PYTHON=sys.executable), stdout=output,
+                stderr=subprocess.STDOUT))
         return begun[-1]
 
     yield begin_training

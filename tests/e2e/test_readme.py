@@ -15,7 +15,7 @@ import pytest
 from mmengine.config import Config
 from trained import ROOT, SMALL
 
-from clim_mm.preflight.estimates import LR_OF_512, lr_by_rule
+from clim_mm.preflight.lr_rules import PRETRAINING
 
 pytestmark = pytest.mark.e2e
 
@@ -97,7 +97,10 @@ def user(tmp_path, imagenet_like) -> Callable[..., subprocess.CompletedProcess]:
     home.mkdir()
     work.mkdir()
     images = shutil.copytree(imagenet_like, folder / 'imagenet')
-    shutil.copytree(images / 'train', images / 'val')
+    for path in sorted(images.glob('train/*/*'))[::3]:
+        place = images / 'val' / path.parent.name
+        place.mkdir(parents=True, exist_ok=True)
+        path.rename(place / path.name)
     (work / 'my_config.py').write_text(OWN_CONFIG.replace('/path/to/images', str(images / 'train')))
 
     def run(installed: Installed, command: str) -> subprocess.CompletedProcess:
@@ -124,7 +127,7 @@ def test_ones_own_folder_has_the_learning_rate_of_the_rule(tmp_path):
     processes = int(next(command for command in commands() if 'my_config.py' in command).split()[-1])
     (tmp_path / 'my_config.py').write_text(OWN_CONFIG)
     cfg = Config.fromfile(tmp_path / 'my_config.py')
-    assert cfg.optim_wrapper.optimizer.lr == lr_by_rule(processes * cfg.train_dataloader.batch_size, LR_OF_512)
+    assert cfg.optim_wrapper.optimizer.lr == PRETRAINING.of(processes * cfg.train_dataloader.batch_size)
 
 
 # Other tests run the editable installation's commands, too, all but those of one's own folder from one's own config.

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Optional
@@ -35,11 +36,13 @@ class ShellTraining:
                  f'train_dataloader.dataset.dataset.data_root={images.parent}',
                  f'train_dataloader.dataset.dataset.data_prefix={images.name}', *options]
         self.work_dir, self.output = work_dir, output or work_dir.with_suffix('.out')
-        environment = dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1')
+        self._mark = f'DISTURBED={uuid.uuid4().hex}'  # torchrun gives its ranks sessions of their own
+        name, _, value = self._mark.partition('=')
+        environment = dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1', **{name: value})
         with open(self.output, 'a') as file:
             self._process = subprocess.Popen(
                 ['bash', '-c', f'{before} && exec {shlex.join(words)}'], stdout=file, stderr=subprocess.STDOUT,
-                start_new_session=True, env=environment)
+                env=environment, preexec_fn=_hear_signals)
 
     @property
     def pid(self) -> int:
@@ -52,12 +55,12 @@ class ShellTraining:
         return self.output.read_text(errors='replace') if self.output.exists() else ''
 
     def alive(self) -> list[int]:
-        """All processes of its session that have not ended."""
-        return [pid for pid in map(int, filter(str.isdigit, os.listdir('/proc'))) if _state(pid, self.pid) in 'RSDTt']
+        """All its processes that have not ended."""
+        return [pid for pid in map(int, filter(str.isdigit, os.listdir('/proc'))) if _is_alive(pid, self._mark)]
 
-    def children(self) -> list[int]:
-        """The DataLoader workers, and whatever else it has forked."""
-        return [pid for pid in self.alive() if pid != self.pid]
+    def children(self, of: Optional[int] = None) -> list[int]:
+        """Processes that it, or another process of its own, has started itself: ranks, DataLoader workers."""
+        return [pid for pid in self.alive() if _parent(pid) == (of or self.pid)]
 
     def wait(self, until: Callable[[], bool] = lambda: False, seconds: float = 240.0) -> Optional[int]:
         """The exit status when it has ended; None if ``until()`` came first.
@@ -86,10 +89,21 @@ class ShellTraining:
         self._process.wait()
 
 
-def _state(pid: int, session: int) -> str:
-    """The state of a process of a session; a word that is no state for all others."""
+def _hear_signals() -> None:
+    """Even if this program was started in the background, where a shell has it ignore them."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def _is_alive(pid: int, mark: str) -> bool:
     try:
-        state, _, _, its_session, *_ = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 'gone'
-    return state if int(its_session) == session else 'other'
+        return mark.encode() in Path(f'/proc/{pid}/environ').read_bytes().split(b'\0')  # empty for a zombie
+    except OSError:
+        return False
+
+
+def _parent(pid: int) -> int:
+    try:
+        return int(Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[1])
+    except OSError:
+        return 0
