@@ -15,7 +15,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from shell_training import ShellTraining
+from small_training import ROOT
 
 _ERROR = re.compile(r'^Error: (.+)$', re.M)
 _ENDING = 60.0  # seconds in which all processes of a training must be gone
@@ -101,7 +103,7 @@ def process_killed(scene: Scene) -> None:
     training = scene.start()
     if training.wait(scene.moment(training)) is None:
         os.kill(scene.rng.choice(training.children()), signal.SIGKILL)
-        scene.ends_in_a_sentence(training, (1, ))
+        scene.ends_in_a_sentence(training, (1, 128 + signal.SIGKILL))
     scene.goes_on()
 
 
@@ -210,9 +212,33 @@ def copied_folder(scene: Scene) -> None:
     scene.goes_on()
 
 
+def transient_errors(scene: Scene) -> None:
+    """Reads fail now and then, as on a network file system: the run is the same, and no image is lost."""
+    backend = f'dict(backend="flaky", every={scene.rng.randint(20, 60)})'
+    training = scene.start(
+        before=f'export PYTHONPATH={ROOT}/tests:$PYTHONPATH',
+        options=('custom_imports.imports=["clim_mm", "flaky_storage"]',
+                 f'train_dataloader.dataset.pipeline.0.load.0.backend_args={backend}',
+                 f'custom_hooks.0.extract.pipeline.0.backend_args={backend}'))
+    if status := training.wait():
+        raise RuntimeError(f'ended with status {status}:\n{training.text[-2000:]}')
+    if (scene.work_dir / 'quarantine.txt').exists():
+        raise RuntimeError(f'sound images are in the quarantine:\n{training.text[-2000:]}')
+
+
+def foreign_checkpoint(scene: Scene) -> None:
+    """A file of another network, of a higher number, lies beside the run's: it is passed over."""
+    training = scene.start()
+    if training.wait(scene.moment(training)) is None:
+        training.kill()
+        torch.save(dict(state_dict={'conv1.weight': torch.zeros(4)}, meta=dict(epoch=99, iter=9999)),
+                   scene.work_dir / 'epoch_99.pth')
+    scene.goes_on()
+
+
 def _call(*words: str) -> None:
     subprocess.run(words, check=True)
 
 
 ALL = (launcher_killed, process_killed, worker_stopped, worker_killed, interrupted, two_writers, older_run, full_disk,
-       small_shared_memory, few_descriptors, copied_folder)
+       small_shared_memory, few_descriptors, copied_folder, transient_errors, foreign_checkpoint)
