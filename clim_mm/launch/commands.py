@@ -42,7 +42,7 @@ class Options(DictAction):
         """Take up the pairs."""
         try:
             super().__call__(parser, namespace, values, option_string)
-        except (ValueError, AssertionError) as error:  # no "=", or brackets that do not match
+        except (ValueError, AssertionError, RecursionError) as error:  # no "=", or brackets that it cannot take apart
             raise argparse.ArgumentError(self, f'give KEY=VALUE, not {" ".join(values)}') from error
 
 

@@ -214,12 +214,12 @@ def copied_folder(scene: Scene) -> None:
 
 def transient_errors(scene: Scene) -> None:
     """Reads fail now and then, as on a network file system: the run is the same, and no image is lost."""
-    backend = f'dict(backend="flaky", every={scene.rng.randint(20, 60)})'
+    settings = ('backend=flaky', f'every={scene.rng.randint(20, 60)}')
+    loads = ('train_dataloader.dataset.pipeline.0.load.0', 'custom_hooks.0.extract.pipeline.0')
     training = scene.start(
         before=f'export PYTHONPATH={ROOT}/tests:$PYTHONPATH',
-        options=('custom_imports.imports=["clim_mm", "flaky_storage"]',
-                 f'train_dataloader.dataset.pipeline.0.load.0.backend_args={backend}',
-                 f'custom_hooks.0.extract.pipeline.0.backend_args={backend}'))
+        options=('custom_imports.imports=[clim_mm,flaky_storage]',
+                 *(f'{load}.backend_args.{setting}' for load in loads for setting in settings)))
     if status := training.wait():
         raise RuntimeError(f'ended with status {status}:\n{training.text[-2000:]}')
     if (scene.work_dir / 'quarantine.txt').exists():

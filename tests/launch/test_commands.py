@@ -79,7 +79,7 @@ def test_an_option_that_fits_nowhere(tmp_path, option, words):
         load_config(str(path), cfg_options=option)
 
 
-@pytest.mark.parametrize('argument', ['a', 'a=(1,2', 'a=[1,2))'])
+@pytest.mark.parametrize('argument', ['a', 'a=(1,2', 'a=[1,2))', 'a=dict(b="c", d=1)'])
 def test_an_option_without_a_value(config, capsys, argument):
     parser = argparse.ArgumentParser()
     add_config_arguments(parser)
