@@ -6,6 +6,7 @@ lightly-ai/lightly, torchvision and timm.
 """
 
 from argparse import Namespace
+from functools import cache
 
 import torch
 from mmcls.models import ResNet, ResNet_CIFAR
@@ -15,6 +16,7 @@ from torchvision.models import resnet18
 OPTIMIZER = dict(state={0: dict(momentum_buffer=torch.zeros(2))}, param_groups=[dict(lr=0.03, params=[0])])
 
 
+@cache
 def random_resnet(narrow=False, small_stem=False, seed=0):
     """A ResNet-18 of torchvision, or one of a sixteenth of the channels, of which no tensor is what a new one has."""
     torch.manual_seed(seed)

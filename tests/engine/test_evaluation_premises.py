@@ -15,7 +15,7 @@ from clim_mm.engine.preflight_hook import _rule_of_kind
 from clim_mm.errors import ConfigError, sentence
 from clim_mm.preflight.lr_rules import LINEAR
 
-pytestmark = pytest.mark.usefixtures('one_torch_thread')
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures('one_torch_thread')]
 
 PIPELINE = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=(32, 32)), dict(type='mmcls.PackClsInputs')]
 BACKBONE = dict(type='mmcls.ResNet', depth=18, stem_channels=4, base_channels=4)

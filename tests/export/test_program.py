@@ -10,7 +10,7 @@ from written_checkpoints import config_text, features_of, written
 from clim_mm.errors import UserError, sentence
 from clim_mm.export import export, read_header
 
-pytestmark = pytest.mark.usefixtures('one_torch_thread')
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures('one_torch_thread')]
 
 SMALL = dict(depth=18, stem_channels=16, base_channels=16, out_indices=(3, ))  # the quickstart's
 
@@ -48,6 +48,11 @@ def test_the_header(program):
     assert exported.header['architecture'] == 'resnet_cifar18' and exported.header['target'] == 'torch'
     with zipfile.ZipFile(path) as archive:
         assert b'site-packages' not in archive.read('archive/models/model.json'), 'it holds no paths of a machine'
+
+
+def test_what_is_an_export_already(program, tmp_path):
+    with pytest.raises(UserError, match='is already an export to torch: give the checkpoint that it was made of'):
+        export(program[0], 'timm', str(tmp_path / 'out.pth'))
 
 
 def refusal(model, tmp_path, **settings):
