@@ -33,6 +33,13 @@ def test_killed_trainings_end_as_undisturbed_ones(shell, tmp_path):
     assert figures['runs'] == 2 and figures['kills'] >= 2
 
 
+def test_disturbed_trainings_end_in_a_sentence_and_go_on(shell, tmp_path):
+    figures = figures_of(shell, tmp_path / 'figures.json', 'disturbed_runs.py', '--runs', 2, '--kinds', 'two_writers',
+                         'interrupted')
+    assert figures['runs_by_kind'] == dict(two_writers=1, interrupted=1)
+    assert all(len(said) == 1 for said in figures['sentences'].values())
+
+
 SOUND = """
 import sys
 sys.path.insert(0, {faults!r})

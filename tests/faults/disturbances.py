@@ -242,3 +242,4 @@ def _call(*words: str) -> None:
 
 ALL = (launcher_killed, process_killed, worker_stopped, worker_killed, interrupted, two_writers, older_run, full_disk,
        small_shared_memory, few_descriptors, copied_folder, transient_errors, foreign_checkpoint)
+MOUNTING = {'full_disk', 'small_shared_memory'}  # they need to be root

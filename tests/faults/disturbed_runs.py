@@ -3,8 +3,8 @@
     python tests/faults/disturbed_runs.py --runs 100
 
 Every run meets one of the disturbances of disturbances.py at a random moment. It must end in a sentence, with no
-process left, or go on; and in the end be that of an undisturbed training, bit for bit. Disks are made small by mounting
-them in a name space of this process, for which it needs to be root.
+process left, or go on; and in the end be that of an undisturbed training, bit for bit. Small disks are mounted in a
+name space of this process, for which it needs to be root.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import json
 import os
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -19,7 +20,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from disturbances import ALL, Scene
+from disturbances import ALL, MOUNTING, Scene
 from kill_runs import differences, outcome
 from shell_training import ShellTraining
 from small_training import write_images
@@ -37,7 +38,7 @@ def main() -> int:
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--json', type=Path, help='write the figures here')
     args = parser.parse_args()
-    if _INSIDE not in os.environ:  # mounts of its own, which end with it
+    if _INSIDE not in os.environ and not MOUNTING.isdisjoint(args.kinds):  # mounts of its own, which end with it
         os.execvpe('unshare', ['unshare', '-m', sys.executable, *sys.argv], dict(os.environ, **{_INSIDE: '1'}))
     with tempfile.TemporaryDirectory() as folder:
         figures = disturbed_runs(Path(folder), args.runs, args.kinds, args.seed)
@@ -65,7 +66,7 @@ def disturbed_runs(folder: Path, runs: int, kinds: list[str], seed: int) -> dict
             faults.append(f'run {number}, {kind}: {error}')
         sentences.setdefault(kind, []).extend(text for text in scene.sentences if text not in sentences.get(kind, []))
         if os.path.ismount(scene.work_dir):
-            os.system(f'umount {scene.work_dir}')
+            subprocess.run(['umount', str(scene.work_dir)], check=True)
         shutil.rmtree(scene.work_dir, ignore_errors=True)
     return dict(runs=runs, runs_by_kind=dict(counts), faults=faults, sentences=sentences,
                 seconds=round(time.monotonic() - start))
