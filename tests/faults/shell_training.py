@@ -1,4 +1,4 @@
-"""A training of seconds, started from the shell in a session of its own, so that it can be disturbed like a user's."""
+"""A training of seconds, started from the shell, so that it can be disturbed as a user's is."""
 
 import os
 import shlex
