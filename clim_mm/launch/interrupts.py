@@ -10,8 +10,8 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.util import register_after_fork
-from types import FrameType
-from typing import NoReturn
+from types import FrameType, TracebackType
+from typing import NoReturn, Optional
 
 from clim_mm.distributed.end_process import end_process, say
 
@@ -117,3 +117,10 @@ def _leave_to_parent() -> None:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which a DataLoader ends it
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    # The thread that hands over a worker's tensors shows by it that the parent was interrupted while it fetched one.
+    sys.excepthook = _show_but_partings
+
+
+def _show_but_partings(kind: type[BaseException], error: BaseException, trace: Optional[TracebackType]) -> None:
+    if not issubclass(kind, (EOFError, ConnectionError)):
+        sys.__excepthook__(kind, error, trace)
