@@ -276,7 +276,7 @@ MUTANTS = [
     Mutant('checkpoints count that a run gave up', 'checkpoints/run.py',
            'other.iter <= self.iter', 'other.iter >= self.iter'),
     Mutant('a folder taken from a living training', 'checkpoints/run_file.py', 'if locked is False or (', 'if ('),
-    Mutant('half a record left on a full disk', 'engine/json_lines.py',
+    Mutant('half a record left on a full disk', 'runtime/json_lines.py',
            '            file.truncate(end)\n            raise', '            raise'),
     Mutant('half of a backbone is enough to start from', 'checkpoints/fit.py',
            ' or found & lacking', ''),

@@ -1,13 +1,11 @@
 """When things happen in a training."""
 
-from clim_mm.history_hook import HistoryHook
+from clim_mm.runtime import HistoryHook, LoaderWatchHook, LocalVisBackend
 
 from .bf16_optim_wrapper import Bf16OptimWrapper
 from .center_wise_neighbor_hook import CenterWiseNeighborHook
 from .checkpoint_guard_hook import CheckpointGuardHook
 from .epoch_randomness_hook import EpochRandomnessHook
-from .loader_watch_hook import LoaderWatchHook
-from .local_vis_backend import LocalVisBackend
 from .manifest_hook import ManifestHook
 from .neighbor_page_hook import NeighborPageHook
 from .preflight_hook import PreflightHook
@@ -18,7 +16,6 @@ from .watchdog_hook import WatchdogHook
 
 __all__ = [
     'Bf16OptimWrapper', 'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'HistoryHook',
-    'LoaderWatchHook', 'LocalVisBackend',
-    'ManifestHook', 'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook',
-    'WatchdogHook'
+    'LoaderWatchHook', 'LocalVisBackend', 'ManifestHook', 'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook',
+    'QuarantineHook', 'QueueHook', 'WatchdogHook'
 ]

@@ -13,8 +13,8 @@ from clim_mm.distributed import host_group
 from clim_mm.distributed.gather_by_id import gather_by_id
 from clim_mm.errors import TrainingError, some_of
 from clim_mm.progress import progress_bar
+from clim_mm.runtime.loader_watch import watched
 
-from .loader_watch import watched
 from .share_quarantine import share_quarantine
 
 BATCH_SIZE, NUM_WORKERS = 64, 4  # where nothing else is set [ours]

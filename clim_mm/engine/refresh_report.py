@@ -6,9 +6,8 @@ import os.path as osp
 
 from mmengine.runner import Runner
 
+from clim_mm.runtime.json_lines import append_json_line
 from clim_mm.watchdog import judge_refresh
-
-from .json_lines import append_json_line
 
 
 def report_refresh(runner: Runner, report: dict[str, float], version: int) -> None:

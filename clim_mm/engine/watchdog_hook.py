@@ -11,11 +11,11 @@ from mmengine.runner import Runner
 
 from clim_mm.checks import check_whole
 from clim_mm.registry import HOOKS
+from clim_mm.runtime.json_lines import append_json_line
 from clim_mm.watchdog import FIGURES, Best, Health, is_early, judge
 from clim_mm.watchdog.health import STARTING
 
 from .center_wise_neighbor_hook import CenterWiseNeighborHook
-from .json_lines import append_json_line
 
 _MEMORY = 'watchdog'  # its key in the message hub, which checkpoints hold
 

@@ -10,11 +10,11 @@ from mmengine.runner import Runner
 
 from clim_mm.checks import check_number, check_whole
 from clim_mm.engine import CenterWiseNeighborHook
-from clim_mm.engine.json_lines import append_json_line
 from clim_mm.engine.refresher import refresher_of
 from clim_mm.engine.runner_parts import clim_of, pairs_of
 from clim_mm.neighbors.refresh import Refresh
 from clim_mm.registry import HOOKS
+from clim_mm.runtime.json_lines import append_json_line
 
 from .knn import TEMPERATURE, VOTERS, check_voters, knn_top1
 from .labelled import LabelledViews, train_and_held_out

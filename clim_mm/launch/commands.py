@@ -23,8 +23,8 @@ from clim_mm.checks import suggestion
 from clim_mm.distributed.end_process import tie_children
 from clim_mm.distributed.starter import end_with_starter
 from clim_mm.errors import ConfigError, UserError, on_one_line, sentence
-from clim_mm.history_hook import HistoryHook
 from clim_mm.log_files import say_failures_once, write_to_log
+from clim_mm.runtime import HistoryHook, LoaderWatchHook
 
 from .config_errors import explain
 from .framework_settings import KNOWN_KEYS
@@ -121,8 +121,9 @@ def train(cfg: Config, folders: Sequence[HeldFolder]) -> None:
     say_failures_once(runner.logger)
     if folders:
         runner.register_hook(RunHook(folders))
-    if not any(isinstance(hook, HistoryHook) for hook in runner.hooks):  # a config of another's
-        runner.register_hook(HistoryHook())
+    for kind in (HistoryHook, LoaderWatchHook):  # what a config of another's does not have
+        if not any(isinstance(hook, kind) for hook in runner.hooks):
+            runner.register_hook(kind())
     runner.train()
 
 

@@ -1,6 +1,4 @@
 _base_ = 'mmdet::_base_/default_runtime.py'
 
-default_hooks = dict(
-    checkpoint=dict(max_keep_ckpts=3, backend_args=dict(backend='clim_mm.atomic')),
-    loader_watch=dict(type='clim_mm.LoaderWatchHook'))
-visualizer = dict(vis_backends=[dict(type='clim_mm.LocalVisBackend')])
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=3, backend_args=dict(backend='clim_mm.atomic')))
+visualizer = dict(vis_backends=[dict(type='WholeLinesVisBackend')])

@@ -7,7 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import Runner
 
-from .registry import HOOKS
+from clim_mm.registry import HOOKS
 
 _KEPT = 10_000  # entries [ours]
 

@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 from toy_runs import Numbers, toy_config, toy_runner
 
 from clim_mm.engine import LoaderWatchHook
-from clim_mm.engine.loader_watch import LoaderWatch, watched
 from clim_mm.errors import ConfigError
+from clim_mm.runtime.loader_watch import LoaderWatch, watched
 
 
 class Stopping(Numbers):
@@ -75,7 +75,7 @@ def test_a_worker_that_goes_on_costs_nothing(tmp_path):
 
 def test_the_looks_at_a_wait_are_counted_and_not_the_time(monkeypatch, capfd):
     watch, end = LoaderWatch(), []
-    monkeypatch.setattr('clim_mm.engine.loader_watch.end_process', end.append)
+    monkeypatch.setattr('clim_mm.runtime.loader_watch.end_process', end.append)
     assert watch.wait == 0
     watch.expect()
     assert watch.wait == 1

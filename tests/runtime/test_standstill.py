@@ -9,7 +9,7 @@ import time
 import pytest
 from processes import started, wait_until
 
-from clim_mm.engine.standstill import files_read_by, standstill_of
+from clim_mm.runtime.standstill import files_read_by, standstill_of
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(sys.platform != 'linux', reason='Linux alone tells it')]
 
