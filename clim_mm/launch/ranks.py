@@ -22,7 +22,10 @@ def main() -> None:
     except SignalException as error:
         sys.exit(_ended('the program', error.sigval))
     except ChildFailedError as error:
-        rank, failure = error.get_first_failure()
+        # A rank that was killed is the cause, though torchrun may have seen another first, which ended for want of it.
+        killed = [(rank, failure) for rank, failure in error.failures.items()
+                  if failure.exitcode < 0 and failure.exitcode != -signal.SIGTERM]
+        rank, failure = killed[0] if killed else error.get_first_failure()
         number = -failure.exitcode if failure.exitcode < 0 else failure.exitcode - 128
         sys.exit(_ended(f'rank {rank}', number) if number > 0 else failure.exitcode)
 
