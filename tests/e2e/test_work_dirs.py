@@ -75,7 +75,8 @@ def test_a_work_dir_in_use_is_refused_until_its_training_is_killed(images, tmp_p
         os.kill(told['pid'], 0)
     finally:
         first.kill()
-    third = Training(images, work_dir, processes, resume=True, options=['train_cfg.max_epochs=1'])
+    epochs = 1 + max(int(path.stem.removeprefix('epoch_')) for path in work_dir.glob('epoch_*.pth'))
+    third = Training(images, work_dir, processes, resume=True, options=[f'train_cfg.max_epochs={epochs}'])
     third.wait()
     assert third.exit_codes == [0] * processes, third.text[-3000:]
 
