@@ -38,6 +38,14 @@ def settings_of(text: str) -> dict[str, Any]:
     }
 
 
+def settings_in(text: Any) -> dict[str, Any]:
+    """The settings of a config's text, as ``settings_of`` gives them; none of what is no such text."""
+    try:
+        return settings_of(text) if isinstance(text, str) else {}
+    except CheckpointError:
+        return {}
+
+
 def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
         return {keyword.arg: _value(keyword.value) for keyword in node.keywords if keyword.arg is not None}

@@ -18,6 +18,8 @@ from clim_mm.errors import CheckpointError, StorageError, on_one_line
 from clim_mm.progress import progress_bar
 from clim_mm.storage import patiently
 
+from .weights_hash import file_sha256
+
 _HASH = re.compile(r'-([0-9a-f]{8,64})\.\w+$')  # of the content, at the end of a name, as torch's hub has it
 _SILENCE = 60  # seconds without a byte [ours]
 _PAUSES = (1.0, 2.0)  # seconds, between the tries [ours]
@@ -39,7 +41,7 @@ def copy_of(url: str, show: bool = True) -> str:
     path = _place_of(url)
     folder, name = osp.split(path)
     of_hub = osp.join(osp.dirname(folder), name)
-    if (found := _HASH.search(name)) and osp.isfile(of_hub) and _sha256(of_hub).startswith(found[1]):
+    if (found := _HASH.search(name)) and osp.isfile(of_hub) and file_sha256(of_hub).startswith(found[1]):
         return of_hub  # torch's own, which the name vouches for
     if not osp.exists(path):
         _download(url, path, show)
@@ -102,11 +104,3 @@ def _check_name(path: str, digest: str) -> None:
     found = _HASH.search(path)
     if found and not found[1].isdigit() and not digest.startswith(found[1]):
         raise ValueError(f'its SHA-256 begins with {digest[:len(found[1])]}, not with {found[1]} as its name says')
-
-
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

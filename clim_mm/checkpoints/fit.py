@@ -7,7 +7,7 @@ from typing import Any
 from clim_mm.errors import ConfigError
 
 SIZED_BY_CHECKPOINT = ('queue', 'queue_ids')  # if empty in the model, they take their length from the checkpoint
-_COUNTER = 'num_batches_tracked'  # of batch normalisation, which old checkpoints lack
+COUNTER = 'num_batches_tracked'  # of batch normalisation: how often, not what; old checkpoints lack it
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def check_read(fit: Fit, modules: Sequence[str], checkpoint: str) -> dict[str, i
     for module in modules:
         inside = f'{module}.'
         lacking = [name for name in (*fit.missing, *fit.reshaped)
-                   if name.startswith(inside) and not name.endswith(_COUNTER)]
+                   if name.startswith(inside) and not name.endswith(COUNTER)]
         counts[module] = sum(name.startswith(inside) for name in fit.matched)
         if lacking or not counts[module]:
             known = f'; it has {", ".join(fit.unexpected[:3])}, ...' if fit.unexpected else ''
@@ -121,7 +121,7 @@ def check_read(fit: Fit, modules: Sequence[str], checkpoint: str) -> dict[str, i
 
 def _modules(names: Sequence[str]) -> set[str]:
     """The model's parts that the weights are of."""
-    return {name.partition('.')[0] for name in names if not name.endswith(_COUNTER)}
+    return {name.partition('.')[0] for name in names if not name.endswith(COUNTER)}
 
 
 def _shape(value: Any) -> tuple[int, ...]:

@@ -4,9 +4,9 @@ import math
 from collections.abc import Mapping
 from typing import Any, Optional
 
-from clim_mm.errors import CheckpointError, ConfigError
+from clim_mm.errors import ConfigError
 
-from .config_text import settings_of
+from .config_text import settings_in
 
 # Of torchvision's ResNets, and of most that are published: RGB images, with values from 0 to 1.
 IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], order='RGB')
@@ -22,12 +22,7 @@ def saved_normalization(meta: Any) -> Optional[dict[str, Any]]:
     Returns:
         None if the checkpoint does not tell.
     """
-    text = meta.get('cfg') if isinstance(meta, Mapping) else None
-    try:
-        settings = settings_of(text) if isinstance(text, str) else {}
-    except CheckpointError:
-        return None
-    return normalization_in(settings)
+    return normalization_in(settings_in(meta.get('cfg') if isinstance(meta, Mapping) else None))
 
 
 def normalization_in(settings: Mapping[str, Any]) -> Optional[dict[str, Any]]:

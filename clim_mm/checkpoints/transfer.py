@@ -9,7 +9,7 @@ from torch import nn
 
 from clim_mm.errors import ConfigError
 
-from .fit import compare, weights_of
+from .fit import COUNTER, compare, weights_of
 from .published_names import BACKBONE, Published, check_has_backbone, published
 
 # MMEngine's loading of the backbone alone, see `load_from_backbone`: backbone://FILE
@@ -76,7 +76,7 @@ def with_counters(weights: Mapping[str, torch.Tensor], own: Mapping[str, torch.T
         weights: Of a checkpoint.
         own: Of the module.
     """
-    return {**{name: own[name] for name in own if name.endswith('num_batches_tracked')}, **weights}
+    return {**{name: own[name] for name in own if name.endswith(COUNTER)}, **weights}
 
 
 def check_landed(module: nn.Module, weights: Mapping[str, torch.Tensor], checkpoint: str) -> int:

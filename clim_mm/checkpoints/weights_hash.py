@@ -1,9 +1,22 @@
-"""One name for a set of weights, by which it is known again in another file."""
+"""Names by which a file, or a set of weights in whatever file, is known again."""
 
 import hashlib
+import os
 from collections.abc import Mapping
+from typing import Union
 
 import torch
+
+_BLOCK = 1 << 20  # bytes
+
+
+def file_sha256(path: Union[str, os.PathLike]) -> str:
+    """SHA-256 of a file, as ``sha256sum`` prints it."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def weights_sha256(tensors: Mapping[str, torch.Tensor]) -> str:

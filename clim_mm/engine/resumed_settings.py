@@ -9,9 +9,9 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from clim_mm.checkpoints.comparison import UNSET, Row, rows, table
-from clim_mm.checkpoints.config_text import settings_of
+from clim_mm.checkpoints.config_text import settings_in
 from clim_mm.checkpoints.contents import check_sound
-from clim_mm.errors import CheckpointError, ConfigError
+from clim_mm.errors import ConfigError
 
 from .resumed_optimizer import ResumedOptimizer
 
@@ -36,7 +36,7 @@ def take_up_settings(runner: Runner, checkpoint: dict, name: str) -> None:
     meta = checkpoint['meta']
     if _is_finished(runner, meta, name):
         return
-    theirs, ours = _settings_in(meta.get('cfg')), _settings_in(runner.cfg.pretty_text)
+    theirs, ours = settings_in(meta.get('cfg')), settings_in(runner.cfg.pretty_text)
     found = [*_seed_rows(runner, meta)]
     if 'processes' in meta:
         found.append(Row('processes', meta['processes'], runner.world_size, runner.world_size))
@@ -59,16 +59,8 @@ def take_up_settings(runner: Runner, checkpoint: dict, name: str) -> None:
 def had_schedule(checkpoint: Mapping[str, Any]) -> bool:
     """Whether a checkpoint's training had schedules, as far as its config tells."""
     meta = checkpoint.get('meta')
-    settings = _settings_in(meta.get('cfg')) if isinstance(meta, Mapping) else {}
+    settings = settings_in(meta.get('cfg')) if isinstance(meta, Mapping) else {}
     return not settings or bool(settings.get('param_scheduler'))
-
-
-def _settings_in(text: Any) -> dict[str, Any]:
-    """Those of a config's text; none if it is no such text."""
-    try:
-        return settings_of(text) if isinstance(text, str) else {}
-    except CheckpointError:
-        return {}
 
 
 def _is_finished(runner: Runner, meta: Mapping[str, Any], name: str) -> bool:

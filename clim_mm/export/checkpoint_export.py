@@ -11,12 +11,13 @@ import torch
 from clim_mm.checkpoints import read_checkpoint, write_atomically
 from clim_mm.checkpoints.export_header import header_in
 from clim_mm.checkpoints.fit import weights_of
+from clim_mm.checkpoints.weights_hash import file_sha256
 from clim_mm.checks import check_choice
 from clim_mm.errors import ConfigError
 
 from .any_backbone import any_backbone
 from .formats import FORMATS
-from .header import PROGRAM, WEIGHTS_FILE, file_sha256, header_of, read_header
+from .header import PROGRAM, WEIGHTS_FILE, header_of, read_header
 from .libraries import library_of
 from .parity import MOST, check_parity
 from .placing import check_place, place_folder

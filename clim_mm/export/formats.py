@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from clim_mm.checkpoints.export_header import KEY
+from clim_mm.checkpoints.fit import COUNTER
 from clim_mm.errors import MissingDependencyError
 
 from . import names
@@ -49,7 +50,7 @@ class Format:
     def tensors(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """The tensors of a backbone by the library's names, in the same order."""
         return {self.rename(name): value for name, value in weights.items()
-                if self.counters or not name.endswith(names.COUNTER)}
+                if self.counters or not name.endswith(COUNTER)}
 
     def files(self, backbone: nn.Module, header: Mapping[str, Any]) -> dict[str, bytes]:
         """The contents of the files of a backbone, by their names."""

@@ -1,6 +1,5 @@
 """The header of an exported file: where its weights come from, and what images they want."""
 
-import hashlib
 import json
 import os
 import os.path as osp
@@ -22,7 +21,6 @@ from .pretraining import Pretraining
 
 PROGRAM = '.pt2'  # ending of a program of torch.export
 WEIGHTS_FILE = 'model.safetensors'  # in a folder for Hugging Face
-_BLOCK = 1 << 20  # bytes
 
 
 def header_of(target: str, architecture: str, pretraining: Pretraining, checkpoint_hash: str,
@@ -43,15 +41,6 @@ def header_of(target: str, architecture: str, pretraining: Pretraining, checkpoi
         epochs=source['epochs'], date=source['date'],
         input={name: list(value) if isinstance(value, tuple) else value for name, value in source['input'].items()},
         checkpoint_sha256=checkpoint_hash, weights_sha256=weights_sha256(tensors), parity=dict(parity))
-
-
-def file_sha256(path: Union[str, os.PathLike]) -> str:
-    """SHA-256 of a file, as ``sha256sum`` prints it."""
-    digest = hashlib.sha256()
-    with open(path, 'rb') as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def read_header(path: Union[str, os.PathLike]) -> Optional[dict[str, Any]]:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 
 from clim_mm.errors import ConfigError
 
-COUNTER = 'num_batches_tracked'  # of batch normalisation; says how often, not what
-
 _STEM = re.compile(r'(?P<kind>conv|bn)1\.(?P<leaf>\w+)')
 _BLOCK = re.compile(r'layer(?P<stage>[1-4])\.(?P<block>\d+)\.'
                     r'(?P<kind>conv|bn|downsample\.)(?P<number>\d)\.(?P<leaf>\w+)')

@@ -56,8 +56,7 @@ def test_two_ranks_end_with_one_sentence(arguments, free_port, tmp_path, number)
         torchrun = subprocess.Popen(
             ['bash', 'tools/dist_train.sh', CONFIG, '2', *map(str, arguments[1:])], cwd=ROOT, stdout=file,
             stderr=subprocess.STDOUT, start_new_session=True,
-            env=dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1', PORT=free_port()),
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
+            env=dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1', PORT=free_port()))
     try:
         wait_until(lambda: torchrun.poll() is not None or has_saved(output), seconds=300)
         if number == signal.SIGKILL:  # as the system does for want of memory

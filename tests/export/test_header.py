@@ -7,9 +7,10 @@ import pytest
 import torch
 from written_checkpoints import checkpoint_of
 
+from clim_mm.checkpoints.weights_hash import file_sha256
 from clim_mm.errors import CheckpointError, sentence
 from clim_mm.export import FORMATS, read_header, weights_sha256
-from clim_mm.export.header import file_sha256, header_in
+from clim_mm.export.header import header_in
 from clim_mm.version import __version__
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 from shell_training import ShellTraining
-from small_training import ROOT
+from small_training import CONFIG, ROOT
 
 _ERROR = re.compile(r'^Error: (.+)$', re.M)
 _ENDING = 60.0  # seconds in which all processes of a training must be gone
@@ -216,10 +216,11 @@ def transient_errors(scene: Scene) -> None:
     """Reads fail now and then, as on a network file system: the run is the same, and no image is lost."""
     settings = ('backend=flaky', f'every={scene.rng.randint(20, 60)}')
     loads = ('train_dataloader.dataset.pipeline.0.load.0', 'custom_hooks.0.extract.pipeline.0')
+    config = scene.work_dir.with_suffix('.py')
+    config.write_text(f'_base_ = {str(CONFIG)!r}\ncustom_imports = dict(imports=["clim_mm", "flaky_storage"])\n')
     training = scene.start(
-        before=f'export PYTHONPATH={ROOT}/tests:$PYTHONPATH',
-        options=('custom_imports.imports=[clim_mm,flaky_storage]',
-                 *(f'{load}.backend_args.{setting}' for load in loads for setting in settings)))
+        before=f'export PYTHONPATH={ROOT}/tests:$PYTHONPATH', config=config,
+        options=[f'{load}.backend_args.{setting}' for load in loads for setting in settings])
     if status := training.wait():
         raise RuntimeError(f'ended with status {status}:\n{training.text[-2000:]}')
     if (scene.work_dir / 'quarantine.txt').exists():

@@ -25,13 +25,15 @@ class ShellTraining:
         options: Further ``--cfg-options``.
         before: A line of shell that is run first.
         output: What it prints is appended there. Defaults to a file beside the work dir.
+        config: Another config.
     """
 
     def __init__(self, images: Path, work_dir: Path, processes: int = 1, arguments: Sequence[str] = (),
-                 options: Sequence[str] = (), before: str = ':', output: Optional[Path] = None) -> None:
-        start = [sys.executable, str(ROOT / 'tools' / 'train.py'), str(CONFIG)]
+                 options: Sequence[str] = (), before: str = ':', output: Optional[Path] = None,
+                 config: Path = CONFIG) -> None:
+        start = [sys.executable, str(ROOT / 'tools' / 'train.py'), str(config)]
         if processes > 1:
-            start = ['bash', str(ROOT / 'tools' / 'dist_train.sh'), str(CONFIG), str(processes)]
+            start = ['bash', str(ROOT / 'tools' / 'dist_train.sh'), str(config), str(processes)]
         words = [*start, '--work-dir', str(work_dir), *arguments, '--cfg-options',
                  f'train_dataloader.dataset.dataset.data_root={images.parent}',
                  f'train_dataloader.dataset.dataset.data_prefix={images.name}', *options]
