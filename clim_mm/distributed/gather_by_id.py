@@ -72,10 +72,11 @@ def gathering_bytes(num_samples: int, dim: int, processes: int, main: bool = Tru
     """
     row = _BYTES_OF_A_NUMBER * dim
     own = -(-num_samples // processes)
-    block = row * min(own, _rows_at_once(dim, processes, memory))
+    rows_at_once = _rows_at_once(dim, processes, memory)
+    block = row * min(own, rows_at_once)
     held = own * (row + _BYTES_OF_AN_ID)
-    if not main:
-        return held + block
+    if not main:  # gloo's thread may let go of a block only after the next one is there
+        return held + block * min(2, -(-own // rows_at_once))
     # The blocks of all processes lie there twice, as gloo takes them in and as it gives them out, beside the own one; a
     # single process's lies there once, beside the rows of it that count. Of the ids, all and how often each has come.
     blocks = 2 if processes == 1 else 2 * processes + 1

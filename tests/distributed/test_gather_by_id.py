@@ -95,18 +95,20 @@ def peaks_of_gathering(num_samples, dim, memories):
 @pytest.mark.e2e
 @pytest.mark.parametrize('processes', [1, 2])
 def test_the_memory_that_it_takes_is_what_it_tells(processes):
-    num_samples, dim, memories = 4096, 2048, (2**22, 2**28)  # 32 MiB in eight blocks, and at once
+    num_samples, dim, memories = 16384, 2048, (2**24, 2**28)  # 128 MiB in eight blocks, and at once
     for rank, peaks in enumerate(on_processes(processes, peaks_of_gathering, num_samples, dim, memories)):
         if None in peaks:
             pytest.skip('this system does not tell the memory that is taken')
-        told = [gathering_bytes(num_samples, dim, processes, rank == 0, memory) for memory in memories]
-        assert peaks == [pytest.approx(bytes_told, abs=2**21) for bytes_told in told]
+        for peak, memory in zip(peaks, memories, strict=True):
+            told, error = gathering_bytes(num_samples, dim, processes, rank == 0, memory), 2**21
+            late = memory // processes if rank and memory == min(memories) else 0  # gloo may hold two blocks, or one
+            assert told - late - error < peak < told + error
 
 
 @pytest.mark.parametrize('processes, main, expected', [
     (1, True, 64_000 + 64_000 + 3 * 8_000 + 2 * 6_400),
     (4, True, 16_000 + 64_000 + 2_000 + 2 * 8_000 + 9 * 1_600),
-    (4, False, 16_000 + 2_000 + 1_600),
+    (4, False, 16_000 + 2_000 + 2 * 1_600),
 ])
 def test_bytes_in_blocks_of_a_tenth(processes, main, expected):
     """1,000 rows of 16 numbers: own ones, all, ids, and blocks."""

@@ -70,8 +70,6 @@ def main() -> None:
         check_number('--minutes', args.minutes, above=0)
         setting, end = Setting(args.device, args.small, folder), BEGUN + 60 * args.minutes
         found = next(results_of('machine', describe, setting, end))
-        if time.monotonic() >= end:
-            raise ConfigError(f'--minutes {args.minutes} are over before a check could begin: give more.')
         if isinstance(found, Row):
             raise ConfigError(f'--device {args.device} cannot be used ({found.note}): take a machine with a GPU, or '
                               'try the checks themselves by --device cpu --small.')
@@ -85,7 +83,8 @@ def main() -> None:
                 write_json(args.json, dict(machine=found, settings=vars(args), seconds=time.monotonic() - BEGUN, rows=[
                     dict(check=check, **dataclasses.asdict(row)) for check, row in rows]))
 
-        run_in_turn(PARTS[args.part], setting, end, tell)
+        if not run_in_turn(PARTS[args.part], setting, end, tell):
+            raise ConfigError(f'--minutes {args.minutes:g} are over before a check could begin: give more.')
     print(f'{summary(rows)}; {time.monotonic() - BEGUN:.0f} s')
     sys.exit(any(row.ok is False for _, row in rows))
 

@@ -24,7 +24,7 @@ _LEAST_SECONDS = 1.0  # below, a check is not begun
 
 
 def run_in_turn(checks: Sequence[tuple[str, Check, float]], setting: Setting, end: float,
-                tell: Callable[[str, Row], None]) -> None:
+                tell: Callable[[str, Row], None]) -> bool:
     """Run checks, and tell each row as it comes.
 
     Args:
@@ -32,15 +32,21 @@ def run_in_turn(checks: Sequence[tuple[str, Check, float]], setting: Setting, en
         setting: For all.
         end: By ``time.monotonic``, of all together.
         tell: Is called with the name of the check and the row.
+
+    Returns:
+        Whether a check could begin.
     """
+    any_begun = False
     end -= _SECONDS_TO_END
     for place, (name, check, share) in enumerate(checks):
         allowed = (end - time.monotonic()) * share / sum(share for _, _, share in checks[place:])
         if allowed < _LEAST_SECONDS:
             tell(name, left_out(name, 'no time was left'))
             continue
+        any_begun = True
         for row in results_of(name, check, setting, time.monotonic() + allowed):
             tell(name, row)
+    return any_begun
 
 
 def results_of(name: str, function: Callable[[Setting], Iterator[T]], setting: Setting,
