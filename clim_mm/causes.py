@@ -4,11 +4,11 @@ import errno
 import os
 import re
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional
 
-from .errors import MachineError, printable
+from .errors import MachineError, chain_of, printable
 
 _SHARED = '/dev/shm'
 _TELLING = ('multiprocessing.synchronize', 'multiprocessing.resource_sharer')  # modules, of which an error tells much
@@ -42,7 +42,7 @@ def cause_of(error: BaseException) -> Optional[Cause]:
     Returns:
         None where no cause is known: then nothing should be advised either.
     """
-    for link in _chain(error):
+    for link in chain_of(error):
         words, number, path = _words_of(link), _number_of(link), _path_of(link)
         for known in _KNOWN:
             if known.fits(f'{type(link).__name__}: {words}{_origin(link)}', number, path):
@@ -68,15 +68,6 @@ def remedy_for(error: BaseException) -> str:
     """What helps, to be put behind the words of an error, with a colon before it; empty where no cause is known."""
     cause = cause_of(error)
     return '' if cause is None else f': {cause.remedy}'
-
-
-def _chain(error: Optional[BaseException]) -> Iterator[BaseException]:
-    """The error and those that have led to it, the last one first."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
-        yield error
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _words_of(error: BaseException) -> str:

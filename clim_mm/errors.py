@@ -4,7 +4,8 @@
 the software and keeps its traceback.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Optional
 
 
 class UserError(Exception):
@@ -69,7 +70,18 @@ class MissingDependencyError(UserError, ImportError):
     """A package, or a compiled part of one, that is not installed."""
 
 
-def on_one_line(error: Exception) -> str:
+def chain_of(error: Optional[BaseException]) -> Iterator[BaseException]:
+    """The error and those that have led to it, the last one first."""
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        reason = getattr(error, 'reason', None)  # of a URLError
+        error = reason if isinstance(reason, BaseException) else error.__cause__ or (
+            None if error.__suppress_context__ else error.__context__)
+
+
+def on_one_line(error: BaseException) -> str:
     """The text of an error of other software, to be quoted inside a sentence."""
     return ' '.join(str(error).split())
 

@@ -5,13 +5,13 @@ import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from http.client import HTTPException
 from typing import Any, Optional, TypeVar
 from urllib.error import HTTPError
 
-from .errors import StorageError, UserError, on_one_line, printable
+from .errors import StorageError, UserError, chain_of, on_one_line, printable
 
 _Answer = TypeVar('_Answer')
 
@@ -62,7 +62,7 @@ def failure_of(place: Any, error: Exception, how_long: str = '') -> StorageError
 
 def is_transient(error: BaseException) -> bool:
     """Whether an error, or one that it came from, says that the storage fails, and not that a file is bad."""
-    verdicts = (_verdict(part) for part in _chain(error))
+    verdicts = (_verdict(part) for part in chain_of(error))
     return next((verdict for verdict in verdicts if verdict is not None), False)
 
 
@@ -109,13 +109,3 @@ def _verdict(error: BaseException) -> Optional[bool]:
     text = str(error)  # of a library that has read on its own
     numbers = map(int, _NUMBER.findall(text))
     return True if text.rstrip('.)\'" ').endswith(_WORDS) or not _TRANSIENT.isdisjoint(numbers) else None
-
-
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: list[BaseException] = []
-    following: Any = error
-    while following is not None and following not in seen:
-        seen.append(following)
-        yield following
-        reason = getattr(following, 'reason', None)  # of a URLError
-        following = reason if isinstance(reason, BaseException) else following.__cause__ or following.__context__

@@ -22,7 +22,7 @@ from clim_mm.checkpoints.transfer import backbone_init
 from clim_mm.checks import suggestion
 from clim_mm.distributed.end_process import tie_children
 from clim_mm.distributed.starter import end_with_starter
-from clim_mm.errors import ConfigError, UserError, on_one_line, sentence
+from clim_mm.errors import ConfigError, UserError, chain_of, on_one_line, sentence
 from clim_mm.log_files import say_failures_once, write_to_log
 from clim_mm.runtime import HistoryHook, LoaderWatchHook
 
@@ -145,11 +145,12 @@ def errors_in_a_sentence(resumes: bool = False) -> Iterator[None]:
     try:
         with interruptible(partial(_ended, resumes=resumes)):
             yield
-    except Interrupted as error:
-        text = _ended(error, _frames(error), resumes)
-        write_to_log(logging.WARNING, text)
-        leave(text, error.status)
-    except Exception as error:
+    except (Exception, Interrupted) as error:
+        interrupted = next((link for link in chain_of(error) if isinstance(link, Interrupted)), None)
+        if interrupted is not None:  # of which others may have made an error of their own
+            text = _ended(interrupted, _frames(interrupted), resumes)
+            write_to_log(logging.WARNING, text)
+            leave(text, interrupted.status)
         said = sentence(error) if isinstance(error, UserError) else explain(error)
         write_to_log(logging.ERROR, 'The training has ended:\n' + ''.join(traceback.format_exception(error)))
         if said is None:

@@ -46,7 +46,7 @@ class _Part:
         return f'{self.place} ({self.made_by})' if self.made_by else self.place
 
 
-def explain(error: Exception) -> Optional[str]:
+def explain(error: BaseException) -> Optional[str]:
     """A sentence on an error of others: the cause, if the machine is it, or what a training could not be made of.
 
     MMEngine builds a training part by part from the config; its frames in the traceback tell which part it was. Only

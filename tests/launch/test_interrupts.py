@@ -31,6 +31,14 @@ def wait_in_c():
         ctypes.CDLL(None).pause()
 
 
+def wait_where_all_is_caught():
+    """As MMEngine does while it formats a config."""
+    try:
+        wait_in_python()
+    except BaseException:
+        raise SyntaxError('it cannot be formatted')  # noqa: B904
+
+
 def load():
     """Wait for workers, whose batches never end."""
     for _ in DataLoader(range(10**9), batch_size=2, num_workers=2, multiprocessing_context='fork'):
@@ -58,7 +66,7 @@ def said_by(tmp_path, work, number, to_group=False, **variables):
         return process.exitcode, output.read_text().partition('begun\n')[2]
 
 
-@pytest.mark.parametrize('work', [wait_in_python, wait_in_c])
+@pytest.mark.parametrize('work', [wait_in_python, wait_in_c, wait_where_all_is_caught])
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_one_sentence_and_the_usual_status(tmp_path, work, number):
     assert said_by(tmp_path, work, number) == (

@@ -75,7 +75,7 @@ def test_memory_of_a_refresh():
     features = N * 128 * 4
     assert refresh.feature_bytes == refresh.index_bytes == features
     assert refresh.table_bytes == 8 * N * 10 * 4
-    # Rank 0 has all and its own sixteenth, and seven others theirs, with their ids; and the blocks on their way, two of each of those.
+    # Rank 0 has all and its own sixteenth, seven others theirs, and all their ids; of blocks those hold two on the way.
     gathering = features * (1 + 8 / 16) + N * 8 * (2 + 8 / 16) + (33 + 7 * 2) * 2**28 / 16
     assert refresh.host_bytes == pytest.approx(gathering, rel=1e-4)  # searching on a GPU takes less
     on_host = facts(dict(local_processes=1), measured=dict(
