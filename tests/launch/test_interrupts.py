@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 from processes import is_running, started, wait_until
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from clim_mm.datasets import stack_collate
 from clim_mm.launch import interrupts
@@ -146,10 +146,20 @@ def _large(_):
     return stack_collate([torch.zeros(10**6), torch.zeros(10**6)])
 
 
+class Decoded(Dataset):
+    """Samples that take a while, so that a worker is hardly ever killed with a lock in its hands."""
+
+    def __len__(self):
+        return 10**9
+
+    def __getitem__(self, sample_idx):
+        time.sleep(0.1)
+        return sample_idx
+
+
 def kill_worker():
     with errors_in_a_sentence():
-        load_of = DataLoader(range(10**9), num_workers=1, multiprocessing_context='fork')
-        for _ in load_of:
+        for _ in DataLoader(Decoded(), num_workers=1, multiprocessing_context='fork'):
             multiprocessing.active_children()[0].kill()
 
 
