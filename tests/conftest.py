@@ -12,7 +12,7 @@ for number in (signal.SIGINT, signal.SIGHUP):
 
 
 def pytest_collectstart():
-    """Open MMSelfSup's version gate before any test file is imported."""
+    """Open MMSelfSup's version gate, and set the limits of cv2, before any test file is imported."""
     import clim_mm  # noqa: F401  (not above: xdist's first process collects nothing, and the others wait for it)
 
 

@@ -2,17 +2,17 @@
 
 import re
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Optional
 
 import mmcls.datasets.custom
 from mmcls.datasets import CustomDataset
-from mmengine.fileio import get, join_path
+from mmengine.fileio import join_path
 
 from clim_mm.errors import DataError, StorageError, on_one_line, printable
 from clim_mm.registry import DATASETS
 from clim_mm.storage import patiently
 
+from .file_backend import backend_of
 from .image_folder import IMAGE_EXTENSIONS
 
 _IMAGE = '|'.join(map(re.escape, IMAGE_EXTENSIONS))
@@ -48,7 +48,7 @@ def lines_of(path: str) -> list[tuple[int, str]]:
         DataError: If the file cannot be read, or is no text.
     """
     try:
-        content = patiently(partial(get, path), path)
+        content = patiently(lambda: backend_of(path).get(path), path)
         utf_16 = content.startswith((b'\xff\xfe', b'\xfe\xff'))
         text = content.decode('utf-16') if utf_16 else content.decode('utf-8-sig', 'surrogateescape')
         if '\0' in text:

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from mmengine.fileio import get_file_backend
 from mmengine.fileio.backends import LocalBackend
 
 from clim_mm.errors import DataError, printable, some_of
+
+from .file_backend import backend_of
 
 # What the decoder reads; in capitals, too. HEIC, JPEG XL and raw files of cameras it does not.
 IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.avif', '.gif', '.bmp', '.dib', '.tif', '.tiff',
@@ -46,7 +47,7 @@ def list_images(folder: str, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> Li
         DataError: If images are links to nowhere or no files, or a link leads back to a folder that it is in.
     """
     search = _Search(folder.rstrip('/') or folder, tuple(extensions))
-    backend = get_file_backend(folder)
+    backend = backend_of(folder)
     if isinstance(backend, LocalBackend):
         search.walk()
     else:

@@ -6,15 +6,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any, Optional
 
 import numpy as np
-from mmengine.fileio import get
 from PIL import Image
 
 from clim_mm.causes import machine_error
 from clim_mm.datasets import LoadImage
+from clim_mm.datasets.file_backend import backend_of
 from clim_mm.datasets.image_header import FURTHER, header_of
 from clim_mm.errors import StorageError, UnreadableImage
 from clim_mm.storage import patiently
@@ -131,7 +130,7 @@ def _open(sample_idx: int, path: str, load: LoadImage) -> _Opened:
     """
     start = time.perf_counter()
     try:
-        content = patiently(partial(get, path), path)
+        content = patiently(lambda: backend_of(path, load.backend_args).get(path), path)
     except StorageError:
         raise
     except OSError as error:

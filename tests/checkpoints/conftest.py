@@ -1,5 +1,8 @@
 """Real checkpoints, and files that only look like some."""
 
+import clim_mm  # noqa: F401  (first, see tests/export/conftest.py)
+
+# isort: split
 import functools
 import http.server
 import io

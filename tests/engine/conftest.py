@@ -1,5 +1,8 @@
 """The images of the tests."""
 
+import clim_mm  # noqa: F401  (first, see tests/export/conftest.py)
+
+# isort: split
 import pytest
 from colored_images import write_colored
 from training_runs import N, write_images

@@ -2,7 +2,7 @@
 
 import sys
 
-import clim_mm  # noqa: F401  (opens the host's version gate: this file may be imported before anything is collected)
+import clim_mm  # noqa: F401  (first, as tests/conftest.py's hook comes too late for this file)
 
 # isort: split
 import pytest

@@ -1,5 +1,8 @@
 """The images of the tests with Runners."""
 
+import clim_mm  # noqa: F401  (first, see tests/export/conftest.py)
+
+# isort: split
 import pytest
 from training_runs import N, write_images
 

@@ -22,7 +22,7 @@ Preflight of a training
                     epochs from epoch 0 on
   memory, training  8.4 GiB in each process: parameters 107 MiB, gradients 107 MiB, optimizer 107 MiB,
                     momentum encoder 107 MiB, queue 32 MiB, activations 8 GiB
-  memory, refresh   1.6 GiB at most on this machine; features N x 128 626 MiB, index 626 MiB on each GPU,
+  memory, refresh   1.7 GiB at most on this machine; features N x 128 626 MiB, index 626 MiB on each GPU,
                     tables 391 MiB
   time of a step    200 ms: model 200 ms, loading 160 ms by 8 workers
   time of a refresh 2.4 min: extraction 1.7 min, clustering 3.4 s, search 42 s; 5.5% of the time

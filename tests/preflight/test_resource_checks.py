@@ -83,7 +83,7 @@ def test_features_that_do_not_fit_in_memory():
     needed = facts().forecast.refresh.host_bytes
     assert found(machine=dict(free_memory=needed)) == {}
     sentence = found(machine=dict(free_memory=needed - 1))['host_memory']
-    assert 'needs 1.6 GiB' in sentence and '1.6 GiB are free' in sentence and 'embedding' not in sentence
+    assert 'needs 1.7 GiB' in sentence and '1.7 GiB are free' in sentence and 'embedding' not in sentence
     assert 'layer="embedding"' in found(machine=dict(free_memory=1), refresh=dict(layer='pooled'))['host_memory']
 
 

@@ -9,7 +9,6 @@ from typing import Optional
 
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
-from mmengine.fileio import get
 
 from clim_mm.checks import check_choice, check_whole
 from clim_mm.errors import DataError, UnreadableImage, UserError, on_one_line, printable
@@ -17,6 +16,7 @@ from clim_mm.registry import TRANSFORMS
 from clim_mm.storage import patiently
 
 from ..decode import decode
+from ..file_backend import backend_of
 from ..image_header import ALPHA, Header, header_of, why_unread
 from ..tell_once import tell_once
 
@@ -43,7 +43,7 @@ class LoadImage(LoadImageFromFile):
         imdecode_backend: ``cv2``: the others turn, blend or scale in their own ways.
 
     Raises:
-        ConfigError: If a number is out of range, or the images would not be colour images.
+        ConfigError: If a number is out of range, the images would not be colour images, or there is no such backend.
         UnreadableImage: If the file is missing, is no image, is cut off, or is too small or too large.
         StorageError: If the disk or the network fails for a minute.
         DataError: If the process has no memory, or may open no further file.
@@ -85,7 +85,7 @@ class LoadImage(LoadImageFromFile):
 
     def _load(self, path: str) -> np.ndarray:
         _refuse_endless(path)
-        content = get(path, backend_args=self.backend_args)
+        content = backend_of(path, self.backend_args).get(path)
         header = header_of(content)
         if header.kind and header.fault:  # OpenCV would give something else than the picture, or nothing
             raise UnreadableImage.of(path, header.fault)

@@ -1,0 +1,40 @@
+"""A storage that there is not is a setting's fault: no image goes into quarantine for it."""
+
+import pytest
+from colored_images import write_colored
+
+from clim_mm.datasets import ImageFolder, LoadImage, MultiRes, NeighborPairs, PackPair, PairViews
+from clim_mm.datasets.file_backend import backend_of
+from clim_mm.datasets.listing import list_images
+from clim_mm.errors import ConfigError
+from clim_mm.preflight.image_sample import sample_images
+
+
+@pytest.fixture
+def paths(tmp_path):
+    return write_colored(tmp_path / 'images', 4)
+
+
+BAD = [(dict(backend='locall'), 'there is no backend .locall.'), (dict(backend='local', host='x'), 'host'),
+       (dict(host='x'), 'host')]
+
+
+@pytest.mark.parametrize('backend_args, words', BAD)
+def test_no_image_is_blamed(paths, backend_args, words):
+    load = LoadImage(backend_args=backend_args)
+    pairs = NeighborPairs(dict(type='ImageFolder', data_root=str(paths[0].parent)),
+                          [PairViews([load], [MultiRes((10, 8))]), PackPair()])
+    with pytest.raises(ConfigError, match=words):
+        pairs[0]
+    with pytest.raises(ConfigError, match='correct backend_args'):
+        sample_images(ImageFolder(str(paths[0].parent)), 4, load=load)
+
+
+def test_an_unknown_beginning_of_a_path():
+    with pytest.raises(ConfigError, match='there is no backend .s4'):
+        list_images('s4://bucket/images')
+
+
+def test_one_backend_a_process_and_setting(paths):
+    assert backend_of(str(paths[0])) is backend_of(str(paths[1]))
+    assert backend_of(str(paths[0])).get(str(paths[0])) == paths[0].read_bytes()
