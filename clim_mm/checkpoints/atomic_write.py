@@ -46,9 +46,14 @@ def remedy(error: OSError, path: str) -> str:
         error: Of the attempt.
         path: Of the file.
     """
-    if osp.isdir(path):
-        return ': move that folder away'
+    if osp.lexists(path) and not osp.isfile(path):
+        return f': move that {kind_of(path)} away'
     return remedy_for(error) or ': choose another place (--work-dir, --out)'
+
+
+def kind_of(path: str) -> str:
+    """What something is that is there and no file."""
+    return 'folder' if osp.isdir(path) else 'device' if osp.exists(path) else 'link to nothing'
 
 
 def remove_abandoned(folder: str, name: str = _ANY_NAME) -> None:

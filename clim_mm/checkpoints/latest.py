@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 from clim_mm.errors import CheckpointError, DamagedCheckpoint, some_of
 from clim_mm.storage import names_in
 
+from .atomic_write import kind_of
 from .reading import read_checkpoint
 from .run import Run, iterations, marked_run
 from .run_file import read_run
@@ -83,13 +84,20 @@ def resume_latest(cfg: Config) -> None:
         cfg: The config; ``resume`` and ``load_from`` are set.
 
     Raises:
-        CheckpointError: As for ``latest_checkpoint``.
+        CheckpointError: As for ``latest_checkpoint``; or if MMEngine's ``last_checkpoint`` names one that is elsewhere,
+            or is called otherwise, than the config's are.
     """
     folder = checkpoint_folder(cfg)
     path = latest_checkpoint(folder, _names(cfg))
     if path is not None:
         cfg.resume, cfg.load_from = True, path
         return
+    last, run = _last_checkpoint(cfg.work_dir), read_run(cfg.work_dir)
+    there = next(filter(osp.isfile, (last, osp.join(cfg.work_dir, osp.basename(last)))), None)
+    if there and (not run.id or run.owns(_meta(read_checkpoint(there)))):
+        raise CheckpointError(
+            f'There is no checkpoint in {folder} that is called {" or ".join(_names(cfg))}, but the last one of '
+            f'{cfg.work_dir} is {there}: go on with it by --resume {there}, or leave out --resume to start anew.')
     if cfg.get('load_from') is None:
         cfg.resume = False
     _warn(f'There is no checkpoint in {folder} to resume from: the training starts from '
@@ -112,9 +120,8 @@ def _numbered(folder: str, name: str) -> list[str]:
     paths = [osp.join(folder, match[0]) for match in sorted(matches, key=lambda match: int(match[1]), reverse=True)]
     for path in paths:
         if not osp.isfile(path):
-            kind = 'folder' if osp.isdir(path) else 'link to nothing' if osp.islink(path) else 'device'
-            _warn(f'Passed over: {path} is a {kind}, not a checkpoint; a training that comes to its number needs the '
-                  'name.')
+            _warn(f'Passed over: {path} is a {kind_of(path)}, not a checkpoint; a training that comes to its number '
+                  'needs the name.')
     return list(filter(osp.isfile, paths))
 
 
@@ -142,13 +149,21 @@ def _newest_readable(paths: Sequence[str], run: Run, foreign: list[str]) -> list
 
 def _run_of_last_checkpoint(folder: str) -> Run:
     """What the checkpoint that MMEngine's ``last_checkpoint`` names tells of its run, if anything."""
+    name = osp.basename(_last_checkpoint(folder))  # the folder may have been copied or moved
+    with suppress(OSError, ValueError):
+        if name:
+            return marked_run(_meta(read_checkpoint(osp.join(folder, name))))
+    return Run()
+
+
+def _last_checkpoint(folder: str) -> str:
+    """The path in MMEngine's ``last_checkpoint``; empty if there is none."""
     path = osp.join(folder, 'last_checkpoint')
     with suppress(OSError, ValueError):
         if osp.isfile(path):  # not a pipe, which would have us wait
             with open(path) as file:
-                name = osp.basename(file.read().strip())  # the folder may have been copied or moved
-            return marked_run(_meta(read_checkpoint(osp.join(folder, name))))
-    return Run()
+                return file.read().strip()
+    return ''
 
 
 def _meta(checkpoint: Mapping) -> Mapping:

@@ -1,6 +1,6 @@
 """When things happen in a training."""
 
-from clim_mm.runtime import HistoryHook, LoaderWatchHook, LocalVisBackend
+from clim_mm.runtime import HistoryHook, LoaderWatchHook, LocalVisBackend, ResumeGuardHook
 
 from .bf16_optim_wrapper import Bf16OptimWrapper
 from .center_wise_neighbor_hook import CenterWiseNeighborHook
@@ -17,5 +17,5 @@ from .watchdog_hook import WatchdogHook
 __all__ = [
     'Bf16OptimWrapper', 'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'HistoryHook',
     'LoaderWatchHook', 'LocalVisBackend', 'ManifestHook', 'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook',
-    'QuarantineHook', 'QueueHook', 'WatchdogHook'
+    'QuarantineHook', 'QueueHook', 'ResumeGuardHook', 'WatchdogHook'
 ]

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, Optional
 
 from mmengine.config import Config, DictAction
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from clim_mm.causes import cause_of, machine_error
@@ -24,7 +25,7 @@ from clim_mm.distributed.end_process import tie_children
 from clim_mm.distributed.starter import end_with_starter
 from clim_mm.errors import ConfigError, UserError, chain_of, on_one_line, sentence
 from clim_mm.log_files import say_failures_once, write_to_log
-from clim_mm.runtime import HistoryHook, LoaderWatchHook
+from clim_mm.runtime import HistoryHook, LoaderWatchHook, ResumeGuardHook
 
 from .config_errors import explain
 from .framework_settings import KNOWN_KEYS
@@ -117,14 +118,28 @@ def train(cfg: Config, folders: Sequence[HeldFolder]) -> None:
         cfg: The config.
         folders: As ``held_folders`` gives them.
     """
-    runner = Runner.from_cfg(cfg)
-    say_failures_once(runner.logger)
+    runner = _RunnerOfCommands.from_cfg(cfg)
     if folders:
         runner.register_hook(RunHook(folders))
-    for kind in (HistoryHook, LoaderWatchHook):  # what a config of another's does not have
+    for kind in (HistoryHook, LoaderWatchHook, ResumeGuardHook):  # what a config of another's does not have
         if not any(isinstance(hook, kind) for hook in runner.hooks):
             runner.register_hook(kind())
     runner.train()
+
+
+class _RunnerOfCommands(Runner):
+    """MMEngine's, with a logger that a full disk does not bother, and without the copy of the config in the work dir.
+
+    That is left to :class:`RunHook`: a start that is refused must not write over it.
+    """
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        logger = super().build_logger(*args, **kwargs)
+        say_failures_once(logger)
+        return logger
+
+    def dump_config(self) -> None:
+        pass
 
 
 @contextmanager

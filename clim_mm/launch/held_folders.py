@@ -59,7 +59,7 @@ def _hold(cfg: Config, resume: Optional[str], stack: ExitStack) -> list[HeldFold
     for path in paths.values():
         folders.append(HeldFolder(path))
         stack.callback(folders[-1].release)
-        for inside in (path, *(entry.path for entry in os.scandir(path) if entry.is_dir())):
+        for inside in (path, *filter(osp.isdir, (osp.join(path, name) for name in os.listdir(path)))):
             remove_abandoned(inside)
     _check_places(cfg)
     if resume not in (None, 'auto'):

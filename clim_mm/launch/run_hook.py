@@ -8,6 +8,7 @@ from dataclasses import replace
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from clim_mm.checkpoints.atomic_write import write_atomically
 from clim_mm.checkpoints.latest import checkpoints_of
 from clim_mm.checkpoints.run import RUN_ID, Run, marked_run
 from clim_mm.checkpoints.run_file import HeldFolder
@@ -18,7 +19,7 @@ class RunHook(Hook):
     """Gives a training its id: that of the checkpoint that it is resumed from, or a new one.
 
     It goes into the meta of each checkpoint, and from the first epoch on, when all that can be refused at a start has
-    been looked at, the folders' ``run.json`` names this run as their latest.
+    been looked at, the folders' ``run.json`` names this run as their latest, and the work dir has a copy of its config.
 
     Args:
         folders: That this process holds; the first is that of the checkpoints.
@@ -57,8 +58,10 @@ class RunHook(Hook):
         runner.logger.info(f'Run {self._run.id}, start {self._run.start}.')
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Let the folders belong to this run."""
+        """Let the folders belong to this run, and the work dir have its config, as MMEngine names the copy."""
         if not self._begun:
+            name = osp.basename(runner.cfg.filename or f'{runner.timestamp}.py')
+            write_atomically(osp.join(runner.work_dir, name), runner.cfg.dump().encode())
             for folder in self._folders:
                 folder.begin(self._run)
             self._begun = True

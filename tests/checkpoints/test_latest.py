@@ -127,6 +127,19 @@ def test_a_runs_own_checkpoints_are_found(tmp_path):
     assert runner.epoch == 3 and (tmp_path / 'out' / 'run' / 'state-3.pth').is_file()
 
 
+@pytest.mark.parametrize('before, now', [
+    (dict(), dict(filename_tmpl='state-{}.pth')), (dict(filename_tmpl='state-{}.pth'), dict()),
+    (dict(), dict(out_dir='{}/out')), (dict(out_dir='{}/out'), dict())])
+def test_checkpoints_that_were_called_otherwise_or_are_elsewhere_are_not_overlooked(tmp_path, before, now):
+    before, now = ({name: value.replace('{}/', f'{tmp_path}/') for name, value in hook.items()} for hook in (before, now))
+    toy_runner(toy_config(tmp_path / 'run', 2, before)).train()
+    with pytest.raises(CheckpointError, match='but the last one of .*/run is .*2.pth: go on with it by --resume /'):
+        resume_latest(toy_config(tmp_path / 'run', 3, now))
+    note(tmp_path / 'run', 'new', 1)
+    resume_latest(cfg := toy_config(tmp_path / 'run', 3, now))
+    assert cfg.get('load_from') is None, 'a later run, which has none yet, begins anew'
+
+
 @pytest.mark.parametrize('before, after, words', [
     (dict(), (False, None), 'starts from the beginning'),
     (dict(resume=True), (False, None), 'starts from the beginning'),

@@ -64,8 +64,17 @@ def test_what_is_in_the_way_is_said_before_the_training(tmp_path, name):
         folders_of(config)
     (tmp_path / 'work' / name).rmdir()
     os.mkfifo(tmp_path / 'work' / name)
-    with pytest.raises(CheckpointError, match=f'Cannot write {tmp_path}/work/{name}'):
+    with pytest.raises(CheckpointError, match=f'Cannot write {tmp_path}/work/{name} .*: move that device away'):
         folders_of(config)
+    (tmp_path / 'work' / name).unlink()
+    (tmp_path / 'work' / name).symlink_to('nowhere/file')
+    with pytest.raises(CheckpointError, match=f'Cannot write {tmp_path}/work/{name} .*: move that link to nothing away'):
+        folders_of(config)
+
+
+def test_a_link_to_itself_is_nothing_to_stumble_over(tmp_path):
+    (tmp_path / 'link').symlink_to('link')
+    assert folders_of(Config(dict(work_dir=str(tmp_path)))) == [str(tmp_path)]
 
 
 def train(work_dir, epochs, resume=None, **settings):

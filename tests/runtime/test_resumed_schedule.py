@@ -17,7 +17,7 @@ from mmengine.optim.scheduler import (
     StepLR,
 )
 
-from clim_mm.engine.resumed_schedule import goes_on, is_state, replay, schedule_rows
+from clim_mm.runtime.resumed_schedule import goes_on, is_state, replay, schedule_rows
 from clim_mm.errors import ConfigError
 
 SCHEDULES = [

@@ -53,7 +53,13 @@ def take_up_settings(runner: Runner, checkpoint: dict, name: str) -> None:
     else:
         runner.logger.warning(f'The {name} does not tell its config, so that only a part of it can be compared.')
     log = runner.logger.warning if any(row.differs for row in found) else runner.logger.info
-    log(f'Settings of the {name}, saved after epoch {meta["epoch"]}, and of this training:\n{table(found)}')
+    log(f'Settings of the {name}, {saved_after(runner, meta)}, and of this training:\n{table(found)}')
+
+
+def saved_after(runner: Runner, meta: Mapping[str, Any]) -> str:
+    """When a checkpoint was saved, in words, by the unit in which the training counts."""
+    unit = _unit(runner)
+    return f'saved after {unit} {meta[unit]}'
 
 
 def had_schedule(checkpoint: Mapping[str, Any]) -> bool:
@@ -63,15 +69,19 @@ def had_schedule(checkpoint: Mapping[str, Any]) -> bool:
     return not settings or bool(settings.get('param_scheduler'))
 
 
+def _unit(runner: Runner) -> str:
+    return 'iter' if isinstance(runner.train_loop, IterBasedTrainLoop) else 'epoch'
+
+
 def _is_finished(runner: Runner, meta: Mapping[str, Any], name: str) -> bool:
     """Whether nothing is left to train; a sentence says so."""
-    loop = runner.train_loop
-    unit, most = ('iter', loop.max_iters) if isinstance(loop, IterBasedTrainLoop) else ('epoch', loop.max_epochs)
+    unit = _unit(runner)
+    most = getattr(runner.train_loop, f'max_{unit}s')
     if meta[unit] < most:
         return False
     setting = f'train_cfg.max_{unit}s={most}'
     if meta[unit] > most:
-        raise ConfigError(f'The {name} was saved after {unit} {meta[unit]}, and {setting} ends before: set it higher '
+        raise ConfigError(f'The {name} was {saved_after(runner, meta)}, and {setting} ends before: set it higher '
                           'to go on, or give an earlier checkpoint.')
     runner.logger.warning(f'The training is finished: the {name} was saved after the last {unit} of {setting}. Set it '
                           'higher to go on.')

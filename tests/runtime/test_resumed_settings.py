@@ -10,7 +10,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from toy_runs import STEPS, Linear, toy_config, toy_runner
 
 from clim_mm.checkpoints import read_checkpoint
-from clim_mm.engine.checkpoint_guard_hook import CheckpointGuardHook
+from clim_mm.runtime import ResumeGuardHook
 from clim_mm.errors import ConfigError
 
 COSINE = [dict(type='CosineAnnealingLR', by_epoch=True)]
@@ -42,7 +42,7 @@ def run_of(work_dir, epochs=4, schedule=COSINE, load_from=None, seed=3, loop=Non
     if loop:
         cfg.train_cfg = loop
         cfg.default_hooks.checkpoint.by_epoch = False
-    return toy_runner(cfg, [CheckpointGuardHook(), rates := Rates()]), rates
+    return toy_runner(cfg, [ResumeGuardHook(), rates := Rates()]), rates
 
 
 def trained(work_dir, *args, **kwargs):
@@ -199,7 +199,7 @@ def test_several_optimizers(tmp_path):
     def rates(folder, epochs, lr=0.2, load_from=None):
         cfg = toy_config(folder, epochs, **(dict(load_from=str(load_from), resume=True) if load_from else {}))
         cfg.param_scheduler = COSINE
-        runner = toy_runner(cfg, [CheckpointGuardHook()])
+        runner = toy_runner(cfg, [ResumeGuardHook()])
         runner.model = model = TwoLayers()
         runner.optim_wrapper = OptimWrapperDict(
             layer=OptimWrapper(torch.optim.SGD(model.layer.parameters(), lr=0.1, momentum=0.9)),

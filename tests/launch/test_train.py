@@ -1,0 +1,58 @@
+"""A training as the commands make it, whoever's its config is."""
+
+import pytest
+from mmengine.config import Config
+from mmengine.logging import MessageHub, MMLogger
+from toy_runs import NUMBERS, toy_config
+
+from clim_mm.checkpoints.run_file import read_run
+from clim_mm.errors import ConfigError
+from clim_mm.launch.commands import train
+from clim_mm.launch.held_folders import held_folders
+
+
+@pytest.fixture(autouse=True)
+def no_run_afterwards():
+    """Let no id of these trainings get into other tests' records."""
+    yield
+    MessageHub.get_instance(f'train_{next(NUMBERS)}')
+
+
+def config_of(work_dir, epochs, **optimizer):
+    cfg = toy_config(work_dir, epochs, model=dict(type='toy_runs.Linear'), train_dataloader=dict(
+        batch_size=2, num_workers=0, dataset=dict(type='toy_runs.Numbers'), collate_fn=dict(type='default_collate'),
+        sampler=dict(type='DefaultSampler', shuffle=False)))
+    cfg.optim_wrapper.optimizer = optimizer or dict(type='SGD', lr=0.1, momentum=0.9)
+    cfg.log_level = 'WARNING'
+    return Config(cfg.to_dict(), filename=str(work_dir.parent / 'toy.py'))
+
+
+def train_toy(work_dir, epochs, resume=None, **optimizer):
+    cfg = config_of(work_dir, epochs, **optimizer)
+    with held_folders(cfg, resume, None) as folders:
+        train(cfg, folders)
+
+
+def test_a_config_of_anothers_goes_on_with_its_settings_and_a_refused_start_changes_nothing(tmp_path, capfd):
+    (tmp_path / 'toy.py').write_text('')
+    work_dir = tmp_path / 'work'
+    train_toy(work_dir, 1)
+    copy, run = (work_dir / 'toy.py').read_text(), read_run(str(work_dir))
+    assert 'lr=0.1' in copy
+    with pytest.raises(ConfigError, match='was trained with SGD, whose state is of no use to Adam'):
+        train_toy(work_dir, 2, 'auto', type='Adam', lr=0.1)
+    assert (work_dir / 'toy.py').read_text() == copy and read_run(str(work_dir)).id == run.id
+
+    capfd.readouterr()
+    train_toy(work_dir, 2, 'auto', type='SGD', lr=0.3, momentum=0.9)
+    table = capfd.readouterr().out.partition('epoch_1.pth, saved after epoch 1, and of this training:')[2]
+    assert '  optim_wrapper.optimizer.lr  0.1         0.3     0.3\n' in table
+    assert 'lr=0.3' in (work_dir / 'toy.py').read_text()
+
+
+def test_a_log_on_a_disk_that_was_full_before(tmp_path, capfd):
+    cfg = config_of(tmp_path / 'work', 1)
+    MMLogger.get_instance(cfg.experiment_name, log_file='/dev/full')  # MMEngine's, by whose name it finds this one
+    cfg.log_level = 'INFO'
+    train(cfg, [])
+    assert capfd.readouterr().err.count('/dev/full') == 1
