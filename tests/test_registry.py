@@ -18,9 +18,8 @@ NAMES = {
     'function': ['stack_collate'],
     'hook': [
         'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'HistoryHook', 'KNNHook',
-        'LoaderWatchHook',
-        'ManifestHook', 'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook',
-        'WatchdogHook'
+        'LoaderWatchHook', 'ManifestHook', 'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook',
+        'QuarantineHook', 'QueueHook', 'ResumeGuardHook', 'WatchdogHook'
     ],
     'model': ['CLIM', 'DeviceViews', 'MixedContrastiveHead'],
     'optim_wrapper': ['Bf16OptimWrapper'],

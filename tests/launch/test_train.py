@@ -1,8 +1,10 @@
 """A training as the commands make it, whoever's its config is."""
 
+import time
+
 import pytest
 from mmengine.config import Config
-from mmengine.logging import MessageHub, MMLogger
+from mmengine.logging import MessageHub
 from toy_runs import NUMBERS, toy_config
 
 from clim_mm.checkpoints.run_file import read_run
@@ -24,7 +26,8 @@ def config_of(work_dir, epochs, **optimizer):
         sampler=dict(type='DefaultSampler', shuffle=False)))
     cfg.optim_wrapper.optimizer = optimizer or dict(type='SGD', lr=0.1, momentum=0.9)
     cfg.log_level = 'WARNING'
-    return Config(cfg.to_dict(), filename=str(work_dir.parent / 'toy.py'))
+    (file := work_dir.parent / 'toy.py').touch()
+    return Config(cfg.to_dict(), filename=str(file))
 
 
 def train_toy(work_dir, epochs, resume=None, **optimizer):
@@ -34,7 +37,6 @@ def train_toy(work_dir, epochs, resume=None, **optimizer):
 
 
 def test_a_config_of_anothers_goes_on_with_its_settings_and_a_refused_start_changes_nothing(tmp_path, capfd):
-    (tmp_path / 'toy.py').write_text('')
     work_dir = tmp_path / 'work'
     train_toy(work_dir, 1)
     copy, run = (work_dir / 'toy.py').read_text(), read_run(str(work_dir))
@@ -51,8 +53,12 @@ def test_a_config_of_anothers_goes_on_with_its_settings_and_a_refused_start_chan
 
 
 def test_a_log_on_a_disk_that_was_full_before(tmp_path, capfd):
+    now = time.time()
+    for second in range(60):  # MMEngine names its log by the time
+        name = time.strftime('%Y%m%d_%H%M%S', time.localtime(now + second))
+        (tmp_path / 'work' / name).mkdir(parents=True)
+        (tmp_path / 'work' / name / f'{name}.log').symlink_to('/dev/full')
     cfg = config_of(tmp_path / 'work', 1)
-    MMLogger.get_instance(cfg.experiment_name, log_file='/dev/full')  # MMEngine's, by whose name it finds this one
     cfg.log_level = 'INFO'
     train(cfg, [])
-    assert capfd.readouterr().err.count('/dev/full') == 1
+    assert capfd.readouterr().err.count('No space left') == 1

@@ -275,3 +275,21 @@ def test_a_slim_detector_overfits(run, shapes, slim, tmp_path):
     losses = losses_of(tmp_path)
     figures = json.loads((tmp_path / 'figures.json').read_text())['figures']
     assert losses[-1] < losses[0] / 2 and figures['coco/bbox_mAP_50'] > 0.5, (losses, figures)
+
+
+def test_a_resumed_detector_goes_on_with_the_configs_settings(run, shapes, slim, tmp_path):
+    words = [TRAIN, SLIM_CONFIG, slim, '--work-dir', tmp_path, '--seed', 0]
+    options = ['--cfg-options', 'default_hooks.checkpoint.interval=1']
+    first = run(*words, *options, 'train_cfg.max_epochs=1', folder=shapes)
+    assert first.returncode == 0, first.stdout[-3000:]
+    options.append('train_cfg.max_epochs=2')
+    another = run(*words, *options, 'model.roi_head.bbox_head.fc_out_channels=48', '--resume', folder=shapes)
+    last = another.stdout.strip().splitlines()[-1]
+    assert another.returncode == 1 and f'{tmp_path}/epoch_1.pth, saved after epoch 1, is of another model' in last, last
+    resumed = run(*words, *options, 'optim_wrapper.optimizer.lr=0.007', '--resume', folder=shapes)
+    assert resumed.returncode == 0, resumed.stdout[-3000:]
+    table = resumed.stdout.partition('saved after epoch 1, and of this training:')[2]
+    (line, ) = [line for line in table.splitlines() if line.startswith('  optim_wrapper.optimizer.lr  ')]
+    assert line.split()[-2:] == ['0.007', '0.007']
+    saved = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)
+    assert saved['optimizer']['param_groups'][0]['initial_lr'] == 0.007 and saved['meta']['processes'] == 1
