@@ -34,12 +34,9 @@ class RunHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Warn of checkpoints that a fresh start will write over."""
-        names = [osp.basename(path) for path in checkpoints_of(runner.cfg)]
-        if names and not runner.cfg.get('resume'):
-            runner.logger.warning(
-                f'{self._folders[0].folder} has checkpoints of an earlier run ({some_of(names, 3)}), and this training '
-                'starts anew and writes over them, number by number: start it with --resume to go on with the earlier '
-                'run, or with another --work-dir to keep it.')
+        if not runner.cfg.get('resume'):
+            self._warn(runner, 'starts anew', 'start it with --resume to go on with the earlier run, or with another '
+                       '--work-dir to keep it')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Go on with the run of the checkpoint, if the training is resumed."""
@@ -50,7 +47,16 @@ class RunHook(Hook):
         path = osp.abspath(runner.cfg.load_from)
         if osp.realpath(osp.dirname(path)) == osp.realpath(folder.folder):
             path = osp.basename(path)  # it stays true in a copy of the folder
+        elif folder.run.id != before.id:
+            self._warn(runner, f'goes on from {path}', 'start it with another --work-dir to keep that one')
         self._run = replace(before, id=before.id or self._run.id, start=max(starts) + 1, checkpoint=path)
+
+    def _warn(self, runner: Runner, does: str, remedy: str) -> None:
+        """Say what happens to the checkpoints of another run, if there are any."""
+        if names := [osp.basename(path) for path in checkpoints_of(runner.cfg)]:
+            runner.logger.warning(
+                f'{self._folders[0].folder} has checkpoints of an earlier run ({some_of(names, 3)}), and this training '
+                f'{does} and writes over them, number by number: {remedy}.')
 
     def before_train(self, runner: Runner) -> None:
         """Tell the id to whoever writes records."""

@@ -2,11 +2,12 @@
 
 import json
 import os.path as osp
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Optional
 
 from clim_mm.causes import machine_error
+from clim_mm.checkpoints import write_atomically
 from clim_mm.errors import ConfigError, DataError
 from clim_mm.study.statistics import estimate
 from clim_mm.study.table import Cell, Table
@@ -53,6 +54,32 @@ class Trial:
 def trials_of(work_dir: str, number: int, first_seed: int = 0) -> list[Trial]:
     """``number`` trials with seeds that follow each other, each in a folder of its own."""
     return [Trial(seed, osp.join(work_dir, f'seed_{seed}')) for seed in range(first_seed, first_seed + number)]
+
+
+def check_premises(work_dir: str, premises: Mapping[str, Any]) -> None:
+    """Note in ``trials.json`` what trials are of, or check that those of a folder are of the same.
+
+    Args:
+        work_dir: Of the trials.
+        premises: What decides their outcome beside the seed, by names that a sentence can use.
+
+    Raises:
+        ConfigError: If they are of something else.
+    """
+    path = osp.join(work_dir, 'trials.json')
+    before: Any = dict(premises)
+    if osp.isfile(path):
+        try:
+            with open(path) as file:
+                before = dict(json.load(file))
+        except (OSError, ValueError, TypeError) as error:
+            raise machine_error(error) or DataError(
+                f'{path} cannot be read ({type(error).__name__}): take {work_dir} away to run the trials again, or '
+                'delete that file if they are of the same.') from error
+    if others := [name for name in premises if before.get(name) != premises[name]]:
+        raise ConfigError(f'The trials in {work_dir} have another {" and another ".join(others)} (see {path}): give '
+                          'what they were begun with, or another --work-dir.')
+    write_atomically(path, (json.dumps(premises, indent=2) + '\n').encode())
 
 
 def table_of_trials(name: str, trials: Sequence[Trial]) -> Table:

@@ -129,9 +129,10 @@ def test_a_runs_own_checkpoints_are_found(tmp_path):
 
 @pytest.mark.parametrize('before, now', [
     (dict(), dict(filename_tmpl='state-{}.pth')), (dict(filename_tmpl='state-{}.pth'), dict()),
-    (dict(), dict(out_dir='{}/out')), (dict(out_dir='{}/out'), dict())])
+    (dict(), dict(out_dir='OUT')), (dict(out_dir='OUT'), dict())])
 def test_checkpoints_that_were_called_otherwise_or_are_elsewhere_are_not_overlooked(tmp_path, before, now):
-    before, now = ({name: value.replace('{}/', f'{tmp_path}/') for name, value in hook.items()} for hook in (before, now))
+    before, now = ({name: value.replace('OUT', f'{tmp_path}/out') for name, value in hook.items()}
+                   for hook in (before, now))
     toy_runner(toy_config(tmp_path / 'run', 2, before)).train()
     with pytest.raises(CheckpointError, match='but the last one of .*/run is .*2.pth: go on with it by --resume /'):
         resume_latest(toy_config(tmp_path / 'run', 3, now))

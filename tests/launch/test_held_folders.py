@@ -68,7 +68,7 @@ def test_what_is_in_the_way_is_said_before_the_training(tmp_path, name):
         folders_of(config)
     (tmp_path / 'work' / name).unlink()
     (tmp_path / 'work' / name).symlink_to('nowhere/file')
-    with pytest.raises(CheckpointError, match=f'Cannot write {tmp_path}/work/{name} .*: move that link to nothing away'):
+    with pytest.raises(CheckpointError, match=f'Cannot write {tmp_path}/work/{name} .*: move that link to nothing'):
         folders_of(config)
 
 
@@ -126,6 +126,18 @@ def test_a_run_resumed_in_another_folder_begins_there_when_it_is_killed_at_once(
         toy_runner(cfg, hooks=[RunHook(folders)]).train()  # leaves no checkpoint
     run, log, _ = train(tmp_path / 'b', 3, 'auto')
     assert 'resumed epoch: 2' in log and run.id == first.id
+
+
+@pytest.mark.e2e
+def test_a_run_resumed_among_the_checkpoints_of_another_says_so(tmp_path):
+    for folder in 'ab':
+        train(tmp_path / folder, 2)
+    _, log, _ = train(tmp_path / 'b', 3, str(tmp_path / 'a' / 'epoch_1.pth'))
+    warning, = (line for line in log.splitlines() if 'writes over them' in line)
+    assert f'{tmp_path}/b has checkpoints of an earlier run (epoch_2.pth, epoch_1.pth)' in warning
+    assert f'goes on from {tmp_path}/a/epoch_1.pth' in warning and 'start it with another --work-dir' in warning
+    _, log, _ = train(tmp_path / 'b', 4, str(tmp_path / 'a' / 'epoch_2.pth'))
+    assert log.count('writes over them') < 2, 'it is the same run now; a second has one log'
 
 
 def test_a_start_that_fails_before_its_first_epoch_leaves_the_run_as_it_was(tmp_path):

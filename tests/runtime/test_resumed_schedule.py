@@ -17,8 +17,8 @@ from mmengine.optim.scheduler import (
     StepLR,
 )
 
-from clim_mm.runtime.resumed_schedule import goes_on, is_state, replay, schedule_rows
 from clim_mm.errors import ConfigError
+from clim_mm.runtime.resumed_schedule import goes_on, is_state, replay, schedule_rows
 
 SCHEDULES = [
     [(CosineAnnealingLR, dict(T_max=8, eta_min=0.01))], [(MultiStepLR, dict(milestones=[2, 5]))],

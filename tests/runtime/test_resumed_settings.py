@@ -10,8 +10,8 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from toy_runs import STEPS, Linear, toy_config, toy_runner
 
 from clim_mm.checkpoints import read_checkpoint
-from clim_mm.runtime import ResumeGuardHook
 from clim_mm.errors import ConfigError
+from clim_mm.runtime import ResumeGuardHook
 
 COSINE = [dict(type='CosineAnnealingLR', by_epoch=True)]
 WARM = [dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=4), *COSINE]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clim_mm.errors import ConfigError, DataError
-from clim_mm.transfer.trials import table_of_trials, trials_of
+from clim_mm.transfer.trials import check_premises, table_of_trials, trials_of
 
 
 def write(trial, finished=True, **figures):
@@ -57,3 +57,15 @@ def test_figures_that_cannot_be_read(tmp_path, content):
     (tmp_path / 'seed_0/figures.json').write_text(content)
     with pytest.raises(DataError, match='cannot be read'):
         trial.figures()
+
+
+def test_a_folder_of_other_trials_is_refused(tmp_path):
+    premises = dict(config='lr = 1', checkpoint='0f', arguments=['--amp'])
+    for _ in range(2):
+        check_premises(str(tmp_path), premises)
+    with pytest.raises(ConfigError, match='have another config and another checkpoint .*: give what they were begun w'):
+        check_premises(str(tmp_path), dict(premises, config='lr = 2', checkpoint='1e'))
+    check_premises(str(tmp_path), premises)
+    (tmp_path / 'trials.json').write_text('[')
+    with pytest.raises(DataError, match='trials.json cannot be read'):
+        check_premises(str(tmp_path), premises)

@@ -5,23 +5,26 @@ r"""Train a detector with several seeds, one after another, and put the means of
         work_dirs/clim_r50_16xb32-200e_in1k/epoch_200.pth 8 --trials 5
 
 Each trial is what tools/benchmarks/dist_train_det.sh does with --seed. A trial that is finished is not run again, one
-that was broken off goes on. The table is written after each.
+that was broken off goes on. With another config, checkpoint or arguments than before the work dir is refused. The table
+is written after each.
 """
 
 import argparse
 import os.path as osp
 import subprocess
+from typing import Any
 
 import clim_mm  # noqa: F401  (limits pictures before cv2 is imported)
 
 # isort: split
 from clim_mm.checkpoints import write_atomically
+from clim_mm.checkpoints.weights_hash import file_sha256
 from clim_mm.checks import check_whole
 from clim_mm.distributed.starter import environment_of_a_part
 from clim_mm.errors import TrainingError
-from clim_mm.launch.commands import errors_in_a_sentence
+from clim_mm.launch.commands import errors_in_a_sentence, load_config
 from clim_mm.transfer.detector_config import run_name
-from clim_mm.transfer.trials import table_of_trials, trials_of
+from clim_mm.transfer.trials import check_premises, table_of_trials, trials_of
 
 
 def parse_args() -> tuple[argparse.Namespace, list[str]]:
@@ -37,6 +40,13 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
     return parser.parse_known_args()
 
 
+def premises_of(args: argparse.Namespace, more: list[str]) -> dict[str, Any]:
+    """What decides the outcome of the trials beside their seeds; a checkpoint that is a file by what it holds."""
+    checkpoint = file_sha256(args.checkpoint) if osp.isfile(args.checkpoint) else args.checkpoint
+    return {'config': load_config(args.config).pretty_text, 'checkpoint': checkpoint, 'number of GPUs': args.gpus,
+            'set of further arguments': more}
+
+
 def main() -> None:
     args, more = parse_args()
     with errors_in_a_sentence():
@@ -45,6 +55,7 @@ def main() -> None:
         check_whole('--first-seed', args.first_seed)
         name = osp.splitext(osp.basename(args.config))[0]
         work_dir = args.work_dir or osp.join('work_dirs', name, f'{run_name(args.checkpoint)}-trials')
+        check_premises(work_dir, premises_of(args, more))
         trials = trials_of(work_dir, args.trials, args.first_seed)
         for trial in [trial for trial in trials if trial.figures() is None]:
             script = osp.join(osp.dirname(__file__), 'dist_train_det.sh')

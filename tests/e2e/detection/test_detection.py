@@ -250,6 +250,8 @@ def test_trials_in_two_processes_and_the_test_command(run, shell, shapes, slim, 
     again = run(*words, folder=shapes)
     assert again.returncode == 0 and '(train)' not in again.stdout, 'nothing is trained again'
     assert (tmp_path / 'trials.md').read_text() == table
+    other = run(*words[:-1], 'train_cfg.max_epochs=2', folder=shapes)
+    assert other.returncode == 1 and 'have another set of further arguments' in other.stdout
 
     tested = shell('bash', ROOT / 'tools/benchmarks/dist_test_det.sh', SLIM_CONFIG, tmp_path / 'seed_0/epoch_1.pth', 2,
                    '--cfg-options', *short, folder=shapes, PORT=free_port())
@@ -293,3 +295,9 @@ def test_a_resumed_detector_goes_on_with_the_configs_settings(run, shapes, slim,
     assert line.split()[-2:] == ['0.007', '0.007']
     saved = torch.load(tmp_path / 'epoch_2.pth', weights_only=False)
     assert saved['optimizer']['param_groups'][0]['initial_lr'] == 0.007 and saved['meta']['processes'] == 1
+    weights = torch.load(slim, weights_only=False)
+    weights['state_dict']['backbone.conv1.weight'] += 1e-3
+    torch.save(weights, tmp_path / 'other.pth')
+    other = run(*words[:2], tmp_path / 'other.pth', *words[3:], *options, '--resume', folder=shapes)
+    last = other.stdout.strip().splitlines()[-1]
+    assert other.returncode == 1 and f'epoch_2.pth has not started from {tmp_path}/other.pth: resume' in last, last
