@@ -20,6 +20,7 @@ from .run import Run, iterations, marked_run
 from .run_file import read_run
 
 NAMES = ('epoch_{}.pth', 'iter_{}.pth')  # MMEngine's, for checkpoints by epoch and by iteration
+_MOST_CHARACTERS = 1 << 12  # of a path
 
 
 def latest_checkpoint(work_dir: str, names: Sequence[str] = NAMES) -> Optional[str]:
@@ -162,7 +163,7 @@ def _last_checkpoint(folder: str) -> str:
     with suppress(OSError, ValueError):
         if osp.isfile(path):  # not a pipe, which would have us wait
             with open(path) as file:
-                return file.read().strip()
+                return file.read(_MOST_CHARACTERS).strip()
     return ''
 
 

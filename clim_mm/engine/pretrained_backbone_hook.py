@@ -4,7 +4,6 @@ from typing import Any, Optional
 
 import torch
 from mmengine.dist import is_main_process
-from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
@@ -23,12 +22,13 @@ from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.models.feature_maps import check_feature_maps
 from clim_mm.registry import HOOKS
+from clim_mm.runtime.start_hook import StartHook
 
 from .runner_parts import resumed
 
 
 @HOOKS.register_module()
-class PretrainedBackboneHook(Hook):
+class PretrainedBackboneHook(StartHook):
     """Sees to it that the evaluated backbone is the pretrained one, all of it, and if frozen that it stays so.
 
     MMEngine loads what fits and logs the rest, so that an evaluation could measure a backbone half at random. The
@@ -75,6 +75,7 @@ class PretrainedBackboneHook(Hook):
         if getattr(unwrapped(runner), 'neck', None) is not None:  # which pools; heads of transformers take no maps
             check_feature_maps(backbone)
         start = read_start(init_cfg)
+        self._note_start(runner, start.backbone, f'from {checkpoint}')
         if self.frozen or not resumed(runner):
             number = check_landed(backbone, start.backbone, checkpoint)
             runner.logger.info(f'All {number} weights of the backbone are those of {checkpoint}{start.origin}'

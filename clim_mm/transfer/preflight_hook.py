@@ -1,22 +1,20 @@
 """When a detector is held against its pretraining: before its first step."""
 
-from collections.abc import Mapping
 from typing import Optional
 
 import torch
 from mmengine import dist
-from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
-from clim_mm.checkpoints.fit import COUNTER
 from clim_mm.checkpoints.normalization import preprocessor_of
 from clim_mm.checkpoints.transfer import check_landed, checkpoint_of
 from clim_mm.checkpoints.weights_hash import weights_sha256
 from clim_mm.checks import check_choice
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError
+from clim_mm.runtime.start_hook import StartHook
 
 from .pretrained_part import check_norms_train, check_nothing_frozen, pretrained_part
 from .start import STARTS, check_fits
@@ -24,7 +22,7 @@ from .start import STARTS, check_fits
 
 # In MMEngine's own registry: scope mmdet sees it, and needs no other scope for it.
 @HOOKS.register_module()
-class TransferPreflightHook(Hook):
+class TransferPreflightHook(StartHook):
     """Sees to it that a detector trains what pretraining has made, all of it, and says so in four lines.
 
     MMEngine loads what fits and logs the rest, and MMDetection's configs freeze stages and norms unless they are told
@@ -48,16 +46,6 @@ class TransferPreflightHook(Hook):
         check_choice('start of TransferPreflightHook', start, STARTS)
         self.start = start
         self.hash: Optional[str] = None
-        self._started_from: Optional[str] = None  # of a resumed training what its checkpoint tells
-
-    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Note what a training that is resumed has started from."""
-        if runner.cfg.get('resume'):
-            self._started_from = (checkpoint.get('meta') or {}).get('started_from')
-
-    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Tell what this training has started from."""
-        checkpoint['meta']['started_from'] = self._started_from
 
     def before_train(self, runner: Runner) -> None:
         """Check, and say what was found; on resume, what can still be told."""
@@ -65,46 +53,28 @@ class TransferPreflightHook(Hook):
         part = pretrained_part(detector)
         tensors = part.state_dict()
         self.hash = weights_sha256(tensors)
+        checkpoint, normalized = '', ''
+        weights: dict[str, torch.Tensor] = {}
+        if self.start != 'random':
+            checkpoint = _checkpoint_of(detector)
+            weights, normalized = check_fits(part, preprocessor_of(runner.cfg), checkpoint, self.start)
+        self._note_start(runner, weights, 'at random' if self.start == 'random' else f'from {checkpoint}')
         if runner.iter > 0:
-            self._check_same_start(runner, detector, part)
             runner.logger.info(f'Transfer: goes on after {runner.iter} iterations.')
         elif self.start == 'random':
-            self._started_from = self.start
             runner.logger.info(f'Transfer: all {len(tensors)} tensors of the backbone are initialised at random, as '
                                f'the config says (sha256 {self.hash}).')
         else:
-            self._check_start(runner, detector, part)
+            check_landed(part, weights, checkpoint)
+            shared = '' if hasattr(detector.get_submodule('backbone'), 'layer4') else ', shared head included,'
+            runner.logger.info(f'Transfer: all {len(tensors)} tensors of the backbone{shared} are those of '
+                               f'{checkpoint} (sha256 {self.hash}).')
+            runner.logger.info(f'Transfer: {normalized[0].lower()}{normalized[1:]}')
         number = check_nothing_frozen(part)
         runner.logger.info(f'Transfer: no stage is frozen, all {number} weights of the backbone train.')
         norms, synchronized = check_norms_train(detector, dist.get_world_size())
         how = f'synchronised over {dist.get_world_size()} processes' if synchronized else _why_alone()
         runner.logger.info(f'Transfer: all {norms} norms of the backbone train, {how}.')
-
-    def _check_same_start(self, runner: Runner, detector: nn.Module, part: nn.Module) -> None:
-        if self._started_from is None:  # older checkpoints do not tell
-            return
-        now, words = self.start, 'at random'
-        if self.start != 'random':
-            checkpoint = _checkpoint_of(detector)
-            weights, _ = check_fits(part, preprocessor_of(runner.cfg), checkpoint, self.start)
-            now, words = _hash_of_start(weights), f'from {checkpoint}'
-        if now != self._started_from:
-            raise ConfigError(f'The detector in {runner.cfg.load_from} has not started {words}: resume it with what it '
-                              'has started from, or choose another --work-dir for a new one.')
-
-    def _check_start(self, runner: Runner, detector: nn.Module, part: nn.Module) -> None:
-        checkpoint = _checkpoint_of(detector)
-        weights, normalized = check_fits(part, preprocessor_of(runner.cfg), checkpoint, self.start)
-        check_landed(part, weights, checkpoint)
-        self._started_from = _hash_of_start(weights)
-        shared = '' if hasattr(detector.get_submodule('backbone'), 'layer4') else ', shared head included,'
-        runner.logger.info(f'Transfer: all {len(part.state_dict())} tensors of the backbone{shared} are those of '
-                           f'{checkpoint} (sha256 {self.hash}).')
-        runner.logger.info(f'Transfer: {normalized[0].lower()}{normalized[1:]}')
-
-
-def _hash_of_start(weights: Mapping[str, torch.Tensor]) -> str:
-    return weights_sha256({name: value for name, value in weights.items() if not name.endswith(COUNTER)})
 
 
 def _why_alone() -> str:

@@ -80,6 +80,16 @@ def test_a_backbone_that_is_trained_starts_there_and_moves(class_folder, tmp_pat
     train(class_folder, tmp_path / 'work', checkpoint, frozen=False, epochs=3, resume=True)
 
 
+@pytest.mark.parametrize('frozen', [True, False])
+def test_an_evaluation_is_resumed_only_with_the_backbone_that_it_began_with(class_folder, tmp_path, checkpoint, frozen):
+    train(class_folder, tmp_path / 'work', checkpoint, frozen=frozen)
+    other = torch.load(checkpoint, weights_only=True)
+    other['state_dict']['backbone.conv1.weight'] += 1e-3
+    torch.save(other, tmp_path / 'other.pth')
+    with pytest.raises(ConfigError, match='/work has not started from .*/other.pth: resume it with what it has'):
+        train(class_folder, tmp_path / 'work', str(tmp_path / 'other.pth'), frozen, epochs=3, resume=True)
+
+
 def test_a_changed_backbone_stops_the_evaluation(class_folder, tmp_path, checkpoint):
     with pytest.raises(TrainingError) as raised:
         train(class_folder, tmp_path / 'work', checkpoint, more_hooks=[Meddler()])

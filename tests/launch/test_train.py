@@ -1,6 +1,7 @@
 """A training as the commands make it, whoever's its config is."""
 
 import time
+import traceback
 
 import pytest
 from mmengine.config import Config
@@ -8,8 +9,9 @@ from mmengine.logging import MessageHub
 from toy_runs import NUMBERS, toy_config
 
 from clim_mm.checkpoints.run_file import read_run
-from clim_mm.errors import ConfigError
+from clim_mm.errors import CheckpointError, ConfigError
 from clim_mm.launch.commands import train
+from clim_mm.launch.going_on import how_to_go_on
 from clim_mm.launch.held_folders import held_folders
 
 
@@ -64,3 +66,15 @@ def test_a_log_on_a_disk_that_was_full_before(tmp_path, capfd):
         train(cfg, [])
     said = capfd.readouterr().err
     assert said.startswith('Lines are missing in ') and said.count('\n') == 1
+
+
+def test_where_the_first_checkpoint_could_not_be_written_none_is_promised(tmp_path):
+    cfg = config_of(tmp_path / 'work', 2)
+    (tmp_path / 'work' / 'epoch_1.pth').mkdir(parents=True)
+    cfg.default_hooks.checkpoint.backend_args = dict(backend='clim_mm.atomic')
+    with pytest.raises(CheckpointError) as refusal:
+        train(cfg, [])
+    frames = [frame for frame, _ in traceback.walk_tb(refusal.tb)]
+    assert how_to_go_on(frames) == ' No checkpoint was written yet, so that the training begins anew.'
+    (tmp_path / 'work' / 'epoch_0.pth').touch()
+    assert how_to_go_on(frames) == ' The same command with --resume goes on from the last checkpoint.'

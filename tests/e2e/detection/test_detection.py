@@ -300,4 +300,4 @@ def test_a_resumed_detector_goes_on_with_the_configs_settings(run, shapes, slim,
     torch.save(weights, tmp_path / 'other.pth')
     other = run(*words[:2], tmp_path / 'other.pth', *words[3:], *options, '--resume', folder=shapes)
     last = other.stdout.strip().splitlines()[-1]
-    assert other.returncode == 1 and f'epoch_2.pth has not started from {tmp_path}/other.pth: resume' in last, last
+    assert other.returncode == 1 and f'{tmp_path} has not started from {tmp_path}/other.pth: resume' in last, last
