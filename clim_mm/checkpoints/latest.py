@@ -94,7 +94,7 @@ def resume_latest(cfg: Config) -> None:
         cfg.resume, cfg.load_from = True, path
         return
     last, run = _last_checkpoint(cfg.work_dir), read_run(cfg.work_dir)
-    there = next(filter(osp.isfile, (last, osp.join(cfg.work_dir, osp.basename(last)))), None)
+    there = next(filter(osp.isfile, (osp.join(cfg.work_dir, osp.basename(last)), last)), None)  # it may be a copy
     if there and (not run.id or run.owns(_meta(read_checkpoint(there)))):
         raise CheckpointError(
             f'There is no checkpoint in {folder} that is called {" or ".join(_names(cfg))}, but the last one of '

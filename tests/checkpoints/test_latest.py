@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pytest
 import torch
@@ -136,6 +137,10 @@ def test_checkpoints_that_were_called_otherwise_or_are_elsewhere_are_not_overloo
     toy_runner(toy_config(tmp_path / 'run', 2, before)).train()
     with pytest.raises(CheckpointError, match='but the last one of .*/run is .*2.pth: go on with it by --resume /'):
         resume_latest(toy_config(tmp_path / 'run', 3, now))
+    shutil.copytree(tmp_path / 'run', tmp_path / 'copy')
+    place = tmp_path / ('out' if 'out_dir' in before else 'copy')
+    with pytest.raises(CheckpointError, match=f'by --resume {place}/.*2.pth, or leave out'):
+        resume_latest(toy_config(tmp_path / 'copy', 3, now))
     note(tmp_path / 'run', 'new', 1)
     resume_latest(cfg := toy_config(tmp_path / 'run', 3, now))
     assert cfg.get('load_from') is None, 'a later run, which has none yet, begins anew'
