@@ -20,9 +20,12 @@ def saved_normalization(meta: Any) -> Optional[dict[str, Any]]:
         meta: Of the checkpoint.
 
     Returns:
-        None if the checkpoint does not tell.
+        None if the checkpoint does not tell, or not by plain numbers.
     """
-    return normalization_in(settings_in(meta.get('cfg') if isinstance(meta, Mapping) else None))
+    try:
+        return normalization_in(settings_in(meta.get('cfg') if isinstance(meta, Mapping) else None))
+    except (TypeError, ValueError):  # such as of 0.485 * 255, which stays text
+        return None
 
 
 def normalization_in(settings: Mapping[str, Any]) -> Optional[dict[str, Any]]:
