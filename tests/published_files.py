@@ -85,11 +85,6 @@ def lightly(network):
     return dict(state_dict={**state, 'projection_head.layers.0.weight': torch.rand(8, 512)})
 
 
-def lightning(network):
-    """Of a module whose backbone is torchvision's with a projection for its classifier."""
-    return dict(state_dict=below('backbone.', weights_of(network)), hyper_parameters={})
-
-
 def vissl(network):
     trunk = below('_feature_blocks.', weights_of(network, classifier=False))
     heads = {'0.clf.0.weight': torch.rand(8, 512)}
@@ -113,7 +108,7 @@ PUBLISHED = dict(
     dino_backbone=(lambda network: weights_of(network, classifier=False), 'torchvision, without its classifier'),
     barlow_twins=(lambda network: dict(epoch=1, model=below('module.backbone.', weights_of(network, False))), ''),
     solo_learn=(solo_learn, ''), solo_learn_old=(lambda network: solo_learn(network, 'encoder'), 'solo-learn'),
-    lightning=(lightning, ''), vissl=(vissl, '_feature_blocks.*'), model_in_state=(
+    vissl=(vissl, '_feature_blocks.*'), model_in_state=(
         lambda network: dict(model=dict(state_dict=below('module.backbone.', weights_of(network, False)))), ''),
     of_one_network=(lambda network: dict(state_dict=below('_orig_mod.net.', weights_of(network, False))),
                     '_orig_mod.net.*'), lightly=(lightly, 'lightly'), openmmlab=(openmmlab, ''))

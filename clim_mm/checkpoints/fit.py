@@ -7,6 +7,7 @@ from typing import Any
 from clim_mm.errors import ConfigError
 
 SIZED_BY_CHECKPOINT = ('queue', 'queue_ids')  # if empty in the model, they take their length from the checkpoint
+_CLASSIFIER = 'backbone.fc.'  # that torchvision's ResNet has, or a head in its place: no features are taken behind it
 COUNTER = 'num_batches_tracked'  # of batch normalisation: how often, not what; old checkpoints lack it
 
 
@@ -111,7 +112,7 @@ def check_read(fit: Fit, modules: Sequence[str], checkpoint: str) -> dict[str, i
         inside = f'{module}.'
         lacking = [name for name in (*fit.missing, *fit.reshaped)
                    if name.startswith(inside) and not name.endswith(COUNTER)]
-        more = [name for name in fit.unexpected if name.startswith(inside) and not name.endswith(COUNTER)]
+        more = [name for name in fit.unexpected if name.startswith(inside) and _counts(name)]
         counts[module] = sum(name.startswith(inside) for name in fit.matched)
         if lacking or not counts[module]:
             known = f'; it has {", ".join(fit.unexpected[:3])}, ...' if fit.unexpected else ''
@@ -127,7 +128,12 @@ def check_read(fit: Fit, modules: Sequence[str], checkpoint: str) -> dict[str, i
 
 def _modules(names: Sequence[str]) -> set[str]:
     """The model's parts that the weights are of."""
-    return {name.partition('.')[0] for name in names if not name.endswith(COUNTER)}
+    return {name.partition('.')[0] for name in names if _counts(name)}
+
+
+def _counts(name: str) -> bool:
+    """Whether a network is another one with or without this weight."""
+    return not name.endswith(COUNTER) and not name.startswith(_CLASSIFIER)
 
 
 def _shape(value: Any) -> tuple[int, ...]:

@@ -76,8 +76,6 @@ def published(checkpoint: Mapping[str, Any]) -> Published:
             place, held = inner, held[inner]
     weights = weights_of(checkpoint if place is None else dict(state_dict=held))
     told = _told(checkpoint)
-    if f'{BACKBONE}{_FIRST}' in weights and f'{BACKBONE}{_BLOCK}' in weights:  # a head may stand for the classifier
-        weights = {name: value for name, value in weights.items() if not name.startswith(f'{BACKBONE}fc.')}
     if f'{BACKBONE}4.0.conv1.weight' in weights:
         return Published(_of_sequence(weights), 'lightly', told)
     for prefix, owner, is_imagenet in (*_PREFIXES, *_other_prefixes(weights)):

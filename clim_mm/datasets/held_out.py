@@ -1,6 +1,6 @@
 """Whether images to train on and images to measure on are one task: of the same classes, and none of them in both."""
 
-import filecmp
+import hashlib
 import os.path as osp
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from clim_mm.errors import ConfigError, some_of
 
 _LOOKED_INTO = 100  # held-out images that are searched for copies [ours]
 _COPIES = 0.05  # of them: more are no accident [ours]
+_MOST_ASKED, _MOST_READ = 100_000, 10_000  # training images, for their size and for their content [ours]
 
 
 def classes_of(source: BaseDataset) -> Optional[tuple[str, ...]]:
@@ -79,6 +80,7 @@ def check_num_classes(train: Listing, num_classes: int) -> None:
     Raises:
         ConfigError: If it has more or fewer.
     """
+    _check_labels(train, 'training')
     number = int(train.labels.max(initial=-1)) + 1
     if train.classes is not None:
         number = max(number, len(train.classes))
@@ -111,7 +113,16 @@ def check_apart(train: Sequence[str], held_out: Sequence[str], setting: str) -> 
                           f'{setting} to images that are not trained on.')
 
 
+def _check_labels(listing: Listing, which: str) -> None:
+    beyond = np.unique(listing.labels[listing.labels >= len(listing.classes)]).tolist() if listing.classes else []
+    if beyond:
+        raise ConfigError(f'The {which} images have labels that none of their {len(listing.classes or ())} classes has '
+                          f'({some_of(beyond, 3)}): number the classes from 0 on, or correct `classes`.')
+
+
 def _check_same_classes(train: Listing, held_out: Listing, setting: str) -> None:
+    _check_labels(train, 'training')
+    _check_labels(held_out, 'held-out')
     _compare(train.classes, held_out.classes, 'classes', setting)
     if train.folders and held_out.folders:
         _compare(train.folders, held_out.folders, 'class folders', setting)
@@ -154,14 +165,26 @@ def _links(folder: str) -> set[str]:
 
 
 def _copies(held_out: Sequence[str], train: Sequence[str]) -> list[str]:
-    """Those of which a training image of the same name, in a folder of the same name, has the same content."""
-    wanted = {_class_and_name(path): path for path in held_out if '://' not in path}
-    found = {}
-    for path in train:
-        other = wanted.get(_class_and_name(path))
-        if other is not None and osp.isfile(path) and osp.isfile(other) and filecmp.cmp(path, other, shallow=False):
-            found[other] = path
-    return sorted(found)
+    """Those whose content a training image has, too; in a large set only one of the same name, in a folder alike."""
+    names = set(map(_class_and_name, held_out))
+    if len(train) > _MOST_ASKED:
+        train = [path for path in train if _class_and_name(path) in names]
+    sizes = set(map(_size, held_out)) - {None}
+    alike = [path for path in train if _size(path) in sizes]
+    if len(alike) > _MOST_READ:  # of files without compression the size tells nothing
+        alike = [path for path in alike if _class_and_name(path) in names]
+    contents = set(map(_digest, alike)) if alike else set()
+    return sorted(path for path in held_out if _size(path) in sizes and _digest(path) in contents) if contents else []
+
+
+def _size(path: str) -> Optional[int]:
+    """Bytes of a local file; None of any other, and of an empty one."""
+    return (osp.getsize(path) or None) if '://' not in path and osp.isfile(path) else None
+
+
+def _digest(path: str) -> bytes:
+    with open(path, 'rb') as file:
+        return hashlib.sha256(file.read()).digest()
 
 
 def _class_and_name(path: str) -> tuple[str, str]:

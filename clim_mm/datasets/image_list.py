@@ -18,7 +18,7 @@ from .image_folder import IMAGE_EXTENSIONS
 from .tell_once import tell_once
 
 _IMAGE = '|'.join(map(re.escape, IMAGE_EXTENSIONS))
-_NUMBERED = re.compile(rf'(.*\S)[ \t]+(-?\d+)|(.*(?:{_IMAGE})"?)[ \t]*[,;|][ \t]*(-?\d+)', re.IGNORECASE)
+_NUMBERED = re.compile(rf'(.*(?:{_IMAGE})"?)[ \t]*[,;|][ \t]*(-?\d+)|(.*\S)[ \t]+(-?\d+)', re.IGNORECASE)
 _WORDED = re.compile(rf'.*(?:{_IMAGE})"?(?:[ \t]+|(?=[,;|]))(.*)', re.IGNORECASE)
 _MOST_LABEL = 10**6  # [ours]: what is beyond is the id of something else
 _MOST_SHOWN = 80  # characters of a line

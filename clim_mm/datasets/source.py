@@ -39,7 +39,9 @@ def build_source(dataset: Union[dict, BaseDataset],
             raise ConfigError(f'dataset must be the config of an image dataset, such as dict(type="ImageFolder", '
                               f'data_root=FOLDER), not {dataset!r}.')
         return dataset
-    cfg = dict(dataset, type='clim_mm.ImageList') if dataset.get('type') == 'mmselfsup.ImageList' else dataset
+    cfg = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in dataset.items()}
+    if cfg.get('type') == 'mmselfsup.ImageList':
+        cfg['type'] = 'clim_mm.ImageList'
     _check_strings(cfg)
     for path in _local_paths(cfg):
         if not is_there(path):
@@ -101,7 +103,7 @@ def _paths(cfg: dict) -> list[str]:
     prefix = prefix.get('img_path', '') if isinstance(prefix, dict) else prefix
     root = cfg.get('data_root', '')
     named = [path for path in (prefix, cfg.get('ann_file', '')) if path]
-    return [str(join_path(root, path) if root else path) for path in named] or [str(root)] * bool(root)
+    return [join_path(root, path) if root else path for path in named] or [root] * bool(root)
 
 
 def _scanned(cfg: dict) -> list[str]:

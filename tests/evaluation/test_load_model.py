@@ -110,6 +110,13 @@ def test_a_deeper_network_has_all_that_is_wanted_and_is_another(tmp_path, make, 
         load_model(of_resnet(), str(tmp_path / 'deeper.pth'))
 
 
+def test_a_head_in_the_place_of_the_classifier_is_no_part_of_the_backbone(tmp_path):
+    weights = published_files.random_resnet(narrow=True).state_dict()
+    torch.save(dict(state_dict=published_files.below('backbone.', weights)), tmp_path / 'lightning.ckpt')
+    model = load_model(of_resnet(), str(tmp_path / 'lightning.ckpt'))
+    assert torch.equal(model.backbone.conv1.weight.cpu(), weights['conv1.weight'])
+
+
 def test_weights_that_are_no_numbers(tmp_path):
     weights = ResNet(18, stem_channels=4, base_channels=4).state_dict()
     weights['bn1.weight'][1] = float('nan')
