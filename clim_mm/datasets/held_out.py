@@ -2,10 +2,10 @@
 
 import hashlib
 import os.path as osp
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import scandir
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -66,9 +66,12 @@ def check_held_out(train: Listing, held_out: Listing, setting: str) -> str:
         A sentence for the log.
 
     Raises:
-        ConfigError: If their classes are not the same, or an image is in both.
+        ConfigError: If their classes are not the same, or there is only one, or an image is in both.
     """
     _check_same_classes(train, held_out, setting)
+    if len(train.labels) and train.labels.min() == train.labels.max():
+        raise ConfigError('The training images are all of one class, so that every figure would be right: give images '
+                          'of two classes or more, each in a folder of its own.')
     check_apart(train.paths, held_out.paths, setting)
     same = f'are of the same {len(train.classes)} classes, and ' if train.classes else ''
     return f'{len(held_out.paths)} held-out images {same}are apart from the {len(train.paths)} training images.'
@@ -87,6 +90,24 @@ def check_num_classes(train: Listing, num_classes: int) -> None:
     if number > num_classes or (train.classes is not None and number < num_classes):
         raise ConfigError(f'The classifier has {num_classes} outputs, but the training images are of {number} classes: '
                           f'set model.head.num_classes={number}.')
+
+
+def check_top_k(evaluator: Any, num_classes: int) -> None:
+    """Check that no accuracy among the k best of fewer classes is wanted, before an epoch is trained for it.
+
+    Args:
+        evaluator: The config of one metric, or of several.
+        num_classes: Outputs of the classifier.
+
+    Raises:
+        ConfigError: If one is.
+    """
+    metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
+    wanted = [metric.get('topk', 1) for metric in metrics if isinstance(metric, Mapping)]
+    most = max((max(k) if isinstance(k, (list, tuple)) else k for k in wanted), default=1)
+    if most > num_classes:
+        raise ConfigError(f'val_evaluator wants the accuracy among the best {most} of {num_classes} classes: set '
+                          'val_evaluator.topk=[1].')
 
 
 def check_apart(train: Sequence[str], held_out: Sequence[str], setting: str) -> None:

@@ -40,7 +40,8 @@ def root(class_folder, tmp_path):
     return tmp_path
 
 
-def runner_of(root, init_cfg, train=None, val=None, preprocessor=None, frozen=True, backbone=None, num_classes=2):
+def runner_of(root, init_cfg, train=None, val=None, preprocessor=None, frozen=True, backbone=None, num_classes=2,
+              topk=1):
     loader = dict(batch_size=4, collate_fn=dict(type='default_collate'))
     dataset = dict(type='mmcls.CustomDataset', data_root=str(root), pipeline=PIPELINE)
     network = dict(backbone or BACKBONE, init_cfg=init_cfg, **(dict(frozen_stages=4) if frozen else {}))
@@ -55,7 +56,7 @@ def runner_of(root, init_cfg, train=None, val=None, preprocessor=None, frozen=Tr
                               dataset=dict(dataset, **dict(dict(data_prefix='train'), **(train or {})))),
         val_dataloader=dict(loader, sampler=dict(type='DefaultSampler', shuffle=False),
                             dataset=dict(dataset, **dict(dict(data_prefix='val'), **(val or {})))),
-        val_cfg=dict(), val_evaluator=dict(type='mmcls.Accuracy'),
+        val_cfg=dict(), val_evaluator=dict(type='mmcls.Accuracy', topk=topk),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.001)), train_cfg=dict(by_epoch=True, max_epochs=1),
         default_hooks=dict(checkpoint=None),
         custom_hooks=[dict(type='PretrainedBackboneHook', frozen=frozen)],
@@ -99,6 +100,11 @@ def reversed_list(root, name):
     (root / f'{name}.txt').write_text('\n'.join(lines))
 
 
+def of_one_class(root):
+    for name in ('train', 'val'):
+        shutil.rmtree(root / name / 'dog')
+
+
 def linked(root):
     shutil.rmtree(root / 'val')
     (root / 'val').symlink_to(root / 'train')
@@ -129,6 +135,9 @@ NAMES = dict(classes=['cat', 'dog'])
     (lambda root: rename(root, 'val/dog', 'val/cow'), {}, ['1 are missing (dog)', '1 are unknown']),
     (lambda root: rename(root, 'val/dog', 'val/cow'), dict(train=NAMES, val=NAMES), ['class folders', 'cow']),
     (lambda root: None, dict(val=dict(classes=['dog', 'cat'])), ['another order']),
+    (lambda root: None, dict(topk=(1, 5)), ['wants the accuracy among the best 5 of 2 classes: set val_evaluator.topk']),
+    (lambda root: shutil.rmtree(root / 'train/dog'), dict(num_classes=1), ['1 are unknown to the training (dog)']),
+    (of_one_class, dict(num_classes=1), ['all of one class, so that every figure would be right']),
     (lambda root: None, dict(val=dict(metainfo=dict(classes=['dog', 'cat']))), ['another order']),
     (lambda root: reversed_list(root, 'val'), dict(val=dict(ann_file='val.txt')), ['Only the training images have']),
     (lambda root: None, dict(num_classes=3), ['3 outputs', '2 classes', 'model.head.num_classes=2']),
