@@ -68,7 +68,8 @@ def lines_of(path: str) -> list[tuple[int, str]]:
 def read_image_list(path: str, labelled: Optional[bool] = None) -> list[Line]:
     """The images of a list, each ``PATH`` or ``PATH LABEL``, with a number for the label.
 
-    Paths may have spaces, and quotation marks around; a comma, a semicolon or a bar may stand before the label. An image that is listed again counts once.
+    Paths may have spaces, and quotation marks around them; a comma, a semicolon or a bar may stand before the label.
+    An image that is listed again counts once; see ``lines_of`` for the rest.
 
     Args:
         path: Of the list.

@@ -88,6 +88,9 @@ def test_the_rule_of_the_learning_rate_is_that_of_the_kind(root, files, name, ru
     runner.train()
     assert _rule_of_kind(runner) is rule
     assert PreflightHook().lr_of_512 == 0.06
+    another = dict(params=[torch.nn.Parameter(torch.zeros(1))], lr=2.0)  # as by paramwise_cfg
+    runner.optim_wrapper.optimizer.add_param_group(another)
+    assert _rule_of_kind(runner) is None
 
 
 def rename(root, old, new):
@@ -135,7 +138,7 @@ NAMES = dict(classes=['cat', 'dog'])
     (lambda root: rename(root, 'val/dog', 'val/cow'), {}, ['1 are missing (dog)', '1 are unknown']),
     (lambda root: rename(root, 'val/dog', 'val/cow'), dict(train=NAMES, val=NAMES), ['class folders', 'cow']),
     (lambda root: None, dict(val=dict(classes=['dog', 'cat'])), ['another order']),
-    (lambda root: None, dict(topk=(1, 5)), ['wants the accuracy among the best 5 of 2 classes: set val_evaluator.topk']),
+    (lambda root: None, dict(topk=(1, 5)), ['accuracy among the best 5 of 2 classes: set val_evaluator.topk']),
     (lambda root: shutil.rmtree(root / 'train/dog'), dict(num_classes=1), ['1 are unknown to the training (dog)']),
     (of_one_class, dict(num_classes=1), ['all of one class, so that every figure would be right']),
     (lambda root: None, dict(val=dict(metainfo=dict(classes=['dog', 'cat']))), ['another order']),

@@ -44,7 +44,7 @@ def test_a_sound_study(root):
     (dict(held_out='train'), ['a of the study cannot be measured: 12 of the 12 held-out images']),
     (dict(linear={'data_preprocessor.to_rgb': False}), ['normalised here by BGR', 'a, which linear evaluates, was']),
     (dict(linear={'model.head.num_classes': 5}), ['linear of the study', '5 outputs', '2 classes']),
-    (dict(linear={'val_evaluator.topk': [1, 5]}), ['linear of the study', 'best 5 of 2 classes: set val_evaluator.topk']),
+    (dict(linear={'val_evaluator.topk': [1, 5]}), ['linear of the study', 'best 5 of 2 classes: set val_ev']),
     (dict(linear={'val_dataloader.dataset.data_prefix': 'train'}), ['linear of the study', '12 of the 12 held-out']),
     (dict(linear={'val_dataloader.dataset.classes': ['dog', 'cat']}), ['linear of the study', 'another order']),
 ])
