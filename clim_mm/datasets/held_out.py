@@ -147,10 +147,31 @@ def _check_same_classes(train: Listing, held_out: Listing, setting: str) -> None
     _compare(train.classes, held_out.classes, 'classes', setting)
     if train.folders and held_out.folders:
         _compare(train.folders, held_out.folders, 'class folders', setting)
+    else:
+        _check_numbered_alike(_label_of_folders(train), _label_of_folders(held_out), setting)
     unknown = np.setdiff1d(held_out.labels, train.labels).tolist() if len(train.labels) else []
     if unknown:
         raise ConfigError(f'No training image has the label of some held-out images ({some_of(unknown, 3)}): set '
                           f'{setting} to images of the same classes, numbered likewise.')
+
+
+def _label_of_folders(listing: Listing) -> dict[str, int]:
+    """By the names of folders that are those of classes: each label has one, and each of them one label."""
+    if len(listing.labels) != len(listing.paths):  # some have no label
+        return {}
+    pairs = {(osp.basename(osp.dirname(path)), label)
+             for path, label in zip(listing.paths, listing.labels.tolist(), strict=True)}
+    found = dict(pairs)
+    return found if len(found) == len(pairs) == len(set(found.values())) else {}
+
+
+def _check_numbered_alike(train: Mapping[str, int], held_out: Mapping[str, int], setting: str) -> None:
+    others = [f'{name}: {label} instead of {train[name]}' for name, label in sorted(held_out.items())
+              if train.get(name, label) != label]
+    if others:
+        raise ConfigError(f'Held-out images have another label than training images in a folder of the same name '
+                          f'({some_of(others, 3)}): number the classes alike in both lists, or set {setting} to other '
+                          'images.')
 
 
 def _compare(names: Optional[Sequence[str]], others: Optional[Sequence[str]], what: str, setting: str) -> None:

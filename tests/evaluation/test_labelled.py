@@ -88,7 +88,14 @@ def labels_from_one(folder):
         (folder / f'{name}.txt').write_text('\n'.join(lines))
 
 
+def labels_in_another_order(folder):
+    for name, first in (('train', 'cat'), ('held', 'dog')):
+        lines = [f'{path} {int(path.parent.name != first)}' for path in (folder / name).rglob('*.png')]
+        (folder / f'{name}.txt').write_text('\n'.join(lines))
+
+
 @pytest.mark.parametrize('change, settings, words', [
+    (labels_in_another_order, dict(ann_file='train.txt'), 'another label .* .cat: 1 instead of 0, dog: 0 instead'),
     (renamed, {}, '3 of 3 held-out images that were looked into are copies of training images'),
     (hard_links, {}, '3 of 3 held-out images that were looked into are copies'),
     (labels_from_one, dict(ann_file='train.txt', classes=['cat', 'dog']),
