@@ -66,12 +66,9 @@ def check_held_out(train: Listing, held_out: Listing, setting: str) -> str:
         A sentence for the log.
 
     Raises:
-        ConfigError: If their classes are not the same, or there is only one, or an image is in both.
+        ConfigError: If their classes are not the same, or an image is in both.
     """
     _check_same_classes(train, held_out, setting)
-    if len(train.labels) and train.labels.min() == train.labels.max():
-        raise ConfigError('The training images are all of one class, so that every figure would be right: give images '
-                          'of two classes or more, each in a folder of its own.')
     check_apart(train.paths, held_out.paths, setting)
     same = f'are of the same {len(train.classes)} classes, and ' if train.classes else ''
     return f'{len(held_out.paths)} held-out images {same}are apart from the {len(train.paths)} training images.'
@@ -81,7 +78,7 @@ def check_num_classes(train: Listing, num_classes: int) -> None:
     """Check that a classifier has as many outputs as there are classes; without names, an output for each label.
 
     Raises:
-        ConfigError: If it has more or fewer.
+        ConfigError: If it has more or fewer, or there is only one class.
     """
     _check_labels(train, 'training')
     number = int(train.labels.max(initial=-1)) + 1
@@ -90,6 +87,9 @@ def check_num_classes(train: Listing, num_classes: int) -> None:
     if number > num_classes or (train.classes is not None and number < num_classes):
         raise ConfigError(f'The classifier has {num_classes} outputs, but the training images are of {number} classes: '
                           f'set model.head.num_classes={number}.')
+    if number == 1:
+        raise ConfigError('The training images are all of one class, so that every figure would be right: give images '
+                          'of two classes or more.')
 
 
 def check_top_k(evaluator: Any, num_classes: int) -> None:

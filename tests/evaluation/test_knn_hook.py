@@ -94,3 +94,11 @@ def test_the_pictures_are_not_mixed_up(root):
     runner.train()
     lines = [json.loads(line) for line in (root / 'work' / 'knn.jsonl').read_text().splitlines()]
     assert lines[0]['top1'] == 1.0, 'each image is its own nearest'
+
+
+def test_images_of_one_class_are_refused(root):
+    for name in ('train', 'val'):
+        for number in range(4):
+            shutil.move(root / name / f'class{number}', root / name / 'all' / f'class{number}')
+    with pytest.raises(ConfigError, match='all of one class'):
+        runner_with(root, [dict(type='KNNHook')]).train()
