@@ -164,8 +164,9 @@ def settings_of(runner: Runner,
 
 def _has_unit_values(preprocessor: Any) -> bool:
     mean, std = (getattr(preprocessor, name, None) for name in ('mean', 'std'))
-    is_set = isinstance(mean, torch.Tensor) and isinstance(std, torch.Tensor)
-    return is_set and 0 < float(mean.max()) <= 1 and float(std.max()) < 1
+    if not isinstance(mean, torch.Tensor) or not isinstance(std, torch.Tensor):
+        return False
+    return 0 < float(mean.max()) <= 1 and float(std.max()) < 1
 
 
 def _accumulation(runner: Runner) -> int:

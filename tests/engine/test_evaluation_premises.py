@@ -139,7 +139,6 @@ NAMES = dict(classes=['cat', 'dog'])
     (lambda root: rename(root, 'val/dog', 'val/cow'), dict(train=NAMES, val=NAMES), ['class folders', 'cow']),
     (lambda root: None, dict(val=dict(classes=['dog', 'cat'])), ['another order']),
     (lambda root: None, dict(topk=(1, 5)), ['accuracy among the best 5 of 2 classes: set val_evaluator.topk']),
-    (lambda root: shutil.rmtree(root / 'train/dog'), dict(num_classes=1), ['1 are unknown to the training (dog)']),
     (of_one_class, dict(num_classes=1), ['all of one class, so that every figure would be right']),
     (lambda root: None, dict(val=dict(metainfo=dict(classes=['dog', 'cat']))), ['another order']),
     (lambda root: reversed_list(root, 'val'), dict(val=dict(ann_file='val.txt')), ['Only the training images have']),
