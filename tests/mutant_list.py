@@ -279,7 +279,7 @@ MUTANTS = [
     Mutant('half a record left on a full disk', 'runtime/json_lines.py',
            '            file.truncate(end)\n            raise', '            raise'),
     Mutant('half of a backbone is enough to start from', 'checkpoints/fit.py',
-           ' or found & lacking', ''),
+           'found & (lacking | _modules(fit.unexpected))', 'found & _modules(fit.unexpected)'),
     Mutant('RGB and BGR exchanged', 'checkpoints/normalization.py',
            "order='RGB' if turned else 'BGR'", "order='BGR' if turned else 'RGB'"),
     Mutant('hash of weights without their names', 'checkpoints/weights_hash.py',

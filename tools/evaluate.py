@@ -154,7 +154,7 @@ def check_images(task: Task, args: argparse.Namespace) -> None:
     train, test = task.train.labels, task.test.labels
     if args.run in (knn, figures):
         check_voters(args.k, len(train))
-    if args.run in (probe, figures):
+    if args.run in (knn, probe, figures):
         check_classes(train)
     if args.run in (diagnostics, figures):
         check_pairs(test)

@@ -7,6 +7,7 @@ from typing import Any
 from clim_mm.errors import ConfigError
 
 SIZED_BY_CHECKPOINT = ('queue', 'queue_ids')  # if empty in the model, they take their length from the checkpoint
+_CLASSIFIER = 'backbone.fc.'  # that torchvision's ResNet has, or a head in its place: no features are taken behind it
 COUNTER = 'num_batches_tracked'  # of batch normalisation: how often, not what; old checkpoints lack it
 
 
@@ -83,10 +84,10 @@ def check_start(fit: Fit, name: str) -> None:
 
     Raises:
         ConfigError: If no weight of the checkpoint is the model's, or one is in another shape, or a module of the
-            model finds only some of its weights, or its backbone none.
+            model finds only some of its weights or takes only some, as of a deeper one, or its backbone finds none.
     """
     found, lacking = _modules(fit.matched), _modules(fit.missing)
-    if fit.reshaped or not found or found & lacking or 'backbone' in lacking:
+    if fit.reshaped or not found or found & (lacking | _modules(fit.unexpected)) or 'backbone' in lacking:
         raise ConfigError(f'The weights of the {name} do not fit the model ({fit.differences()}): give weights of the '
                           'same architecture, or set the model as theirs was.')
 
@@ -103,25 +104,36 @@ def check_read(fit: Fit, modules: Sequence[str], checkpoint: str) -> dict[str, i
         Tensors of each that are the checkpoint's.
 
     Raises:
-        ConfigError: If one lacks a weight, which would be at random then.
+        ConfigError: If one lacks a weight, which would be at random then, or the checkpoint's has more, so that it is
+            another one: a ResNet-101 has all that a ResNet-50 wants.
     """
     counts = {}
     for module in modules:
         inside = f'{module}.'
         lacking = [name for name in (*fit.missing, *fit.reshaped)
                    if name.startswith(inside) and not name.endswith(COUNTER)]
+        more = [name for name in fit.unexpected if name.startswith(inside) and _counts(name)]
         counts[module] = sum(name.startswith(inside) for name in fit.matched)
         if lacking or not counts[module]:
             known = f'; it has {", ".join(fit.unexpected[:3])}, ...' if fit.unexpected else ''
             raise ConfigError(f'{checkpoint} does not have all weights of the {module}, from which the features are '
                               f'taken ({len(lacking)} lack, such as {next(iter(lacking), module)}{known}): give a '
                               'checkpoint of this model, or a config with the model of the checkpoint.')
+        if more:
+            raise ConfigError(f'The {module} of {checkpoint} is another, deeper or with further parts ({len(more)} of '
+                              f'its weights are unknown here, such as {more[0]}): give a checkpoint of this model, or '
+                              'a config with the model of the checkpoint.')
     return counts
 
 
 def _modules(names: Sequence[str]) -> set[str]:
     """The model's parts that the weights are of."""
-    return {name.partition('.')[0] for name in names if not name.endswith(COUNTER)}
+    return {name.partition('.')[0] for name in names if _counts(name)}
+
+
+def _counts(name: str) -> bool:
+    """Whether a network is another one with or without this weight."""
+    return not name.endswith(COUNTER) and not name.startswith(_CLASSIFIER)
 
 
 def _shape(value: Any) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from .config_text import settings_in
 
 # Of torchvision's ResNets, and of most that are published: RGB images, with values from 0 to 1.
 IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], order='RGB')
+_READING = dict(max_value=None, color_type='color')  # of LoadImage: what its options are if they are not set
 _SAME = 0.05  # of 255 levels: what rounding makes of published values
 
 
@@ -20,28 +21,37 @@ def saved_normalization(meta: Any) -> Optional[dict[str, Any]]:
         meta: Of the checkpoint.
 
     Returns:
-        None if the checkpoint does not tell.
+        None if the checkpoint does not tell, or not by plain numbers.
     """
-    return normalization_in(settings_in(meta.get('cfg') if isinstance(meta, Mapping) else None))
+    try:
+        return normalization_in(settings_in(meta.get('cfg') if isinstance(meta, Mapping) else None))
+    except (TypeError, ValueError):  # such as of 0.485 * 255, which stays text
+        return None
 
 
 def normalization_in(settings: Mapping[str, Any]) -> Optional[dict[str, Any]]:
     """How a training with these settings feeds its images to the network; None if they do not tell.
 
-    It is the preprocessor that normalises, or a ``Normalize`` in the pipeline.
+    It is the preprocessor that normalises, or a ``Normalize`` in the pipeline. Where the pipeline reads images,
+    ``reading`` is by which options, as far as they decide what colours have.
     """
     preprocessor = preprocessor_of(settings)
     if isinstance(preprocessor, Mapping) and preprocessor.get('mean') is None:
-        preprocessor = _normalize_in(settings.get('train_dataloader')) or preprocessor
-    return normalization_of(preprocessor) if isinstance(preprocessor, Mapping) and preprocessor else None
+        step = _step_in(settings.get('train_dataloader'), 'Normalize')
+        preprocessor = dict(dict(to_rgb=True), **step) if step else preprocessor  # which is its default
+    if not isinstance(preprocessor, Mapping) or not preprocessor:
+        return None
+    step = _step_in(settings.get('train_dataloader'), 'LoadImage', 'LoadImageFromFile')
+    reading = {} if step is None else dict(reading={name: step.get(name, usual) for name, usual in _READING.items()})
+    return dict(normalization_of(preprocessor), **reading)
 
 
-def _normalize_in(value: Any) -> Optional[Mapping[str, Any]]:
-    """MMCV's transform in nested settings; it turns BGR to RGB if nothing else is said."""
-    if isinstance(value, Mapping) and str(value.get('type')).rpartition('.')[2] == 'Normalize':
-        return dict(dict(to_rgb=True), **value)
+def _step_in(value: Any, *names: str) -> Optional[Mapping[str, Any]]:
+    """The first transform of one of these types in nested settings."""
+    if isinstance(value, Mapping) and str(value.get('type')).rpartition('.')[2] in names:
+        return value
     inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
-    return next(filter(None, map(_normalize_in, inner)), None)
+    return next((found for part in inner if (found := _step_in(part, *names)) is not None), None)
 
 
 def preprocessor_of(settings: Any) -> Mapping[str, Any]:
@@ -83,6 +93,10 @@ def check_normalization(here: Mapping[str, Any], trained: Optional[Mapping[str, 
         raise ConfigError(f'Images are normalised here by {in_words(here)}, but {checkpoint} was trained with '
                           f'{in_words(trained)}: set mean, std and bgr_to_rgb (or to_rgb) of model.data_preprocessor '
                           'as there.')
+    read, was = here.get('reading'), trained.get('reading')
+    if read is not None and was is not None and read != was:
+        raise ConfigError(f'Images are read here with {read}, but {checkpoint} was trained with {was}: set these of '
+                          'every LoadImage in the config as there.')
     return f'Images are normalised as in the pretraining ({in_words(here)}).'
 
 

@@ -17,7 +17,8 @@ from .fit import weights_of
 from .normalization import IMAGENET, saved_normalization
 
 BACKBONE = 'backbone.'
-_PLACES = ('state_dict', 'model', 'teacher', 'model_state_dict')  # of the weights in a file, the first counts
+# Of the weights in a file, in one another; the first counts. The last three are VISSL's.
+_PLACES = ('state_dict', 'model', 'teacher', 'model_state_dict', 'classy_state_dict', 'base_model', 'trunk')
 _FIRST, _BLOCK = 'conv1.weight', 'layer1.0.conv1.weight'  # of a ResNet
 _PARTS = ('conv1.', 'bn1.', 'layer1.', 'layer2.', 'layer3.', 'layer4.', 'stem.')
 # How the names of a ResNet begin, behind DistributedDataParallel's `module.`; whose they are; and whether its images
@@ -69,8 +70,11 @@ def published(checkpoint: Mapping[str, Any]) -> Published:
     Raises:
         ConfigError: If it holds no weights.
     """
-    place = next((name for name in _PLACES if isinstance(checkpoint.get(name), Mapping)), None)
-    weights = weights_of(checkpoint if place in (None, 'state_dict') else dict(state_dict=checkpoint[place]))
+    place, held = None, checkpoint
+    for _ in _PLACES:  # not for ever: a file may be made to hold itself
+        if inner := next((name for name in _PLACES if isinstance(held.get(name), Mapping)), None):
+            place, held = inner, held[inner]
+    weights = weights_of(checkpoint if place is None else dict(state_dict=held))
     told = _told(checkpoint)
     if f'{BACKBONE}4.0.conv1.weight' in weights:
         return Published(_of_sequence(weights), 'lightly', told)

@@ -1,17 +1,20 @@
 """A folder with a folder of images for each class."""
 
+import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmcls.datasets import CustomDataset, ImageNet
 from mmengine.fileio import join_path
 
-from clim_mm.errors import DataError
+from clim_mm.errors import DataError, some_of
 from clim_mm.registry import DATASETS
 
 from .listing import IMAGE_EXTENSIONS, list_images
 from .tell_once import tell_once
 
+_SPLITS = {'train', 'training', 'val', 'valid', 'validation', 'test', 'testing', 'unlabeled'}
 
 @DATASETS.register_module()
 class ClassFolder(CustomDataset):
@@ -55,6 +58,7 @@ class ClassFolder(CustomDataset):
             raise RuntimeError(f'there is no folder of images for a class in it ({beside} images beside folders; left '
                                f'out: {listing.left_out or "nothing"})')
         self._name_classes(listing.folders)
+        _tell_of_odd_classes(folder, listing.folders)
         empty = [name for name, paths in images.items() if not paths]
         parts = [listing.left_out, f'{beside} images beside the class folders' if beside else '',
                  f'folders without an image, which are classes nevertheless ({", ".join(empty)})' if empty else '']
@@ -71,6 +75,17 @@ class ClassFolder(CustomDataset):
             raise DataError(f'{self.img_prefix} has folders for {len(folders)} classes, and the config names '
                             f'{len(self.CLASSES)}: correct classes of the dataset, or the folders.')
         self.folder_to_idx = {name: label for label, name in enumerate(folders)}
+
+
+def _tell_of_odd_classes(folder: str, names: Sequence[str]) -> None:
+    if len(names) > 1 and _SPLITS.issuperset(map(str.lower, names)):
+        tell_once(f'splits of {folder}', f'The classes of {folder} are {" and ".join(names)}: if these are no classes '
+                  'but sets of images, give one of them, by data_prefix.')
+    same = Counter(unicodedata.normalize('NFC', name).casefold() for name in names)
+    twins = [ascii(name) for name in names if same[unicodedata.normalize('NFC', name).casefold()] > 1]
+    if twins:
+        tell_once(f'twins in {folder}', f'Classes of {folder} have one name, but for capitals or the encoding of '
+                  f'letters ({some_of(twins, 4)}): if they are one class, put their images into one folder.')
 
 
 def as_class_folder(cfg: Mapping) -> Mapping:

@@ -1,11 +1,11 @@
 """Whether images to train on and images to measure on are one task: of the same classes, and none of them in both."""
 
-import filecmp
+import hashlib
 import os.path as osp
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from os import scandir
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -14,6 +14,7 @@ from clim_mm.errors import ConfigError, some_of
 
 _LOOKED_INTO = 100  # held-out images that are searched for copies [ours]
 _COPIES = 0.05  # of them: more are no accident [ours]
+_MOST_ASKED, _MOST_READ = 100_000, 10_000  # training images, for their size and for their content [ours]
 
 
 def classes_of(source: BaseDataset) -> Optional[tuple[str, ...]]:
@@ -77,14 +78,36 @@ def check_num_classes(train: Listing, num_classes: int) -> None:
     """Check that a classifier has as many outputs as there are classes; without names, an output for each label.
 
     Raises:
-        ConfigError: If it has more or fewer.
+        ConfigError: If it has more or fewer, or there is only one class.
     """
+    _check_labels(train, 'training')
     number = int(train.labels.max(initial=-1)) + 1
     if train.classes is not None:
         number = max(number, len(train.classes))
     if number > num_classes or (train.classes is not None and number < num_classes):
         raise ConfigError(f'The classifier has {num_classes} outputs, but the training images are of {number} classes: '
                           f'set model.head.num_classes={number}.')
+    if number == 1:
+        raise ConfigError('The training images are all of one class, so that every figure would be right: give images '
+                          'of two classes or more.')
+
+
+def check_top_k(evaluator: Any, num_classes: int) -> None:
+    """Check that no accuracy among the k best of fewer classes is wanted, before an epoch is trained for it.
+
+    Args:
+        evaluator: The config of one metric, or of several.
+        num_classes: Outputs of the classifier.
+
+    Raises:
+        ConfigError: If one is.
+    """
+    metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
+    wanted = [metric.get('topk', 1) for metric in metrics if isinstance(metric, Mapping)]
+    most = max((max(k) if isinstance(k, (list, tuple)) else k for k in wanted), default=1)
+    if most > num_classes:
+        raise ConfigError(f'val_evaluator wants the accuracy among the best {most} of {num_classes} classes: set '
+                          'val_evaluator.topk=[1].')
 
 
 def check_apart(train: Sequence[str], held_out: Sequence[str], setting: str) -> None:
@@ -111,14 +134,44 @@ def check_apart(train: Sequence[str], held_out: Sequence[str], setting: str) -> 
                           f'{setting} to images that are not trained on.')
 
 
+def _check_labels(listing: Listing, which: str) -> None:
+    beyond = np.unique(listing.labels[listing.labels >= len(listing.classes)]).tolist() if listing.classes else []
+    if beyond:
+        raise ConfigError(f'The {which} images have labels that none of their {len(listing.classes or ())} classes has '
+                          f'({some_of(beyond, 3)}): number the classes from 0 on, or correct `classes`.')
+
+
 def _check_same_classes(train: Listing, held_out: Listing, setting: str) -> None:
+    _check_labels(train, 'training')
+    _check_labels(held_out, 'held-out')
     _compare(train.classes, held_out.classes, 'classes', setting)
     if train.folders and held_out.folders:
         _compare(train.folders, held_out.folders, 'class folders', setting)
+    else:
+        _check_numbered_alike(_label_of_folders(train), _label_of_folders(held_out), setting)
     unknown = np.setdiff1d(held_out.labels, train.labels).tolist() if len(train.labels) else []
     if unknown:
         raise ConfigError(f'No training image has the label of some held-out images ({some_of(unknown, 3)}): set '
                           f'{setting} to images of the same classes, numbered likewise.')
+
+
+def _label_of_folders(listing: Listing) -> dict[str, int]:
+    """By the names of folders that are those of classes: each label has one, and each of them one label."""
+    if len(listing.labels) != len(listing.paths):  # some have no label
+        return {}
+    pairs = {(osp.basename(osp.dirname(path)), label)
+             for path, label in zip(listing.paths, listing.labels.tolist(), strict=True)}
+    found = dict(pairs)
+    return found if len(found) == len(pairs) == len(set(found.values())) else {}
+
+
+def _check_numbered_alike(train: Mapping[str, int], held_out: Mapping[str, int], setting: str) -> None:
+    others = [f'{name}: {label} instead of {train[name]}' for name, label in sorted(held_out.items())
+              if train.get(name, label) != label]
+    if others:
+        raise ConfigError(f'Held-out images have another label than training images in a folder of the same name '
+                          f'({some_of(others, 3)}): number the classes alike in both lists, or set {setting} to other '
+                          'images.')
 
 
 def _compare(names: Optional[Sequence[str]], others: Optional[Sequence[str]], what: str, setting: str) -> None:
@@ -154,14 +207,26 @@ def _links(folder: str) -> set[str]:
 
 
 def _copies(held_out: Sequence[str], train: Sequence[str]) -> list[str]:
-    """Those of which a training image of the same name, in a folder of the same name, has the same content."""
-    wanted = {_class_and_name(path): path for path in held_out if '://' not in path}
-    found = {}
-    for path in train:
-        other = wanted.get(_class_and_name(path))
-        if other is not None and osp.isfile(path) and osp.isfile(other) and filecmp.cmp(path, other, shallow=False):
-            found[other] = path
-    return sorted(found)
+    """Those whose content a training image has, too; in a large set only one of the same name, in a folder alike."""
+    names = set(map(_class_and_name, held_out))
+    if len(train) > _MOST_ASKED:
+        train = [path for path in train if _class_and_name(path) in names]
+    sizes = set(map(_size, held_out)) - {None}
+    alike = [path for path in train if _size(path) in sizes]
+    if len(alike) > _MOST_READ:  # of files without compression the size tells nothing
+        alike = [path for path in alike if _class_and_name(path) in names]
+    contents = set(map(_digest, alike)) if alike else set()
+    return sorted(path for path in held_out if _size(path) in sizes and _digest(path) in contents) if contents else []
+
+
+def _size(path: str) -> Optional[int]:
+    """Bytes of a local file; None of any other, and of an empty one."""
+    return (osp.getsize(path) or None) if '://' not in path and osp.isfile(path) else None
+
+
+def _digest(path: str) -> bytes:
+    with open(path, 'rb') as file:
+        return hashlib.sha256(file.read()).digest()
 
 
 def _class_and_name(path: str) -> tuple[str, str]:

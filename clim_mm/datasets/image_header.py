@@ -27,6 +27,8 @@ _READABLE_BITS = (1, 2, 4, 8, 10, 12, 14, 16)
 _COMMON_COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32773, 32946)
 _WHITE_IS_ZERO, _CMYK, _SEPARATE = 0, 5, 2
 
+_AVIF_BOXES = 4096  # bytes: what stands before the pictures
+
 ALPHA, FURTHER = 'alpha', 'further band'
 
 
@@ -65,7 +67,8 @@ def header_of(content: bytes) -> Header:
     if kind == 'JPEG':
         return _JPEG
     if kind == 'PNG':
-        extra = ALPHA if content[25:26] in (b'\4', b'\6') else ''
+        by_colour = b'tRNS' in content[:content.find(b'IDAT')]  # of a palette, or one colour
+        extra = ALPHA if by_colour or content[25:26] in (b'\4', b'\6') else ''
         return Header(kind, bits=16 if content[24:25] == b'\x10' else 8, extra=extra)
     if kind == 'TIFF':
         with suppress(Exception):  # for a damaged directory Pillow raises whatever it likes
@@ -78,7 +81,8 @@ def header_of(content: bytes) -> Header:
         flags = int.from_bytes(content[20:21], 'big') if content[12:16] == b'VP8X' else 0
         return Header('WebP', extra=ALPHA if flags & 16 else '', orientation=_orientation(content, flags & 8))
     if content[4:8] == b'ftyp' and re.search(b'avi[fs]', content[8:32]):
-        return Header('AVIF', doubt='OpenCV was built without AVIF', orientation=_orientation(content))
+        extra = ALPHA if b'auxiliary:alpha' in content[:_AVIF_BOXES] else ''
+        return Header('AVIF', doubt='OpenCV was built without AVIF', extra=extra, orientation=_orientation(content))
     if re.match(rb'P[1-6]\s', content):
         return _of_pnm(content)
     return Header('', fault=_other(content))

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from os.path import normpath
 from typing import Any, Optional
 
 import mmcls.datasets.custom
@@ -14,10 +15,12 @@ from clim_mm.storage import patiently
 
 from .file_backend import backend_of
 from .image_folder import IMAGE_EXTENSIONS
+from .tell_once import tell_once
 
 _IMAGE = '|'.join(map(re.escape, IMAGE_EXTENSIONS))
-_NUMBERED = re.compile(r'(.*\S)[ \t]+(-?\d+)')
-_WORDED = re.compile(rf'.*(?:{_IMAGE})[ \t]+(\S.*)', re.IGNORECASE)
+_NUMBERED = re.compile(rf'(.*(?:{_IMAGE})"?)[ \t]*[,;|][ \t]*(-?\d+)|(.*\S)[ \t]+(-?\d+)', re.IGNORECASE)
+_WORDED = re.compile(rf'.*(?:{_IMAGE})"?(?:[ \t]+|(?=[,;|]))(.*)', re.IGNORECASE)
+_MOST_LABEL = 10**6  # [ours]: what is beyond is the id of something else
 _MOST_SHOWN = 80  # characters of a line
 
 
@@ -42,7 +45,7 @@ def lines_of(path: str) -> list[tuple[int, str]]:
     """The lines of a list, with their numbers from 1, without those that name no image: empty ones, and comments.
 
     Any line end will do, and a mark of the encoding at the beginning; names need not be UTF-8. A comment begins with
-    ``#`` and has no image's ending in it.
+    ``#``, and a space follows or it has no image's ending in it.
 
     Raises:
         DataError: If the file cannot be read, or is no text.
@@ -65,7 +68,8 @@ def lines_of(path: str) -> list[tuple[int, str]]:
 def read_image_list(path: str, labelled: Optional[bool] = None) -> list[Line]:
     """The images of a list, each ``PATH`` or ``PATH LABEL``, with a number for the label.
 
-    Paths may have spaces; see ``lines_of``.
+    Paths may have spaces, and quotation marks around them; a comma, a semicolon or a bar may stand before the label.
+    An image that is listed again counts once; see ``lines_of`` for the rest.
 
     Args:
         path: Of the list.
@@ -78,13 +82,21 @@ def read_image_list(path: str, labelled: Optional[bool] = None) -> list[Line]:
     if not lines:
         raise DataError(f'The list {path} names no image: write a path in each line.')
     for line in lines:
-        if labelled and line.label is None:
+        if labelled and (line.label is None or line.label < 0):
             raise _refusal(path, line, 'has no label', 'write the number of its class behind the path, or take '
                            'type="ImageList" for images without labels')
         if (line.label is None) != (lines[0].label is None):
             raise _refusal(path, line, f'has {"no" if line.label is None else "a"} label, unlike line '
                            f'{lines[0].number}', 'give all images labels, or none')
-    return lines
+    once: dict[str, Line] = {}
+    for line in lines:
+        first = once.setdefault(normpath(line.name), line)
+        if first.label != line.label:
+            raise _refusal(path, line, f'has another label than the same image in line {first.number}',
+                           'give each image one')
+    if again := len(lines) - len(once):
+        tell_once(path, f'{len(once)} images in {path}; {again} further line(s) name images that are listed already.')
+    return [*once.values()]
 
 
 @DATASETS.register_module()
@@ -115,17 +127,21 @@ mmcls.datasets.custom.list_from_file = _lines_for_mmcls
 
 
 def _parsed(path: str, number: int, text: str) -> Line:
-    if found := _NUMBERED.fullmatch(text):
-        return Line(number, text, found[1], int(found[2]))
-    line = Line(number, text, text, None)
-    if not text.lower().endswith(IMAGE_EXTENSIONS) and (found := _WORDED.fullmatch(text)):
+    numbered = _NUMBERED.fullmatch(text)
+    name, label = (numbered[1] or numbered[3], int(numbered[2] or numbered[4])) if numbered else (text, None)
+    name = name[1:-1] if len(name) > 2 and name[0] == name[-1] == '"' else name
+    line = Line(number, text, name, label)
+    if not name.lower().endswith(IMAGE_EXTENSIONS) and (found := _WORDED.fullmatch(text)):
         raise _refusal(path, line, f'ends in {printable(found[1])!r}, which is no number', 'give each class a number, '
-                       'from 0 on, and write that behind the path')
+                       'from 0 on, and write that behind the path, with a space between')
+    if label is not None and not -1 <= label <= _MOST_LABEL:
+        raise _refusal(path, line, f'has the label {label}', 'number the classes from 0 on')
     return line
 
 
 def _is_comment(text: str) -> bool:
-    return text.lstrip().startswith('#') and not re.search(_IMAGE, text, re.IGNORECASE)
+    text = text.lstrip()
+    return text.startswith(('# ', '#\t')) or (text.startswith('#') and not re.search(_IMAGE, text, re.IGNORECASE))
 
 
 def _refusal(path: str, line: Line, fault: str, remedy: str) -> DataError:

@@ -4,17 +4,20 @@ import os
 from functools import partial
 from typing import Any, Union
 
+import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
 from clim_mm.causes import machine_error
-from clim_mm.errors import ConfigError, DataError, UserError, on_one_line
+from clim_mm.errors import ConfigError, DataError, UserError, on_one_line, printable
 from clim_mm.registry import DATASETS
 from clim_mm.storage import is_there, patiently
 
 from .class_folder import ClassFolder, as_class_folder
 from .image_folder import ImageFolder
 from .listing import list_images
+
+_LOOKED_FOR = 16  # of the images in a list [ours]
 
 
 def build_source(dataset: Union[dict, BaseDataset],
@@ -36,7 +39,9 @@ def build_source(dataset: Union[dict, BaseDataset],
             raise ConfigError(f'dataset must be the config of an image dataset, such as dict(type="ImageFolder", '
                               f'data_root=FOLDER), not {dataset!r}.')
         return dataset
-    cfg = dict(dataset, type='clim_mm.ImageList') if dataset.get('type') == 'mmselfsup.ImageList' else dataset
+    cfg = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in dataset.items()}
+    if cfg.get('type') == 'mmselfsup.ImageList':
+        cfg['type'] = 'clim_mm.ImageList'
     _check_strings(cfg)
     for path in _local_paths(cfg):
         if not is_there(path):
@@ -48,6 +53,7 @@ def build_source(dataset: Union[dict, BaseDataset],
             patiently(partial(list_images, path), path)
         source = patiently(partial(DATASETS.build, as_class_folder(cfg)), place_of(cfg))
         empty = len(source) == 0
+        _check_listed(source, cfg)
     except UserError:
         raise
     # What MMEngine's and MMClassification's datasets raise for a folder or list without a usable line.
@@ -59,6 +65,17 @@ def build_source(dataset: Union[dict, BaseDataset],
         raise DataError(f'{place_of(cfg)} holds no image: set data_root and data_prefix of {key} to where the images '
                         'are.')
     return source
+
+
+def _check_listed(source: BaseDataset, cfg: dict) -> None:
+    """Whether some of the images that a list names are there: if not one is, its paths are meant otherwise."""
+    if not cfg.get('ann_file'):
+        return
+    ids = np.unique(np.linspace(0, len(source) - 1, min(_LOOKED_FOR, len(source))).astype(int)).tolist()
+    paths = [str(source.get_data_info(i).get('img_path', '')) for i in ids]
+    if paths and all('://' not in path and not is_there(path) for path in paths):
+        raise DataError(f'{place_of(cfg)} names no image that is there ({len(paths)} were looked for, the first is '
+                        f'{printable(paths[0])}): write paths as they are below data_prefix, with / between folders.')
 
 
 def _remedy(cfg: dict) -> str:

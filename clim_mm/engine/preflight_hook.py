@@ -88,6 +88,8 @@ class PreflightHook(Hook):
 
 def _rule_of_kind(runner: Runner) -> Optional[LrRule]:
     """The rule of the learning rate for this kind of training, if it has one."""
+    if len({group.get('initial_lr', group['lr']) for group in runner.optim_wrapper.param_groups}) > 1:
+        return None  # by paramwise_cfg: rules are of one rate for all weights
     if isinstance(unwrapped(runner), MoCo):
         return PRETRAINING
     starts = [hook for hook in runner.hooks if isinstance(hook, PretrainedBackboneHook)]

@@ -17,7 +17,7 @@ from clim_mm.checkpoints.transfer import (
     read_start,
 )
 from clim_mm.checks import check_bool
-from clim_mm.datasets.held_out import Listing, check_held_out, check_num_classes
+from clim_mm.datasets.held_out import Listing, check_held_out, check_num_classes, check_top_k
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.models.feature_maps import check_feature_maps
@@ -115,6 +115,7 @@ def _check_images(runner: Runner) -> None:
     num_classes = getattr(getattr(unwrapped(runner), 'head', None), 'num_classes', None)
     if num_classes is not None:
         check_num_classes(train, num_classes)
+        check_top_k(runner.cfg.get('val_evaluator'), num_classes)
     for other in held_out:
         runner.logger.info(check_held_out(train, other, 'val_dataloader.dataset'))
 

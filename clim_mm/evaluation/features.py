@@ -9,8 +9,9 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader, load_state_dict, set_random_seed
+from mmengine.runner import CheckpointLoader, set_random_seed
 
+from clim_mm.checkpoints.contents import check_sound, not_finite
 from clim_mm.checkpoints.fit import check_read, check_start, compare
 from clim_mm.checkpoints.normalization import check_normalization, normalization_in, normalization_of
 from clim_mm.checkpoints.published_names import Published, published
@@ -77,7 +78,8 @@ def _load(model: CLIM, found: Published, checkpoint: str, modules: Sequence[str]
     if not found.owner:  # not of another framework, so of no other model
         check_start(fit, f'checkpoint {checkpoint}')
     counts = check_read(fit, modules, f'{checkpoint}{found.origin}')
-    load_state_dict(model, {name: value for name, value in found.weights.items() if name in fit.matched})
+    check_sound(not_finite('weights', {name: found.weights[name] for name in fit.matched}), f'checkpoint {checkpoint}')
+    model.load_state_dict({name: found.weights[name] for name in fit.matched}, strict=False)
     read = ' and '.join(f'all {number} tensors of the {module}' for module, number in counts.items())
     return f'Features are taken by {read}, which are those of {checkpoint}{found.origin}.'
 

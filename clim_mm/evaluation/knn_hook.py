@@ -18,6 +18,7 @@ from clim_mm.runtime.json_lines import append_json_line
 
 from .knn import TEMPERATURE, VOTERS, check_voters, knn_top1
 from .labelled import LabelledViews, train_and_held_out
+from .probe import check_classes
 
 _NAME = 'KNNHook'
 
@@ -36,7 +37,7 @@ class KNNHook(Hook):
 
     Raises:
         ConfigError: If an option is out of range, there are fewer training images than voters, nothing refreshes
-            the neighbours, or the held-out images have other classes or are trained on.
+            the neighbours, or the held-out images have other classes or are trained on, or all images are of one.
         DataError: If the images are missing, or have no labels.
     """
 
@@ -54,6 +55,7 @@ class KNNHook(Hook):
         self._refresher = refresher_of(runner, _NAME)
         self._train, self._test = train_and_held_out(runner.cfg, runner.logger.info)
         check_voters(self.k, len(self._train.labels))
+        check_classes(self._train.labels)
 
     def after_neighbor_refresh(self, runner: Runner, features: Optional[np.ndarray], found: Optional[Refresh]) -> None:
         """Extract the held-out images, and let the refresh's features vote."""

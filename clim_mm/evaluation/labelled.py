@@ -10,7 +10,7 @@ from mmengine.registry import init_default_scope
 from clim_mm.datasets import SingleViews, labels_of
 from clim_mm.datasets.held_out import Listing, check_held_out, classes_of
 from clim_mm.datasets.source import build_source, place_of
-from clim_mm.errors import ConfigError, DataError
+from clim_mm.errors import ConfigError, DataError, on_one_line
 
 from .refresh_settings import refresh_settings
 
@@ -59,15 +59,21 @@ def labelled_views(cfg: Config, source: dict) -> LabelledViews:
     """The images of a dataset, in the view of the config's refresh.
 
     Raises:
-        ConfigError: If the config has no ``CenterWiseNeighborHook``.
+        ConfigError: If the config has no ``CenterWiseNeighborHook``, or the dataset or pipeline cannot be built.
         DataError: If a folder is missing, or an image has no label.
     """
-    dataset = build_source(source, *(['held_out'] if source != source_of(cfg) else []))
+    pipeline = refresh_settings(cfg)['extract']['pipeline']
+    try:
+        dataset = build_source(source, *(['held_out'] if source != source_of(cfg) else []))
+        views = SingleViews(dataset, pipeline)
+    except (KeyError, TypeError) as error:  # of a class that there is not, or a setting that it does not have
+        raise ConfigError(f'The images in {place_of(source)} cannot be read as {source.get("type")} through the '
+                          f'pipeline of the refresh ({type(error).__name__}: {on_one_line(error)}): correct the '
+                          'settings.') from error
     labels = labels_of(dataset)
     if labels is None:
         raise DataError(f'The images in {place_of(source)} have no labels, without which nothing can be measured: '
                         'give a dataset with labels, such as ClassFolder with a folder for each class.')
-    views = SingleViews(dataset, refresh_settings(cfg)['extract']['pipeline'])
     return LabelledViews(views, labels, classes_of(dataset) or tuple(map(str, range(int(labels.max()) + 1))))
 
 

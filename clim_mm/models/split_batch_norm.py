@@ -3,6 +3,7 @@
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from mmengine.dist import get_world_size
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from clim_mm.errors import ConfigError
@@ -60,15 +61,15 @@ class SplitBatchNorm(_BatchNorm):
 
 
 def split_batch_norms(module: nn.Module, num_splits: int, smallest_group: int = 2) -> None:
-    """Replace the batch normalisation layers below ``module``, but those that are synchronised over processes.
+    """Replace the batch normalisation layers below ``module``, but those that several processes synchronise.
 
     Raises:
         ConfigError: If one of them does more than normalise, such as timm's with the activation in it.
     """
     for name, child in module.named_children():
-        synchronized = isinstance(child, nn.SyncBatchNorm)
+        synchronized = isinstance(child, nn.SyncBatchNorm) and get_world_size() > 1
         if isinstance(child, _BatchNorm) and child.track_running_stats and not synchronized:
-            if type(child).forward not in (_BatchNorm.forward, SplitBatchNorm.forward):
+            if type(child).forward not in (_BatchNorm.forward, nn.SyncBatchNorm.forward, SplitBatchNorm.forward):
                 raise ConfigError(f'The layer {name} is a {type(child).__name__}, which may do more than normalise and '
                                   'cannot be divided into groups: set model.bn_splits=1, or choose a backbone with '
                                   'torch\'s own batch normalisation.')

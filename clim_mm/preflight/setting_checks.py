@@ -30,6 +30,10 @@ def check_settings(facts: Facts, lr_rule: Optional[LrRule]) -> Iterator[Finding]
     yield from _check_queue(settings)
     yield from _check_momentum(settings)
     yield from _check_batch_norm(settings)
+    if settings.unit_values:
+        yield Finding('normalization', (
+            'Images have values from 0 to 255, and mean and std of the data_preprocessor are for values from 0 to 1: '
+            'multiply both by 255.'))
     yield from _check_refresh(settings)
     yield from _check_checkpoints(facts)
 

@@ -72,6 +72,7 @@ class Settings:
         checkpoint_interval: Epochs; None if only the last is written, or none.
         max_keep_ckpts: Below 1 for all.
         refresh: None if there are no neighbours.
+        unit_values: Whether mean and std of the images are for values from 0 to 1, and not to 255.
     """
 
     num_images: int
@@ -98,6 +99,7 @@ class Settings:
     checkpoint_interval: Optional[float]
     max_keep_ckpts: int
     refresh: Optional[RefreshSettings]
+    unit_values: bool = False
 
     @property
     def images_per_step(self) -> int:
@@ -156,7 +158,15 @@ def settings_of(runner: Runner,
         bn_splits=splits if splits is not None and splits > 1 else None,
         checkpoint_interval=interval,
         max_keep_ckpts=keep,
-        refresh=_refresh(neighbor_hook, runner) if neighbor_hook is not None else None)
+        refresh=_refresh(neighbor_hook, runner) if neighbor_hook is not None else None,
+        unit_values=_has_unit_values(getattr(model, 'data_preprocessor', None)))
+
+
+def _has_unit_values(preprocessor: Any) -> bool:
+    mean, std = (getattr(preprocessor, name, None) for name in ('mean', 'std'))
+    if not isinstance(mean, torch.Tensor) or not isinstance(std, torch.Tensor):
+        return False
+    return 0 < float(mean.max()) <= 1 and float(std.max()) < 1
 
 
 def _accumulation(runner: Runner) -> int:

@@ -4,7 +4,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from clim_mm.checkpoints.normalization import check_normalization, normalization_in, normalization_of
-from clim_mm.datasets.held_out import Listing, check_held_out, check_num_classes
+from clim_mm.datasets.held_out import Listing, check_held_out, check_num_classes, check_top_k
 from clim_mm.datasets.source import build_source
 from clim_mm.errors import UserError
 from clim_mm.evaluation.labelled import source_of
@@ -44,6 +44,7 @@ def _check_images(name: str, cfg: Config, train: dict, held_out: dict, looked_at
         check_held_out(found, other, 'its held-out images')
         if num_classes is not None:
             check_num_classes(found, num_classes)
+            check_top_k(cfg.get('val_evaluator'), num_classes)
     except UserError as error:
         raise type(error)(f'{name} of the study cannot be measured: {error}') from error
 

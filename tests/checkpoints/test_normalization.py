@@ -21,7 +21,7 @@ RGB = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], order='R
 
 def test_it_reads_what_mmengine_writes():
     cfg = Config.fromfile(ROOT / 'configs/clim/clim_r50_16xb32-200e_in1k.py')
-    assert saved_normalization(dict(cfg=cfg.pretty_text)) == RGB
+    assert saved_normalization(dict(cfg=cfg.pretty_text)) == dict(RGB, reading=dict(max_value=None, color_type='color'))
 
 
 @pytest.mark.parametrize('text', ['', 'model = dict(', 'model = 3', 'x' * 100, '(' * 5000])
@@ -54,7 +54,8 @@ def test_in_words():
 def test_the_pipeline_may_normalise():
     step = dict(type='mmcv.Normalize', mean=[1, 2, 3], std=[4, 5, 6])
     settings = dict(train_dataloader=dict(dataset=dict(pipeline=[dict(type='LoadImage'), step])))
-    assert normalization_in(settings) == dict(mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0], order='RGB')
+    found = normalization_in(settings)
+    assert (found['mean'], found['std'], found['order']) == ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0], 'RGB')
     assert normalization_in(dict(settings, data_preprocessor=dict(num_classes=3)))['mean'] == [1.0, 2.0, 3.0]
     assert normalization_in(dict(settings, data_preprocessor=dict(mean=[7], std=[8])))['mean'] == [7.0]
     assert normalization_in({}) is None
@@ -75,3 +76,17 @@ def test_none_is_zero_and_one():
     nothing, neutral = dict(mean=None, std=None, order='RGB'), dict(mean=[0.0], std=[1.0, 1.0, 1.0], order='RGB')
     assert check_normalization(nothing, neutral, 'a.pth').startswith('Images are normalised as in')
     assert 'does not tell whether' in check_normalization(nothing, None, 'a.pth')
+
+
+def reading(**options):
+    pipeline = [dict(type='PairViews', load=[dict(type='clim_mm.LoadImage', **options)])]
+    return normalization_in(dict(data_preprocessor=dict(RGB), train_dataloader=dict(dataset=dict(pipeline=pipeline))))
+
+
+def test_images_are_read_as_they_were():
+    check_normalization(reading(max_value=4095), reading(max_value=4095), 'a.pth')
+    check_normalization(reading(), reading(max_value=None, min_side=8), 'a.pth')
+    check_normalization(reading(max_value=4095), dict(RGB, order='BGR'), 'a.pth')  # of which that is not known
+    for here, there in (({}, dict(max_value=4095)), (dict(color_type='color_ignore_orientation'), {})):
+        with pytest.raises(ConfigError, match='Images are read here with .*, but a.pth was trained with .*: set these'):
+            check_normalization(reading(**here), reading(**there), 'a.pth')

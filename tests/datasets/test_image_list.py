@@ -1,6 +1,7 @@
 """Lists of images as people write them: read as they are meant, or refused at the line that is to blame."""
 
 import os
+import re
 
 import pytest
 from mmengine.registry import init_default_scope
@@ -24,6 +25,12 @@ WAYS = {
     'spaces at the ends': lambda lines: '\n'.join(f'  {line} \t' for line in lines),
     'comments': lambda lines: '\n'.join(['# The images', *lines, '  # end']),
     'tabs': lambda lines: '\n'.join('\t'.join(line.rsplit(' ', 1)) if line[-1] in '01' else line for line in lines),
+    'commas': lambda lines: '\n'.join(','.join(line.rsplit(' ', 1)) if line[-1] in '01' else line for line in lines),
+    'bars and spaces': lambda lines: '\n'.join(' | '.join(line.rsplit(' ', 1)) if line[-1] in '01' else line
+                                               for line in lines),
+    'quotation marks': lambda lines: '\n'.join(re.sub('(.*png)', r'"\1"', line) for line in lines),
+    'lines once more': lambda lines: '\n'.join([*lines, './' + lines[0], lines[1].replace('/', '//')]),
+    'a line that is taken out': lambda lines: '\n'.join([*lines, '# cat/3.png 7', '#\tcat/3.png']),
     'several spaces': lambda lines: '\n'.join('   '.join(line.rsplit(' ', 1)) if line[-1] in '01' else line
                                               for line in lines),
 }
@@ -75,6 +82,15 @@ def test_names_that_are_no_utf_8(listed, class_folder):
      'number: give each class a number'),
     ('cat/0.png 0\ncat/a b.png 1.5\n', r'Line 2 of .* ends in \'1.5\', which is no number'),
     ('cat/0.png 0\ndog/3.png\n', r'Line 2 of .*list.txt \(dog/3.png\) has no label'),
+    ('cat/0.png 0 1\n', r'Line 1 of .* ends in \'0 1\', which is no number'),
+    ('cat/0.png,0,1\n', r'Line 1 of .* ends in \',0,1\', which is no number: .* with a space between'),
+    ('cat/0.png,\n', r'ends in \',\', which is no number'),
+    ('path,label\ncat/0.png,0\n', r'Line [12] of .*has (no|a) label'),
+    ('cat/0.png 0\n./cat/0.png 1\n', r'Line 2 of .* has another label than the same image in line 1'),
+    ('cat/0.png -7\n', 'Line 1 of .* has (the label -7|no label)'),
+    ('cat/0.png 99999999999999999999\n', 'has the label 99999999999999999999: number the classes from 0 on'),
+    ('cat\\0.png 0\ncat\\1.png 0\n', r'names no image that is there \(2 were looked for, the first is .*images/cat'),
+    ('images/cat/0.png 0\n', r'no image that is there .1 were looked for, the first is .*/images/images/cat/0.png'),
     ('\n  \n# nothing\n', 'list.txt names no image: write a path in each line'),
     ('', 'list.txt names no image'),
     (b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR', 'list.txt cannot be read .it is no text.: give the path of a text file'),

@@ -70,6 +70,19 @@ def test_nothing_is_said_of_a_folder_of_images_alone(class_folder, type_, told):
     assert told == []
 
 
+@pytest.mark.parametrize('names, words', [
+    (('train', 'val'), 'are train and val: if these are no classes but sets of images, give one of them'),
+    (('Cat', 'cat'), "have one name, but for capitals or the encoding of letters ('Cat', 'cat')"),
+    (('\u00e9', 'e\u0301'), "letters ('e\\u0301', '\\xe9'): if they are one class"),
+])
+def test_classes_that_can_hardly_be_meant_are_told(class_folder, names, words, told):
+    root = class_folder.parent / 'odd'
+    for name in names:
+        shutil.copytree(class_folder / 'cat', root / name)
+    build_source(dict(type='ClassFolder', data_root=str(root)))
+    assert len(told) == 1 and words in told[0][1]
+
+
 @pytest.mark.parametrize('type_', TYPES)
 @pytest.mark.parametrize('links', [
     {'eel': 'cat'},  # a folder beside it
@@ -161,3 +174,7 @@ def test_images_of_another_number_of_classes_than_named(class_folder):
     assert named.CLASSES == ('a', 'b')
     with pytest.raises(OSError, match='2 classes, and the config names 1000'):
         build_source(dict(type='mmcls.ImageNet', data_root=str(class_folder)))
+
+
+def test_a_folder_may_be_given_as_a_path_object(class_folder):
+    assert len(build_source(dict(type='ImageFolder', data_root=class_folder))) == 12

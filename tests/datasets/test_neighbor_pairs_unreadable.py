@@ -193,8 +193,10 @@ def test_an_anchor_whose_positives_are_all_bad_is_paired_with_itself(paths):
 
 def listed(paths, names):
     """The config of a dataset that may name a file twice."""
-    (paths[0].parent / 'list.txt').write_text(''.join(f'{name}\n' for name in names))
-    return dict(type='mmselfsup.ImageList', data_root=str(paths[0].parent), ann_file='list.txt')
+    once = sorted({*names})
+    (paths[0].parent / 'list.txt').write_text(''.join(f'{name}\n' for name in once))
+    return dict(type='mmselfsup.ImageList', data_root=str(paths[0].parent), ann_file='list.txt',
+                indices=[once.index(name) for name in names])
 
 
 def test_two_ids_of_one_bad_file_are_both_quarantined(paths):

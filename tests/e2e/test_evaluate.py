@@ -97,6 +97,8 @@ REFUSED = [
     ('knn', [], ['model.backbone.type=mmcls.VisionTransformer'], ['model', 'cannot be built', "'depth'"]),
     ('diagnostics', [], ['train_dataloader.dataset.dataset.type=ImageFolder'], ['no labels']),
     ('knn', ['--k', '5000'], [], ['5000 nearest neighbours cannot vote among 1442']),
+    ('knn', [], ['{few}'], ['all of one class']),
+    ('knn', [], ['train_dataloader.dataset.dataset.type=Foldr'], ['cannot be read as Foldr']),
     ('probe', [], ['{few}'], ['all of one class']),
     ('figures', [], ['{few}'], ['all of one class']),
     ('diagnostics', [], ['{few}'], ['No class has two images']),

@@ -40,7 +40,8 @@ def root(class_folder, tmp_path):
     return tmp_path
 
 
-def runner_of(root, init_cfg, train=None, val=None, preprocessor=None, frozen=True, backbone=None, num_classes=2):
+def runner_of(root, init_cfg, train=None, val=None, preprocessor=None, frozen=True, backbone=None, num_classes=2,
+              topk=1):
     loader = dict(batch_size=4, collate_fn=dict(type='default_collate'))
     dataset = dict(type='mmcls.CustomDataset', data_root=str(root), pipeline=PIPELINE)
     network = dict(backbone or BACKBONE, init_cfg=init_cfg, **(dict(frozen_stages=4) if frozen else {}))
@@ -55,7 +56,7 @@ def runner_of(root, init_cfg, train=None, val=None, preprocessor=None, frozen=Tr
                               dataset=dict(dataset, **dict(dict(data_prefix='train'), **(train or {})))),
         val_dataloader=dict(loader, sampler=dict(type='DefaultSampler', shuffle=False),
                             dataset=dict(dataset, **dict(dict(data_prefix='val'), **(val or {})))),
-        val_cfg=dict(), val_evaluator=dict(type='mmcls.Accuracy'),
+        val_cfg=dict(), val_evaluator=dict(type='mmcls.Accuracy', topk=topk),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.001)), train_cfg=dict(by_epoch=True, max_epochs=1),
         default_hooks=dict(checkpoint=None),
         custom_hooks=[dict(type='PretrainedBackboneHook', frozen=frozen)],
@@ -87,6 +88,9 @@ def test_the_rule_of_the_learning_rate_is_that_of_the_kind(root, files, name, ru
     runner.train()
     assert _rule_of_kind(runner) is rule
     assert PreflightHook().lr_of_512 == 0.06
+    another = dict(params=[torch.nn.Parameter(torch.zeros(1))], lr=2.0)  # as by paramwise_cfg
+    runner.optim_wrapper.optimizer.add_param_group(another)
+    assert _rule_of_kind(runner) is None
 
 
 def rename(root, old, new):
@@ -97,6 +101,11 @@ def reversed_list(root, name):
     paths = (root / name).rglob('*.png')
     lines = [f'{path.parent.name}/{path.name} {int(path.parent.name == "cat")}' for path in paths]
     (root / f'{name}.txt').write_text('\n'.join(lines))
+
+
+def of_one_class(root):
+    for name in ('train', 'val'):
+        shutil.rmtree(root / name / 'dog')
 
 
 def linked(root):
@@ -129,6 +138,8 @@ NAMES = dict(classes=['cat', 'dog'])
     (lambda root: rename(root, 'val/dog', 'val/cow'), {}, ['1 are missing (dog)', '1 are unknown']),
     (lambda root: rename(root, 'val/dog', 'val/cow'), dict(train=NAMES, val=NAMES), ['class folders', 'cow']),
     (lambda root: None, dict(val=dict(classes=['dog', 'cat'])), ['another order']),
+    (lambda root: None, dict(topk=(1, 5)), ['accuracy among the best 5 of 2 classes: set val_evaluator.topk']),
+    (of_one_class, dict(num_classes=1), ['all of one class, so that every figure would be right']),
     (lambda root: None, dict(val=dict(metainfo=dict(classes=['dog', 'cat']))), ['another order']),
     (lambda root: reversed_list(root, 'val'), dict(val=dict(ann_file='val.txt')), ['Only the training images have']),
     (lambda root: None, dict(num_classes=3), ['3 outputs', '2 classes', 'model.head.num_classes=2']),

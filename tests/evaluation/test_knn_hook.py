@@ -89,8 +89,16 @@ def test_the_pictures_are_not_mixed_up(root):
     shutil.rmtree(root / 'val')
     shutil.copytree(root / 'train', root / 'val')
     for path in list((root / 'val').rglob('*.png')):
-        path.rename(path.with_name(f'copy_of_{path.name}'))  # under their own names they are refused
+        path.write_bytes(path.read_bytes() + b' ')  # copies are refused
     runner = runner_with(root, [dict(type='KNNHook', k=1)])
     runner.train()
     lines = [json.loads(line) for line in (root / 'work' / 'knn.jsonl').read_text().splitlines()]
     assert lines[0]['top1'] == 1.0, 'each image is its own nearest'
+
+
+def test_images_of_one_class_are_refused(root):
+    for name in ('train', 'val'):
+        for number in range(4):
+            shutil.move(root / name / f'class{number}', root / name / 'all' / f'class{number}')
+    with pytest.raises(ConfigError, match='all of one class'):
+        runner_with(root, [dict(type='KNNHook')]).train()

@@ -32,7 +32,7 @@ def folder(class_folder, tmp_path):
     for name in ('cat/5.png', 'dog/0.png', 'dog/3.png'):
         held = root / 'held' / name.replace('/', '/copy_of_')
         held.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(class_folder / name, held)
+        held.write_bytes((class_folder / name).read_bytes() + b' ')  # the same picture, and no copy
     shutil.copytree(class_folder, root / 'other')
     (root / 'other' / 'dog').rename(root / 'other' / 'cow')
     return root
@@ -60,6 +60,8 @@ def test_the_extraction_is_that_of_the_refresh(folder):
     (dict(held_out=dict(data_prefix='nowhere')), DataError, ['nowhere', 'does not exist', 'held_out.data_root=FOLDER']),
     (dict(held_out=dict(data_prefix='held'), dataset_type='ImageFolder'), DataError, ['train', 'no labels']),
     (dict(held_out=dict(data_prefix='other')), ConfigError, ['other', '2 classes that are not the 2']),
+    (dict(held_out=dict(data_prefix='held'), dataset_type='Foldr'), ConfigError, ['read as Foldr', 'Foldr is not in']),
+    (dict(held_out=dict(data_prefix='held', clases=['cat'])), ConfigError, ['TypeError', "'clases'"]),
     (dict(held_out=dict(data_prefix='held', classes=['cat', 'dog', 'cow'])), DataError, ['held', 'config names 3']),
 ])
 def test_what_cannot_be_measured(folder, changed, error, words):
@@ -67,3 +69,41 @@ def test_what_cannot_be_measured(folder, changed, error, words):
         train_and_held_out(config(folder, **changed))
     text = sentence(raised.value)
     assert all(word in text for word in words), text
+
+
+def renamed(folder):
+    for path in list((folder / 'held').rglob('*.png')):
+        shutil.copy(folder / 'train' / path.parent.name / path.name.removeprefix('copy_of_'), path)
+
+
+def hard_links(folder):
+    for path in list((folder / 'held').rglob('*.png')):
+        path.unlink()
+        path.hardlink_to(folder / 'train' / path.parent.name / path.name.removeprefix('copy_of_'))
+
+
+def labels_from_one(folder):
+    for name in ('train', 'held'):
+        lines = [f'{path} {1 + (path.parent.name == "dog")}' for path in (folder / name).rglob('*.png')]
+        (folder / f'{name}.txt').write_text('\n'.join(lines))
+
+
+def labels_in_another_order(folder):
+    for name, first in (('train', 'cat'), ('held', 'dog')):
+        lines = [f'{path} {int(path.parent.name != first)}' for path in (folder / name).rglob('*.png')]
+        (folder / f'{name}.txt').write_text('\n'.join(lines))
+
+
+@pytest.mark.parametrize('change, settings, words', [
+    (labels_in_another_order, dict(ann_file='train.txt'), 'another label .* .cat: 1 instead of 0, dog: 0 instead'),
+    (renamed, {}, '3 of 3 held-out images that were looked into are copies of training images'),
+    (hard_links, {}, '3 of 3 held-out images that were looked into are copies'),
+    (labels_from_one, dict(ann_file='train.txt', classes=['cat', 'dog']),
+     'The training images have labels that none of their 2 classes has .2.: number the classes from 0 on'),
+])
+def test_held_out_images_that_are_trained_on_and_labels_of_no_class(folder, change, settings, words):
+    change(folder)
+    cfg = config(folder, held_out=dict(data_prefix='held', **(dict(ann_file='held.txt') if settings else {})))
+    cfg.train_dataloader.dataset.dataset.update(settings)
+    with pytest.raises(ConfigError, match=words):
+        train_and_held_out(cfg)

@@ -3,6 +3,7 @@
 import published_files
 import pytest
 import torch
+from mmcls.models import ResNet
 from mmengine.config import Config
 from training_runs import CHANNELS, model_cfg
 
@@ -96,3 +97,39 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
     (tmp_path / 'cut.pth').write_bytes(b'PK\x03\x04')
     with pytest.raises(CheckpointError, match='cut.pth is cut off or damaged'):
         load_model(config(), str(tmp_path / 'cut.pth'))
+
+
+@pytest.mark.parametrize('make, words', [
+    (lambda weights: dict(state_dict=published_files.below('backbone.', weights)), '96 unknown to the model: backbone'),
+    (lambda weights: dict(state_dict=published_files.below('module.encoder_q.', weights)), 'MoCo. is another, deeper'),
+    (lambda weights: weights, r'torchvision.* is another, deeper .* .80 of its weights .* such as backbone.layer1.2'),
+])
+def test_a_deeper_network_has_all_that_is_wanted_and_is_another(tmp_path, make, words):
+    torch.save(make(ResNet(34, stem_channels=4, base_channels=4).state_dict()), tmp_path / 'deeper.pth')
+    with pytest.raises(ConfigError, match=words):
+        load_model(of_resnet(), str(tmp_path / 'deeper.pth'))
+
+
+def test_a_head_in_the_place_of_the_classifier_is_no_part_of_the_backbone(tmp_path):
+    weights = published_files.random_resnet(narrow=True).state_dict()
+    torch.save(dict(state_dict=published_files.below('backbone.', weights)), tmp_path / 'lightning.ckpt')
+    model = load_model(of_resnet(), str(tmp_path / 'lightning.ckpt'))
+    assert torch.equal(model.backbone.conv1.weight.cpu(), weights['conv1.weight'])
+
+
+def test_weights_that_are_no_numbers(tmp_path):
+    weights = ResNet(18, stem_channels=4, base_channels=4).state_dict()
+    weights['bn1.weight'][1] = float('nan')
+    torch.save(weights, tmp_path / 'a.pth')
+    with pytest.raises(ConfigError, match='1 tensors of its weights hold NaN or infinity: backbone.bn1.weight'):
+        load_model(of_resnet(), str(tmp_path / 'a.pth'))
+
+
+@pytest.mark.parametrize('mean', ['[0.485 * 255, 0.456 * 255, 0.406 * 255]', '127.5', "'imagenet'"])
+def test_a_normalisation_that_is_not_told_by_numbers(tmp_path, mean):
+    path, network = published_files.write(tmp_path / 'a.pth', 'openmmlab', narrow=True)
+    text = f'model = dict(data_preprocessor=dict(mean={mean}, std=[1, 1, 1]))'
+    torch.save(dict(published_files.openmmlab(network), meta=dict(cfg=text)), path)
+    told = []
+    load_model(of_resnet(), path, tell=told.append)
+    assert 'does not tell whether its training had them so' in told[1]

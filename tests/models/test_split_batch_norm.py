@@ -153,7 +153,8 @@ def test_which_layers_are_replaced():
     before = [type(layer) for layer in module]
     names = list(module.state_dict())
     split_batch_norms(module, 4)
-    assert [type(layer) for layer in module] == [before[0], SplitBatchNorm, *before[2:]]
+    alone = [before[0], SplitBatchNorm, before[2], SplitBatchNorm]  # one process synchronises with none
+    assert [type(layer) for layer in module] == [*alone, *before[4:]]
     assert type(module[2][1][0]) is SplitBatchNorm and module[2][1][0].num_splits == 4
     assert list(module.state_dict()) == names
     split_batch_norms(module, 2, smallest_group=5)
@@ -243,6 +244,17 @@ def loss_and_gradients(bn_splits):
     for value in results.values():
         dist.all_reduce(value, op='mean')
     return {name: value.numpy() for name, value in results.items()}
+
+
+def type_of_synchronized():
+    module = nn.Sequential(nn.SyncBatchNorm(2))
+    split_batch_norms(module, 4)
+    return type(module[0]).__name__
+
+
+@pytest.mark.e2e
+def test_what_several_processes_synchronise_stays():
+    assert on_processes(2, type_of_synchronized) == ['SyncBatchNorm'] * 2
 
 
 @pytest.mark.e2e

@@ -125,6 +125,10 @@ def test_one_process_without_splits():
         assert findings(settings=dict(alone, **harmless)) == []
 
 
+def test_a_normalisation_for_values_from_0_to_1():
+    assert 'are for values from 0 to 1: multiply both by 255' in found(settings=dict(unit_values=True))['normalization']
+
+
 def test_a_refresh_that_never_comes():
     assert list(found(refresh=dict(begin=200))) == ['refresh_begin']
     assert findings(refresh=dict(begin=199)) == []

@@ -47,6 +47,15 @@ def test_batch_statistics(folder, tmp_path):
     assert not read(folder, tmp_path, model=without).batch_norm
 
 
+@pytest.mark.parametrize('mean, std, unit', [
+    ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225), True), ((0.5, ) * 3, (0.5, ) * 3, True),
+    ((0, 0, 0), (1, 1, 1), False), ((0, 0, 0), (255, ) * 3, False), ((123.675, 116.28, 103.53), (58, 57, 57), False)])
+def test_a_normalisation_of_values_from_0_to_1(folder, tmp_path, mean, std, unit):
+    model = model_cfg()
+    model['data_preprocessor'] = dict(model['data_preprocessor'], mean=mean, std=std)
+    assert read(folder, tmp_path, model=model).unit_values is unit
+
+
 def test_a_training_of_other_processes_than_run(folder, tmp_path):
     cfg = Config(dict(model=dict(bn_splits=4)))
     settings = read(folder, tmp_path, processes=5, cfg=cfg)

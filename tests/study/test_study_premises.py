@@ -17,7 +17,7 @@ def root(class_folder, tmp_path):
     shutil.copytree(class_folder, tmp_path / 'train')
     shutil.copytree(class_folder, tmp_path / 'val')
     for path in list((tmp_path / 'val').rglob('*.png')):
-        path.rename(path.with_name(f'v{path.name}'))
+        path.write_bytes(path.read_bytes() + b' ')
     return tmp_path
 
 
@@ -30,7 +30,8 @@ def study(root, linear=(), held_out='val'):
     (root / 'linear.py').write_text(
         f"default_scope = 'clim_mm'\nmodel = dict(head=dict(num_classes=2))\n"
         f'data_preprocessor = dict({RGB}, to_rgb=True)\n'
-        f"train_dataloader = dict(dataset={data})\nval_dataloader = dict(dataset=dict({data}, data_prefix='val'))\n")
+        f"train_dataloader = dict(dataset={data})\nval_dataloader = dict(dataset=dict({data}, data_prefix='val'))\n"
+        "val_evaluator = dict(type='mmcls.Accuracy')\n")
     return Study('mine', (Row('a', str(root / 'clim.py'), {}), ), (0, ), 'a', True,
                  (Row('linear', str(root / 'linear.py'), dict(linear)), ), ('x', ), {})
 
@@ -43,6 +44,7 @@ def test_a_sound_study(root):
     (dict(held_out='train'), ['a of the study cannot be measured: 12 of the 12 held-out images']),
     (dict(linear={'data_preprocessor.to_rgb': False}), ['normalised here by BGR', 'a, which linear evaluates, was']),
     (dict(linear={'model.head.num_classes': 5}), ['linear of the study', '5 outputs', '2 classes']),
+    (dict(linear={'val_evaluator.topk': [1, 5]}), ['linear of the study', 'best 5 of 2 classes: set val_ev']),
     (dict(linear={'val_dataloader.dataset.data_prefix': 'train'}), ['linear of the study', '12 of the 12 held-out']),
     (dict(linear={'val_dataloader.dataset.classes': ['dog', 'cat']}), ['linear of the study', 'another order']),
 ])
