@@ -11,9 +11,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import clim_mm  # noqa: F401  (signals end it with a sentence from here on)
+
+# isort: split
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
+
+from clim_mm.launch.commands import errors_in_a_sentence
 
 SIDE = 32  # enlarged, so that crops are not bound to an 8-pixel grid
 
@@ -39,4 +44,6 @@ def write_digits(folder: str) -> None:
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description='Write the digits as folders of images.')
     parser.add_argument('folder', nargs='?', default='data/digits')
-    write_digits(parser.parse_args().folder)
+    arguments = parser.parse_args()
+    with errors_in_a_sentence():
+        write_digits(arguments.folder)

@@ -13,9 +13,14 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import clim_mm  # noqa: F401  (signals end it with a sentence from here on)
+
+# isort: split
 import numpy as np
 from PIL import Image
 from scipy.spatial import cKDTree
+
+from clim_mm.launch.commands import errors_in_a_sentence
 
 SIDE = 48
 TRAIN, TEST = 160, 40  # of each class
@@ -113,7 +118,9 @@ def write_textures(root: str, train: int = TRAIN, test: int = TEST, seed: int = 
 def main() -> None:
     parser = argparse.ArgumentParser(description='Draw ten classes of textures.')
     parser.add_argument('folder', nargs='?', default='data/textures')
-    write_textures(parser.parse_args().folder)
+    arguments = parser.parse_args()
+    with errors_in_a_sentence():
+        write_textures(arguments.folder)
 
 
 if __name__ == '__main__':
