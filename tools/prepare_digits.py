@@ -6,6 +6,7 @@ Nothing is downloaded. Every fifth image of each class is held out in data/digit
 """
 
 import argparse
+import io
 import os.path as osp
 import shutil
 import tempfile
@@ -37,7 +38,10 @@ def write_digits(folder: str) -> None:
             path = Path(unfinished, 'digits', split, str(label), f'{number:04d}.png')
             path.parent.mkdir(parents=True, exist_ok=True)
             gray = Image.fromarray(np.rint(scan * 255 / 16).astype(np.uint8))  # the scans have 17 levels of gray
-            gray.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(path)
+            gray = gray.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+            png = io.BytesIO()  # on a full disk Pillow's own writing leaves parts of files, and says nothing
+            gray.save(png, 'PNG')
+            path.write_bytes(png.getvalue())
         shutil.move(osp.join(unfinished, 'digits'), folder)  # complete, or not there
 
 

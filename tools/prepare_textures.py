@@ -7,6 +7,7 @@ pixels alone do not tell the classes apart. The same seed gives the same picture
 """
 
 import argparse
+import io
 import os
 import shutil
 import tempfile
@@ -111,7 +112,9 @@ def write_textures(root: str, train: int = TRAIN, test: int = TEST, seed: int = 
                 folder = Path(unfinished, 'textures', split, name)
                 folder.mkdir(parents=True)
                 for i in range(count):
-                    picture(field, rng).save(folder / f'{i:04d}.jpg', quality=90)
+                    jpeg = io.BytesIO()  # on a full disk Pillow's own writing leaves parts of files, and says nothing
+                    picture(field, rng).save(jpeg, 'JPEG', quality=90)
+                    Path(folder, f'{i:04d}.jpg').write_bytes(jpeg.getvalue())
         shutil.move(str(Path(unfinished, 'textures')), root)  # complete, or not there
 
 

@@ -119,8 +119,16 @@ def test_a_command_that_still_imports(command, number):
     assert (program.returncode, said) == (128 + number, f'\nError: {number.name} has ended the program.\n')
 
 
-def test_what_writes_folders_of_images_leaves_none_unfinished(shell, tmp_path):
-    script = 'ulimit -f 1; exec "$0" tools/prepare_textures.py "$1"'
-    ended = shell('bash', '-c', script, sys.executable, tmp_path / 'textures')
+def test_a_machine_that_lacks_what_the_imports_need(shell):
+    script = 'ulimit -v 1500000; exec "$0" tools/evaluate.py knn CONFIG CHECKPOINT'
+    ended = shell('bash', '-c', script, sys.executable)
     assert ended.returncode == 1 and 'Traceback' not in ended.stdout
-    assert ended.stdout.startswith('Error: A file may not grow any larger (') and not list(tmp_path.iterdir())
+    assert ended.stdout.strip().startswith('Error: The memory of this machine, or of what this program is given of it,')
+
+
+@pytest.mark.parametrize('what', ['digits', 'textures'])
+def test_what_writes_folders_of_images_leaves_none_unfinished(shell, tmp_path, what):
+    script = 'ulimit -f 0; exec "$0" "tools/prepare_$1.py" "$2" 2>&1 | cat'
+    ended = shell('bash', '-o', 'pipefail', '-c', script, sys.executable, what, tmp_path / what)
+    assert ended.returncode == 1 and 'Traceback' not in ended.stdout
+    assert '\nError: A file may not grow any larger (' in f'\n{ended.stdout}' and not list(tmp_path.iterdir())
