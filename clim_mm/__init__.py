@@ -6,8 +6,10 @@ config can inherit from ``clim_mm::clim/...``, and lets MMEngine load checkpoint
 """
 
 from .collector import collector_stopped
+from .early_end import watch_imports
 from .version import __version__
 
+watch_imports()
 with collector_stopped():
     from . import decoder_limits  # noqa: F401  (first: what follows imports cv2)
     from .host import open_gate

@@ -155,7 +155,8 @@ _KNOWN: Sequence[_Known] = (
     _Known('The memory of this machine, or of what this program is given of it, is used up',
            'set fewer workers (num_workers) or a smaller batch_size, end other programs, or raise the limit '
            '(ulimit -v, --memory of a container, --mem of Slurm)',
-           'MemoryError: |out of memory|allocate memory|(not enough|insufficient) memory|bad_alloc|failed to allocate',
+           'MemoryError: |out of memory|allocate memory|(not enough|insufficient) memory|bad_alloc|'
+           'failed to (allocate|map )',
            _numbers('ENOMEM')),
     _Known(*_SHARED_IS_FULL, r'unable to .*</?torch_\d+|^\w+: .* \[multiprocessing.synchronize\]'),
     _Known('A worker process has crashed in compiled code', 'set num_workers=0 to see at which image it does',

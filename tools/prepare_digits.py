@@ -6,14 +6,20 @@ Nothing is downloaded. Every fifth image of each class is held out in data/digit
 """
 
 import argparse
+import io
 import os.path as osp
 import shutil
 import tempfile
 from pathlib import Path
 
+import clim_mm  # noqa: F401  (signals end it with a sentence from here on)
+
+# isort: split
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
+
+from clim_mm.launch.commands import errors_in_a_sentence
 
 SIDE = 32  # enlarged, so that crops are not bound to an 8-pixel grid
 
@@ -32,11 +38,16 @@ def write_digits(folder: str) -> None:
             path = Path(unfinished, 'digits', split, str(label), f'{number:04d}.png')
             path.parent.mkdir(parents=True, exist_ok=True)
             gray = Image.fromarray(np.rint(scan * 255 / 16).astype(np.uint8))  # the scans have 17 levels of gray
-            gray.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(path)
+            gray = gray.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+            png = io.BytesIO()  # on a full disk Pillow's own writing leaves parts of files, and says nothing
+            gray.save(png, 'PNG')
+            path.write_bytes(png.getvalue())
         shutil.move(osp.join(unfinished, 'digits'), folder)  # complete, or not there
 
 
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description='Write the digits as folders of images.')
     parser.add_argument('folder', nargs='?', default='data/digits')
-    write_digits(parser.parse_args().folder)
+    arguments = parser.parse_args()
+    with errors_in_a_sentence():
+        write_digits(arguments.folder)

@@ -7,15 +7,21 @@ pixels alone do not tell the classes apart. The same seed gives the same picture
 """
 
 import argparse
+import io
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import clim_mm  # noqa: F401  (signals end it with a sentence from here on)
+
+# isort: split
 import numpy as np
 from PIL import Image
 from scipy.spatial import cKDTree
+
+from clim_mm.launch.commands import errors_in_a_sentence
 
 SIDE = 48
 TRAIN, TEST = 160, 40  # of each class
@@ -106,14 +112,18 @@ def write_textures(root: str, train: int = TRAIN, test: int = TEST, seed: int = 
                 folder = Path(unfinished, 'textures', split, name)
                 folder.mkdir(parents=True)
                 for i in range(count):
-                    picture(field, rng).save(folder / f'{i:04d}.jpg', quality=90)
+                    jpeg = io.BytesIO()  # on a full disk Pillow's own writing leaves parts of files, and says nothing
+                    picture(field, rng).save(jpeg, 'JPEG', quality=90)
+                    Path(folder, f'{i:04d}.jpg').write_bytes(jpeg.getvalue())
         shutil.move(str(Path(unfinished, 'textures')), root)  # complete, or not there
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description='Draw ten classes of textures.')
     parser.add_argument('folder', nargs='?', default='data/textures')
-    write_textures(parser.parse_args().folder)
+    arguments = parser.parse_args()
+    with errors_in_a_sentence():
+        write_textures(arguments.folder)
 
 
 if __name__ == '__main__':

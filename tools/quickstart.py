@@ -10,6 +10,9 @@ import sys
 import time
 from importlib.metadata import version
 
+import clim_mm  # noqa: F401  (signals end it with a sentence from here on)
+
+# isort: split
 import numpy as np
 from mmengine.config import Config
 from prepare_digits import write_digits
@@ -18,8 +21,8 @@ from clim_mm.checkpoints import HeldFolder, latest_checkpoint, read_checkpoint, 
 from clim_mm.datasets import labels_of
 from clim_mm.datasets.source import build_source
 from clim_mm.distributed.starter import environment_of_a_part
-from clim_mm.errors import CheckpointError
 from clim_mm.evaluation import frozen_features, knn_top1, load_model, loading_of, train_and_held_out
+from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.visualization import draw_positives
 from clim_mm.watchdog import STATES
 
@@ -32,10 +35,7 @@ PACKAGES = ('torch', 'torchvision', 'onedl-mmengine', 'onedl-mmcv', 'mmselfsup',
 
 def main() -> None:
     start = time.perf_counter()
-    try:
-        HeldFolder(WORK_DIR).release()  # another quickstart is not to lose its folder
-    except CheckpointError as error:
-        sys.exit(f'Error: {error}')
+    HeldFolder(WORK_DIR).release()  # another quickstart is not to lose its folder
     shutil.rmtree(WORK_DIR, ignore_errors=True)
     os.makedirs(WORK_DIR)
     write_digits(DATA)
@@ -121,4 +121,5 @@ def table(summary: dict) -> str:
 
 
 if __name__ == '__main__':
-    main()
+    with errors_in_a_sentence():
+        main()

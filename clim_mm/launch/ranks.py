@@ -12,6 +12,8 @@ from torch.distributed.elastic.multiprocessing import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.run import main as torchrun
 
+from clim_mm.causes import cause_of
+
 _GOES_ON = 'A training goes on from its last checkpoint when the same command is given with --resume.'
 
 
@@ -28,6 +30,11 @@ def main() -> None:
         rank, failure = killed[0] if killed else error.get_first_failure()
         number = -failure.exitcode if failure.exitcode < 0 else failure.exitcode - 128
         sys.exit(_ended(f'rank {rank}', number) if number > 0 else failure.exitcode)
+    except (OSError, RuntimeError) as error:  # such as a port that another training has taken in the same second
+        cause = cause_of(error)
+        if cause is None:
+            raise
+        sys.exit(f'Error: {cause.sentence}')
 
 
 def _ended(what: str, number: int) -> int:

@@ -61,6 +61,14 @@ def test_a_port_that_is_taken_or_is_none_is_told_in_a_sentence(shell):
                     ': set PORT to a free one, the same on every machine.')
 
 
+def test_a_port_that_is_taken_meanwhile(shell):
+    with socket.create_server(('', 0)) as server:  # after the script has looked
+        ended = shell(sys.executable, '-m', 'clim_mm.launch.ranks', '--master_addr=127.0.0.1',
+                      f'--master_port={server.getsockname()[1]}', '--nproc_per_node=1', 'tools/train.py', IN1K)
+    assert ended.returncode == 1 and 'Traceback' not in ended.stdout
+    assert ended.stdout.startswith('Error: Another program has the port, such as a second training (')
+
+
 @pytest.fixture
 def slurm(shell, tmp_path):
     """Run tools/slurm_train.sh where srun starts one task, which prints where it would meet the others."""
