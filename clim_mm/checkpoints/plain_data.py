@@ -6,6 +6,7 @@ a file describe an array's memory. So no name leads to the real thing here: each
 keeps data, and ``rebuilt`` makes the real thing of it.
 """
 
+import os.path as osp
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -113,6 +114,13 @@ def saved_config(items: dict) -> ConfigDict:
     return ConfigDict(items)
 
 
+def saved_path(*parts: str) -> str:
+    """Stands for pathlib's paths, which are among the arguments of many a training: as a string."""
+    if not all(type(part) is str for part in parts):
+        raise NotDataError('a path of other parts than strings')
+    return osp.join('', *parts)
+
+
 # As torch.serialization takes them: what is called, and the name in the file that leads to it.
 ALLOWED: list[Any] = [
     (SavedHistory, 'mmengine.logging.history_buffer.HistoryBuffer'),
@@ -121,6 +129,8 @@ ALLOWED: list[Any] = [
     (saved_attribute, 'builtins.getattr'),
     (saved_bytes, 'builtins.bytes'),
     (saved_config, 'mmengine.config.config.ConfigDict'),
+    *((saved_path, f'{module}.{kind}Path') for module in ('pathlib', 'pathlib._local')  # before Python 3.13, and in it
+      for kind in ('Posix', 'Windows', 'PurePosix', 'PureWindows')),
     (SavedArray, 'numpy.ndarray'),
     (SavedDtype, 'numpy.dtype'),
     *((part, f'numpy.{core}.multiarray.{name}') for core in ('core', '_core')  # numpy 1 and numpy 2

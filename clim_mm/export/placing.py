@@ -1,17 +1,24 @@
 """Where an export goes: that nothing is in its way, and that it is there as a whole or not at all."""
 
+import errno
 import os
 import os.path as osp
+import secrets
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
+from glob import escape as glob_escape
+from glob import glob
 
 from clim_mm.causes import remedy_for
 from clim_mm.checkpoints import write_atomically
 from clim_mm.errors import CheckpointError, ConfigError, UserError
+from clim_mm.file_lock import try_lock
 
 from .header import read_header
 
 ENDINGS = ('.pth', '.pt')  # of a file of torch.save
+_LOCK = 'lock'  # which a process holds on its unfinished folder
 
 
 def check_place(out: str, is_folder: bool, force: bool, endings: tuple[str, ...] = ENDINGS) -> None:
@@ -46,6 +53,8 @@ def check_place(out: str, is_folder: bool, force: bool, endings: tuple[str, ...]
 def place_folder(out: str, files: Mapping[str, bytes]) -> None:
     """Write a folder, which takes its name only when it is complete. One that is there is replaced.
 
+    Of several processes that write the same folder at a time, the last one's stays.
+
     Args:
         out: The folder.
         files: Contents by name.
@@ -53,24 +62,48 @@ def place_folder(out: str, files: Mapping[str, bytes]) -> None:
     Raises:
         CheckpointError: If it cannot be written.
     """
-    folder, name = osp.split(osp.realpath(out))
-    unfinished, before = (osp.join(folder, f'.{name}.{state}') for state in ('unfinished', 'before'))
+    target = osp.realpath(out)
+    folder, name = osp.split(target)
+    own = osp.join(folder, f'.{name}.{secrets.token_hex(4)}.unfinished')
+    new, before = osp.join(own, 'new'), osp.join(own, 'before')
     try:
-        for left in (unfinished, before):  # by a process that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        for file_name, content in files.items():
-            write_atomically(osp.join(unfinished, file_name), content)
-        if osp.isdir(out):
-            os.rename(osp.realpath(out), before)
-        os.rename(unfinished, osp.join(folder, name))
+        os.makedirs(own)
+        with open(osp.join(own, _LOCK), 'xb') as lock:
+            try_lock(lock.fileno())
+            _remove_abandoned(folder, name)
+            for file_name, content in files.items():
+                write_atomically(osp.join(new, file_name), content)
+            while not _took_name(new, target):  # another process may put its own there meanwhile
+                shutil.rmtree(before, ignore_errors=True)
+                with suppress(FileNotFoundError):
+                    os.rename(target, before)
     except OSError as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
-        if osp.isdir(before) and not osp.exists(out):
-            os.rename(before, osp.realpath(out))
         if isinstance(error, UserError):
             raise
         raise CheckpointError(f'Cannot write {out} ({error.strerror}){remedy_for(error)}.') from error
-    shutil.rmtree(before, ignore_errors=True)
+    finally:
+        if osp.isdir(before) and not osp.exists(target):
+            os.rename(before, target)
+        shutil.rmtree(own, ignore_errors=True)
+
+
+def _took_name(path: str, target: str) -> bool:
+    """Rename a folder; False if there is one of that name."""
+    try:
+        os.rename(path, target)
+    except OSError as error:
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            return False
+        raise
+    return True
+
+
+def _remove_abandoned(folder: str, name: str) -> None:
+    """Remove what processes have left behind that were killed: a living one holds its lock."""
+    for lock in glob(osp.join(glob_escape(folder), f'.{glob_escape(name)}.*.unfinished', _LOCK)):
+        with suppress(OSError), open(lock, 'r+b') as file:
+            if try_lock(file.fileno()):
+                shutil.rmtree(osp.dirname(lock), ignore_errors=True)
 
 
 def _is_export(path: str) -> bool:

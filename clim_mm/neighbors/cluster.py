@@ -4,6 +4,8 @@ from typing import Any, Optional
 
 import numpy as np
 
+from clim_mm.checks import check_whole
+
 from .faiss_backend import as_float32_matrix, load_faiss, num_gpus, on_every_core
 from .kmeans_stop import ON_ALL, ON_SAMPLE, POINTS_PER_CENTROID, Stop
 
@@ -102,19 +104,19 @@ def _improve(features: np.ndarray, num_clusters: int, centroids: Optional[np.nda
 
 
 def _check_number(num_clusters: int, num_samples: int) -> None:
-    if not 1 <= num_clusters <= num_samples:
-        raise ValueError(f'num_clusters must be from 1 to the number of features, {num_samples}, not {num_clusters}.')
+    check_whole('num_clusters, up to the number of features,', num_clusters, 1, num_samples)
 
 
 def _kmeans(features: np.ndarray, num_clusters: int, num_iterations: int, points_per_centroid: int, seed: int,
             start: Optional[np.ndarray], progress: bool) -> Any:
     """A trained ``faiss.Kmeans``."""
+    check_whole('seed', seed)
     faiss = load_faiss()
     kmeans = faiss.Kmeans(
         features.shape[1],
-        num_clusters,
+        int(num_clusters),
         niter=num_iterations,
-        seed=seed,
+        seed=int(seed) % 2**31,  # faiss takes 32 bits, and no numpy integers
         gpu=num_gpus() > 0,
         min_points_per_centroid=1,  # faiss would warn below 39; small sets are meant
         max_points_per_centroid=points_per_centroid,

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from clim_mm.checks import check_whole
 from clim_mm.progress import progress_bar
 
 from .faiss_backend import as_float32_matrix, load_faiss, on_every_core, on_gpus
@@ -28,8 +29,8 @@ def search(features: np.ndarray, k: int, progress: bool = False) -> np.ndarray:
         MissingDependencyError: If faiss is missing.
     """
     features = as_float32_matrix(features)
-    if k < 1:
-        raise ValueError(f'k must be at least 1, not {k}.')
+    check_whole('k', k, least=1)
+    k = int(k)  # faiss takes no numpy integers
     index = on_gpus(load_faiss().IndexFlatL2(features.shape[1]))
     index.add(features)
     neighbors = np.empty((len(features), k), dtype=np.int32)

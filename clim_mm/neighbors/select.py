@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from clim_mm.checks import check_whole
+
 from .blocks import ROWS_PER_BLOCK
 from .faiss_backend import as_float32_matrix
 from .sampling import sample_without_replacement
@@ -48,11 +50,14 @@ def select_positives(features: np.ndarray,
     num_samples = len(features)
     if strategy not in STRATEGIES:
         raise ValueError(f'strategy must be one of {", ".join(STRATEGIES)}, not {strategy!r}.')
-    if num_positives < 1:
-        raise ValueError(f'num_positives must be at least 1, not {num_positives}.')
+    check_whole('num_positives', num_positives, least=1)
     if assignments.shape != (num_samples, ) or neighbors.ndim != 2 or len(neighbors) != num_samples:
         raise ValueError(f'{num_samples} features do not belong to assignments of shape {assignments.shape} and '
                          f'neighbors of shape {neighbors.shape}.')
+    for name, ids, least, size in (('assignments', assignments, 0, len(centroids)),
+                                   ('neighbors', neighbors, -1, num_samples)):
+        if ids.dtype.kind not in 'iu' or ids.size and not (least <= ids.min() and ids.max() < size):
+            raise ValueError(f'{name} must be whole numbers from {least} to {size - 1}.')
     rng = np.random.default_rng(seed)
     if strategy == 'random':
         return _from_everything(num_samples, num_positives, rng)

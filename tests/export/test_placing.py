@@ -3,6 +3,7 @@
 import os
 
 import pytest
+from gloo import CONTEXT
 from written_checkpoints import contents
 
 from clim_mm.errors import CheckpointError, ConfigError, sentence
@@ -60,8 +61,10 @@ def test_a_folder_is_there_as_a_whole(tmp_path):
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path):
     place_folder(str(tmp_path / 'model'), dict(FILES, old=b'x'))
-    (tmp_path / '.model.unfinished').mkdir()  # as a process leaves it that was killed
-    (tmp_path / '.model.unfinished' / 'half').write_text('x')
+    left = tmp_path / '.model.01234567.unfinished'  # as a process leaves it that was killed
+    left.mkdir()
+    (left / 'lock').touch()
+    (left / 'half').write_text('x')
     place_folder(str(tmp_path / 'model'), dict(FILES, new=b'x'))
     assert set(contents(tmp_path)) == {'model/config.json', 'model/model.safetensors', 'model/new'}
 
@@ -80,3 +83,21 @@ def test_what_was_there_stays_if_the_new_one_cannot_be_written(tmp_path):
     with pytest.raises(CheckpointError):
         place_folder(str(tmp_path / 'model'), {'a': b'x', 'a/b': b'x'})
     assert contents(tmp_path) == before
+
+
+@pytest.mark.e2e
+def test_processes_that_write_one_folder_at_a_time(tmp_path):
+    out = tmp_path / 'model'
+    writers = [CONTEXT.Process(target=place_often, args=(str(out), bytes([n]))) for n in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [writer.exitcode for writer in writers] == [0] * 4
+    assert os.listdir(tmp_path) == ['model']
+    assert len({path.read_bytes() for path in out.iterdir()}) == 1, 'files of two writers in one folder'
+
+
+def place_often(out, content):
+    for _ in range(15):
+        place_folder(out, {'a': content, 'b': content, 'c': content})

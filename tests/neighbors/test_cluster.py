@@ -121,10 +121,16 @@ def test_training_on_a_sample_still_assigns_every_feature():
     assert not np.array_equal(centroids, cluster(features, 12)[0])
 
 
-@pytest.mark.parametrize('num_clusters', [0, -1, 21])
+@pytest.mark.parametrize('num_clusters', [0, -1, 21, 3.5, '3', True])
 def test_more_clusters_than_features_or_none_is_an_error(num_clusters):
-    with pytest.raises(ValueError, match=f'from 1 to the number of features, 20, not {num_clusters}'):
+    with pytest.raises(ValueError, match=f'must be a whole number from 1 to 20, not {num_clusters!r}'):
         cluster(blobs(20), num_clusters)
+
+
+def test_numpy_integers():
+    for seed in (np.int64(3), 2**31 + 3):
+        centroids, _ = cluster(blobs(20), np.int64(2), seed=seed)
+        np.testing.assert_array_equal(centroids, cluster(blobs(20), 2, seed=3)[0])
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])

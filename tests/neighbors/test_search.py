@@ -108,10 +108,14 @@ def test_blocks_of_queries_with_ties(monkeypatch, block):
     check(integer_grid(), search(integer_grid(), 5), 5, atol=0)
 
 
-@pytest.mark.parametrize('k', [0, -3])
+@pytest.mark.parametrize('k', [0, -3, 2.0, '2', True])
 def test_no_neighbors_is_an_error(k):
-    with pytest.raises(ValueError, match=f'k must be at least 1, not {k}'):
+    with pytest.raises(ValueError, match=f'k must be a whole number of at least 1, not {k!r}'):
         search(normalized(10, 4), k)
+
+
+def test_numpy_integers():
+    np.testing.assert_array_equal(search(normalized(10, 4), np.int64(3)), search(normalized(10, 4), 3))
 
 
 @pytest.mark.parametrize('value', [np.nan, np.inf])

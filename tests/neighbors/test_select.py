@@ -273,9 +273,9 @@ def test_an_unknown_strategy_is_an_error():
         random_case().select(strategy='nearest')
 
 
-@pytest.mark.parametrize('num_positives', [0, -2])
+@pytest.mark.parametrize('num_positives', [0, -2, 2.5, '2', True])
 def test_no_positives_is_an_error(num_positives):
-    with pytest.raises(ValueError, match=f'num_positives must be at least 1, not {num_positives}'):
+    with pytest.raises(ValueError, match=f'num_positives must be a whole number of at least 1, not {num_positives!r}'):
         random_case().select(num_positives)
 
 
@@ -287,6 +287,17 @@ def test_arrays_of_different_sets_are_an_error():
                         ('neighbors', case.neighbors[:, 0])]:
         with pytest.raises(ValueError, match='do not belong to'):
             select_positives(centroids=case.centroids, **{**parts, name: array})
+
+
+@pytest.mark.parametrize('name, wrong', [('neighbors', -2), ('neighbors', 10**6), ('neighbors', 0.5),
+                                         ('assignments', -1), ('assignments', 10**6)])
+def test_ids_of_no_image_or_centre_are_an_error(name, wrong):
+    case = random_case()
+    ids = getattr(case, name).astype(np.array(wrong).dtype)
+    ids.flat[5] = wrong
+    parts = dict(features=case.features, assignments=case.assignments, neighbors=case.neighbors)
+    with pytest.raises(ValueError, match=f'{name} must be whole numbers from'):
+        select_positives(centroids=case.centroids, **{**parts, name: ids})
 
 
 def test_a_value_that_is_not_finite_is_an_error():
