@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import importlib
 import signal
 
 import pytest
@@ -32,12 +33,12 @@ def pytest_runtest_logstart(location):
 def told_once():
     """Have what each Runner tells of the machine, and the layout of the same config's text, found out once."""
     from mmengine.runner import runner
-    from yapf.yapflib import yapf_api
 
-    format_code = yapf_api.FormatCode
+    layout = importlib.import_module('yapf.yapflib.yapf_api')  # no requirement of ours, but MMEngine's
+    format_code = layout.FormatCode
     formatted = functools.lru_cache(None)(lambda text, style: format_code(text, style_config=dict(style)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(yapf_api, 'FormatCode', lambda text, style_config: formatted(text, tuple(style_config.items())))
+        patch.setattr(layout, 'FormatCode', lambda text, style_config: formatted(text, tuple(style_config.items())))
         patch.setattr(runner, 'collect_env', functools.lru_cache(None)(runner.collect_env))
         yield
 
