@@ -1,6 +1,8 @@
 """One parser of config names: what a name says of its config, and the same read off the parts built from it."""
 
+import copy
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,14 @@ _WORDS: dict[str, dict] = dict(
     pooled=dict(layer='pooled'),
     device=dict(on_device=True),
     bank=dict(feature_source='bank'))
+
+
+_read = cache(Config.fromfile)
+
+
+def load(path: Path) -> Config:
+    """The config in a file, which is read once."""
+    return copy.deepcopy(_read(path))
 
 
 def said_by(name: str) -> dict[str, Any]:

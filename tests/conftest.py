@@ -1,9 +1,13 @@
 """Fixtures of several test files."""
 
+import functools
 import gc
+import importlib
 import signal
 
 import pytest
+
+FILES = []  # whose tests have begun
 
 # A shell that starts this in the background, and nohup, let its processes ignore what tests send to programs.
 for number in (signal.SIGINT, signal.SIGHUP):
@@ -16,11 +20,27 @@ def pytest_collectstart():
     import clim_mm  # noqa: F401  (not above: xdist's first process collects nothing, and the others wait for it)
 
 
-def pytest_collection_finish():
-    """Leave what the imports have made out of the garbage collector's sight."""
+def pytest_runtest_logstart(location):
+    """Leave what was made before this test file, by imports above all, out of the garbage collector's sight."""
     # MMEngine's datasets collect the garbage as they are built; looking through all of torch takes a quarter second.
-    gc.collect()
-    gc.freeze()
+    if FILES[-1:] != [location[0]]:
+        FILES.append(location[0])
+        gc.collect()
+        gc.freeze()
+
+
+@pytest.fixture(scope='session', autouse=True)
+def told_once():
+    """Have what each Runner tells of the machine, and the layout of the same config's text, found out once."""
+    from mmengine.runner import runner
+
+    layout = importlib.import_module('yapf.yapflib.yapf_api')  # no requirement of ours, but MMEngine's
+    format_code = layout.FormatCode
+    formatted = functools.lru_cache(None)(lambda text, style: format_code(text, style_config=dict(style)))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layout, 'FormatCode', lambda text, style_config: formatted(text, tuple(style_config.items())))
+        patch.setattr(runner, 'collect_env', functools.lru_cache(None)(runner.collect_env))
+        yield
 
 
 @pytest.fixture

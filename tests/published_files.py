@@ -13,6 +13,7 @@ from mmcls.models import ResNet, ResNet_CIFAR
 from torch import nn
 from torchvision.models import resnet18
 
+NARROW = dict(stem_channels=4, base_channels=4)
 OPTIMIZER = dict(state={0: dict(momentum_buffer=torch.zeros(2))}, param_groups=[dict(lr=0.03, params=[0])])
 
 
@@ -20,11 +21,11 @@ OPTIMIZER = dict(state={0: dict(momentum_buffer=torch.zeros(2))}, param_groups=[
 def random_resnet(narrow=False, small_stem=False, seed=0):
     """A ResNet-18 of torchvision, or one of a sixteenth of the channels, of which no tensor is what a new one has."""
     torch.manual_seed(seed)
-    network = resnet18(weights=None)
     if narrow:  # of the same names
-        network = ResNet_CIFAR(18, stem_channels=4, base_channels=4) if small_stem else ResNet(
-            18, stem_channels=4, base_channels=4)
+        network = ResNet_CIFAR(18, **NARROW) if small_stem else ResNet(18, **NARROW)
         network.fc = nn.Linear(32, 10)
+    else:
+        network = resnet18(weights=None)
     with torch.no_grad():
         for value in network.state_dict().values():
             if value.is_floating_point():
@@ -46,7 +47,7 @@ def _mlp(prefix, *sizes):
             for leaf, shape in (('weight', (b, a)), ('bias', (b, )))}
 
 
-def moco(network, version=2, momentum=True, dim=128, queue_len=65536):
+def moco(network, version=2, momentum=True, dim=128, queue_len=256):
     inside, (_, width) = weights_of(network, classifier=False), network.fc.weight.shape
     head = _mlp('fc.', width, width, dim) if version == 2 else {'fc.weight': torch.rand(dim, width),
                                                                'fc.bias': torch.rand(dim)}

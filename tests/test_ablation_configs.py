@@ -3,8 +3,7 @@
 import re
 
 import pytest
-from config_names import CONFIGS, FORM, NAME, ROOT, done_by, said_by
-from mmengine.config import Config
+from config_names import CONFIGS, FORM, NAME, ROOT, done_by, load, said_by
 
 from clim_mm.launch.framework_settings import check_settings
 from clim_mm.launch.launch_checks import check_config
@@ -16,10 +15,6 @@ MAIN = CLIM / 'clim_r50_16xb32-200e_in1k.py'
 # The choices that a name tells are in these; the rest must be the main config's.
 KNOBS = ['model.sum_pairs', 'model.enqueue_positives', 'train_cfg.max_epochs', 'custom_hooks',
          'train_dataloader.dataset.pipeline']
-
-
-def load(path):
-    return Config.fromfile(path)
 
 
 def without_knobs(cfg):

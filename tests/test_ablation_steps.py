@@ -9,9 +9,8 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
-from config_names import CONFIGS
+from config_names import CONFIGS, load
 from exact_runs import exact_model_cfg, loader_cfg, train_exactly
-from mmengine.config import Config
 from mmengine.hooks import Hook
 from tiny_clim import nce
 from training_runs import BATCH, STEPS, N, hook_cfg, pairs_cfg, write_images
@@ -27,7 +26,7 @@ SETTINGS_OF_THE_HOOK = ('strategy', 'num_neighbors', 'begin')
 
 def config(change):
     (path, ) = [path for path in CONFIGS if path.stem == '_'.join(filter(None, ['clim_r50_16xb32-200e_in1k', change]))]
-    return Config.fromfile(path)
+    return load(path)
 
 
 def shrunk(setting):

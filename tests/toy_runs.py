@@ -47,7 +47,7 @@ def toy_config(work_dir, epochs=1, checkpoint=None, **settings):
             optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9)),
             param_scheduler=[dict(type='MultiStepLR', milestones=[1], by_epoch=True)],
             default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1, **(checkpoint or {}))),
-            visualizer=dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]),
+            visualizer=dict(type='clim_mm.Visualizer', vis_backends=[dict(type='LocalVisBackend')]),
             randomness=dict(seed=3),
             log_level='ERROR',
             experiment_name=f'toy_{next(NUMBERS)}',

@@ -1,14 +1,13 @@
 """Checkpoints as a pretraining writes them, of ResNets whose every tensor matters."""
 
 import hashlib
-from pathlib import Path
 
 import torch
-from mmengine.config import Config
+from config_names import ROOT, load
 from mmselfsup.models.backbones import ResNet
 from torch import nn
 
-CONFIG = Path(__file__).parents[1] / 'configs/clim/clim_r50_16xb32-200e_in1k.py'
+CONFIG = ROOT / 'configs/clim/clim_r50_16xb32-200e_in1k.py'
 META = dict(
     epoch=200, iter=500200, seed=0, experiment_name='clim_r50_16xb32-200e_in1k_20260102_030405', time='20260109_101112')
 
@@ -31,7 +30,7 @@ def random_resnet(depth, seed=0, **settings):
 
 def config_text(depth=50, **backbone):
     """Of the project's own config, with changes to its backbone."""
-    cfg = Config.fromfile(CONFIG)
+    cfg = load(CONFIG)
     cfg.model.backbone.update(depth=depth, **backbone)
     return cfg.pretty_text
 

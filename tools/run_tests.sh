@@ -9,8 +9,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 bash tools/setup_env.sh requirements/tests.txt
 
-# One thread a process, and a process for each core.
-export OMP_NUM_THREADS=1
+# One thread a process, and a process for each core; where faiss takes all cores, its threads leave them as they wait.
+export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE
 pytest_on_every_core() {
     .venv/bin/python -m pytest -n auto --dist worksteal --durations=40 --durations-min=0.5 "$@"
 }

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from mmcls.models import ResNet
-from published_files import PUBLISHED, below, moco, random_resnet, weights_of, write
+from published_files import NARROW, PUBLISHED, below, moco, random_resnet, weights_of, write
 
 from clim_mm.checkpoints.normalization import IMAGENET
 from clim_mm.checkpoints.published_names import published
@@ -13,10 +13,10 @@ from clim_mm.errors import ConfigError
 
 @pytest.mark.parametrize('name', PUBLISHED)
 def test_the_backbone_lands_whole(tmp_path, name):
-    path, network = write(tmp_path / f'{name}.pth', name)
+    path, network = write(tmp_path / f'{name}.pth', name, narrow=True)
     found = read_backbone(path)
     assert found.owner == PUBLISHED[name][1] and found.classifies == name.startswith(('torchvision', 'timm'))
-    backbone = ResNet(18)
+    backbone = ResNet(18, **NARROW)
     backbone.load_state_dict(found.backbone, strict=False)
     assert check_landed(backbone, found.backbone, path) == 120
     own = backbone.state_dict()
@@ -27,11 +27,12 @@ def test_the_backbone_lands_whole(tmp_path, name):
 @pytest.mark.parametrize('name', PUBLISHED)
 def test_how_images_were_normalised_is_known_of_some(tmp_path, name):
     known = name.startswith(('moco', 'torchvision', 'timm', 'swav', 'dino_full'))
-    assert read_backbone(write(tmp_path / 'a.pth', name)[0]).normalization == (IMAGENET if known else None)
+    path, _ = write(tmp_path / 'a.pth', name, narrow=True)
+    assert read_backbone(path).normalization == (IMAGENET if known else None)
 
 
 def test_neck_and_momentum_encoder_of_moco():
-    network = random_resnet()
+    network = random_resnet(narrow=True)
     weights = published(moco(network)).weights
     assert set(weights) == {
         *below('backbone.', weights_of(network, False)), *below('encoder_k.module.0.', weights_of(network, False)),

@@ -61,6 +61,7 @@ def gather_each(cases):
     return [gather_own(*case) for case in cases]
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize('memory', [2**28, 2 * 2 * 8], ids=['at once', 'two rows of each at a time'])
 def test_gather_by_id_from_two_processes(memory):
     cases = {

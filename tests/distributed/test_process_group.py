@@ -37,6 +37,7 @@ def gradient_on_this_process():
             dict(cfg.model_wrapper_cfg))
 
 
+@pytest.mark.e2e
 @pytest.mark.usefixtures('one_torch_thread')
 def test_gradients_are_averaged_over_two_processes():
     results = on_processes(2, gradient_on_this_process, init=False)
@@ -61,11 +62,11 @@ def rank_under(launcher, names):
     return variables, total.item(), cfg.model_wrapper_cfg.find_unused_parameters, type(watch)
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize(('launcher', 'names'), [
     ('pytorch', ('RANK', 'LOCAL_RANK', 'WORLD_SIZE')),
-    pytest.param('slurm', ('SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_NTASKS'), marks=pytest.mark.e2e),
-    pytest.param('mpi', ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE'),
-                 marks=pytest.mark.e2e),
+    ('slurm', ('SLURM_PROCID', 'SLURM_LOCALID', 'SLURM_NTASKS')),
+    ('mpi', ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_LOCAL_RANK', 'OMPI_COMM_WORLD_SIZE')),
 ])
 def test_the_launchers_variables_are_taken_and_the_processes_watched(launcher, names):
     results = on_processes(2, rank_under, launcher, names, init=False)
@@ -80,6 +81,17 @@ def torchrun(monkeypatch):
         monkeypatch.setenv(name, value)
     monkeypatch.delenv('CLIM_PEER_PATIENCE', raising=False)
     return monkeypatch
+
+
+def test_each_process_keeps_its_own_batch_statistics(torchrun):
+    torchrun.setenv('RANK', '0')
+    torchrun.setenv('WORLD_SIZE', '1')
+    torchrun.setattr(torch.cuda, 'is_available', lambda: False)
+    torchrun.setattr('clim_mm.distributed.process_group.settle_before_fork', lambda: None)  # would last
+    cfg = Config(dict(model=dict()))
+    prepare_launch(cfg, 'pytorch')
+    torch_dist.destroy_process_group()
+    assert not cfg.model_wrapper_cfg.broadcast_buffers
 
 
 def test_one_process_is_not_watched(torchrun):
@@ -141,6 +153,7 @@ def starts_alone_where_the_port_is_taken(launcher):
         return torch_dist.get_world_size()
 
 
+@pytest.mark.e2e
 def test_one_process_needs_no_certain_port():
     assert on_processes(1, starts_alone_where_the_port_is_taken, 'slurm', init=False) == [1]
 
@@ -172,6 +185,7 @@ def sums_in_host_memory():
     return value.item(), torch_dist.get_backend(host_group()), host_group() is host_group()
 
 
+@pytest.mark.e2e
 def test_the_host_group_is_gloo_over_all_processes():
     assert on_processes(2, sums_in_host_memory) == [(3, 'gloo', True)] * 2
 
@@ -218,6 +232,7 @@ def test_with_gpus_the_framework_starts_nccl_itself(gpus, monkeypatch, processes
     assert cfg.to_dict() == {} and not dist.is_distributed()
 
 
+@pytest.mark.e2e
 def test_device_ids_are_left_out_on_the_cpu():
     (ids, ) = on_processes(1, wrapped_device_ids)
     assert ids is None

@@ -5,7 +5,7 @@ import logging
 import pytest
 import torch
 from mmengine.hooks import Hook
-from training_runs import runner_of, train
+from training_runs import runner_of
 
 from clim_mm.engine.center_wise_neighbor_hook import CenterWiseNeighborHook
 from clim_mm.engine.preflight_hook import PreflightHook
@@ -76,8 +76,8 @@ def test_what_is_logged(folder, tmp_path):
 
 
 def test_a_rate_that_was_found_by_trying(folder, tmp_path):
-    hook = PreflightHook(seconds=0.5, lr_of_512=32)
-    trained(folder, tmp_path, hook)
+    hook = PreflightHook(seconds=0.01, lr_of_512=32)
+    trained(folder, tmp_path, None, custom_hooks=[hook])
     assert 'lr' not in {finding.name for finding in hook.plan.findings}
 
 
@@ -134,7 +134,7 @@ def test_no_preflight(folder, tmp_path, hook, overrides):
 
 def test_a_training_that_is_over_needs_no_plan(folder, tmp_path):
     trained(folder, tmp_path, None, epochs=1, checkpoints=True)
-    hook = PreflightHook(seconds=0.5)
+    hook = PreflightHook()
     trained(folder, tmp_path, hook, epochs=1, checkpoints=True, resume=True, load_from=str(tmp_path / 'epoch_1.pth'))
     assert hook.plan is None
 
@@ -153,6 +153,7 @@ def test_options_out_of_range(options, words):
 
 
 def test_it_is_registered(folder, tmp_path):
-    _, runner = train(folder, tmp_path, num_workers=0, more_hooks=[dict(type='PreflightHook', seconds=0.2)])
+    runner = runner_of(folder, tmp_path, custom_hooks=[dict(type='PreflightHook', seconds=0.01)])
+    runner.train()
     hook = next(hook for hook in runner.hooks if isinstance(hook, PreflightHook))
     assert hook.plan.facts.settings.num_images == 24

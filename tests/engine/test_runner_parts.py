@@ -39,6 +39,7 @@ def what_is_found_in_a_wrapper(folder, work_dir):
     return is_model_wrapper(runner.model) and clim_of(runner, 'Hook') is inner
 
 
+@pytest.mark.e2e
 def test_the_model_is_found_in_its_wrapper(folder, tmp_path):
     assert on_processes(1, what_is_found_in_a_wrapper, folder, tmp_path) == [True]
 

@@ -83,6 +83,7 @@ def share_own():
     return dict(sorted(quarantine.entries.items())), quarantine.readable.tolist()
 
 
+@pytest.mark.e2e
 def test_all_know_what_any_has_found():
     results = on_processes(3, share_own)
     for rank, (entries, readable) in enumerate(results):

@@ -43,9 +43,10 @@ def test_an_export_is_replaced_if_that_is_wanted(checkpoint18, export18, tmp_pat
     assert '--force to replace it' in refusal(checkpoint18, 'torchvision', out)
     export(checkpoint18, 'torchvision', out, force=True)
     assert read_header(out)['target'] == 'torchvision'
-    folder = str(tmp_path / 'folder')
-    for _ in range(2):
-        export(checkpoint18, 'huggingface', folder, force=True)
+    folder = shutil.copytree(export18('huggingface')[0], tmp_path / 'folder')
+    (folder / 'config.json').unlink()
+    export(checkpoint18, 'huggingface', str(folder), force=True)
+    assert sorted(os.listdir(folder)) == sorted(os.listdir(export18('huggingface')[0])), 'the one that lacked a file'
     assert sorted(os.listdir(tmp_path)) == ['folder', 'out.pth']
 
 
@@ -108,7 +109,7 @@ def test_no_such_checkpoint(tmp_path):
 
 def test_no_backbone(resnet18, tmp_path):
     for name, held in {
-            'weights': resnet18.state_dict(),
+            'weights': dict.fromkeys(resnet18.state_dict(), torch.zeros(1)),
             'neck': dict(checkpoint_of(resnet18), state_dict={'neck.fc.weight': torch.zeros(2, 2)}),
             'empty': dict(checkpoint_of(resnet18), state_dict={}),
             'words': dict(checkpoint_of(resnet18), state_dict={'backbone.conv1.weight': 'x'}),
@@ -132,7 +133,7 @@ def test_another_depth_than_asked_for(checkpoint18, tmp_path):
     (lambda: ResNet_CIFAR(depth=18, stem_channels=16, base_channels=16),
      dict(depth=18, type='mmcls.ResNet_CIFAR', stem_channels=16, base_channels=16),
      'its first convolution is 3x3 from 3 to 16 channels instead of 7x7 from 3 to 64 channels; it is a'),
-    (lambda: ResNetV1d(depth=50), dict(type='mmselfsup.ResNetV1d'), 'its stem is of several convolutions'),
+    (lambda: ResNetV1d(depth=18), dict(depth=18, type='mmselfsup.ResNetV1d'), 'its stem is of several convolutions'),
 ])
 def test_another_stem(model, settings, words, tmp_path):
     text = refusal(written(tmp_path / 'x.pth', model(), config_text(**settings)))

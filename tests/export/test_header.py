@@ -20,7 +20,8 @@ def test_the_hash_of_a_file(tmp_path):
     assert file_sha256(tmp_path / 'x') == hashlib.sha256(content).hexdigest()
 
 
-@pytest.mark.parametrize('target', FORMATS)
+@pytest.mark.parametrize('target', [
+    pytest.param(name, marks=pytest.mark.e2e) if form.program else name for name, form in FORMATS.items()])
 def test_each_file_brings_its_header_along(target, export18, checkpoint18):
     path, exported = export18(target)
     header = read_header(path)

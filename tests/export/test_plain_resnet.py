@@ -47,7 +47,7 @@ def refusal(weights, **settings):
 
 @pytest.mark.parametrize('model, words', [
     (lambda: ResNet_CIFAR(depth=18), 'its first convolution is 3x3 from 3 to 64 channels instead of 7x7'),
-    (lambda: ResNetV1d(depth=50), 'its stem is of several convolutions'),
+    (lambda: ResNetV1d(depth=18), 'its stem is of several convolutions'),
     (lambda: ResNet(depth=18, deep_stem=True), 'its stem is of several convolutions'),
     (lambda: ResNet(depth=18, stem_channels=8, base_channels=8),
      'its first convolution is 7x7 from 3 to 8 channels instead of 7x7 from 3 to 64 channels'),

@@ -117,6 +117,16 @@ def test_keys_wait_for_the_end_of_the_optimizer_step():
     assert model.encoder_k.steps == 3, 'the next step moves it again'
 
 
+def test_another_processs_keys_enter_behind_the_own(monkeypatch):
+    monkeypatch.setattr('clim_mm.models.clim.concat_all_gather', lambda x: torch.cat([x, x + 10]))
+    model = separated(norm='GN')
+    views = images(2, num_samples=4, dtype=torch.float64)
+    model.loss(views, samples([None] * 4, ids=range(4)))
+    keys = F.normalize(model.encoder('momentum')(views[1])[0], dim=1)
+    assert model.queue_ids.tolist()[:9] == [0, 1, 2, 3, 10, 11, 12, 13, NO_KEY]
+    torch.testing.assert_close(model.queue[:, :8], torch.cat([keys, keys + 10]).T, rtol=1e-10, atol=1e-10)
+
+
 def queue_of_two_processes():
     """What the queue of each process holds after three steps, each process with images of its own."""
     rank = dist.get_rank()
@@ -129,6 +139,7 @@ def queue_of_two_processes():
     return [x.numpy() for x in (model.queue, model.queue_ids, model.queue_ptr)], keys
 
 
+@pytest.mark.e2e
 def test_the_keys_of_all_processes_enter_the_queue_of_each():
     (first, keys_0), (second, keys_1) = on_processes(2, queue_of_two_processes)
     for mine, other in zip(first, second, strict=True):
@@ -151,6 +162,7 @@ def queue_of_two_processes_with_positives():
     return [x.numpy() for x in (model.queue, model.queue_ids, model.queue_ptr)], np.concatenate(keys)
 
 
+@pytest.mark.e2e
 def test_the_positives_keys_of_all_processes_enter_the_queue_of_each():
     (first, keys_0), (second, keys_1) = on_processes(2, queue_of_two_processes_with_positives)
     for mine, other in zip(first, second, strict=True):
@@ -196,6 +208,7 @@ def heard_of_two_processes():
     return heard, model.queue[:, :8].T.numpy()
 
 
+@pytest.mark.e2e
 def test_the_listeners_of_each_process_hear_of_all_keys():
     for ((keys, ids), ), entered in on_processes(2, heard_of_two_processes):
         assert ids == [0, 1, 2, 3, 10, 11, 12, 13]

@@ -11,6 +11,8 @@ from clim_mm.neighbors.search import index_bytes, search_bytes
 from clim_mm.neighbors.search_lists import search_lists_bytes
 from clim_mm.neighbors.select import select_bytes
 
+pytestmark = pytest.mark.e2e  # each in a process of its own
+
 MIB = 2**20
 
 

@@ -90,6 +90,7 @@ def peak_of_refresh(num, dim, sizes, memory, exact, some_unreadable):
     return peak_bytes_of(lambda: run(num))
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize('exact, num, dim, some_unreadable', [(True, 300, 2**14, True), (False, 4_000, 1024, False)])
 def test_the_memory_that_a_refresh_takes_is_what_its_parts_tell(exact, num, dim, some_unreadable):
     """No copy of the features more, and none less: they are 19 and 16 MiB."""

@@ -27,7 +27,7 @@ def test_what_is_found_and_that_nothing_changes(folder, tmp_path):
     positives = np.tile(np.arange(1, 1 + P, dtype=np.int32), (N, 1))
     runner.train_dataloader.dataset.table.publish(positives)
     before = everything(runner)
-    plan = survey(runner, neighbor_hook_of(runner), seconds=1.5, lr_rule=PRETRAINING)
+    plan = survey(runner, neighbor_hook_of(runner), seconds=1.0, lr_rule=PRETRAINING)
     assert_same(before, everything(runner))
 
     facts = plan.facts
@@ -50,7 +50,7 @@ def test_what_is_found_and_that_nothing_changes(folder, tmp_path):
 
 def test_the_encoder_and_layer_of_the_hook_are_measured(folder, tmp_path):
     runner = prepared(folder, tmp_path, num_workers=0, hook=hook_cfg(layer='pooled', encoder='query'))
-    plan = survey(runner, neighbor_hook_of(runner), seconds=0.5)
+    plan = survey(runner, neighbor_hook_of(runner), seconds=0.01)
     assert plan.facts.measured.extraction.dim == CHANNELS
     assert plan.facts.forecast.refresh.dim == CHANNELS
 
@@ -71,7 +71,7 @@ def baseline(folder, work_dir, queue_len):
 def test_the_baseline_has_no_refresh(folder, tmp_path):
     runner = trained_a_little(baseline(folder, tmp_path, queue_len=24))
     before = everything(runner)
-    plan = survey(runner, seconds=1.0)
+    plan = survey(runner, seconds=0.01)
     assert_same(before, everything(runner))
     assert plan.facts.settings.refresh is None and plan.facts.forecast.refresh is None
     assert plan.facts.measured.step.images in (2, 3, 4, 6), 'divisors of the queue of 24'
@@ -79,9 +79,9 @@ def test_the_baseline_has_no_refresh(folder, tmp_path):
 
 
 def test_a_queue_that_no_batch_fits(folder, tmp_path):
-    plan = survey(baseline(folder, tmp_path, queue_len=25), seconds=0.5)
+    plan = survey(baseline(folder, tmp_path, queue_len=25), seconds=0.01)
     assert plan.facts.measured.step.images == 5 and 'queue_multiple' in names(plan)
-    plan = survey(baseline(folder, tmp_path, queue_len=23), seconds=0.5)
+    plan = survey(baseline(folder, tmp_path, queue_len=23), seconds=0.01)
     assert plan.facts.measured.step is None and 'queue_multiple' in names(plan)
     assert plan.facts.measured.missing == 'No batch of MoCo fits its queue.'
 
@@ -94,7 +94,7 @@ def test_an_unreadable_image_is_found_and_does_not_enter_the_quarantine(tmp_path
         path.write_bytes(path.read_bytes()[:60])
     runner = prepared(root, tmp_path / 'work', num_workers=0)
     before = everything(runner)
-    plan = survey(runner, neighbor_hook_of(runner), seconds=1.0)
+    plan = survey(runner, neighbor_hook_of(runner), seconds=0.5)
     assert_same(before, everything(runner))
     assert plan.facts.images.unreadable == 2 and 'unreadable' in names(plan)
     assert plan.facts.measured.step is not None
@@ -105,7 +105,7 @@ def test_nothing_readable(tmp_path):
     write_images(root, 9)
     for path in root.rglob('*.png'):
         path.write_bytes(b'')
-    plan = survey(prepared(root, tmp_path / 'work', num_workers=0), seconds=0.5)
+    plan = survey(prepared(root, tmp_path / 'work', num_workers=0), seconds=0.01)
     assert plan.facts.measured.step is None
     assert plan.facts.measured.missing == 'None of the images that were opened gives a sample.'
     assert 'unreadable' in names(plan) and 'not measured' in plan.table()
@@ -114,7 +114,7 @@ def test_nothing_readable(tmp_path):
 def test_a_model_that_cannot_be_copied(folder, tmp_path):
     runner = prepared(folder, tmp_path, num_workers=0)
     runner.model.kept = runner.model.neck.mlp[0].weight * 2  # part of a graph
-    plan = survey(runner, neighbor_hook_of(runner), seconds=0.5)
+    plan = survey(runner, neighbor_hook_of(runner), seconds=0.01)
     assert plan.facts.measured.missing.startswith('The model cannot be copied to rehearse a step (')
     assert plan.facts.measured.step is None and plan.facts.measured.loading is not None
 

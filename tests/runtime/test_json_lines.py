@@ -85,6 +85,7 @@ def test_a_full_disk_costs_whole_records_and_a_warning(tmp_path, append, warning
         with no_file_larger_than(path.stat().st_size + size // 2):
             append(10)
             append(11)
+        assert values_in(path) == list(range(outage)), 'whoever reads meanwhile finds no half record'
         assert len(warnings) == outage
         assert warnings[-1] == (f'Records are missing in {path} from here on (No space left on device): the training '
                                   'goes on without.')
