@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -44,7 +45,7 @@ def samples(lam, ids=None, positives=None):
     """Data samples with one list of lam each, and the ids of their images if these are given."""
     made = [SelfSupDataSample(metainfo=dict(lam=row)) for row in lam]
     for sample, i in zip(made, ids or [], strict=ids is not None):
-        sample.sample_idx = InstanceData(value=torch.tensor([i]))
+        sample.sample_idx = InstanceData(value=np.array([i]))
     for sample, i in zip(made, positives or [], strict=positives is not None):
         sample.set_metainfo(dict(positive_idx=i))
     return made

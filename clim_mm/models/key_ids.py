@@ -20,12 +20,11 @@ def image_ids(data_samples: Sequence[SelfSupDataSample], device: torch.device) -
     Returns:
         Two (N,) int64. Below 0 where an image has no id, or an anchor no positive.
     """
-    # The anchors' are tensors, which the preprocessor has moved: asking a GPU for each would let the step wait for it.
-    unknown = torch.full((1, ), NO_ID, device=device)
-    anchors = [sample.sample_idx.value.to(device).view(1) if 'sample_idx' in sample else unknown
-               for sample in data_samples]
+    anchors = [int(sample.sample_idx.value) if 'sample_idx' in sample else NO_ID for sample in data_samples]
     positives = [sample.get('positive_idx', NO_ID) for sample in data_samples]
-    return torch.cat(anchors), torch.tensor(positives, device=device)
+    # From pinned memory, so that no step waits for a GPU's earlier work.
+    ids = torch.tensor([anchors, positives], pin_memory=device.type == 'cuda').to(device, non_blocking=True)
+    return ids[0], ids[1]
 
 
 def ids_of_pairs(anchor_ids: torch.Tensor, positive_ids: torch.Tensor) -> torch.Tensor:

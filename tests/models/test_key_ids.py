@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from mmselfsup.datasets.transforms import PackSelfSupInputs
 from mmselfsup.structures import SelfSupDataSample
 from tiny_clim import samples
 
@@ -21,6 +22,11 @@ def test_samples_as_the_pipeline_packs_them():
         dict(query=[view], anchor_key=[view], positive_key=[view], sample_idx=5, positive_idx=9, lam=[0.3],
              table_version=1, unreadable={}))
     assert [ids.tolist() for ids in image_ids([packed['data_samples']], torch.device('cpu'))] == [[5], [9]]
+
+
+def test_ids_that_mmselfsup_has_packed_are_tensors():
+    packed = PackSelfSupInputs(algorithm_keys=['sample_idx'])(dict(img=torch.zeros(4, 4, 3).numpy(), sample_idx=5))
+    assert image_ids([packed['data_samples']], torch.device('cpu'))[0].tolist() == [5]
 
 
 def test_the_device_is_asked_nothing():
