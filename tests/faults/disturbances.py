@@ -186,7 +186,7 @@ def small_shared_memory(scene: Scene) -> None:
         if training.wait() != 0:
             scene.ends_in_a_sentence(training, (1, ), '--shm-size')
     finally:
-        _call('umount', '/dev/shm')
+        _call('umount', '--lazy', '/dev/shm')  # what was killed may hold it for a moment
     scene.goes_on()
 
 
