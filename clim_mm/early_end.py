@@ -10,7 +10,7 @@ from typing import Optional
 
 from .causes import cause_of
 
-_TOOLS = Path(__file__).parents[1] / 'tools'
+_FOLDER, _IN_IT = 'tools', 'dist_train.sh'  # of a checkout, wherever the package itself is installed
 
 
 def watch_imports() -> None:
@@ -43,5 +43,6 @@ def _say_cause(kind: type[BaseException], error: BaseException, trace: Optional[
 
 def _is_command() -> bool:
     program = getattr(sys.modules['__main__'], '__file__', None)
-    # Python's -m imports the package before it knows the program.
-    return sys.argv[:1] == ['-m'] or program is not None and _TOOLS in Path(program).resolve().parents
+    if program is None:
+        return sys.argv[:1] == ['-m']  # Python's -m imports the package before it knows the program
+    return any(folder.name == _FOLDER and (folder / _IN_IT).is_file() for folder in Path(program).resolve().parents)
