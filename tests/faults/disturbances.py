@@ -20,6 +20,7 @@ from shell_training import ShellTraining
 from small_training import CONFIG, ROOT
 
 _ERROR = re.compile(r'^Error: (.+)$', re.M)
+HOW_TO_GO_ON = 'how to go on'  # by whatever checkpoint there is, or none
 _ENDING = 60.0  # seconds in which all processes of a training must be gone
 
 
@@ -72,9 +73,15 @@ class Scene:
             training.kill()
             raise RuntimeError(f'{len(left)} processes are left after {_ENDING:.0f} s:\n{text[-2000:]}')
         said = _ERROR.findall(text)
+        if words is HOW_TO_GO_ON:
+            words = '--resume' if self.has_checkpoint() else 'begins anew'
         if status not in statuses or not said or words not in ' '.join(said):
             raise RuntimeError(f'status {status}, not one of {statuses} and a sentence with {words!r}:\n{text[-2000:]}')
         self.sentences.append(said[-1])
+
+    def has_checkpoint(self) -> bool:
+        """Whether one is there."""
+        return any(self.work_dir.glob('epoch_*.pth'))
 
     def goes_on(self, **more) -> None:
         """Resume it until it ends well.
@@ -129,7 +136,7 @@ def worker_killed(scene: Scene) -> None:
         time.sleep(0.01)
     if training.wait(lambda: True) is None and (workers := training.children()):
         os.kill(scene.rng.choice(workers), signal.SIGKILL)
-        scene.ends_in_a_sentence(training, (1, ), '--resume')
+        scene.ends_in_a_sentence(training, (1, ), HOW_TO_GO_ON)
     scene.goes_on()
 
 
@@ -139,7 +146,7 @@ def interrupted(scene: Scene) -> None:
     training = scene.start()
     if training.wait(scene.moment(training)) is None:
         training.signal(number)
-        scene.ends_in_a_sentence(training, (128 + number, -number), '--resume')
+        scene.ends_in_a_sentence(training, (128 + number, -number), HOW_TO_GO_ON)
     scene.goes_on()
 
 
@@ -147,8 +154,12 @@ def two_writers(scene: Scene) -> None:
     """A second training in the same folder, started anew or resumed: it ends, and the first knows nothing of it."""
     training = scene.start()
     if training.wait(scene.moment(training)) is None:
+        training.signal(signal.SIGSTOP)  # or it might have ended before the second looks
         second = scene.start(*scene.rng.choice([(), ('--resume', )]), output=scene.work_dir.with_suffix('.second'))
-        scene.ends_in_a_sentence(second, (1, ), '--work-dir')
+        try:
+            scene.ends_in_a_sentence(second, (1, ), '--work-dir')
+        finally:
+            training.signal(signal.SIGCONT)
     if status := training.wait():
         raise RuntimeError(f'the first ended with status {status}:\n{training.text[-2000:]}')
 
@@ -230,7 +241,8 @@ def transient_errors(scene: Scene) -> None:
 def foreign_checkpoint(scene: Scene) -> None:
     """A file of another network, of a higher number, lies beside the run's: it is passed over."""
     training = scene.start()
-    if training.wait(scene.moment(training)) is None:
+    come = scene.moment(training)
+    if training.wait(lambda: come() and scene.has_checkpoint()) is None:
         training.kill()
         torch.save(dict(state_dict={'conv1.weight': torch.zeros(4)}, meta=dict(epoch=99, iter=9999)),
                    scene.work_dir / 'epoch_99.pth')
