@@ -70,7 +70,10 @@ def main() -> None:
         check_number('--minutes', args.minutes, above=0)
         setting, end = Setting(args.device, args.small, folder), BEGUN + 60 * args.minutes
         found = next(results_of('machine', describe, setting, end))
+        too_short = ConfigError(f'--minutes {args.minutes:g} are over before a check could begin: give more.')
         if isinstance(found, Row):
+            if time.monotonic() >= end:
+                raise too_short
             raise ConfigError(f'--device {args.device} cannot be used ({found.note}): take a machine with a GPU, or '
                               'try the checks themselves by --device cpu --small.')
         print(f'{args.part} on {", ".join(found["gpus"]) or found["processor"]}, torch {found["torch"]}', flush=True)
@@ -84,7 +87,7 @@ def main() -> None:
                     dict(check=check, **dataclasses.asdict(row)) for check, row in rows]))
 
         if not run_in_turn(PARTS[args.part], setting, end, tell):
-            raise ConfigError(f'--minutes {args.minutes:g} are over before a check could begin: give more.')
+            raise too_short
     print(f'{summary(rows)}; {time.monotonic() - BEGUN:.0f} s')
     sys.exit(any(row.ok is False for _, row in rows))
 
