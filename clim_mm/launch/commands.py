@@ -8,7 +8,7 @@ import os.path as osp
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
 from typing import Any, Optional
@@ -161,6 +161,8 @@ def errors_in_a_sentence(resumes: bool = False) -> Iterator[None]:
         with interruptible(partial(_ended, resumes=resumes)):
             yield
     except (Exception, Interrupted) as error:
+        with suppress(OSError, ValueError):  # closed, or nobody reads
+            sys.stdout.flush()  # the sentence comes last in a file of both
         interrupted = next((link for link in chain_of(error) if isinstance(link, Interrupted)), None)
         if interrupted is not None:  # of which others may have made an error of their own
             text = _ended(interrupted, _frames(interrupted), resumes)

@@ -14,6 +14,7 @@ from processes import is_running, started, wait_until
 from torch.utils.data import DataLoader, Dataset
 
 from clim_mm.datasets import stack_collate
+from clim_mm.errors import ConfigError
 from clim_mm.launch import interrupts
 from clim_mm.launch.commands import errors_in_a_sentence
 
@@ -155,6 +156,20 @@ class Decoded(Dataset):
     def __getitem__(self, sample_idx):
         time.sleep(0.1)
         return sample_idx
+
+
+def fail_after_words():
+    """With a stdout that is no terminal, as Python opens it."""
+    sys.stdout = open(os.dup(1), 'w')
+    with errors_in_a_sentence():
+        print('words')
+        raise ConfigError('A setting is wrong.')
+
+
+def test_the_sentence_comes_last_in_a_file_of_all_that_is_said(tmp_path):
+    with started([(fail_after_words, ())], [tmp_path / 'out']) as (process, ):
+        process.join(60)
+    assert (tmp_path / 'out').read_text().split() == ['words', 'Error:', 'A', 'setting', 'is', 'wrong.']
 
 
 def kill_worker():

@@ -41,7 +41,7 @@ def test_a_stopped_process_and_the_file_that_it_is_at(tmp_path):
         found = standstill_of(process.pid, others)
         assert found.words == f'waits for its storage at {image}' and 'network file system' in found.remedy
         os.kill(process.pid, signal.SIGSTOP)
-        wait_until(lambda: 'stopped' in standstill_of(process.pid).words)
+        wait_until(lambda: standstill_of(process.pid).words.startswith('is stopped'))
         found = standstill_of(process.pid, others)
         assert str(image) in found.words and found.remedy == f'kill -CONT {process.pid} lets it go on'
 
