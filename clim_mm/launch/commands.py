@@ -165,7 +165,7 @@ def errors_in_a_sentence(resumes: bool = False) -> Iterator[None]:
             sys.stdout.flush()  # the sentence comes last in a file of both
         interrupted = next((link for link in chain_of(error) if isinstance(link, Interrupted)), None)
         if interrupted is not None:  # of which others may have made an error of their own
-            text = _ended(interrupted, _frames(interrupted), resumes)
+            text = _ended(interrupted, _frames(error), resumes)
             write_to_log(logging.WARNING, text)
             leave(text, interrupted.status)
         said = sentence(error) if isinstance(error, UserError) else explain(error)
