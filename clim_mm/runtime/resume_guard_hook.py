@@ -12,7 +12,7 @@ from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.registry import HOOKS
 
-from .resumed_settings import had_schedule, saved_after, take_up_settings
+from .resumed_settings import had_schedule, reached, take_up_settings
 
 
 @HOOKS.register_module()
@@ -44,7 +44,7 @@ class ResumeGuardHook(Hook):
                               'that a training has saved whole, or start from its weights by load_from without resume.')
         check_sound(oddities(checkpoint), name)
         if not fit.exact:
-            raise ConfigError(f'The {name}, {saved_after(runner, checkpoint["meta"])}, is of another model '
+            raise ConfigError(f'The {name}, saved after {reached(runner, checkpoint["meta"])}, is of another model '
                               f'({fit.differences()}): resume with the config that it was trained with, or start from '
                               'its weights by load_from without resume.')
         check_sound(not_finite('weights', weights), name)
@@ -53,8 +53,9 @@ class ResumeGuardHook(Hook):
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Keep weights that the last step has broken out of the checkpoints, and note what the config does not tell."""
         if odd := not_finite('weights', checkpoint['state_dict']):
-            raise TrainingError(f'No checkpoint is written after epoch {runner.epoch + 1} ({odd[0]}): start from the '
-                                'weights of the last one, by load_from without --resume, with a lower learning rate.')
+            now = reached(runner, checkpoint['meta'])
+            raise TrainingError(f'No checkpoint is written after {now} ({odd[0]}): start from the weights of the last '
+                                'one, by load_from without --resume, with a lower learning rate.')
         checkpoint['meta']['processes'] = runner.world_size
 
 

@@ -53,13 +53,13 @@ def take_up_settings(runner: Runner, checkpoint: dict, name: str) -> None:
     else:
         runner.logger.warning(f'The {name} does not tell its config, so that only a part of it can be compared.')
     log = runner.logger.warning if any(row.differs for row in found) else runner.logger.info
-    log(f'Settings of the {name}, {saved_after(runner, meta)}, and of this training:\n{table(found)}')
+    log(f'Settings of the {name}, saved after {reached(runner, meta)}, and of this training:\n{table(found)}')
 
 
-def saved_after(runner: Runner, meta: Mapping[str, Any]) -> str:
-    """When a checkpoint was saved, in words, by the unit in which the training counts."""
+def reached(runner: Runner, meta: Mapping[str, Any]) -> str:
+    """How far a checkpoint's training had come, in words, by the unit in which this one counts."""
     unit = _unit(runner)
-    return f'saved after {unit} {meta[unit]}'
+    return f'{unit} {meta[unit]}'
 
 
 def had_schedule(checkpoint: Mapping[str, Any]) -> bool:
@@ -81,8 +81,8 @@ def _is_finished(runner: Runner, meta: Mapping[str, Any], name: str) -> bool:
         return False
     setting = f'train_cfg.max_{unit}s={most}'
     if meta[unit] > most:
-        raise ConfigError(f'The {name} was {saved_after(runner, meta)}, and {setting} ends before: set it higher '
-                          'to go on, or give an earlier checkpoint.')
+        raise ConfigError(f'The {name} was saved after {reached(runner, meta)}, and {setting} ends before: set it '
+                          'higher to go on, or give an earlier checkpoint.')
     runner.logger.warning(f'The training is finished: the {name} was saved after the last {unit} of {setting}. Set it '
                           'higher to go on.')
     return True

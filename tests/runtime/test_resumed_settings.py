@@ -10,7 +10,7 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from toy_runs import STEPS, Linear, toy_config, toy_runner
 
 from clim_mm.checkpoints import read_checkpoint
-from clim_mm.errors import ConfigError
+from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.runtime import ResumeGuardHook
 
 COSINE = [dict(type='CosineAnnealingLR', by_epoch=True)]
@@ -223,6 +223,12 @@ def test_a_training_by_iterations(tmp_path):
     assert trained(tmp_path / 'on', schedule=schedule, loop=longer, load_from=path)[0] == expected[2:]
     with pytest.raises(ConfigError, match='saved after iter 2, and train_cfg.max_iters=1 ends before: set it higher'):
         trained(tmp_path / 'no', schedule=schedule, loop=dict(loop, max_iters=1), load_from=path)
+
+
+@pytest.mark.parametrize('loop, place', [(None, 'epoch 1'), (dict(type='IterBasedTrainLoop', max_iters=2), 'iter 1')])
+def test_broken_weights_are_told_with_their_place(tmp_path, loop, place):
+    with pytest.raises(TrainingError, match=f'No checkpoint is written after {place} '):
+        trained(tmp_path, 2, schedule=[], loop=loop, lr=float('inf'))
 
 
 def test_a_finished_training_says_so(tmp_path, four_epochs):
