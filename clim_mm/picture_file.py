@@ -2,13 +2,14 @@
 
 import io
 import os.path as osp
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .checkpoints import write_atomically
 from .checks import check_choice
 
 if TYPE_CHECKING:  # a command that draws nothing in the end checks the names of its pictures, too
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 FORMATS = ('png', 'pdf', 'svg')
 
@@ -42,6 +43,19 @@ def write_picture(figure: 'Figure', path: str, dpi: int = 130) -> None:
     file = io.BytesIO()
     figure.savefig(file, format=_ending(path), dpi=dpi)
     write_atomically(path, file.getvalue())
+
+
+def encoded(image: 'Image', kind: str, **options: Any) -> bytes:
+    """What a file of an image holds. Pillow's own writing leaves parts of files on a full disk, and says nothing.
+
+    Args:
+        image: Of Pillow's.
+        kind: Pillow's name of the format, such as ``JPEG``.
+        options: For Pillow's ``save``.
+    """
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
 
 
 def _ending(path: str) -> str:

@@ -6,7 +6,6 @@ Nothing is downloaded. Every fifth image of each class is held out in data/digit
 """
 
 import argparse
-import io
 import os.path as osp
 import shutil
 import tempfile
@@ -20,6 +19,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from clim_mm.launch.commands import errors_in_a_sentence
+from clim_mm.picture_file import encoded
 
 SIDE = 32  # enlarged, so that crops are not bound to an 8-pixel grid
 
@@ -39,9 +39,7 @@ def write_digits(folder: str) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             gray = Image.fromarray(np.rint(scan * 255 / 16).astype(np.uint8))  # the scans have 17 levels of gray
             gray = gray.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-            png = io.BytesIO()  # on a full disk Pillow's own writing leaves parts of files, and says nothing
-            gray.save(png, 'PNG')
-            path.write_bytes(png.getvalue())
+            path.write_bytes(encoded(gray, 'PNG'))
         shutil.move(osp.join(unfinished, 'digits'), folder)  # complete, or not there
 
 

@@ -7,7 +7,6 @@ pixels alone do not tell the classes apart. The same seed gives the same picture
 """
 
 import argparse
-import io
 import os
 import shutil
 import tempfile
@@ -22,6 +21,7 @@ from PIL import Image
 from scipy.spatial import cKDTree
 
 from clim_mm.launch.commands import errors_in_a_sentence
+from clim_mm.picture_file import encoded
 
 SIDE = 48
 TRAIN, TEST = 160, 40  # of each class
@@ -112,9 +112,7 @@ def write_textures(root: str, train: int = TRAIN, test: int = TEST, seed: int = 
                 folder = Path(unfinished, 'textures', split, name)
                 folder.mkdir(parents=True)
                 for i in range(count):
-                    jpeg = io.BytesIO()  # on a full disk Pillow's own writing leaves parts of files, and says nothing
-                    picture(field, rng).save(jpeg, 'JPEG', quality=90)
-                    Path(folder, f'{i:04d}.jpg').write_bytes(jpeg.getvalue())
+                    Path(folder, f'{i:04d}.jpg').write_bytes(encoded(picture(field, rng), 'JPEG', quality=90))
         shutil.move(str(Path(unfinished, 'textures')), root)  # complete, or not there
 
 

@@ -1,6 +1,5 @@
 """Whether no held-out image is trained on, by links, copies or the same list."""
 
-import hashlib
 import os
 import os.path as osp
 import stat
@@ -10,6 +9,7 @@ from typing import Optional
 
 import numpy as np
 
+from clim_mm.checkpoints.weights_hash import file_sha256
 from clim_mm.errors import ConfigError, some_of
 
 _LOOKED_INTO = 100  # held-out images that are searched for copies [ours]
@@ -60,15 +60,16 @@ def _links(folder: str) -> set[str]:
 
 def _copies(held_out: Sequence[str], train: Sequence[str]) -> list[str]:
     """Those whose content a training image has, too; in a large set only one of the same name, in a folder alike."""
+    held_out = [path for path in held_out if _size(path)]
     names = set(map(_class_and_name, held_out))
     if len(train) > _MOST_ASKED:
         train = [path for path in train if _class_and_name(path) in names]
-    sizes = set(map(_size, held_out)) - {None}
+    sizes = set(map(_size, held_out))
     alike = [path for path in train if _size(path) in sizes]
     if len(alike) > _MOST_READ:  # of files without compression the size tells nothing
         alike = [path for path in alike if _class_and_name(path) in names]
-    contents = set(map(_digest, alike)) if alike else set()
-    return sorted(path for path in held_out if _size(path) in sizes and _digest(path) in contents) if contents else []
+    contents = set(map(file_sha256, alike))
+    return sorted(path for path in held_out if file_sha256(path) in contents) if contents else []
 
 
 def _size(path: str) -> Optional[int]:
@@ -77,11 +78,6 @@ def _size(path: str) -> Optional[int]:
         status = os.stat(path)
         return status.st_size if stat.S_ISREG(status.st_mode) and status.st_size else None
     return None
-
-
-def _digest(path: str) -> bytes:
-    with open(path, 'rb') as file:
-        return hashlib.sha256(file.read()).digest()
 
 
 def _class_and_name(path: str) -> tuple[str, str]:

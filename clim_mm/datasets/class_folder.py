@@ -16,6 +16,7 @@ from .tell_once import tell_once
 
 _SPLITS = {'train', 'training', 'val', 'valid', 'validation', 'test', 'testing', 'unlabeled'}
 
+
 @DATASETS.register_module()
 class ClassFolder(CustomDataset):
     """MMClassification's ``CustomDataset``, whose images and classes are those that all datasets here find.
