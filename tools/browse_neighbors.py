@@ -14,8 +14,8 @@ from clim_mm.checks import check_whole
 from clim_mm.datasets import labels_of
 from clim_mm.evaluation.checkpoint_neighbors import (
     CheckpointNeighbors,
+    extract_settings,
     neighbors_of_checkpoint,
-    refresh_settings,
     table_of,
 )
 from clim_mm.launch.commands import Options, errors_in_a_sentence, load_config
@@ -76,7 +76,7 @@ def main() -> None:
             f'Positives in {name}{trained}', seen.strategy, note.format(name=name), shares(seen), not args.anew)
         page = positives_page(
             seen.source, seen.features, seen.found, anchors, head, None if before is None else before[anchors],
-            args.thumbnail, load=refresh_settings(cfg)['extract']['pipeline'][:1]).encode()
+            args.thumbnail, load=extract_settings(cfg)['pipeline'][:1]).encode()
         write_atomically(out, page)
         print(f'{len(anchors)} of {len(seen.features)} images as anchors, {len(page) / 1e6:.1f} MB: {out}')
 

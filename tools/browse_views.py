@@ -16,13 +16,13 @@ from mmengine.registry import init_default_scope
 
 from clim_mm.checkpoints import read_checkpoint
 from clim_mm.checks import check_whole
-from clim_mm.datasets import NeighborPairs
 from clim_mm.datasets.source import build_source
 from clim_mm.errors import ConfigError
 from clim_mm.evaluation.checkpoint_neighbors import table_of
 from clim_mm.launch.commands import Options, errors_in_a_sentence, load_config
 from clim_mm.launch.framework_settings import check_settings
 from clim_mm.picture_file import check_picture, write_picture
+from clim_mm.protocols import SeededSamples, TakesNeighbors
 from clim_mm.registry import DATASETS
 from clim_mm.visualization import evenly_spread
 from clim_mm.visualization.fed_views import fed_sample
@@ -45,7 +45,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def fill_table(pairs: NeighborPairs, samples: np.ndarray, checkpoint: str | None, seed: int) -> str:
+def fill_table(pairs: TakesNeighbors, samples: np.ndarray, checkpoint: str | None, seed: int) -> str:
     """Give the samples positives, and say where they are from."""
     if checkpoint is not None:
         table = table_of(read_checkpoint(checkpoint), len(pairs), checkpoint)
@@ -65,18 +65,18 @@ def fill_table(pairs: NeighborPairs, samples: np.ndarray, checkpoint: str | None
 def make_picture(cfg: Config, num: int, checkpoint: str | None, epoch: int) -> Figure:
     init_default_scope(cfg.default_scope)
     settings = cfg.train_dataloader.dataset
-    is_pairs = str(settings.get('type')).rpartition('.')[2] == 'NeighborPairs'
-    dataset = DATASETS.build(settings) if is_pairs else build_source(settings)
+    dataset = DATASETS.build(settings) if 'dataset' in settings else build_source(settings)
     shown = evenly_spread(len(dataset), num)
     words = []
-    if is_pairs:
-        seed = (cfg.get('randomness') or {}).get('seed') or 0
+    seed = (cfg.get('randomness') or {}).get('seed') or 0
+    if isinstance(dataset, SeededSamples):
         dataset.randomness.start_epoch(seed, epoch)
+    if isinstance(dataset, TakesNeighbors):
         words = [fill_table(dataset, shown, checkpoint, seed), LEGEND]
     to_rgb = bool((cfg.model.get('data_preprocessor') or {}).get('bgr_to_rgb', False))
     samples = [fed_sample(dataset, image_id, to_rgb) for image_id in shown.tolist()]
     title = '\n'.join([osp.basename(cfg.filename), *words])
-    return draw_views(samples, dataset.dataset if is_pairs else dataset, title)
+    return draw_views(samples, getattr(dataset, 'dataset', dataset), title)
 
 
 def main() -> None:

@@ -16,8 +16,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from clim_mm.checkpoints import write_atomically
-from clim_mm.engine.preflight_hook import PreflightHook
 from clim_mm.errors import ConfigError
+from clim_mm.hooks.preflight_hook import PreflightHook
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, load_config
 from clim_mm.launch.framework_settings import check_settings
 from clim_mm.launch.launch_checks import check_config

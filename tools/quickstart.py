@@ -22,9 +22,9 @@ from clim_mm.datasets import labels_of
 from clim_mm.datasets.source import build_source
 from clim_mm.distributed.starter import environment_of_a_part
 from clim_mm.evaluation import frozen_features, knn_top1, load_model, loading_of, train_and_held_out
+from clim_mm.health import STATES
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.visualization import draw_positives
-from clim_mm.watchdog import STATES
 
 CONFIG = 'configs/clim/clim_r18_1xb32-20e_digits.py'
 DATA = 'data/digits'

@@ -6,7 +6,7 @@ from typing import Any
 
 from clim_mm.errors import ConfigError
 
-SIZED_BY_CHECKPOINT = ('queue', 'queue_ids')  # if empty in the model, they take their length from the checkpoint
+SIZED_BY_CHECKPOINT = ('queue.keys', 'queue.ids')  # if empty in the model, they take their length from the checkpoint
 _CLASSIFIER = 'backbone.fc.'  # that torchvision's ResNet has, or a head in its place: no features are taken behind it
 COUNTER = 'num_batches_tracked'  # of batch normalisation: how often, not what; old checkpoints lack it
 

@@ -9,14 +9,14 @@ from mmengine.dataset import Compose
 
 from clim_mm.errors import UnreadableImage
 
-from .neighbor_pairs import NeighborPairs
+from .image_samples import ImageSamples
 from .transforms import LoadImage, PairViews
 
 _OF_THE_SYSTEM = frozenset(map(os.strerror, errno.errorcode))  # reasons
 _THREADS = 8  # they wait for the disk as often as for a core
 
 
-def mended(dataset: NeighborPairs) -> list[int]:
+def mended(dataset: ImageSamples) -> list[int]:
     """The ids of the images in the dataset's quarantine that the system did not give, and gives now.
 
     Images that were damaged stay there as long as the run lasts.

@@ -5,8 +5,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine import dist
 
 from clim_mm.checks import check_number
+from clim_mm.distributed import host_group
 from clim_mm.errors import DataError
 
 
@@ -46,6 +48,11 @@ class Quarantine:
         for sample_idx, entry in entries.items():
             self.mark(sample_idx)
             self.entries.setdefault(sample_idx, entry)
+
+    def share(self) -> None:
+        """Give every process the images that any of them found unreadable. All processes call it together."""
+        for entries in dist.all_gather_object(self.entries, group=host_group()):
+            self.add(entries)
 
     def release(self, ids: Sequence[int]) -> None:
         """Let go of images whose files have been mended."""

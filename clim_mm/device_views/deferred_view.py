@@ -41,15 +41,11 @@ class RenderPlan:
     """What the views of a sample are, the same for all samples of a training.
 
     Attributes:
-        num_queries: The first so many views are queries.
-        mixed: Whether as many views of the positive follow, to be mixed with them. The rest are keys.
         unmixed_term: Whether the unmixed queries are to follow the mixed ones.
-        resolutions: Of each view.
-        largest_sigma: Of any blur.
+        resolutions: Of each view, by its name.
+        largest_sigma: Of any blur, in pixels.
     """
 
-    num_queries: int
-    mixed: bool
     unmixed_term: bool
-    resolutions: tuple[tuple[int, ...], ...]
+    resolutions: dict[str, tuple[tuple[int, ...], ...]]
     largest_sigma: float

@@ -3,13 +3,13 @@
 from .diagnose import diagnose
 from .features import frozen_features, load_model
 from .knn import knn_predict, knn_top1
-from .knn_hook import KNNHook
 from .labelled import LabelledViews, train_and_held_out
 from .probe import probe_top1
-from .refresh_settings import loading_of, refresh_settings
+from .refresh_settings import extract_settings, loading_of, refresh_settings
 from .representation import alignment, intra_class_similarity, uniformity
 
 __all__ = [
-    'KNNHook', 'LabelledViews', 'alignment', 'diagnose', 'frozen_features', 'intra_class_similarity', 'knn_predict',
-    'knn_top1', 'load_model', 'loading_of', 'probe_top1', 'refresh_settings', 'train_and_held_out', 'uniformity'
+    'LabelledViews', 'alignment', 'diagnose', 'extract_settings', 'frozen_features', 'intra_class_similarity',
+    'knn_predict', 'knn_top1', 'load_model', 'loading_of', 'probe_top1', 'refresh_settings', 'train_and_held_out',
+    'uniformity'
 ]

@@ -10,16 +10,15 @@ from mmengine.dataset import BaseDataset
 
 from clim_mm.checkpoints import read_checkpoint
 from clim_mm.datasets import Quarantine, SingleViews
-from clim_mm.engine.center_wise_neighbor_hook import refresh_seed
 from clim_mm.errors import CheckpointError, on_one_line
 from clim_mm.neighbors import NeighborTable
 from clim_mm.neighbors.readable import refresh_readable
-from clim_mm.neighbors.refresh import Refresh
+from clim_mm.neighbors.refresh import Refresh, refresh_seed
 from clim_mm.neighbors.restored import restored
 from clim_mm.neighbors.sizes import neighbor_sizes
 
 from .features import frozen_features, load_model
-from .refresh_settings import loading_of, refresh_settings
+from .refresh_settings import extract_settings, loading_of, refresh_settings
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def neighbors_of_checkpoint(cfg: Config, checkpoint: str, anew: bool = False) ->
     held = read_checkpoint(checkpoint)
     encoder, layer = hook.get('encoder', 'momentum'), hook.get('layer', 'embedding')
     model = load_model(cfg, checkpoint, [(encoder, layer)])
-    views = SingleViews(cfg.train_dataloader.dataset.dataset, hook['extract']['pipeline'])
+    views = SingleViews(cfg.train_dataloader.dataset.dataset, extract_settings(cfg)['pipeline'])
     table = table_of(held, len(views), checkpoint)
     views.quarantine = Quarantine(len(views))
     features = frozen_features(model, views, encoder=encoder, layer=layer, **loading_of(cfg))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 from mmengine.config import Config
@@ -16,16 +16,16 @@ from clim_mm.checkpoints.fit import check_read, check_start, compare
 from clim_mm.checkpoints.normalization import check_normalization, normalization_in, normalization_of
 from clim_mm.checkpoints.published_names import Published, published
 from clim_mm.datasets import SingleViews
-from clim_mm.engine.extract import BATCH_SIZE, NUM_WORKERS, extract_features
 from clim_mm.errors import ConfigError, UserError, on_one_line
-from clim_mm.models import CLIM
+from clim_mm.evaluation.extract import BATCH_SIZE, NUM_WORKERS, extract_features
+from clim_mm.protocols import Embeds, UpgradesState, having
 from clim_mm.registry import MODELS
 
 
 def load_model(cfg: Config,
                checkpoint: Optional[str] = None,
                reads: Iterable[tuple[str, str]] = (('query', 'pooled'), ),
-               tell: Callable[[str], None] = print) -> CLIM:
+               tell: Callable[[str], None] = print) -> Any:
     """The config's model, in eval mode, with a checkpoint's weights or freshly initialised by the config's seed.
 
     Args:
@@ -55,36 +55,40 @@ def load_model(cfg: Config,
     return model.to(get_device()).eval()
 
 
-def _built(cfg: Config) -> CLIM:
+def _built(cfg: Config) -> Any:
     try:
-        return MODELS.build(cfg.model)
+        model = MODELS.build(cfg.model)
     except UserError:
         raise
     except Exception as error:  # whatever a part raises for a setting that it does not know
         raise ConfigError(f'The model of the config cannot be built ({type(error).__name__}: {on_one_line(error)}): '
                           'correct the settings of model.') from error
+    having(model, Embeds, 'An evaluation of frozen features', 'give the config of a pretraining whose model embeds')
+    return model
 
 
 def modules_of(encoder: str, layer: str) -> list[str]:
-    """The modules of a CLIM model that its features come from, see :func:`frozen_features`."""
+    """The modules of a model that its features come from, see :func:`frozen_features`."""
     query, key = ('backbone', 'neck'), ('encoder_k.module.0', 'encoder_k.module.1')
     return list((key if encoder == 'momentum' else query)[:2 if layer == 'embedding' else 1])
 
 
-def _load(model: CLIM, found: Published, checkpoint: str, modules: Sequence[str]) -> str:
+def _load(model: Any, found: Published, checkpoint: str, modules: Sequence[str]) -> str:
     """Give a model a checkpoint's weights, and say which modules have theirs whole."""
-    own = model.state_dict()
-    fit = compare(found.weights, own)
+    weights = dict(found.weights)
+    if isinstance(model, UpgradesState):
+        model.upgrade_state(weights)
+    fit = compare(weights, model.state_dict())
     if not found.owner:  # not of another framework, so of no other model
         check_start(fit, f'checkpoint {checkpoint}')
     counts = check_read(fit, modules, f'{checkpoint}{found.origin}')
-    check_sound(not_finite('weights', {name: found.weights[name] for name in fit.matched}), f'checkpoint {checkpoint}')
-    model.load_state_dict({name: found.weights[name] for name in fit.matched}, strict=False)
+    check_sound(not_finite('weights', {name: weights[name] for name in fit.matched}), f'checkpoint {checkpoint}')
+    model.load_state_dict({name: weights[name] for name in fit.matched}, strict=False)
     read = ' and '.join(f'all {number} tensors of the {module}' for module, number in counts.items())
     return f'Features are taken by {read}, which are those of {checkpoint}{found.origin}.'
 
 
-def frozen_features(model: CLIM,
+def frozen_features(model: Any,
                     views: SingleViews,
                     batch_size: int = BATCH_SIZE,
                     num_workers: int = NUM_WORKERS,
@@ -93,7 +97,7 @@ def frozen_features(model: CLIM,
     """Features of images by a model that is not trained.
 
     Args:
-        model: A ``CLIM``, in eval mode.
+        model: One that embeds, in eval mode.
         views: The images.
         batch_size: Images in a batch.
         num_workers: Of the DataLoader.

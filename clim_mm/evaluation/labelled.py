@@ -12,7 +12,7 @@ from clim_mm.datasets.held_out import Listing, check_held_out, classes_of
 from clim_mm.datasets.source import build_source, place_of
 from clim_mm.errors import ConfigError, DataError, on_one_line
 
-from .refresh_settings import refresh_settings
+from .refresh_settings import extract_settings
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ def train_and_held_out(cfg: Config, tell: Callable[[str], None] = print) -> tupl
     """The images that the config trains on, and those that its ``held_out`` names, each in the view of the refresh.
 
     Args:
-        cfg: A config of CLIM's, with a ``CenterWiseNeighborHook`` whose ``extract`` has the view's pipeline, and with
-            ``held_out``, the keys by which the dataset of the held-out images differs.
+        cfg: Of a pretraining, with ``extract``, which has the view's pipeline, and ``held_out``, the keys by which the
+            dataset of the held-out images differs.
         tell: Is given a sentence on the premises that were checked.
 
     Raises:
@@ -47,7 +47,7 @@ def train_and_held_out(cfg: Config, tell: Callable[[str], None] = print) -> tupl
         raise ConfigError('The config does not say which images are held out: give, for example, --cfg-options '
                           'held_out.data_prefix=val.')
     init_default_scope(cfg.default_scope)
-    source = source_of(cfg)
+    source = source_config(cfg)
     held_out = dict(source, **cfg.held_out)
     train, test = (labelled_views(cfg, dataset) for dataset in (source, held_out))
     tell(check_held_out(Listing.of(train.views.dataset), Listing.of(test.views.dataset),
@@ -59,12 +59,12 @@ def labelled_views(cfg: Config, source: dict) -> LabelledViews:
     """The images of a dataset, in the view of the config's refresh.
 
     Raises:
-        ConfigError: If the config has no ``CenterWiseNeighborHook``, or the dataset or pipeline cannot be built.
+        ConfigError: If the config has no ``extract``, or the dataset or pipeline cannot be built.
         DataError: If a folder is missing, or an image has no label.
     """
-    pipeline = refresh_settings(cfg)['extract']['pipeline']
+    pipeline = extract_settings(cfg)['pipeline']
     try:
-        dataset = build_source(source, *(['held_out'] if source != source_of(cfg) else []))
+        dataset = build_source(source, *(['held_out'] if source != source_config(cfg) else []))
         views = SingleViews(dataset, pipeline)
     except (KeyError, TypeError) as error:  # of a class that there is not, or a setting that it does not have
         raise ConfigError(f'The images in {place_of(source)} cannot be read as {source.get("type")} through the '
@@ -77,7 +77,7 @@ def labelled_views(cfg: Config, source: dict) -> LabelledViews:
     return LabelledViews(views, labels, classes_of(dataset) or tuple(map(str, range(int(labels.max()) + 1))))
 
 
-def source_of(cfg: Config) -> dict:
+def source_config(cfg: Config) -> dict:
     """The config of the dataset that tells which images there are to train on."""
     dataset = cfg.train_dataloader.dataset
     return dict(dataset.get('dataset', dataset))

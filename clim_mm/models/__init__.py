@@ -1,10 +1,11 @@
-"""The algorithm and its head."""
+"""The models: algorithms, their heads, and the parts that they are made of."""
 
 # Their registration under scope mmselfsup lets configs name its backbones and necks.
 import mmselfsup.models  # noqa: F401
 
-from .clim import CLIM
-from .device_views import DeviceViews
-from .mixed_contrastive_head import MixedContrastiveHead
+from .algorithms.clim import CLIM
+from .algorithms.moco import MoCo
+from .heads.mixed_contrastive_head import MixedContrastiveHead
+from .parts.view_preprocessor import DeviceViews, ViewPreprocessor
 
-__all__ = ['CLIM', 'DeviceViews', 'MixedContrastiveHead']
+__all__ = ['CLIM', 'DeviceViews', 'MixedContrastiveHead', 'MoCo', 'ViewPreprocessor']

@@ -123,3 +123,8 @@ def purity(positives: np.ndarray, labels: np.ndarray) -> float:
     there = positives >= 0
     same = labels[positives] == labels[:, None]
     return float(same[there].mean()) if there.any() else float('nan')
+
+
+def refresh_seed(seed: int, epoch: int) -> int:
+    """A seed for the refresh of one epoch, in the signed 32 bits that faiss takes."""
+    return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0] >> 1)

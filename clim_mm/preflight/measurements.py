@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 import torch
 from mmengine import dist
@@ -12,15 +12,13 @@ from torch.nn.parallel import DistributedDataParallel
 
 from clim_mm.datasets import SingleViews, collate_views
 from clim_mm.errors import ConfigError
+from clim_mm.protocols import RefreshesNeighbors
 
 from .image_sample import ImageSample, source_of, spread_ids
 from .measure import Loading, Step, admissible_sizes, load_samples, measure_encoding, measure_steps, repeat_to
 from .measure_search import SearchSpeed, measure_search
 from .rehearsal import Rehearsal
 from .settings import RefreshSettings, Settings
-
-if TYPE_CHECKING:
-    from clim_mm.engine.center_wise_neighbor_hook import CenterWiseNeighborHook
 
 _FOR_SAMPLES, _FOR_STEPS, _FOR_VIEWS, _FOR_ENCODING = 0.2, 0.55, 0.1, 0.15  # shares of the time
 _NO_MEMORY = 'The GPU\'s memory is too small for a copy of the model and a step of two images'
@@ -57,7 +55,7 @@ class Measurements:
 def measure(runner: Runner,
             settings: Settings,
             images: Optional[ImageSample],
-            neighbor_hook: Optional['CenterWiseNeighborHook'],
+            neighbor_hook: Optional[RefreshesNeighbors],
             cores: int,
             seconds: float) -> Measurements:
     """Make samples, rehearse steps, encode views and search. All processes call it together.
@@ -105,7 +103,7 @@ def measure(runner: Runner,
 
 
 def _rehearse(runner: Runner, settings: Settings, measured: Measurements, samples: list, images: Optional[ImageSample],
-              ids: Sequence[int], neighbor_hook: Optional['CenterWiseNeighborHook'], seconds: float) -> Measurements:
+              ids: Sequence[int], neighbor_hook: Optional[RefreshesNeighbors], seconds: float) -> Measurements:
     """Add to ``measured`` what needs a copy of the model."""
     try:
         rehearsal = Rehearsal(runner)
@@ -126,11 +124,12 @@ def _rehearse(runner: Runner, settings: Settings, measured: Measurements, sample
 
 
 def _extraction(runner: Runner, rehearsal: Rehearsal, images: Optional[ImageSample], ids: Sequence[int],
-                neighbor_hook: 'CenterWiseNeighborHook', seconds: float) -> Optional[Extraction]:
+                neighbor_hook: RefreshesNeighbors, seconds: float) -> Optional[Extraction]:
     source = source_of(runner.train_dataloader.dataset)
     if source is None:
         return None
-    views, loading = load_samples(SingleViews(source, neighbor_hook.extract['pipeline']), ids, _FOR_VIEWS * seconds)
+    pipeline = neighbor_hook.extraction.settings['pipeline']
+    views, loading = load_samples(SingleViews(source, pipeline), ids, _FOR_VIEWS * seconds)
     if loading is None:
         return None
     batch, _ = collate_views(views)

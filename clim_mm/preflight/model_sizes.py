@@ -2,8 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
+
+from clim_mm.protocols import HasQueues
 
 
 @dataclass(frozen=True)
@@ -23,12 +26,14 @@ class ModelSizes:
 
 def sizes_of(model: torch.nn.Module) -> ModelSizes:
     """The bytes of a model's tensors."""
-    queue = getattr(model, 'queue', None)
+    queues: list[Any] = [queue.keys for queue in model.queues.values()] if isinstance(model, HasQueues) else []
+    if torch.is_tensor(moco := getattr(model, 'queue', None)):
+        queues.append(moco)
     return ModelSizes(
         trainable=bytes_of(parameter for parameter in model.parameters() if parameter.requires_grad),
         frozen=bytes_of(parameter for parameter in model.parameters() if not parameter.requires_grad),
-        buffers=bytes_of(buffer for buffer in model.buffers() if buffer is not queue),
-        queue=bytes_of([] if queue is None else [queue]))
+        buffers=bytes_of(buffer for buffer in model.buffers() if all(buffer is not queue for queue in queues)),
+        queue=bytes_of(queues))
 
 
 def bytes_of(tensors: Iterable[torch.Tensor]) -> int:

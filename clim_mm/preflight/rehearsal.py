@@ -12,7 +12,7 @@ from mmselfsup.models.algorithms import MoCo
 
 from clim_mm.datasets.sample_randomness import GlobalRandomness
 from clim_mm.distributed import unwrapped
-from clim_mm.models import CLIM
+from clim_mm.protocols import HasQueues
 
 from .model_sizes import bytes_of
 
@@ -34,7 +34,7 @@ class Rehearsal:
         # Copied together, so that the optimizer's copy holds the parameters of the model's copy.
         self.model, optimizer = copy.deepcopy((unwrapped(runner), runner.optim_wrapper.optimizer))
         vars(self.model).pop('train_step', None)  # a compiled one would be the original's
-        if isinstance(self.model, CLIM):
+        if isinstance(self.model, HasQueues):
             self.model.advance_after_loss = True  # no hook lets its keys enter the queue
         for group in optimizer.param_groups:
             group['lr'] = 0.0
@@ -47,7 +47,7 @@ class Rehearsal:
 
     def step(self, batch: dict) -> None:
         """Train on a batch as a DataLoader gives it, together with the other processes."""
-        if isinstance(self.model, MoCo) and not isinstance(self.model, CLIM):
+        if isinstance(self.model, MoCo):
             self.model.queue_ptr.zero_()  # batches of several sizes would run over the end of its queue
         self._wrapped.train_step(batch, optim_wrapper=self._optim_wrapper)
 

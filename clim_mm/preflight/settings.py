@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 import torch
 from mmengine.hooks import CheckpointHook
@@ -12,15 +12,12 @@ from mmselfsup.models.algorithms import MoCo
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from clim_mm.distributed import unwrapped
-from clim_mm.models import CLIM
 from clim_mm.neighbors.sizes import is_exact, neighbor_sizes
+from clim_mm.protocols import HasQueues, RefreshesNeighbors, ShufflesKeys
 
 from .estimates import refreshes_between, steps_per_epoch
 from .model_sizes import ModelSizes, sizes_of
 from .schedules import Schedule, schedules_of
-
-if TYPE_CHECKING:
-    from clim_mm.engine.center_wise_neighbor_hook import CenterWiseNeighborHook
 
 
 @dataclass(frozen=True)
@@ -108,7 +105,7 @@ class Settings:
 
 
 def settings_of(runner: Runner,
-                neighbor_hook: Optional['CenterWiseNeighborHook'] = None,
+                neighbor_hook: Optional[RefreshesNeighbors] = None,
                 processes: Optional[int] = None) -> Settings:
     """Read them from a Runner that is about to train by epochs.
 
@@ -126,7 +123,8 @@ def settings_of(runner: Runner,
     splits = runner.cfg.get('model', {}).get('bn_splits')
     if processes is None or processes == runner.world_size:
         processes, steps, local = runner.world_size, len(loader), _local_processes(runner.world_size)
-        splits = getattr(model, 'bn_splits', splits)  # the model chooses by the processes that run
+        if isinstance(model, ShufflesKeys):
+            splits = model.key_shuffle.splits  # which the model chooses by the processes that run
     else:
         steps = steps_per_epoch(num_images, batch_size, processes, drop_last)
         local = min(processes, torch.cuda.device_count()) if torch.cuda.is_available() else processes
@@ -134,6 +132,10 @@ def settings_of(runner: Runner,
     group = optimizer.param_groups[0]
     interval, keep = _checkpoints(runner.hooks, steps)
     is_moco = isinstance(model, MoCo)
+    queue_len, key_dim = (model.queue_len, len(model.queue)) if is_moco else (None, None)
+    if isinstance(model, HasQueues):
+        queue = [*model.queues.values()][-1]
+        queue_len, key_dim = len(queue), queue.dim
     return Settings(
         num_images=num_images,
         batch_size=batch_size,
@@ -151,10 +153,10 @@ def settings_of(runner: Runner,
         model=type(model).__name__,
         model_sizes=sizes_of(model),
         batch_norm=any(isinstance(module, _BatchNorm) for module in model.modules()),
-        queue_len=model.queue_len if is_moco else None,
-        key_dim=len(model.queue) if is_moco else None,
-        queue_must_divide=is_moco and not isinstance(model, CLIM),
-        momentum=1 - model.encoder_k.momentum if is_moco else None,
+        queue_len=queue_len,
+        key_dim=key_dim,
+        queue_must_divide=is_moco,
+        momentum=1 - model.encoder_k.momentum if hasattr(model, 'encoder_k') else None,
         bn_splits=splits if splits is not None and splits > 1 else None,
         checkpoint_interval=interval,
         max_keep_ckpts=keep,
@@ -187,7 +189,7 @@ def _checkpoints(hooks: Iterable[Any], steps: int) -> tuple[Optional[float], int
     return None, 1
 
 
-def _refresh(hook: 'CenterWiseNeighborHook', runner: Runner) -> RefreshSettings:
+def _refresh(hook: Any, runner: Runner) -> RefreshSettings:
     dataset = runner.train_dataloader.dataset
     sizes = neighbor_sizes(len(dataset), hook.num_clusters, hook.num_neighbors)
     return RefreshSettings(

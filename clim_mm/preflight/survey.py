@@ -1,10 +1,12 @@
 """From a Runner that is about to train to the plan of its training."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Optional
+from typing import Optional
 
 from mmengine import dist
 from mmengine.runner import Runner
+
+from clim_mm.protocols import RefreshesNeighbors
 
 from .facts import Facts
 from .forecast import forecast
@@ -18,15 +20,12 @@ from .resource_checks import check_resources
 from .setting_checks import check_settings
 from .settings import settings_of
 
-if TYPE_CHECKING:
-    from clim_mm.engine.center_wise_neighbor_hook import CenterWiseNeighborHook
-
 NUM_IMAGES, SECONDS = 64, 10.0  # where nothing else is set [ours]
 _FOR_IMAGES = 0.2  # share of the time
 
 
 def survey(runner: Runner,
-           neighbor_hook: Optional['CenterWiseNeighborHook'] = None,
+           neighbor_hook: Optional[RefreshesNeighbors] = None,
            processes: Optional[int] = None,
            checkpoints: Optional[str] = None,
            num_images: int = NUM_IMAGES,

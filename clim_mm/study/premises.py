@@ -7,7 +7,7 @@ from clim_mm.checkpoints.normalization import check_normalization, normalization
 from clim_mm.datasets.held_out import Listing, check_held_out, check_num_classes, check_top_k
 from clim_mm.datasets.source import build_source
 from clim_mm.errors import UserError
-from clim_mm.evaluation.labelled import source_of
+from clim_mm.evaluation.labelled import source_config
 
 from .runs import config_of
 from .study_file import Study
@@ -23,12 +23,12 @@ def check_premises(study: Study) -> None:
     trainings = {row.name: config_of(row, {}) for row in study.training}
     looked_at: set[str] = set()
     for name, cfg in pretrainings.items():
-        source = source_of(cfg)
+        source = source_config(cfg)
         if study.frozen and 'held_out' in cfg:
             _check_images(name, cfg, source, dict(source, **cfg.held_out), looked_at)
     for name, cfg in trainings.items():
         if cfg.get('val_dataloader'):
-            _check_images(name, cfg, source_of(cfg), dict(cfg.val_dataloader.dataset), looked_at)
+            _check_images(name, cfg, source_config(cfg), dict(cfg.val_dataloader.dataset), looked_at)
         for row, pretraining in pretrainings.items():
             check_normalization(_normalization(cfg), _normalization(pretraining), f'{row}, which {name} evaluates,')
 

@@ -10,7 +10,7 @@ import torch
 from mmengine.dataset import Compose
 from torch.utils.data import Dataset
 
-from clim_mm.datasets import NeighborPairs
+from clim_mm.datasets import stack_collate
 from clim_mm.datasets.sample_randomness import GlobalRandomness
 from clim_mm.device_views import DeferredView, rendered
 from clim_mm.errors import ConfigError
@@ -22,7 +22,7 @@ class FedView:
 
     Attributes:
         image: (r, r, 3) uint8, RGB.
-        role: ``query``, ``anchor_key`` or ``positive_key``; ``view`` if the sample is no pair.
+        role: The view's name, such as ``query``; ``view`` if the views have no names.
         lam: Of a query, the weight of the anchor's key; None otherwise.
         share: Of a query, (r, r) float32, how much of each pixel is the positive's, 0 to 1; None otherwise.
     """
@@ -52,7 +52,7 @@ def fed_sample(dataset: Dataset, sample_idx: int, to_rgb: bool = True) -> FedSam
     """Draw a sample as a worker of the training does.
 
     Args:
-        dataset: A :class:`NeighborPairs`, or another dataset whose pipeline packs views.
+        dataset: One whose pipeline packs views.
         sample_idx: Of the anchor.
         to_rgb: Whether the model's preprocessor reverses the channels, as it must if images are read as BGR.
 
@@ -60,24 +60,16 @@ def fed_sample(dataset: Dataset, sample_idx: int, to_rgb: bool = True) -> FedSam
         ConfigError: If the pipeline gives no packed views.
         DataError: If the images cannot be read.
     """
-    if not isinstance(dataset, NeighborPairs):
-        inputs, _ = _unpacked(dataset[sample_idx])
-        return FedSample(sample_idx, -1, [FedView(_picture(view, to_rgb), 'view') for view in inputs])
     watch = _ShareWatch()
-    pipeline = dataset.pipeline
-    try:
-        dataset.pipeline = watch.along(pipeline)
-        inputs, sample = _unpacked(dataset[sample_idx])
-    finally:
-        dataset.pipeline = pipeline
+    inputs, sample = _unpacked(watch.sample(dataset, sample_idx))
+    if not isinstance(inputs, dict):
+        return FedSample(sample_idx, -1, [FedView(_picture(view, to_rgb), 'view') for view in inputs])
     views = []
-    num_keys = (len(inputs) - len(sample.lam)) // 2  # queries, each with its lam, then the two images' keys
-    for place, view in enumerate(inputs):
-        image, query = _picture(view, to_rgb), place < len(sample.lam)
-        role = 'query' if query else 'anchor_key' if place < len(sample.lam) + num_keys else 'positive_key'
-        views.append(FedView(
-            image, role, float(sample.lam[place]) if query else None,
-            watch.shares[place] if query and watch.shares is not None else None))
+    for name, images in inputs.items():
+        of_query = name == 'query'
+        views += [FedView(_picture(view, to_rgb), name, float(sample.lam[place]) if of_query else None,
+                          watch.shares[place] if of_query and watch.shares else None)
+                  for place, view in enumerate(images)]
     return FedSample(int(sample.sample_idx.value), int(sample.positive_idx), views)
 
 
@@ -91,23 +83,30 @@ class _ShareWatch:
     def __init__(self) -> None:
         self.shares: Optional[list[np.ndarray]] = None
 
-    def along(self, pipeline: Compose) -> Compose:
-        """The pipeline, watched where its views are there and not yet mixed."""
+    def sample(self, dataset: Any, sample_idx: int) -> Any:
+        """A sample, watched where its views are there and not yet mixed."""
+        pipeline = getattr(dataset, 'pipeline', None)
+        if not isinstance(pipeline, Compose):
+            return dataset[sample_idx]
         steps: list[Any] = []
         for place, step in enumerate(pipeline.transforms):
             steps += [step, _AfterStep(self, pipeline.transforms[place + 1:])]
-        return Compose(steps[:-1])
+        try:
+            dataset.pipeline = Compose(steps[:-1])
+            return dataset[sample_idx]
+        finally:
+            dataset.pipeline = pipeline
 
     def look(self, results: dict, steps_to_come: Sequence) -> None:
         """Run the rest of the pipeline on black and white, and leave no trace in the draws."""
-        if 'positive_query' not in results or self.shares is not None:
+        if 'positive_query' not in results.get('views', ()) or self.shares is not None:
             return
         before = GlobalRandomness.now()
         probe = copy.deepcopy(results)  # with its generators, so that they draw the same
-        probe['query'] = [_painted(image, 0) for image in probe['query']]
-        probe['positive_query'] = [_painted(image, 255) for image in probe['positive_query']]
+        for name, level in [('query', 0), ('positive_query', 255)]:
+            probe['views'][name] = [_painted(image, level) for image in probe['views'][name]]
         inputs, sample = _unpacked(Compose(steps_to_come)(probe))
-        self.shares = [view.numpy().mean(axis=0, dtype=np.float32) / 255 for view in inputs[:len(sample.lam)]]
+        self.shares = [view.numpy().mean(axis=0, dtype=np.float32) / 255 for view in inputs['query']]
         before.restore()
 
 
@@ -121,17 +120,17 @@ class _AfterStep:
         return results
 
 
-def _unpacked(packed: Any) -> tuple[list[torch.Tensor], Any]:
+def _unpacked(packed: Any) -> tuple[Any, Any]:
     if not isinstance(packed, dict) or 'inputs' not in packed or 'data_samples' not in packed:
         raise ConfigError('The pipeline of the training set packs no views: let it end with PackPair or '
                           'PackSelfSupInputs.')
-    inputs, sample = list(packed['inputs']), packed['data_samples']
+    inputs, sample = packed['inputs'], packed['data_samples']
     if 'draws' not in packed:
         return inputs, sample
     # What DeviceViews makes of a batch of one.
-    draws = {name: rows[None] for name, rows in packed['draws'].items()}
-    finished = rendered([view[None] for view in inputs], draws['photometric'], draws.get('mixtures'), sample.plan)
-    return [view[0].round().to(torch.uint8) for view in finished], sample
+    batch = stack_collate([packed])
+    finished = rendered(batch['inputs'], batch['draws']['photometric'], batch['draws'].get('mixtures'), sample.plan)
+    return {name: [view[0].round().to(torch.uint8) for view in views] for name, views in finished.items()}, sample
 
 
 def _painted(view: Any, level: int) -> Any:

@@ -13,7 +13,7 @@ from mmengine.dataset import BaseDataset, Compose
 from .fed_views import FedSample, FedView
 
 ANCHOR, POSITIVE, PLAIN = '#1f5fbf', '#e07b00', '#666666'  # told apart by people who do not see red and green too
-_HEADINGS = dict(query='query', anchor_key='key of the anchor', positive_key='key of the positive', view='view')
+_HEADINGS = dict(anchor_key='key of the anchor', positive_key='key of the positive')
 _INCHES, _LEAST_WIDTH = 1.25, 0.6  # of the largest view's column; of the narrowest, as a share of it, for its text
 
 
@@ -57,7 +57,7 @@ def _headings(views: Sequence[FedView], paired: bool) -> list[str]:
     headings = ['anchor', 'positive'] if paired else ['image']
     for place, view in enumerate(views):
         first = place == 0 or views[place - 1].role != view.role
-        headings.append(_HEADINGS[view.role] if first else '')
+        headings.append(_HEADINGS.get(view.role, view.role) if first else '')
     return headings
 
 

@@ -2,24 +2,19 @@
 _base_ = [
     '../_base_/models/clim_r18_small.py',
     '../_base_/datasets/digits_clim.py',
-    '../_base_/neighbors/center_wise.py',
     '../_base_/schedules/sgd_b32_20e_small.py',
     '../_base_/clim_runtime.py',
 ]
 
-custom_hooks = [
-    dict(
-        _base_.custom_hooks[0],
-        compare=('knn', 'kmeans'),
-        extract=dict(
-            batch_size=256,
-            num_workers=2,
-            pipeline=[
-                dict(type='LoadImage'),
-                dict(type='Resize', scale=(16, 16), backend='pillow'),
-                dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx']),
-            ])),
-    dict(type='KNNHook'),
-]
+extract = dict(
+    batch_size=256,
+    num_workers=2,
+    pipeline=[
+        dict(type='LoadImage'),
+        dict(type='Resize', scale=(16, 16), backend='pillow'),
+        dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx']),
+    ])
 
-default_hooks = dict(logger=dict(interval=20), preflight=dict(lr_of_512=None))
+default_hooks = dict(
+    logger=dict(interval=20), preflight=dict(lr_of_512=None), neighbors=dict(compare=('knn', 'kmeans')))
+custom_hooks = [dict(type='KNNHook')]

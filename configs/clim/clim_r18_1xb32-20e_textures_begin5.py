@@ -3,29 +3,23 @@
 _base_ = [
     '../_base_/models/clim_r18_small.py',
     '../_base_/datasets/textures_clim.py',
-    '../_base_/neighbors/center_wise.py',
     '../_base_/schedules/sgd_b32_20e_small.py',
     '../_base_/clim_runtime.py',
 ]
 
 model = dict(backbone=dict(base_channels=8, stem_channels=8), neck=dict(in_channels=64))
 
-custom_hooks = [
-    dict(
-        _base_.custom_hooks[0],
-        begin=5,
-        compare=('knn', 'kmeans'),
-        extract=dict(
-            batch_size=256,
-            num_workers=2,
-            pipeline=[
-                dict(type='LoadImage'),
-                dict(type='Resize', scale=(36, 36), backend='pillow'),
-                dict(type='CenterCrop', crop_size=32),
-                dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx']),
-            ])),
-    dict(type='KNNHook'),
-]
+extract = dict(
+    batch_size=256,
+    num_workers=2,
+    pipeline=[
+        dict(type='LoadImage'),
+        dict(type='Resize', scale=(36, 36), backend='pillow'),
+        dict(type='CenterCrop', crop_size=32),
+        dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx']),
+    ])
 
 optim_wrapper = dict(optimizer=dict(lr=0.06))  # found by trying
-default_hooks = dict(logger=dict(interval=20), preflight=dict(lr_of_512=None))
+default_hooks = dict(
+    logger=dict(interval=20), preflight=dict(lr_of_512=None), neighbors=dict(begin=5, compare=('knn', 'kmeans')))
+custom_hooks = [dict(type='KNNHook')]

@@ -2,7 +2,6 @@
 _base_ = [
     '../_base_/models/clim_r50.py',
     '../_base_/datasets/imagenet_clim.py',
-    '../_base_/neighbors/center_wise.py',
     '../_base_/schedules/sgd_b512_coslr.py',
     '../_base_/clim_runtime.py',
 ]

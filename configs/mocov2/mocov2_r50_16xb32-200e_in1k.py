@@ -3,5 +3,5 @@ _base_ = [
     '../_base_/models/mocov2_r50.py',
     '../_base_/datasets/imagenet_mocov2.py',
     '../_base_/schedules/sgd_b512_coslr.py',
-    '../_base_/default_runtime.py',
+    '../_base_/pretraining_runtime.py',
 ]

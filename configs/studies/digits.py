@@ -4,7 +4,7 @@ _clim = 'configs/clim/clim_r18_1xb32-20e_digits.py'
 _nomix = 'configs/clim/clim_r18_1xb32-20e_digits_nomix.py'
 _crops = 'configs/clim/clim_r18_1xb32-20e_digits_crops2x16and2x8.py'
 _strategies = ('random', 'knn', 'kmeans', 'knn_kmeans', 'center_wise')
-_strategy, _begin = 'custom_hooks.0.strategy', 'custom_hooks.0.begin'
+_strategy, _begin = 'default_hooks.neighbors.strategy', 'default_hooks.neighbors.begin'
 _one = {'train_dataloader.dataset.pipeline.0.view.0.resolutions': (16, )}
 
 rows = {

@@ -27,13 +27,12 @@ from pairs import write_json
 
 from clim_mm.datasets import SingleViews, labels_of
 from clim_mm.distributed import unwrapped
-from clim_mm.engine.center_wise_neighbor_hook import refresh_seed
-from clim_mm.engine.refresher import refresher_of
 from clim_mm.evaluation.refresh_settings import refresh_settings
+from clim_mm.hooks.runner_parts import needed_refresher
 from clim_mm.launch.commands import errors_in_a_sentence, load_config
 from clim_mm.launch.framework_settings import check_settings
 from clim_mm.launch.launch_checks import check_config
-from clim_mm.neighbors.refresh import Refresh, purity
+from clim_mm.neighbors.refresh import Refresh, purity, refresh_seed
 
 CONFIG = 'configs/clim/clim_r18_1xb32-20e_digits.py'
 WORK_DIR = 'work_dirs/bank'
@@ -60,9 +59,9 @@ class Comparison(Hook):
         if report['bank_never_seen'] == 1:
             return
         assert found is not None, 'this is the only process'
-        refresher, pairs = refresher_of(runner, 'Comparison'), runner.train_dataloader.dataset
+        refresher, pairs = needed_refresher(runner, 'Comparison'), runner.train_dataloader.dataset
         labels = labels_of(pairs.dataset)
-        views = SingleViews(pairs.dataset, refresher.extract['pipeline'], pairs.quarantine)
+        views = SingleViews(pairs.dataset, refresher.extraction.settings['pipeline'], pairs.quarantine)
         start = time.perf_counter()
         extracted = refresher.extraction.features_of(unwrapped(runner), views)
         seconds = time.perf_counter() - start

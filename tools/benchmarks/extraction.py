@@ -28,9 +28,9 @@ from pipeline import draw_jpegs
 
 from clim_mm.datasets import SingleViews
 from clim_mm.distributed import prepare_launch, watch_peers
-from clim_mm.engine.extract import extract_features
-from clim_mm.engine.extraction import Extraction, loading_settings
-from clim_mm.evaluation.refresh_settings import refresh_settings
+from clim_mm.evaluation.extract import extract_features
+from clim_mm.evaluation.extraction import Extraction, loading_settings
+from clim_mm.evaluation.refresh_settings import extract_settings, refresh_settings
 from clim_mm.launch.commands import errors_in_a_sentence, load_config
 from clim_mm.models import CLIM
 from clim_mm.registry import MODELS
@@ -50,14 +50,14 @@ def model_of(cfg: Config) -> CLIM:
 def views_of(cfg: Config, folder: str, images: int) -> SingleViews:
     """Of so many images of a folder, or of all if there are fewer."""
     source = dict(type='ImageFolder', data_root=folder, data_prefix='')
-    views = SingleViews(source, refresh_settings(cfg)['extract']['pipeline'])
+    views = SingleViews(source, extract_settings(cfg)['pipeline'])
     return SingleViews(dict(source, indices=min(images, len(views))), views.pipeline.transforms)
 
 
 def contestants_of(cfg: Config, views: SingleViews, batch_size: int, num_workers: int) -> dict[str, Callable]:
     """All that is timed, by name."""
     hook, model = refresh_settings(cfg), model_of(cfg)
-    settings = dict(hook['extract'], batch_size=batch_size, num_workers=num_workers)
+    settings = dict(extract_settings(cfg), batch_size=batch_size, num_workers=num_workers)
 
     def extraction(options: dict) -> Callable[[], object]:
         how = Extraction('the benchmark', dict(settings, **options), hook.get('encoder', 'momentum'),

@@ -15,10 +15,10 @@ class Mixing(BaseTransform):
 
     A sample without a positive stays as it is: its ``lam`` is 1.0.
 
-    Required keys: ``query``, ``positive_query``: lists of Q images (r, r, 3) uint8; ``positive_idx``; ``rng``, or
-    ``batch_rng`` with ``per_batch``.
+    Required keys: ``views`` of :class:`PairViews`, of which ``positive_query`` is used up; ``lam``; ``positive_idx``;
+    ``rng``, or ``batch_rng`` with ``per_batch``.
 
-    Modified keys: ``query``; ``lam``, a list of floats, one for each image of ``query``.
+    Modified keys: ``views``: ``query``; ``lam``, a float for each image of ``query``.
 
     Queries that are deferred to the device (:class:`MultiRes` with ``on_device``) stay as they are: they must be
     coloured before they are mixed. What was drawn follows them, as ``mixtures``, one for each query at each of its
@@ -47,19 +47,20 @@ class Mixing(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Mix ``query`` and set ``lam``."""
-        query = results['query']
+        views = dict(results['views'])
+        query = views['query']
         if any(isinstance(view, DeferredView) for view in query):
             return self._deferred(results)
         unmixed = [image.copy() for image in query] if self.unmixed_term else []
+        lam, others = results['lam'], views.pop('positive_query')
         if results['positive_idx'] >= 0:
             mixtures = self.draw([image.shape[:2] for image in query], self._rng(results))
-            query = [self.mix(*pair) for pair in zip(query, results['positive_query'], mixtures, strict=True)]
-            results['lam'] = [mixture.lam for mixture in mixtures] + [1.0] * len(unmixed)
-        results['query'] = query + unmixed
-        return results
+            query = [self.mix(*pair) for pair in zip(query, others, mixtures, strict=True)]
+            lam = [mixture.lam for mixture in mixtures]
+        return dict(results, views=dict(views, query=query + unmixed), lam=lam + [1.0] * len(unmixed))
 
     def _deferred(self, results: dict) -> dict:
-        sizes = [(r, r) for view in results['query'] for r in DeferredView.of(view).resolutions]
+        sizes = [(r, r) for view in results['views']['query'] for r in DeferredView.of(view).resolutions]
         mixtures = [Mixture()] * len(sizes)
         if results['positive_idx'] >= 0:
             mixtures = self.draw(sizes, self._rng(results))

@@ -7,7 +7,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
 
-from clim_mm.checks import check_list
+from clim_mm.checks import check_bool, check_list
+from clim_mm.device_views import DeferredView
 from clim_mm.registry import TRANSFORMS
 
 
@@ -19,8 +20,10 @@ class PairViews(BaseTransform):
 
     Required keys: ``anchor``, ``positive``: data infos of :class:`NeighborPairs`.
 
-    Added keys, each a list of (r, r, 3) uint8 for r in R: ``query`` and ``positive_query``, the views to mix;
-    ``anchor_key`` and ``positive_key``.
+    Added keys: ``views``, by name a list of (r, r, 3) uint8 for r in R: ``query`` and ``positive_query``, the views to
+    mix, ``anchor_key`` and ``positive_key``. And ``lam``, the weight of the anchor's key for each query, a list of
+    floats: 1.0 for an anchor without a positive, so that the loss is MoCo's, else 0.0: without mixing the positive is
+    pulled by a plain NCE [paper Table 6, "none"].
 
     Multi-crop (paper Table 7) is a ``view`` of several :class:`MultiRes`, by ``mmselfsup.MultiView``, beside a
     ``key_view`` of the large one alone. The paper's 2 x 224 + 2 x 96 are then: the query and the key at 224, and two
@@ -33,30 +36,36 @@ class PairViews(BaseTransform):
         load: Transforms, or their configs, run once on each of the two images.
         view: Transforms, or their configs, that draw a view: a list of images. Run twice on each.
         key_view: Likewise, for the two views that become keys. None takes ``view``.
+        mixed: Whether a transform that mixes follows. If not, ``positive_query`` is not drawn.
 
     Raises:
         ConfigError: If one of them is no list, or empty.
     """
 
-    def __init__(self, load: Sequence, view: Sequence, key_view: Optional[Sequence] = None) -> None:
+    def __init__(self, load: Sequence, view: Sequence, key_view: Optional[Sequence] = None, mixed: bool = True) -> None:
         check_list('load of PairViews', load)
         check_list('view of PairViews', view)
         if key_view is not None:
             check_list('key_view of PairViews', key_view)
         self.load = Compose(load)
         self.view = Compose(view)
+        check_bool('mixed of PairViews', mixed)
         self.key_view = self.view if key_view is None else Compose(key_view)
+        self.mixed = mixed
 
     def transform(self, results: dict) -> dict:
-        """Add the four views."""
-        anchor, positive = self.load(results['anchor']), self.load(results['positive'])
-        for name, image, view in [('query', anchor, self.view), ('positive_query', positive, self.view),
-                                  ('anchor_key', anchor, self.key_view), ('positive_key', positive, self.key_view)]:
-            results[name] = _flat(view(dict(image))['img'])
-        return results
+        """Add the views, and the weights of the queries."""
+        images = {name: self.load(results[name]) for name in ('anchor', 'positive')}
+        drawn = [('query', 'anchor', self.view), ('positive_query', 'positive', self.view),
+                 ('anchor_key', 'anchor', self.key_view), ('positive_key', 'positive', self.key_view)]
+        views = {name: _flat(view(dict(images[image]))['img'])
+                 for name, image, view in drawn if self.mixed or name != 'positive_query'}
+        num_queries = sum(len(DeferredView.of(view).resolutions) for view in views['query'])
+        return dict(results, views=views, lam=[0.0 if results['positive_idx'] >= 0 else 1.0] * num_queries)
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(load={self.load}, view={self.view}, key_view={self.key_view})'
+        return (f'{type(self).__name__}(load={self.load}, view={self.view}, key_view={self.key_view}, '
+                f'mixed={self.mixed})')
 
 
 def _flat(crops: list) -> list[np.ndarray]:

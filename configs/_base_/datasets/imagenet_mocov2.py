@@ -2,7 +2,8 @@ _base_ = ['imagenet.py', 'views.py']
 
 train_dataloader = dict(
     dataset=dict(
-        **_base_.source,
+        type='ImageSamples',
+        dataset=_base_.source,
         pipeline=[
             dict(type='LoadImage'),
             dict(

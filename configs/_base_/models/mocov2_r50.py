@@ -1,6 +1,6 @@
 # MoCo v2's published setting. `momentum` is the share that the momentum encoder keeps.
 model = dict(
-    type='mmselfsup.MoCo',
+    type='MoCo',
     queue_len=65536,
     feat_dim=128,
     momentum=0.999,

@@ -1,4 +1,4 @@
 # Table 6.
 _base_ = 'clim_r50_16xb32-200e_in1k_centerwise-cutmix-res224.py'
 
-custom_hooks = [dict(_base_.custom_hooks[0], strategy='knn', num_neighbors=10)]
+default_hooks = dict(neighbors=dict(strategy='knn', num_neighbors=10))

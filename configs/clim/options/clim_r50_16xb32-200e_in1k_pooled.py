@@ -1,4 +1,4 @@
 # The backbone's pooled 2048-d features [csml]; by default the 128-d embedding [paper 3.2.1].
 _base_ = '../clim_r50_16xb32-200e_in1k.py'
 
-custom_hooks = [dict(_base_.custom_hooks[0], layer='pooled')]
+default_hooks = dict(neighbors=dict(layer='pooled'))

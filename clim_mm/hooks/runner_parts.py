@@ -1,0 +1,99 @@
+"""What the hooks need of a Runner, or why it does not fit them."""
+
+import logging
+import os.path as osp
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Optional
+
+from mmengine import dist
+from mmengine.logging import print_log
+from mmengine.runner import EpochBasedTrainLoop, Runner
+
+from clim_mm.checkpoints import write_atomically
+from clim_mm.datasets import Quarantine
+from clim_mm.distributed import host_group, unwrapped
+from clim_mm.errors import CheckpointError, ConfigError, on_one_line
+from clim_mm.protocols import RefreshesNeighbors, having
+
+
+def dataset_with(runner: Runner, capability: type, hook: str) -> Any:
+    """The training set, for a hook that needs a capability of it.
+
+    Raises:
+        ConfigError: If it lacks the capability.
+    """
+    return having(runner.train_dataloader.dataset, capability, hook,
+                  'wrap the training set, as configs/_base_/datasets does, or take the hook out of the config')
+
+
+def model_with(runner: Runner, capability: type, hook: str) -> Any:
+    """The model without its wrapper, for a hook that needs a capability of it.
+
+    Raises:
+        ConfigError: If it lacks the capability.
+    """
+    return having(unwrapped(runner), capability, hook, 'take another model.type, or the hook out of the config')
+
+
+def refresher_of(runner: Runner) -> Optional[RefreshesNeighbors]:
+    """The hook that refreshes the neighbours, if there is one."""
+    return next((hook for hook in runner.hooks if isinstance(hook, RefreshesNeighbors)), None)
+
+
+def needed_refresher(runner: Runner, hook: str) -> RefreshesNeighbors:
+    """The hook that refreshes the neighbours, for a hook that looks at what it finds.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    if refresher := refresher_of(runner):
+        return refresher
+    raise ConfigError(f'{hook} shows what CenterWiseNeighborHook finds, and there is none: inherit from '
+                      f'configs/_base_/clim_runtime.py, or take {hook} out of the config.')
+
+
+@contextmanager
+def part_of_checkpoint(part: str) -> Iterator[None]:
+    """Say of whatever goes wrong with a part of a checkpoint that it is the checkpoint's fault.
+
+    Raises:
+        CheckpointError: If the part is not of the kind or the size that is wanted.
+    """
+    try:
+        yield
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise CheckpointError(f'The {part} of the checkpoint cannot be taken up ({on_one_line(error).rstrip(".")}): it '
+                              'belongs to another training set, or was altered; give another checkpoint.') from error
+
+
+def check_epochs(runner: Runner, hook: str) -> None:
+    """Check that a hook of that name runs in a loop by epochs.
+
+    Raises:
+        ConfigError: If the loop is another.
+    """
+    if not isinstance(runner.train_loop, EpochBasedTrainLoop):
+        raise ConfigError(f'{hook} acts between epochs: use train_cfg=dict(type="EpochBasedTrainLoop", ...).')
+
+
+def resumed(runner: Runner) -> bool:
+    """Whether this run goes on from a checkpoint, and does not merely start from other weights."""
+    return runner.epoch > 0
+
+
+def list_quarantine(quarantine: Quarantine, work_dir: str) -> None:
+    """Write ``quarantine.txt``, if there is anything to write, and stop if there is too much.
+
+    A list that cannot be written is warned of; checkpoints hold it, too.
+
+    Raises:
+        DataError: If too many images are unreadable; the list is there then.
+    """
+    if quarantine.entries and dist.is_main_process():
+        try:
+            write_atomically(osp.join(work_dir, 'quarantine.txt'), quarantine.listing().encode())
+        except CheckpointError as error:
+            print_log(f'The list of unreadable images is missing: {error}', logger='current', level=logging.WARNING)
+    dist.barrier(group=host_group())  # a process that stops would take the writing one with it
+    quarantine.check()

@@ -1,0 +1,102 @@
+"""Hook that judges at each logging interval whether the training is healthy."""
+
+import logging
+import os.path as osp
+from typing import Optional
+
+from mmengine.dist import is_main_process
+from mmengine.hooks import Hook, LoggerHook
+from mmengine.runner import Runner
+
+from clim_mm.checks import check_whole
+from clim_mm.distributed import unwrapped
+from clim_mm.health import STARTING, Health, is_early
+from clim_mm.protocols import Judged
+from clim_mm.registry import HOOKS
+from clim_mm.runtime.json_lines import append_json_line
+
+from .runner_parts import refresher_of
+
+_MEMORY = 'watchdog'  # its key in the message hub, which checkpoints hold
+
+
+@HOOKS.register_module()
+class WatchdogHook(Hook):
+    """Says at every logging interval whether the training is healthy, and why.
+
+    The figures that the model's ``health_rules`` name, averaged over the interval on the main process, and the verdict
+    become a line of
+    ``watchdog.jsonl`` in the work dir: ``run``, ``epoch`` (from 0), ``iter`` (steps done), the figures, ``state`` and
+    ``reason``. The log gets the reason when the verdict changes, and once an epoch; the visualizer gets
+    ``watchdog/healthy``, 1 or 0, once it is no longer too early to tell. The figures themselves are sent by the
+    LoggerHook, like everything that a model reports.
+
+    A run that was killed judges the iterations since its last checkpoint anew: of two lines on one iteration the
+    later counts. A model without such rules, such as MMSelfSup's MoCo, is not judged; the log says so.
+
+    Args:
+        interval: Iterations from one verdict to the next, counted in each epoch; in a shorter epoch at its end. None
+            takes that of the LoggerHook, or 50 without one.
+
+    Raises:
+        ConfigError: If the interval is below 1.
+    """
+
+    priority = 'LOW'  # after the LoggerHook's line of figures, and before a checkpoint is written
+
+    def __init__(self, interval: Optional[int] = None) -> None:
+        check_whole('interval of WatchdogHook', interval, least=1, optional=True)
+        self.interval = interval
+
+    def after_train_iter(self,
+                         runner: Runner,
+                         batch_idx: int,
+                         data_batch: Optional[dict] = None,
+                         outputs: Optional[dict] = None) -> None:
+        """Judge the interval that ends here, if one does."""
+        interval = self.interval or _logging_interval(runner)
+        num_batches = len(runner.train_dataloader)
+        if not (self.every_n_inner_iters(batch_idx, interval) or num_batches == batch_idx + 1 < interval):
+            return
+        if is_main_process():
+            self._judge(runner, window=min(interval, batch_idx + 1))
+
+    def _judge(self, runner: Runner, window: int) -> None:
+        scalars, model = runner.message_hub.log_scalars, unwrapped(runner)
+        rules = model.health_rules if isinstance(model, Judged) else None
+        memory = runner.message_hub.get_info(_MEMORY, {})
+        figures = {name: float(scalars[f'train/{name}'].mean(window)) for name in (rules.figures if rules else ())
+                   if f'train/{name}' in scalars}
+        if rules is None or rules.figures[0] not in figures:
+            if not memory:
+                runner.logger.info('The watchdog does not judge this training: the model reports '
+                                   f'no {rules.figures[0] if rules else "figures of its health"}, as CLIM does.')
+                runner.message_hub.update_info(_MEMORY, dict(silent=True))
+            return
+        iteration, best = runner.iter + 1, memory.get('best', {})
+        early = is_early(iteration, runner.max_iters)
+        refresher = refresher_of(runner)
+        health = rules.judge(figures, early, refresher is None or runner.epoch >= refresher.begin, best)
+        verdict = dict(state=health.state, cause=health.cause, epoch=runner.epoch)
+        self._report(runner, figures, health, iteration, say=verdict != memory.get('verdict'))
+        if not early:
+            best = rules.best(best, figures)
+        runner.message_hub.update_info(_MEMORY, dict(verdict=verdict, best=best))
+
+    @staticmethod
+    def _report(runner: Runner, figures: dict[str, float], health: Health, iteration: int, say: bool) -> None:
+        append_json_line(
+            osp.join(runner.work_dir, 'watchdog.jsonl'),
+            dict(
+                run=runner.timestamp, epoch=runner.epoch, iter=iteration, **figures, state=health.state,
+                reason=health.reason))
+        if say:
+            # The logger drops a warning that it has given before: the iteration makes each a new one.
+            level = logging.WARNING if health.is_bad else logging.INFO
+            runner.logger.log(level, f'Watchdog at iteration {iteration}: {health.reason}')
+        if health.state != STARTING:
+            runner.visualizer.add_scalar('watchdog/healthy', float(not health.is_bad), step=iteration)
+
+
+def _logging_interval(runner: Runner) -> int:
+    return next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), 50)

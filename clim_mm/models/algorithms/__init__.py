@@ -1,0 +1,1 @@
+"""Self-supervised methods: named views in, loss out."""

@@ -1,0 +1,1 @@
+"""Losses on queries, keys and queues."""

@@ -1,0 +1,165 @@
+"""The queue of negative keys, and which image each of them is of."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Optional
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from mmselfsup.structures import SelfSupDataSample
+from mmselfsup.utils import concat_all_gather
+
+from clim_mm.errors import ConfigError
+
+NO_KEY = -1  # the random vector that stands in the queue before the first key
+NO_ID = -2  # an image that the pipeline gives no id
+NO_POSITIVE = -1  # an anchor that is paired with itself
+# MoCo's names of a queue's tensors, which checkpoints of MMSelfSup have.
+_NAMES_IN_MOCO = dict(queue='queue.keys', queue_ids='queue.ids', queue_ptr='queue.pointer')
+
+Listener = Callable[[torch.Tensor, torch.Tensor], None]
+
+
+class KeyQueue(nn.Module):
+    """The K last keys, L2-normalised, with the ids of their images: a ring that the newest keys overwrite.
+
+    Args:
+        dim: C, the dimension of a key.
+        length: K. 0 if it is not known yet: until ``resize``, or until a checkpoint with a queue is loaded.
+
+    Attributes:
+        keys: (C, K); random directions where no key has come yet.
+        ids: (K,) int64, the images' ids, below 0 for none.
+        pointer: (1,) int64, the place of the next key.
+        listeners: Called on every process with what enters the queue, in its order: (n, C) keys of all processes, to
+            be left unchanged, and the (n,) int64 ids of their images. A copy of the queue has no listeners.
+    """
+
+    keys: torch.Tensor
+    ids: torch.Tensor
+    pointer: torch.Tensor
+
+    def __init__(self, dim: int, length: int = 0) -> None:
+        super().__init__()
+        self.register_buffer('keys', F.normalize(torch.randn(dim, length), dim=0))
+        self.register_buffer('ids', torch.full((length, ), NO_KEY))
+        self.register_buffer('pointer', torch.zeros(1, dtype=torch.long))
+        self.listeners: list[Listener] = []
+        self._waiting: list[tuple[torch.Tensor, torch.Tensor]] = []  # (n, C) keys and (n,) ids, of this process
+
+    def __getstate__(self) -> dict[str, Any]:
+        return dict(vars(self), listeners=[])  # a copy's keys, such as a rehearsal's, are not those of the training
+
+    def __len__(self) -> int:
+        return self.keys.shape[1]
+
+    def __bool__(self) -> bool:  # a module without a length yet is a module all the same
+        return True
+
+    @property
+    def dim(self) -> int:
+        """C."""
+        return len(self.keys)
+
+    @property
+    def fill(self) -> torch.Tensor:
+        """The share of the queue that holds keys, a scalar."""
+        return (self.ids != NO_KEY).float().mean()
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether keys wait to enter."""
+        return bool(self._waiting)
+
+    def resize(self, length: int, generator: Optional[torch.Generator] = None) -> None:
+        """Start anew at another length, with random directions.
+
+        Args:
+            length: K.
+            generator: Of the directions, on the CPU; the same in all processes.
+        """
+        self.keys = F.normalize(torch.randn(self.dim, length, generator=generator), dim=0).to(self.keys)
+        self.ids = self.ids.new_full((length, ), NO_KEY)
+        self.pointer.zero_()
+
+    def forget_ids(self) -> None:
+        """Forget which images the keys are of: ids of another training set mean nothing here."""
+        self.ids[self.ids >= 0] = NO_ID
+
+    def check_ids(self, num_images: int) -> None:
+        """Check that the queue can belong to a training set of so many images.
+
+        Raises:
+            ValueError: If an id or the pointer is out of range.
+        """
+        if self.ids.max() >= num_images or not 0 <= self.pointer < len(self):
+            raise ValueError(f'The queue is of other images, or has no place {int(self.pointer)}.')
+
+    def own(self, anchor_ids: torch.Tensor, positive_ids: torch.Tensor) -> torch.Tensor:
+        """Which keys are of a query's own images: (N, K) bool, for (N,) int64 ids, below 0 for none."""
+        own = (self.ids == anchor_ids[:, None]) | (self.ids == positive_ids[:, None])
+        return own & (self.ids >= 0)
+
+    def wait(self, keys: torch.Tensor, ids: torch.Tensor) -> None:
+        """Note (n, C) keys and (n,) ids of this process, which enter with ``advance``."""
+        self._waiting.append((keys, ids))
+
+    @torch.no_grad()
+    def advance(self) -> None:
+        """Let the waiting keys of all processes enter over the oldest ones, wrapping around at the end.
+
+        Raises:
+            ConfigError: If there are more than the queue holds.
+        """
+        if not self._waiting:
+            return
+        keys, ids = (concat_all_gather(torch.cat(parts)) for parts in zip(*self._waiting, strict=True))
+        self._waiting.clear()
+        if len(keys) > len(self):
+            raise ConfigError(f'queue_len={len(self)} is too short for the {len(keys)} keys of one step: '
+                              f'set model.queue_len to at least {len(keys)}, or lower the batch size.')
+        slots = (self.pointer + torch.arange(len(keys), device=keys.device)) % len(self)
+        self.keys[:, slots] = keys.T.to(self.keys.dtype)
+        self.ids[slots] = ids
+        self.pointer[0] = (self.pointer[0] + len(keys)) % len(self)
+        for listen in self.listeners:
+            listen(keys, ids)
+
+
+def adapt_state(model: nn.Module, state_dict: dict, prefix: str, *args: Any) -> None:
+    """Before a state is loaded: give MoCo's queue its names here, and a queue without a length that of the state.
+
+    To be registered with ``register_load_state_dict_pre_hook`` of a model whose queue is ``queue``.
+    """
+    for former, name in _NAMES_IN_MOCO.items():
+        if f'{prefix}{former}' in state_dict:
+            state_dict[f'{prefix}{name}'] = state_dict.pop(f'{prefix}{former}')
+    keys: Any = state_dict.get(f'{prefix}queue.keys')
+    queue = model.queue
+    if getattr(keys, 'ndim', 0) != 2 or not isinstance(queue, KeyQueue):
+        return
+    if not len(queue):
+        queue.resize(keys.shape[1])
+    state_dict.setdefault(f'{prefix}queue.ids', torch.full((keys.shape[1], ), NO_ID))
+
+
+def image_ids(data_samples: Sequence[SelfSupDataSample], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """The ids of a batch's anchors and of their positives.
+
+    Args:
+        data_samples: N of them.
+        device: Where the ids are wanted.
+
+    Returns:
+        Two (N,) int64. Below 0 where an image has no id, or an anchor no positive.
+    """
+    anchors = [int(sample.sample_idx.value) if 'sample_idx' in sample else NO_ID for sample in data_samples]
+    positives = [sample.get('positive_idx', NO_ID) for sample in data_samples]
+    # From pinned memory, so that no step waits for a GPU's earlier work.
+    ids = torch.tensor([anchors, positives], pin_memory=device.type == 'cuda').to(device, non_blocking=True)
+    return ids[0], ids[1]
+
+
+def ids_of_pairs(anchor_ids: torch.Tensor, positive_ids: torch.Tensor) -> torch.Tensor:
+    """(N,) ids of the images beside the anchors: their positives, or the anchors themselves where there is none."""
+    return torch.where(positive_ids == NO_POSITIVE, anchor_ids, positive_ids)

@@ -1,0 +1,120 @@
+"""What hooks and tools ask of models, datasets and hooks: capabilities instead of classes.
+
+A class has a capability if it has the members; it need not inherit. The first line of each docstring stands in the
+sentences of :func:`having`.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Optional, Protocol, runtime_checkable
+
+import torch
+
+from clim_mm.errors import ConfigError
+from clim_mm.health import HealthRules
+
+
+@runtime_checkable
+class SeededSamples(Protocol):
+    """samples drawn by (seed, epoch, id), as ImageSamples and NeighborPairs do."""
+
+    randomness: Any  # SampleRandomness
+
+
+@runtime_checkable
+class Quarantining(Protocol):
+    """a quarantine of unreadable images, as ImageSamples and NeighborPairs do."""
+
+    dataset: Any  # which images there are
+    quarantine: Any  # Quarantine
+
+
+@runtime_checkable
+class TakesNeighbors(Quarantining, Protocol):
+    """a neighbour table, as NeighborPairs does."""
+
+    table: Any  # NeighborTable
+
+
+@runtime_checkable
+class Embeds(Protocol):
+    """features for the neighbours, as CLIM does."""
+
+    embedding_dim: int
+
+    def encoder(self, name: str) -> torch.nn.Module:
+        """The ``momentum`` or the ``query`` encoder, whose buffers all processes share before an extraction."""
+
+    def embed_batch(self, batch: dict, encoder: str, layer: str, amp: bool, channels_last: bool) -> torch.Tensor:
+        """(N, d) features of a batch."""
+
+
+@runtime_checkable
+class HasQueues(Protocol):
+    """queues of keys, as CLIM does."""
+
+    mask_own_keys: Optional[bool]
+    advance_after_loss: bool
+
+    @property
+    def queues(self) -> Mapping[str, Any]:
+        """``KeyQueue`` by level."""
+
+    @property
+    def keys_per_sample(self) -> int:
+        """Keys of a sample that enter each queue."""
+
+    def advance(self) -> None:
+        """Let the keys of an optimizer step enter."""
+
+
+@runtime_checkable
+class ShufflesKeys(Protocol):
+    """a shuffle of its keys, as CLIM does."""
+
+    key_shuffle: Any  # KeyShuffle
+
+
+@runtime_checkable
+class Judged(Protocol):
+    """rules by which its training is judged, as CLIM does."""
+
+    health_rules: HealthRules
+
+
+@runtime_checkable
+class UpgradesState(Protocol):
+    """a state of former names taken."""
+
+    def upgrade_state(self, state_dict: dict[str, Any]) -> None:
+        """Give the tensors of an older state dict the names that they have now."""
+
+
+@runtime_checkable
+class RefreshesNeighbors(Protocol):
+    """refreshes of the neighbours, as CenterWiseNeighborHook does."""
+
+    begin: int
+    interval: int
+    strategy: str
+    extraction: Any  # Extraction
+
+    def find(self, runner: Any, features: Any, seed: Optional[int] = None) -> Any:
+        """What a refresh by these features finds."""
+
+
+def having(thing: Any, capability: type, wanted_by: str, remedy: str) -> Any:
+    """``thing``, known to have a capability.
+
+    Args:
+        thing: A model, a dataset, a hook.
+        capability: One of the protocols above.
+        wanted_by: Who asks for it, to begin the sentence with.
+        remedy: What to do, after a colon.
+
+    Raises:
+        ConfigError: If it lacks the capability.
+    """
+    if isinstance(thing, capability):
+        return thing
+    what = (capability.__doc__ or '').splitlines()[0].rstrip('.')
+    raise ConfigError(f'{wanted_by} needs {what}, and {type(thing).__name__} has none: {remedy}.')
