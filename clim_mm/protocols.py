@@ -15,14 +15,14 @@ from clim_mm.health import HealthRules
 
 @runtime_checkable
 class SeededSamples(Protocol):
-    """samples drawn by (seed, epoch, id), as ImageSamples and NeighborPairs do."""
+    """samples drawn by (seed, epoch, id), as ImageSamples and NeighborPairs have."""
 
     randomness: Any  # SampleRandomness
 
 
 @runtime_checkable
 class Quarantining(Protocol):
-    """a quarantine of unreadable images, as ImageSamples and NeighborPairs do."""
+    """a quarantine of unreadable images, as ImageSamples and NeighborPairs have."""
 
     dataset: Any  # which images there are
     quarantine: Any  # Quarantine
@@ -30,14 +30,14 @@ class Quarantining(Protocol):
 
 @runtime_checkable
 class TakesNeighbors(Quarantining, Protocol):
-    """a neighbour table, as NeighborPairs does."""
+    """a neighbour table, as NeighborPairs has."""
 
     table: Any  # NeighborTable
 
 
 @runtime_checkable
 class Embeds(Protocol):
-    """features for the neighbours, as CLIM does."""
+    """features for the neighbours, as CLIM has."""
 
     embedding_dim: int
 
@@ -50,7 +50,7 @@ class Embeds(Protocol):
 
 @runtime_checkable
 class HasQueues(Protocol):
-    """queues of keys, as CLIM does."""
+    """queues of keys, as CLIM has."""
 
     mask_own_keys: Optional[bool]
     advance_after_loss: bool
@@ -69,14 +69,14 @@ class HasQueues(Protocol):
 
 @runtime_checkable
 class ShufflesKeys(Protocol):
-    """a shuffle of its keys, as CLIM does."""
+    """a shuffle of its keys, as CLIM has."""
 
     key_shuffle: Any  # KeyShuffle
 
 
 @runtime_checkable
 class Judged(Protocol):
-    """rules by which its training is judged, as CLIM does."""
+    """rules by which its training is judged, as CLIM has."""
 
     health_rules: HealthRules
 
@@ -91,7 +91,7 @@ class UpgradesState(Protocol):
 
 @runtime_checkable
 class RefreshesNeighbors(Protocol):
-    """refreshes of the neighbours, as CenterWiseNeighborHook does."""
+    """refreshes of the neighbours, as CenterWiseNeighborHook has."""
 
     begin: int
     interval: int

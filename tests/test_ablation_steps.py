@@ -15,7 +15,7 @@ from mmengine.hooks import Hook
 from tiny_clim import nce
 from training_runs import BATCH, STEPS, N, hook_cfg, pairs_cfg, write_images
 
-from clim_mm.models.key_ids import NO_KEY
+from clim_mm.models.parts.key_queue import NO_KEY
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 

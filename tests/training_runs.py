@@ -13,8 +13,8 @@ from mmengine.runner import Runner
 from PIL import Image
 
 from clim_mm.datasets import ImageFolder, SingleViews
-from clim_mm.engine.center_wise_neighbor_hook import refresh_seed
 from clim_mm.neighbors import cluster, search, select_positives
+from clim_mm.neighbors.refresh import refresh_seed
 
 N, P, BATCH, STEPS = 24, 3, 8, 3  # images, positives, batch size, steps an epoch
 CHANNELS = 12  # of the pooled features: the backbone is the stem and the first stage of a ResNet-18
@@ -93,8 +93,7 @@ def model_cfg(**kwargs):
             queue_len=24,
             feat_dim=16,
             momentum=0.5,
-            data_preprocessor=dict(
-                type='mmselfsup.SelfSupDataPreprocessor', mean=(128, 128, 128), std=(50, 50, 50), bgr_to_rgb=True),
+            data_preprocessor=dict(mean=(128, 128, 128), std=(50, 50, 50), bgr_to_rgb=True),
             backbone=dict(
                 type='mmcls.ResNet', depth=18, stem_channels=8, base_channels=CHANNELS, num_stages=1, strides=(1, ),
                 dilations=(1, ), out_indices=(0, ), norm_cfg=dict(type='BN')),

@@ -13,7 +13,7 @@ from mmselfsup.models.algorithms import MoCo
 from tiny_clim import MOCO_HEAD, build, images, nce, samples, separated
 
 from clim_mm.errors import ConfigError
-from clim_mm.models.key_ids import NO_ID, NO_KEY
+from clim_mm.models.parts.key_queue import NO_ID, NO_KEY
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 

@@ -11,7 +11,7 @@ from mmengine.model import ExponentialMovingAverage
 from tiny_clim import build, images, samples, separated
 
 from clim_mm.errors import ConfigError
-from clim_mm.models.split_batch_norm import SplitBatchNorm, split_batch_norms
+from clim_mm.models.parts.split_batch_norm import SplitBatchNorm, split_batch_norms
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 

@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from training_runs import runner_of
 
-from clim_mm.engine.center_wise_neighbor_hook import CenterWiseNeighborHook
+from clim_mm.hooks.center_wise_neighbor_hook import CenterWiseNeighborHook
 
 
 class Ready(Exception):

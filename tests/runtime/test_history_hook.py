@@ -9,7 +9,7 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from scripted_runs import SOUND, scripted_run
 from toy_runs import STEPS, toy_config, toy_runner
 
-from clim_mm.engine import HistoryHook, WatchdogHook
+from clim_mm.hooks import HistoryHook, WatchdogHook
 from clim_mm.launch.commands import train
 from clim_mm.runtime import history_hook
 

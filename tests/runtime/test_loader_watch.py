@@ -10,8 +10,8 @@ from processes import started
 from torch.utils.data import DataLoader
 from toy_runs import Numbers, toy_config, toy_runner
 
-from clim_mm.engine import LoaderWatchHook
 from clim_mm.errors import ConfigError
+from clim_mm.hooks import LoaderWatchHook
 from clim_mm.runtime.loader_watch import LoaderWatch, watched
 
 

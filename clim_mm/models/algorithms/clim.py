@@ -20,7 +20,7 @@ from ..parts.key_queue import KeyQueue, adapt_state, ids_of_pairs, image_ids
 from ..parts.key_shuffle import KeyShuffle
 from ..parts.momentum_encoder import MomentumEncoder
 from ..parts.step_figures import non_finite, step_figures
-from ..parts.view_preprocessor import Views
+from ..parts.view_preprocessor import ViewPreprocessor, Views
 
 _VIEWS = 'query', 'anchor_key', 'positive_key'  # the last may be missing
 
@@ -90,6 +90,10 @@ class CLIM(BaseModel):
             raise ConfigError(f'model.neck.out_channels={neck_dim!r} must be model.feat_dim, the dimension of the keys '
                               f'in the queue, which is {feat_dim}.')
         super().__init__(dict(dict(type='clim_mm.ViewPreprocessor'), **(data_preprocessor or {})), init_cfg)
+        if not isinstance(self.data_preprocessor, ViewPreprocessor):
+            raise ConfigError('CLIM takes named views, which model.data_preprocessor, a '
+                              f'{type(self.data_preprocessor).__name__}, does not know: leave out its type, or set '
+                              '"DeviceViews".')
         self.backbone, self.neck, self.head = (MODELS.build(part) for part in (backbone, neck, head))
         if not isinstance(self.head, MixedContrastiveHead):
             raise ConfigError(f'CLIM needs a MixedContrastiveHead, but model.head is a {type(self.head).__name__}: set '

@@ -7,7 +7,7 @@ from mmselfsup.structures import SelfSupDataSample
 from tiny_clim import samples
 
 from clim_mm.datasets.transforms import PackPair
-from clim_mm.models.key_ids import NO_ID, NO_KEY, ids_of_pairs, image_ids, own_keys
+from clim_mm.models.parts.key_queue import NO_ID, NO_KEY, ids_of_pairs, image_ids, own_keys
 
 
 def test_ids_are_those_of_the_samples():

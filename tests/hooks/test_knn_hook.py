@@ -9,9 +9,9 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from training_runs import N, hook_cfg, pairs_cfg, runner_of, write_images
 
-from clim_mm.engine import CenterWiseNeighborHook
 from clim_mm.errors import ConfigError, DataError, sentence
-from clim_mm.evaluation import KNNHook, knn_top1, train_and_held_out
+from clim_mm.evaluation import knn_top1, train_and_held_out
+from clim_mm.hooks import CenterWiseNeighborHook, KNNHook
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 

@@ -13,8 +13,8 @@ from tiny_clim import CLIM_HEAD
 from toy_runs import NUMBERS, Linear, toy_config, toy_runner
 
 from clim_mm.checkpoints import read_checkpoint
-from clim_mm.engine.checkpoint_guard_hook import CheckpointGuardHook
 from clim_mm.errors import ConfigError
+from clim_mm.hooks.checkpoint_guard_hook import CheckpointGuardHook
 from clim_mm.models import CLIM
 from clim_mm.runtime.resume_guard_hook import missing_parts
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from clim_mm.datasets import ImageFolder, SingleViews
 from clim_mm.distributed.gather_by_id import gathering_bytes
-from clim_mm.engine.extract import ShardedBatches, extract_features
+from clim_mm.evaluation.extract import ShardedBatches, extract_features
 
 PIPELINE = [
     dict(type='clim_mm.LoadImage'),

@@ -7,9 +7,9 @@ import torch
 from mmengine.hooks import Hook
 from training_runs import runner_of
 
-from clim_mm.engine.center_wise_neighbor_hook import CenterWiseNeighborHook
-from clim_mm.engine.preflight_hook import PreflightHook
 from clim_mm.errors import ConfigError
+from clim_mm.hooks.center_wise_neighbor_hook import CenterWiseNeighborHook
+from clim_mm.hooks.preflight_hook import PreflightHook
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 

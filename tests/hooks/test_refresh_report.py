@@ -8,8 +8,8 @@ import pytest
 from mmengine.logging import MMLogger
 from mmengine.visualization import Visualizer
 
-from clim_mm.engine.refresh_report import describe, report_refresh
-from clim_mm.watchdog import judge_refresh
+from clim_mm.hooks.refresh_report import describe, report_refresh
+from clim_mm.neighbors.refresh_health import judge_refresh
 
 REPORT = dict(
     seconds_extract=12.34, seconds_cluster=1.0, seconds_search=0.25, seconds_select=0.01, share_without_positive=0.0125,

@@ -5,8 +5,8 @@ import pytest
 
 from clim_mm.neighbors.balance import cluster_balance, largest_cluster
 from clim_mm.neighbors.refresh import refresh
+from clim_mm.neighbors.refresh_health import judge_refresh
 from clim_mm.neighbors.sizes import NeighborSizes
-from clim_mm.watchdog import judge_refresh
 
 
 def verdict(cluster_sizes, share_without_positive=0.0):

@@ -13,8 +13,8 @@ from torch import nn
 from training_runs import hook_cfg, lines_of
 
 from clim_mm.datasets import ImageFolder, Quarantine, SingleViews
-from clim_mm.engine.extract import extract_features
 from clim_mm.errors import TrainingError, sentence
+from clim_mm.evaluation.extract import extract_features
 
 N = 12
 BAD = {0: empty, 5: cut_off, 6: make_text, 7: empty, 8: empty}  # 6 to 8: a batch of three without a readable image

@@ -13,9 +13,9 @@ from mmengine.hooks import Hook
 from training_runs import N, hook_cfg
 
 from clim_mm.datasets import Quarantine
-from clim_mm.engine import share_quarantine as share_quarantine_module
-from clim_mm.engine.share_quarantine import list_quarantine, share_quarantine
 from clim_mm.errors import DataError, UnreadableImage, sentence
+from clim_mm.hooks import runner_parts
+from clim_mm.hooks.runner_parts import list_quarantine
 
 # Extraction reads 0 to 9 and 20 to 23 on the first process, the others on the second. The first epoch trains on 3 and
 # 17 on the first process, on 16 on the second.
@@ -70,7 +70,7 @@ def test_unusual_names_have_a_line_too(tmp_path, name):
 def test_in_one_process_there_is_nobody_to_tell():
     quarantine = Quarantine(10)
     quarantine.add({3: '3.png\tno image'})
-    share_quarantine(quarantine)
+    quarantine.share()
     assert quarantine.entries == {3: '3.png\tno image'}
 
 
@@ -79,7 +79,7 @@ def share_own():
     quarantine = Quarantine(10, 0.9)
     rank = dist.get_rank()
     quarantine.add([{3: '3.png\tempty', 5: '5.png\tempty'}, {5: '5.png\tcut off', 8: '8.png\tempty'}, {}][rank])
-    share_quarantine(quarantine)
+    quarantine.share()
     return dict(sorted(quarantine.entries.items())), quarantine.readable.tolist()
 
 
@@ -96,9 +96,9 @@ def list_slowly(work_dir):
     """Have too many unreadable images, whose list takes a while to write; tell whether it is there at the end."""
     quarantine = Quarantine(10, 0.1)
     quarantine.add({3: '3.png\tempty', 5: '5.png\tempty'})
-    share_quarantine(quarantine)
-    write = share_quarantine_module.write_atomically
-    share_quarantine_module.write_atomically = lambda *args: (time.sleep(0.3), write(*args))
+    quarantine.share()
+    write = runner_parts.write_atomically
+    runner_parts.write_atomically = lambda *args: (time.sleep(0.3), write(*args))
     with pytest.raises(DataError, match='2 of 10 images cannot be read'):
         list_quarantine(quarantine, str(work_dir))
     return (work_dir / 'quarantine.txt').exists()

@@ -10,9 +10,9 @@ from mmengine.registry import init_default_scope
 from tiny_clim import build, images, samples
 from training_runs import runner_of
 
-from clim_mm.engine import Bf16OptimWrapper
 from clim_mm.errors import ConfigError
 from clim_mm.registry import MODELS
+from clim_mm.runtime.bf16_optim_wrapper import Bf16OptimWrapper
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 

@@ -8,9 +8,10 @@ from training_runs import EXTRACT_PIPELINE, hook_cfg, model_cfg, runner_of
 
 from clim_mm.datasets import NeighborPairs
 from clim_mm.distributed import DeviceDDP
-from clim_mm.engine.runner_parts import clim_of, pairs_of, resumed, taking_up
 from clim_mm.errors import CheckpointError, ConfigError
+from clim_mm.hooks.runner_parts import dataset_with, model_with, part_of_checkpoint, resumed
 from clim_mm.models import CLIM
+from clim_mm.protocols import HasQueues, TakesNeighbors
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -26,9 +27,9 @@ def built(*args, **kwargs):
 
 def test_the_training_set_and_the_model(folder, tmp_path):
     runner = built(folder, tmp_path)
-    assert pairs_of(runner, 'Hook') is runner.train_loop.dataloader.dataset
-    assert isinstance(pairs_of(runner, 'Hook'), NeighborPairs)
-    assert clim_of(runner, 'Hook') is runner.model and isinstance(runner.model, CLIM)
+    assert dataset_with(runner, TakesNeighbors, 'Hook') is runner.train_loop.dataloader.dataset
+    assert isinstance(dataset_with(runner, TakesNeighbors, 'Hook'), NeighborPairs)
+    assert model_with(runner, HasQueues, 'Hook') is runner.model and isinstance(runner.model, CLIM)
 
 
 def what_is_found_in_a_wrapper(folder, work_dir):
@@ -36,7 +37,7 @@ def what_is_found_in_a_wrapper(folder, work_dir):
     runner = runner_of(folder, work_dir)
     inner = runner.model
     runner.model = DeviceDDP(inner, broadcast_buffers=False)
-    return is_model_wrapper(runner.model) and clim_of(runner, 'Hook') is inner
+    return is_model_wrapper(runner.model) and model_with(runner, HasQueues, 'Hook') is inner
 
 
 @pytest.mark.e2e
@@ -49,19 +50,19 @@ def test_another_training_set_is_refused(folder, tmp_path):
     runner = built(folder, tmp_path, train_dataloader=dict(
         batch_size=2, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True), dataset=dataset))
     with pytest.raises(ConfigError) as error:
-        pairs_of(runner, 'SomeHook')
+        dataset_with(runner, TakesNeighbors, 'SomeHook')
     assert str(error.value) == (
-        'SomeHook needs a NeighborPairs dataset, but the training set is a CustomDataset: wrap it, as '
+        'SomeHook needs a neighbour table, as NeighborPairs has, and CustomDataset has none: wrap the training set, as '
         'configs/_base_/datasets does, or take the hook out of the config.')
 
 
 def test_another_model_is_refused(folder, tmp_path):
     runner = runner_of(folder, tmp_path, model=model_cfg(type='mmselfsup.MoCo', head=MOCO_HEAD))
     with pytest.raises(ConfigError) as error:
-        clim_of(runner, 'SomeHook')
+        model_with(runner, HasQueues, 'SomeHook')
     assert str(error.value) == (
-        'SomeHook needs a CLIM model, but the model is a MoCo: set model.type to "CLIM", or take the hook out of the '
-        'config.')
+        'SomeHook needs queues of keys, as CLIM has, and MoCo has none: take another model.type, or the hook out of '
+        'the config.')
 
 
 def test_what_counts_as_resumed(folder, tmp_path):
@@ -73,13 +74,13 @@ def test_what_counts_as_resumed(folder, tmp_path):
         assert runner.train_loop.epoch == 0 and not resumed(runner)
         runner.load_or_resume()
         assert resumed(runner) is resume
-        assert torch.equal(runner.model.queue, first.model.queue)
+        assert torch.equal(runner.model.queue.keys, first.model.queue.keys)
 
 
 @pytest.mark.parametrize('fault', [
     ValueError('two lines\nof it.'), KeyError('table'), IndexError('5'), TypeError('None'), AttributeError('cpu')])
 def test_a_fault_in_a_part_of_the_checkpoint_is_the_checkpoints(fault):
-    with pytest.raises(CheckpointError) as error, taking_up('table'):
+    with pytest.raises(CheckpointError) as error, part_of_checkpoint('table'):
         raise fault
     assert str(error.value).startswith('The table of the checkpoint cannot be taken up (')
     assert str(error.value).endswith('): it belongs to another training set, or was altered; give another checkpoint.')
@@ -87,7 +88,7 @@ def test_a_fault_in_a_part_of_the_checkpoint_is_the_checkpoints(fault):
 
 
 def test_other_faults_are_left_alone():
-    with pytest.raises(RuntimeError, match='other'), taking_up('table'):
+    with pytest.raises(RuntimeError, match='other'), part_of_checkpoint('table'):
         raise RuntimeError('other')
-    with taking_up('table'):
+    with part_of_checkpoint('table'):
         pass

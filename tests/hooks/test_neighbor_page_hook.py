@@ -8,8 +8,8 @@ from page_data import data_of, pictures_of
 from training_runs import BATCH, EXTRACT_PIPELINE, N, P, hook_cfg, pairs_cfg, runner_of, train, write_images
 
 from clim_mm.datasets import LoadImage
-from clim_mm.engine import NeighborPageHook
 from clim_mm.errors import ConfigError
+from clim_mm.hooks import NeighborPageHook
 from clim_mm.visualization import evenly_spread
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')

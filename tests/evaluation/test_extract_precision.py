@@ -9,8 +9,8 @@ from tiny_clim import build
 from training_runs import model_cfg
 
 from clim_mm.datasets import ImageFolder, SingleViews
-from clim_mm.engine import CenterWiseNeighborHook
 from clim_mm.evaluation import loading_of
+from clim_mm.hooks import CenterWiseNeighborHook
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 

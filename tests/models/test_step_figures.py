@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from tiny_clim import build, images, samples, separated
 
-from clim_mm.models.diagnostics import diagnose, not_finite
+from clim_mm.models.parts.step_figures import not_finite
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -20,7 +20,7 @@ def test_similarities_are_means_of_single_products():
     q, anchor_keys, positive_keys = (on_sphere(7, 16, seed) for seed in range(3))
     queue = on_sphere(30, 16, 3).T
     lam = torch.linspace(0, 1, 7, dtype=torch.float64)
-    figures = diagnose(q, anchor_keys, positive_keys, queue, lam)
+    figures = step_figures(q, anchor_keys, positive_keys, queue, lam)
     positive = [lam[i] * torch.dot(q[i], anchor_keys[i]) + (1 - lam[i]) * torch.dot(q[i], positive_keys[i])
                 for i in range(7)]
     negative = [torch.dot(q[i], queue[:, j]) for i in range(7) for j in range(30)]
@@ -35,7 +35,7 @@ def test_similarities_are_means_of_single_products():
 @pytest.mark.parametrize('channels', [16, 128])
 def test_the_standard_deviation_of_features_spread_evenly_is_one(channels):
     q = on_sphere(4096, channels, 0)
-    figures = diagnose(q, q, q, on_sphere(4096, channels, 1).T, torch.ones(4096, dtype=torch.float64))
+    figures = step_figures(q, q, q, on_sphere(4096, channels, 1).T, torch.ones(4096, dtype=torch.float64))
     assert figures['feature_std'].item() == pytest.approx(1, abs=0.01)
     assert figures['positive_similarity'].item() == pytest.approx(1, abs=1e-12)
     assert figures['negative_similarity'].item() == pytest.approx(0, abs=0.001)
@@ -43,7 +43,7 @@ def test_the_standard_deviation_of_features_spread_evenly_is_one(channels):
 
 def test_collapsed_features():
     q = on_sphere(1, 16, 0).expand(32, -1)
-    figures = diagnose(q, q, q, q.T, torch.full((32, ), 0.3, dtype=torch.float64))
+    figures = step_figures(q, q, q, q.T, torch.full((32, ), 0.3, dtype=torch.float64))
     assert figures['feature_std'].item() == pytest.approx(0, abs=1e-12)
     assert figures['positive_similarity'].item() == pytest.approx(1, abs=1e-12)
     assert figures['negative_similarity'].item() == pytest.approx(1, abs=1e-12)
@@ -51,7 +51,7 @@ def test_collapsed_features():
 
 def test_one_query_has_similarities_but_no_standard_deviation():
     q, key, queue = on_sphere(1, 16, 0), on_sphere(1, 16, 1), on_sphere(5, 16, 2).T
-    figures = diagnose(q, key, key, queue, torch.ones(1, dtype=torch.float64))
+    figures = step_figures(q, key, key, queue, torch.ones(1, dtype=torch.float64))
     assert math.isnan(figures['feature_std'].item())
     assert figures['positive_similarity'].item() == pytest.approx((q @ key.T).item(), abs=1e-12)
     assert figures['negative_similarity'].item() == pytest.approx((q @ queue).mean().item(), abs=1e-12)
@@ -59,7 +59,7 @@ def test_one_query_has_similarities_but_no_standard_deviation():
 
 def test_figures_need_no_gradient():
     q = on_sphere(4, 16, 0).requires_grad_()
-    figures = diagnose(q, q, q, q.T, torch.ones(4, dtype=torch.float64))
+    figures = step_figures(q, q, q, q.T, torch.ones(4, dtype=torch.float64))
     assert not any(figure.requires_grad for figure in figures.values())
 
 
@@ -86,7 +86,7 @@ def test_the_loss_brings_figures_that_do_not_add_to_it(sizes):
     anchor_keys, positive_keys = (F.normalize(model.encoder('momentum')(views[part * len(sizes) + top])[0], dim=1)
                                   for part in (1, 2))
     weights = torch.tensor([0.2] * 4 + [0.9] * 4, dtype=torch.float64)
-    for name, figure in diagnose(q, anchor_keys, positive_keys, queue, weights).items():
+    for name, figure in step_figures(q, anchor_keys, positive_keys, queue, weights).items():
         assert losses[name].item() == pytest.approx(figure.item(), abs=1e-10)
 
     for filled in (0.4, 0.8, 1, 1):  # 8, 16 and 20 keys of 20

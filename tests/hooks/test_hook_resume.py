@@ -6,9 +6,9 @@ import torch
 from mmengine.hooks import Hook
 from training_runs import features_by_hand, hook_cfg, lines_of, runner_of, train, write_images
 
-from clim_mm.engine.center_wise_neighbor_hook import refresh_seed
 from clim_mm.errors import CheckpointError
 from clim_mm.neighbors import cluster
+from clim_mm.neighbors.refresh import refresh_seed
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 

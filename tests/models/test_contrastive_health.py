@@ -6,10 +6,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from clim_mm.models.diagnostics import diagnose
-from clim_mm.models.mixed_contrastive_head import MixedContrastiveHead
-from clim_mm.watchdog import FIGURES, Best, is_early, judge
-from clim_mm.watchdog.health import AT_CHANCE
+from clim_mm.health import is_early
+from clim_mm.models.heads.mixed_contrastive_head import MixedContrastiveHead
+from clim_mm.models.parts.contrastive_health import AT_CHANCE, FIGURES, best_of, judge
+from clim_mm.models.parts.step_figures import step_figures
 
 N, C, K, TAU = 512, 128, 4096, 0.2
 
@@ -27,9 +27,13 @@ def figures_of(q, keys, queue, queue_fill=1.0, without_positive=0.0):
     lam = torch.ones(len(q))
     loss = MixedContrastiveHead(TAU)(q, [keys], [], queue.T, lam)
     figures = dict(
-        diagnose(q, keys, keys, queue.T, lam), relative_nce=loss / math.log(1 + len(queue)), queue_fill=queue_fill,
+        step_figures(q, keys, keys, queue.T, lam), relative_nce=loss / math.log(1 + len(queue)), queue_fill=queue_fill,
         without_positive=without_positive)
     return {name: float(value) for name, value in figures.items()}
+
+
+def best(feature_std, relative_nce):
+    return dict(feature_std=feature_std, relative_nce=relative_nce)
 
 
 def trained(noise=0.5):
@@ -115,7 +119,7 @@ def test_dimensional_collapse_onto_axes(num_axes):
     assert figures['feature_std'] == pytest.approx(math.sqrt(num_axes / C), abs=0.01)  # 0.09, 0.25, 0.5
     assert judge(figures).state == 'healthy'
     # It tells where the features have been spread before, and the loss lower.
-    health = judge(figures, best=Best(feature_std=0.95, relative_nce=0.3))
+    health = judge(figures, best=best(0.95, 0.3))
     assert (health.state, health.cause) == (('healthy', '') if num_axes == 32 else ('collapsing', 'shrinking'))
     assert ('from a feature std of 0.95, and the loss has risen from 0.30 of chance' in health.reason) is health.is_bad
 
@@ -130,22 +134,22 @@ def test_few_directions_askew_to_the_axes_are_not_told():
 
 
 @pytest.mark.parametrize(('best', 'state'), [
-    (Best(1.0, 0.40), 'collapsing'),
-    (Best(0.7, 0.40), 'healthy'),  # 0.4 is more than half of 0.7
-    (Best(1.0, 0.49), 'healthy'),  # the loss is about as low as ever
-    (Best(), 'healthy'),
+    (best(1.0, 0.40), 'collapsing'),
+    (best(0.7, 0.40), 'healthy'),  # 0.4 is more than half of 0.7
+    (best(1.0, 0.49), 'healthy'),  # the loss is about as low as ever
+    ({}, 'healthy'),
 ])
 def test_features_that_draw_together_while_the_loss_rises(best, state):
     assert judge(dict(trained(), feature_std=0.4, relative_nce=0.5), best=best).state == state
 
 
 def test_the_best_so_far():
-    best = Best().including(dict(feature_std=0.3, relative_nce=0.9))
-    assert best == Best(0.3, 0.9)
-    assert best.including(dict(feature_std=0.5, relative_nce=0.95)) == Best(0.5, 0.9)
-    assert best.including(dict(feature_std=0.2, relative_nce=0.8)) == Best(0.3, 0.8)
-    assert best.including(dict(relative_nce=0.8)) == Best(0.3, 0.8)
-    assert best.including(dict(feature_std=math.nan, relative_nce=math.nan)) == best
+    first = best_of({}, dict(feature_std=0.3, relative_nce=0.9))
+    assert first == best(0.3, 0.9)
+    assert best_of(first, dict(feature_std=0.5, relative_nce=0.95)) == best(0.5, 0.9)
+    assert best_of(first, dict(feature_std=0.2, relative_nce=0.8)) == best(0.3, 0.8)
+    assert best_of(first, dict(relative_nce=0.8)) == best(0.3, 0.8)
+    assert best_of(first, dict(feature_std=math.nan, relative_nce=math.nan)) == first
 
 
 def test_nothing_is_called_bad_early():
@@ -188,7 +192,7 @@ def test_figures_that_are_missing_or_nan_are_left_out():
     figures = trained()
     del figures['without_positive']
     figures['feature_std'] = math.nan
-    health = judge(figures, best=Best(1.0, 0.1))
+    health = judge(figures, best=best(1.0, 0.1))
     assert health.state == 'healthy'
     assert health.reason == ('Healthy: loss 0.48 of chance, cosine 0.89 to positives, 0.00 to negatives, queue 100% '
                              'full.')

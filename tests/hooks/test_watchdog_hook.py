@@ -11,10 +11,10 @@ from mmengine.hooks import Hook
 from scripted_runs import SOUND, scripted_run
 from training_runs import EXTRACT_PIPELINE, hook_cfg, runner_of
 
-from clim_mm.engine import CenterWiseNeighborHook, watchdog_hook
-from clim_mm.engine.watchdog_hook import WatchdogHook
 from clim_mm.errors import ConfigError
-from clim_mm.watchdog import FIGURES, judge
+from clim_mm.hooks import CenterWiseNeighborHook, watchdog_hook
+from clim_mm.hooks.watchdog_hook import WatchdogHook
+from clim_mm.models.parts.contrastive_health import FIGURES, judge
 
 CHANCE = dict(SOUND, relative_nce=1.0)
 

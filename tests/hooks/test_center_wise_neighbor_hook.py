@@ -24,8 +24,8 @@ from training_runs import (
 )
 
 from clim_mm.datasets import labels_of
-from clim_mm.engine.center_wise_neighbor_hook import refresh_seed
 from clim_mm.neighbors import cluster
+from clim_mm.neighbors.refresh import refresh_seed
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
