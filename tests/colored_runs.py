@@ -25,7 +25,7 @@ class Eyes(Hook):
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):  # noqa: D102
         self.tables[runner.epoch] = runner.train_dataloader.dataset.table.positives.copy()
-        _, _, anchor_keys, _, positive_keys, _ = data_batch['inputs']  # each at two resolutions
+        anchor_keys, positive_keys = (data_batch['inputs'][name][0] for name in ('anchor_key', 'positive_key'))
         self.batch_sizes.append(len(anchor_keys))
         for sample, anchor, positive in zip(data_batch['data_samples'], anchor_keys, positive_keys, strict=True):
             self.samples.append((runner.epoch, int(sample.sample_idx.value), sample.positive_idx, number_of(anchor),

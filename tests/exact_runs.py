@@ -2,18 +2,20 @@
 
 import torch
 from mmengine.config import Config
-from mmselfsup.models.utils import SelfSupDataPreprocessor
 from training_runs import BATCH, model_cfg, pairs_cfg, runner_of
 
 from clim_mm.distributed import prepare_launch
+from clim_mm.models import ViewPreprocessor
 
 
-class DoublePreprocessor(SelfSupDataPreprocessor):
-    """MMSelfSup's preprocessor, for a model in float64."""
+class DoublePreprocessor(ViewPreprocessor):
+    """The preprocessor of named views, for a model in float64."""
 
     def forward(self, data, training=False):  # noqa: D102
         inputs, data_samples = super().forward(data, training)
-        return [x.double() for x in inputs], data_samples
+        if isinstance(inputs, list):
+            return [x.double() for x in inputs], data_samples
+        return {name: [x.double() for x in views] for name, views in inputs.items()}, data_samples
 
 
 def exact_model_cfg(**kwargs):

@@ -7,6 +7,8 @@ from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
+from clim_mm.models.parts.contrastive_health import CONTRASTIVE
+
 NUMBERS = itertools.count()  # a Runner's name must be its own: MMEngine keeps loggers by it
 SOUND = dict(
     relative_nce=0.8, positive_similarity=0.6, negative_similarity=0.1, feature_std=0.9, queue_fill=1.0,
@@ -14,11 +16,13 @@ SOUND = dict(
 
 
 class ScriptedModel(BaseModel):
-    """Learns one number, and reports ``script[step]`` beside the loss.
+    """Learns one number, and reports ``script[step]`` beside the loss; it is judged as CLIM is.
 
     Args:
         script: For each step, figures by name.
     """
+
+    health_rules = CONTRASTIVE
 
     def __init__(self, script):
         super().__init__()

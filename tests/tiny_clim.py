@@ -41,6 +41,18 @@ def images(num_views, num_samples=8, sizes=(32, ), seed=0, dtype=torch.float32):
             for _ in range(num_views) for r in sizes]
 
 
+def named(views, num_queries=None):
+    """A flat list of views by their names: queries, anchor keys, positive keys (or none: MoCo's views).
+
+    Queries are as many as the keys of an image, if nothing is said; keys are at distinct resolutions.
+    """
+    sizes = [x.shape[-1] for x in views]
+    num_queries = len(set(sizes)) if num_queries is None else num_queries
+    keys = views[num_queries:]
+    num_keys = len({x.shape[-1] for x in keys})
+    return dict(query=views[:num_queries], anchor_key=keys[:num_keys], positive_key=keys[num_keys:])
+
+
 def samples(lam, ids=None, positives=None):
     """Data samples with one list of lam each, and the ids of their images if these are given."""
     made = [SelfSupDataSample(metainfo=dict(lam=row)) for row in lam]

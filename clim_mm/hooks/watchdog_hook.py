@@ -11,11 +11,9 @@ from mmengine.runner import Runner
 from clim_mm.checks import check_whole
 from clim_mm.distributed import unwrapped
 from clim_mm.health import STARTING, Health, is_early
-from clim_mm.protocols import Judged
+from clim_mm.protocols import Judged, RefreshesNeighbors
 from clim_mm.registry import HOOKS
 from clim_mm.runtime.json_lines import append_json_line
-
-from .runner_parts import refresher_of
 
 _MEMORY = 'watchdog'  # its key in the message hub, which checkpoints hold
 
@@ -75,8 +73,7 @@ class WatchdogHook(Hook):
             return
         iteration, best = runner.iter + 1, memory.get('best', {})
         early = is_early(iteration, runner.max_iters)
-        refresher = refresher_of(runner)
-        health = rules.judge(figures, early, refresher is None or runner.epoch >= refresher.begin, best)
+        health = rules.judge(figures, early, _positives_due(runner), best)
         verdict = dict(state=health.state, cause=health.cause, epoch=runner.epoch)
         self._report(runner, figures, health, iteration, say=verdict != memory.get('verdict'))
         if not early:
@@ -100,3 +97,8 @@ class WatchdogHook(Hook):
 
 def _logging_interval(runner: Runner) -> int:
     return next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), 50)
+
+
+def _positives_due(runner: Runner) -> bool:
+    """Whether no hook means to begin with positives later."""
+    return all(runner.epoch >= hook.begin for hook in runner.hooks if isinstance(hook, RefreshesNeighbors))

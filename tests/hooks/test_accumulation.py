@@ -21,7 +21,7 @@ class Steps(Hook):
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):  # noqa: D102
         self.epochs.append(runner.epoch)
         self.moved.append(int(runner.model.encoder_k.steps))
-        self.keys.append(int((runner.model.queue_ids >= 0).sum()))
+        self.keys.append(int((runner.model.queue.ids >= 0).sum()))
         self.weights.append(runner.model.backbone.conv1.weight.detach().sum().item())
         self.losses.append(float(outputs['loss']))
 
@@ -58,7 +58,7 @@ def test_accumulated_batches_equal_one_large_batch(folder, tmp_path, batch_size,
         folder, tmp_path / 'large', 3, sizes[0], hook=hook, more_hooks=[seen_large]).model.state_dict()
     compare(accumulated, large)
     assert int(accumulated['encoder_k.steps']) == len(seen_large.moved) == 3 * len(sizes)
-    assert accumulated['queue_ptr'].tolist() == [3 * N % 60] and (accumulated['queue_ids'] >= 0).all()
+    assert accumulated['queue.pointer'].tolist() == [3 * N % 60] and (accumulated['queue.ids'] >= 0).all()
     # The logged loss of a step is the mean of its batches'.
     parts = torch.tensor(seen.losses, dtype=torch.float64).split([size // batch_size for size in sizes] * 3)
     assert [part.mean().item() for part in parts] == pytest.approx(seen_large.losses, abs=1e-10)
@@ -74,8 +74,8 @@ def train_on_this_process(folder, work_dir):
 def by_id(state):
     """A model's state, the keys of its queue in the order of their images."""
     state = {name: torch.as_tensor(value) for name, value in state.items()}
-    order = state['queue_ids'].argsort()
-    return dict(state, queue=state['queue'][:, order], queue_ids=state['queue_ids'][order])
+    order = state['queue.ids'].argsort()
+    return dict(state, **{'queue.keys': state['queue.keys'][:, order], 'queue.ids': state['queue.ids'][order]})
 
 
 @pytest.mark.e2e
@@ -83,7 +83,7 @@ def test_two_processes_that_accumulate_equal_one_large_batch(folder, tmp_path):
     first, second = on_processes(2, train_on_this_process, folder, tmp_path / 'two')
     large = train_exactly(
         folder, tmp_path / 'one', 3, batch_size=24, model=exact_model_cfg(queue_len=None)).model.state_dict()
-    assert large['queue_ids'].tolist() != sorted(large['queue_ids'].tolist()) == list(range(24))
+    assert large['queue.ids'].tolist() != sorted(large['queue.ids'].tolist()) == list(range(24))
     for state in (first, second):
         compare(by_id(state), by_id(large))
 
@@ -127,4 +127,4 @@ def test_a_run_resumed_between_epochs_goes_on_as_if_undisturbed(folder, tmp_path
     for name, value in expected.items():
         assert torch.equal(found[name], value), name
     assert parts_steps.losses == whole_steps.losses and len(whole_steps.losses) == 12
-    assert resumed.model.queue_len == 16
+    assert len(resumed.model.queue) == 16

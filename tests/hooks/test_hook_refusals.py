@@ -67,14 +67,14 @@ def test_a_plain_dataset_is_refused(folder, tmp_path):
         batch_size=BATCH, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True), dataset=dataset,
         collate_fn=dict(type='clim_mm.stack_collate'))
     runner = runner_of(folder, tmp_path, train_dataloader=loader)
-    with pytest.raises(ConfigError, match='NeighborPairs dataset, but the training set is a CustomDataset'):
+    with pytest.raises(ConfigError, match='needs a neighbour table, as NeighborPairs has, and CustomDataset has none'):
         runner.train()
 
 
 def test_another_model_is_refused(folder, tmp_path):
     head = dict(type='mmselfsup.ContrastiveHead', loss=dict(type='mmcls.CrossEntropyLoss'), temperature=0.2)
     runner = runner_of(folder, tmp_path, model=model_cfg(type='mmselfsup.MoCo', head=head))
-    with pytest.raises(ConfigError, match='needs a CLIM model, but the model is a MoCo: set model.type to "CLIM"'):
+    with pytest.raises(ConfigError, match='features for the neighbours, as CLIM has, and MoCo has none: take another'):
         runner.train()
 
 

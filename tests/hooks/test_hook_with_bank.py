@@ -45,8 +45,8 @@ class Queues(Hook):
         self.keys, self.ids, self.features = {}, {}, {}
 
     def before_train_epoch(self, runner):  # noqa: D102
-        self.keys[runner.epoch] = runner.model.queue.T.clone().numpy()
-        self.ids[runner.epoch] = runner.model.queue_ids.tolist()
+        self.keys[runner.epoch] = runner.model.queue.keys.T.clone().numpy()
+        self.ids[runner.epoch] = runner.model.queue.ids.tolist()
 
     def after_neighbor_refresh(self, runner, features, found):
         """Keep them."""

@@ -17,10 +17,10 @@ BROKEN, EPOCH = 5, 2
 
 def break_one_sample(packed):
     """The pipeline's end: a sample's positive key has a pixel that is no number, once the second table is there."""
-    packed['inputs'] = [x.float() for x in packed['inputs']]
+    packed['inputs'] = {name: [x.float() for x in views] for name, views in packed['inputs'].items()}
     data_sample = packed['data_samples']
     if data_sample.sample_idx.value == BROKEN and data_sample.table_version == EPOCH:
-        packed['inputs'][4][0, 3, 3] = float('nan')
+        packed['inputs']['positive_key'][0][0, 3, 3] = float('nan')
     return packed
 
 
@@ -49,7 +49,7 @@ def test_a_broken_sample_stops_the_run_before_anything_is_kept(folder, tmp_path,
     assert [int(i) for i in re.search(r'samples? ([\d, ]+)', str(error.value)).group(1).split(',')] == [BROKEN]
     assert seen.epoch == EPOCH - 1 and BROKEN in seen.ids
     state = runner.model.state_dict()
-    assert set(seen.queue) == {'queue', 'queue_ids', 'queue_ptr'}
+    assert set(seen.queue) == {'queue.keys', 'queue.ids', 'queue.pointer'}
     for name, value in seen.queue.items():
         assert torch.equal(state[name], value)
     assert torch.equal(state['backbone.conv1.weight'], seen.weights)
@@ -59,4 +59,4 @@ def test_a_broken_sample_stops_the_run_before_anything_is_kept(folder, tmp_path,
     assert (tmp_path / 'last_checkpoint').read_text().endswith('epoch_1.pth')
     saved = torch.load(tmp_path / 'epoch_1.pth', map_location='cpu', weights_only=False)['state_dict']
     assert all(torch.isfinite(value).all() for value in saved.values())
-    assert saved['queue_ptr'] == 0 and (saved['queue_ids'] >= 0).all(), 'the 24 keys of the first epoch'
+    assert saved['queue.pointer'] == 0 and (saved['queue.ids'] >= 0).all(), 'the 24 keys of the first epoch'

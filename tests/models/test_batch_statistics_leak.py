@@ -8,7 +8,7 @@ statistics it was normalised by.
 import pytest
 import torch
 from mmselfsup.structures import SelfSupDataSample
-from tiny_clim import Products, build_two_convolutions
+from tiny_clim import Products, build_two_convolutions, named
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -20,7 +20,7 @@ def features_of(model, views, seed):
     state = {name: value.clone() for name, value in model.state_dict().items()}
     products = Products(model)
     torch.manual_seed(seed)  # of the shuffle
-    model.loss(views, [SelfSupDataSample(metainfo=dict(lam=[0.4])) for _ in views[0]])
+    model.loss(named(views), [SelfSupDataSample(metainfo=dict(lam=[0.4])) for _ in views[0]])
     model.load_state_dict(state)
     return products.queries[0], products.anchor_keys[0], products.positive_keys[0]
 
@@ -84,7 +84,7 @@ def train(bn_splits, same_content, seed=3, steps=500):
     generator = torch.Generator().manual_seed(seed + 1000)
     unmixed = [SelfSupDataSample() for _ in range(BATCH)]
     for _ in range(steps):
-        loss = model.loss(views_of(generator, same_content), unmixed)['loss']
+        loss = model.loss(named(views_of(generator, same_content)), unmixed)['loss']
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -92,7 +92,7 @@ def train(bn_splits, same_content, seed=3, steps=500):
     model.encoder_k.momentum = 0
     with torch.no_grad():
         for _ in range(40):
-            model.loss(views_of(generator, same_content), unmixed)
+            model.loss(named(views_of(generator, same_content)), unmixed)
     q, k = torch.stack(products.queries), torch.stack(products.anchor_keys)  # B x N x C
     cosines = torch.einsum('bic,djc->bidj', q, k)
     positive = torch.einsum('bic,bic->bi', q, k)

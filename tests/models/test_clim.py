@@ -4,9 +4,8 @@ import copy
 
 import pytest
 import torch
-import torch.nn.functional as F
 from mmselfsup.models.algorithms import MoCo
-from tiny_clim import MOCO_HEAD, build, images, nce, samples, separated
+from tiny_clim import MOCO_HEAD, build, images, named, nce, samples, separated
 
 from clim_mm.errors import ConfigError
 
@@ -28,11 +27,11 @@ def test_unmixed_it_is_moco(num_views, dtype, tolerance):
         torch.manual_seed(step)  # of the batch shuffle
         expected = moco.loss(views[:2], samples([[1.0]] * 8))['loss']
         torch.manual_seed(step)
-        loss = clim.loss(views, samples([[1.0]] * 8))['loss']
+        loss = clim.loss(named(views), samples([[1.0]] * 8))['loss']
         torch.testing.assert_close(loss, expected, rtol=0, atol=tolerance)
         losses.append(loss.item())
-        torch.testing.assert_close(clim.queue, moco.queue, rtol=0, atol=tolerance)
-        assert clim.queue_ptr.tolist() == moco.queue_ptr.tolist() == [8 * (step + 1) % 24]
+        torch.testing.assert_close(clim.queue.keys, moco.queue, rtol=0, atol=tolerance)
+        assert clim.queue.pointer.tolist() == moco.queue_ptr.tolist() == [8 * (step + 1) % 24]
 
         expected.backward()
         loss.backward()
@@ -58,12 +57,12 @@ def test_the_loss_is_the_mean_over_ordered_pairs_of_resolutions(sizes):
     model = separated()
     views = images(3, sizes=sizes, dtype=torch.float64)
     lam = torch.rand(8, len(sizes), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    queue = model.queue.clone()
-    loss = model.loss(views, samples(lam.tolist()))['loss']
+    queue = model.queue.keys.clone()
+    loss = model.loss(named(views), samples(lam.tolist()))['loss']
 
     # Batch normalisation by the batch's own statistics: the same again, in whatever order.
     def encode(name, x):
-        return F.normalize(model.encoder(name)(x)[0], dim=1)
+        return model.encoder(name)(x)['last']
 
     num = len(sizes)
     queries = [encode('query', x) for x in views[:num]]
@@ -78,9 +77,9 @@ def test_the_loss_is_the_mean_over_ordered_pairs_of_resolutions(sizes):
 def test_without_positives_the_loss_is_the_mean_over_pairs_of_plain_nce():
     model = separated()
     views = images(2, sizes=(32, 24), dtype=torch.float64)
-    queue = model.queue.clone()
-    loss = model.loss(views, samples([None] * 8))['loss']
-    queries, anchors = ([F.normalize(model.encoder(name)(x)[0], dim=1) for x in part]
+    queue = model.queue.keys.clone()
+    loss = model.loss(named(views), samples([None] * 8))['loss']
+    queries, anchors = ([model.encoder(name)(x)['last'] for x in part]
                         for name, part in (('query', views[:2]), ('momentum', views[2:])))
     expected = torch.stack([nce(q, k, queue) for q in queries for k in anchors]).mean()
     torch.testing.assert_close(loss, expected, rtol=1e-10, atol=1e-10)
@@ -99,11 +98,11 @@ def test_the_loss_is_the_mean_over_pairs_of_queries_and_keys(queries, lam, resol
     drawn = torch.rand(8, len(queries), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     shares = [[mine if fixed is None else fixed for mine, fixed in zip(row, lam or [None] * len(queries), strict=True)]
               for row in drawn.tolist()]
-    queue = model.queue.clone()
-    loss = model.loss(views, samples(shares))['loss']
+    queue = model.queue.keys.clone()
+    loss = model.loss(named(views, len(queries)), samples(shares))['loss']
 
     def encode(name, x):
-        return F.normalize(model.encoder(name)(x)[0], dim=1)
+        return model.encoder(name)(x)['last']
 
     num_queries, num = len(queries), len(resolutions)
     q = [encode('query', x) for x in views[:num_queries]]
@@ -116,24 +115,24 @@ def test_the_loss_is_the_mean_over_pairs_of_queries_and_keys(queries, lam, resol
                 total += shares[i][j] * anchor + (1 - shares[i][j]) * positive
     assert loss.item() == pytest.approx(total / (8 * num_queries * num), rel=1e-10)
 
-    other = separated(sum_pairs=True).loss(views, samples(shares))['loss']
+    other = separated(sum_pairs=True).loss(named(views, num_queries), samples(shares))['loss']
     torch.testing.assert_close(other, num_queries * num * loss, rtol=1e-12, atol=0)
 
 
 def test_figures_are_of_the_largest_query_and_key():
     model = separated()
     views = [*images(1, sizes=(12, 32), dtype=torch.float64), *images(2, sizes=(28, 24), seed=1, dtype=torch.float64)]
-    found = model.loss(views, samples([[0.9, 0.25]] * 8))
-    q = F.normalize(model.encoder('query')(views[1])[0], dim=1)
-    anchor, positive = (F.normalize(model.encoder('momentum')(views[i])[0], dim=1) for i in (2, 4))
+    found = model.loss(named(views, 2), samples([[0.9, 0.25]] * 8))
+    q = model.encoder('query')(views[1])['last']
+    anchor, positive = (model.encoder('momentum')(views[i])['last'] for i in (2, 4))
     expected = (q * (0.25 * anchor + 0.75 * positive)).sum(dim=1).mean()
     torch.testing.assert_close(found['positive_similarity'], expected.detach(), rtol=1e-10, atol=1e-10)
-    torch.testing.assert_close(model.queue[:, :8], anchor.T, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(model.queue.keys[:, :8], anchor.T, rtol=1e-10, atol=1e-10)
 
 
 def test_only_the_query_encoder_gets_gradients():
     model = separated()
-    model.loss(images(3, sizes=(32, 24), dtype=torch.float64), samples([[0.4, 0.6]] * 8))['loss'].backward()
+    model.loss(named(images(3, sizes=(32, 24), dtype=torch.float64)), samples([[0.4, 0.6]] * 8))['loss'].backward()
     assert all(p.grad is not None and p.grad.abs().max() > 0 for p in model.encoder('query').parameters())
     assert all(p.grad is None for p in model.encoder('momentum').parameters())
 
@@ -141,7 +140,7 @@ def test_only_the_query_encoder_gets_gradients():
 def test_the_momentum_encoder_moves_once_a_step():
     model = separated()
     before = copy.deepcopy(model.encoder('momentum').state_dict())
-    model.loss(images(3, sizes=(32, 24), dtype=torch.float64), samples([[0.4, 0.6]] * 8))
+    model.loss(named(images(3, sizes=(32, 24), dtype=torch.float64)), samples([[0.4, 0.6]] * 8))
     query = dict(model.encoder('query').named_parameters())
     for name, moved in model.encoder('momentum').named_parameters():
         torch.testing.assert_close(moved, 0.9 * before[name] + 0.1 * query[name], rtol=1e-12, atol=1e-12)
@@ -164,24 +163,27 @@ def test_init_weights_makes_the_encoders_equal():
 def test_autocast_keeps_the_loss_and_the_queue_in_float32():
     exact, rounded = build(), build()
     views = images(3, sizes=(32, 24))
-    expected = exact.loss(views, samples([[0.4, 0.6]] * 8))['loss']
+    expected = exact.loss(named(views), samples([[0.4, 0.6]] * 8))['loss']
     with torch.autocast('cpu', dtype=torch.bfloat16):
-        loss = rounded.loss(views, samples([[0.4, 0.6]] * 8))['loss']
-    assert loss.dtype == rounded.queue.dtype == torch.float32
+        loss = rounded.loss(named(views), samples([[0.4, 0.6]] * 8))['loss']
+    assert loss.dtype == rounded.queue.keys.dtype == torch.float32
     # The encoders are rounded, the loss is not.
     torch.testing.assert_close(loss, expected, rtol=0.05, atol=0.05)
-    torch.testing.assert_close(rounded.queue.norm(dim=0), torch.ones(24), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(rounded.queue.keys.norm(dim=0), torch.ones(24), rtol=1e-6, atol=1e-6)
 
 
-def test_the_loss_refuses_views_of_another_form():
-    with pytest.raises(ConfigError, match='at each resolution'):
-        build().loss(images(1, sizes=(32, 24)), samples([[0.5, 0.5]] * 8))
+@pytest.mark.parametrize('inputs, found', [
+    (images(2), 'views without names'), (dict(query=images(1)), r"\['query'\]"),
+    (dict(query=images(1), anchor_key=[], positive_key=[]), r"\['query'\]"), ({}, r'\[\]')])
+def test_the_loss_refuses_views_of_other_names(inputs, found):
+    with pytest.raises(ConfigError, match=f'by the names query, anchor_key and positive_key, but .* gives {found}'):
+        build().loss(inputs, samples([[0.5]] * 8))
 
 
 def test_pairs_of_resolutions_can_be_summed():
     model = build()
     inputs, lam = images(3, sizes=(32, 16)), [[0.7, 0.6]] * 8
-    mean = copy.deepcopy(model).loss(inputs, samples(lam))['loss']
+    mean = copy.deepcopy(model).loss(named(inputs), samples(lam))['loss']
     model.sum_pairs = True
-    torch.testing.assert_close(model.loss(inputs, samples(lam))['loss'], 4 * mean)
+    torch.testing.assert_close(model.loss(named(inputs), samples(lam))['loss'], 4 * mean)
     assert build(sum_pairs=True).sum_pairs

@@ -8,7 +8,7 @@ import torch.nn as nn
 from gloo import on_processes
 from mmengine import dist
 from mmengine.model.wrappers import MMDistributedDataParallel
-from tiny_clim import build, images, samples, separated
+from tiny_clim import build, images, named, samples, separated
 
 from clim_mm.errors import ConfigError
 
@@ -31,7 +31,8 @@ def pair(**kwargs):
 def step(model, optimizer, seed):
     """The loss of a step on 8 samples of two resolutions."""
     torch.manual_seed(seed)  # of the shuffle
-    loss = model.loss(images(3, sizes=(32, 24), seed=seed, dtype=torch.float64), samples([[0.4, 0.6]] * 8))['loss']
+    views = named(images(3, sizes=(32, 24), seed=seed, dtype=torch.float64))
+    loss = model.loss(views, samples([[0.4, 0.6]] * 8))['loss']
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()

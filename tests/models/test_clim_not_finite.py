@@ -4,7 +4,7 @@ import re
 
 import pytest
 import torch
-from tiny_clim import build, images, samples
+from tiny_clim import build, images, named, samples
 
 from clim_mm.errors import TrainingError
 
@@ -16,10 +16,10 @@ IDS = [40, 41, 42, 43, 44, 45, 46, 47]
 def refused(model, views, lam=((0.4, ), ) * 8):
     """The ids in the sentence, with which the step is refused; the queue stays as it was."""
     before = {name: value.clone() for name, value in model.state_dict().items() if name.startswith('queue')}
-    assert set(before) == {'queue', 'queue_ids', 'queue_ptr'} and before['queue_ptr'] == 8
+    assert set(before) == {'queue.keys', 'queue.ids', 'queue.pointer'} and before['queue.pointer'] == 8
     complaint = 'The loss is not finite .* neither the queue nor a checkpoint.*Start from'
     with pytest.raises(TrainingError, match=complaint) as error:
-        model.loss(views, samples(lam, ids=IDS, positives=[1] * 8))
+        model.loss(named(views), samples(lam, ids=IDS, positives=[1] * 8))
     model.advance()  # nothing of it is waiting either
     for name, value in before.items():
         assert torch.equal(model.state_dict()[name], value)
@@ -30,7 +30,7 @@ def refused(model, views, lam=((0.4, ), ) * 8):
 def trained(**kwargs):
     """A model with the keys of one step in its queue."""
     model = build(**kwargs)
-    model.loss(images(3), samples([[0.4]] * 8, ids=range(8), positives=[1] * 8))
+    model.loss(named(images(3)), samples([[0.4]] * 8, ids=range(8), positives=[1] * 8))
     return model
 
 

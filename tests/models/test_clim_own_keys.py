@@ -4,8 +4,7 @@ import copy
 
 import pytest
 import torch
-import torch.nn.functional as F
-from tiny_clim import images, nce, samples, separated
+from tiny_clim import images, named, nce, samples, separated
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -18,19 +17,19 @@ def filled(queue_len=20, **kwargs):
     model = separated(queue_len=queue_len, norm='GN', **kwargs)
     for step, ids in enumerate([IDS, [8, 9, 9, 30, 31, 32, 33, 34]]):
         views = images(3, seed=10 + step, dtype=torch.float64)
-        model.loss(views, samples(LAM, ids=ids, positives=[-1] * 8))
+        model.loss(named(views), samples(LAM, ids=ids, positives=[-1] * 8))
     return model
 
 
 def by_brute_force(model, views, left_out):
     """The loss of the next step, each query against the keys of the queue whose ids are not among its own."""
-    q = F.normalize(model.encoder('query')(views[0])[0], dim=1)
-    keys = [F.normalize(model.encoder('momentum')(x)[0], dim=1).detach() for x in views[1:]]
+    q = model.encoder('query')(views[0])['last']
+    keys = [model.encoder('momentum')(x)['last'].detach() for x in views[1:]]
     losses, counts = [], []
     for i in range(8):
-        kept = [place for place, of in enumerate(model.queue_ids.tolist()) if of not in left_out(i)]
+        kept = [place for place, of in enumerate(model.queue.ids.tolist()) if of not in left_out(i)]
         counts.append(20 - len(kept))
-        anchor, positive = (nce(q[i:i + 1], k[i:i + 1], model.queue[:, kept]) for k in keys)
+        anchor, positive = (nce(q[i:i + 1], k[i:i + 1], model.queue.keys[:, kept]) for k in keys)
         losses.append(LAM[i][0] * anchor + (1 - LAM[i][0]) * positive)
     return torch.stack(losses).mean(), counts
 
@@ -46,7 +45,7 @@ def test_loss_and_gradients_leave_out_what_is_masked(mask, expected_counts):
     assert counts == expected_counts
     parameters = list(model.encoder('query').parameters())
     gradients = torch.autograd.grad(expected, parameters)
-    loss = model.loss(views, samples(LAM, ids=IDS, positives=POSITIVES))['loss']
+    loss = model.loss(named(views), samples(LAM, ids=IDS, positives=POSITIVES))['loss']
     torch.testing.assert_close(loss, expected, rtol=1e-10, atol=1e-12)
     for found, wanted in zip(torch.autograd.grad(loss, parameters), gradients, strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-8, atol=1e-10)
@@ -55,7 +54,7 @@ def test_loss_and_gradients_leave_out_what_is_masked(mask, expected_counts):
 def test_masking_makes_a_difference():
     losses = []
     for mask in (True, False):
-        views = images(3, seed=20, dtype=torch.float64)
+        views = named(images(3, seed=20, dtype=torch.float64))
         losses.append(filled(mask_own_keys=mask).loss(views, samples(LAM, ids=IDS, positives=POSITIVES))['loss'].item())
     assert losses[1] - losses[0] > 0.01
 
@@ -64,8 +63,9 @@ def test_views_without_ids_mask_nothing():
     losses = []
     for mask in (True, False):
         model = filled(mask_own_keys=mask)
-        model.loss(images(2, dtype=torch.float64), samples([None] * 8))  # now keys without an id are in the queue
-        losses.append(model.loss(images(2, seed=3, dtype=torch.float64), samples([None] * 8))['loss'].item())
+        # Now keys without an id are in the queue.
+        model.loss(named(images(2, dtype=torch.float64)), samples([None] * 8))
+        losses.append(model.loss(named(images(2, seed=3, dtype=torch.float64)), samples([None] * 8))['loss'].item())
     assert losses[0] == losses[1]
 
 
@@ -78,17 +78,17 @@ def test_every_resolution_is_masked():
     losses = []
     for mask in (True, False):
         model.mask_own_keys = mask
-        losses.append(copy.deepcopy(model).loss(views, data_samples)['loss'].item())
+        losses.append(copy.deepcopy(model).loss(named(views), data_samples)['loss'].item())
     masked, unmasked = losses
-    q = [F.normalize(model.encoder('query')(x)[0], dim=1) for x in views[:2]]
-    anchors, positives = ([F.normalize(model.encoder('momentum')(x)[0], dim=1) for x in part]
+    q = [model.encoder('query')(x)['last'] for x in views[:2]]
+    anchors, positives = ([model.encoder('momentum')(x)['last'] for x in part]
                           for part in (views[2:4], views[4:]))
     terms = []
     for i in range(8):
-        kept = [place for place, of in enumerate(model.queue_ids.tolist()) if of not in {IDS[i], POSITIVES[i]} - {-1}]
+        kept = [place for place, of in enumerate(model.queue.ids.tolist()) if of not in {IDS[i], POSITIVES[i]} - {-1}]
         for r, lam in enumerate((0.3, 0.6)):
             for s in range(2):
-                a, p = (nce(q[r][i:i + 1], k[s][i:i + 1], model.queue[:, kept]) for k in (anchors, positives))
+                a, p = (nce(q[r][i:i + 1], k[s][i:i + 1], model.queue.keys[:, kept]) for k in (anchors, positives))
                 terms.append(lam * a + (1 - lam) * p)
     assert masked == pytest.approx(torch.stack(terms).mean().item(), abs=1e-10)
     assert unmasked - masked > 0.01

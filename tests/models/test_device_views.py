@@ -23,6 +23,13 @@ PHOTOMETRIC = [
 ]
 
 
+NAMES = ['query', 'anchor_key', 'positive_key']
+
+
+def flat(views):
+    return [image for images in views.values() for image in images]
+
+
 @pytest.fixture(autouse=True)
 def scope():
     with DefaultScope.overwrite_default_scope('clim_mm'):
@@ -55,8 +62,8 @@ def test_views_are_rendered_turned_to_rgb_and_normalised(folder):
     inputs, samples = DeviceViews(**SETTINGS)(batch, training=True)
     plan, draws = samples[0].plan, batch['draws']
     views = rendered(batch['inputs'], draws['photometric'], draws['mixtures'], plan)
-    assert len(inputs) == len(views) == 6 and samples is not None
-    for found, view in zip(inputs, views, strict=True):
+    assert list(inputs) == list(views) == NAMES and samples is not None
+    for found, view in zip(flat(inputs), flat(views), strict=True):
         mean, std = (torch.tensor(SETTINGS[name]).view(3, 1, 1) for name in ('mean', 'std'))
         torch.testing.assert_close(found, (view.flip(1) - mean) / std)
 
@@ -72,7 +79,7 @@ def test_mixed_precision_does_not_reach_the_pixels(folder):
     expected = preprocessor(batch)[0]
     with torch.autocast('cpu', dtype=torch.bfloat16):
         found = preprocessor(batch)[0]
-    for mine, other in zip(found, expected, strict=True):
+    for mine, other in zip(flat(found), flat(expected), strict=True):
         assert mine.dtype == torch.float32 and torch.equal(mine, other)
 
 
@@ -80,12 +87,13 @@ def test_mixed_precision_does_not_reach_the_pixels(folder):
 def test_the_device_is_asked_nothing(folder, options):
     """On the meta device there are no values: whoever asks for one, as by ``.item()`` or a mask, fails."""
     batch = batch_of(folder, **options)
-    views = [view.to('meta') for view in batch['inputs']]
-    draws = {name: rows.to('meta') for name, rows in batch['draws'].items()}
-    found = rendered(views, draws['photometric'], draws['mixtures'], batch['data_samples'][0].plan)
+    views = {name: [view.to('meta') for view in views] for name, views in batch['inputs'].items()}
+    photometric = {name: rows.to('meta') for name, rows in batch['draws']['photometric'].items()}
+    found = rendered(views, photometric, batch['draws']['mixtures'].to('meta'), batch['data_samples'][0].plan)
+    assert list(found) == NAMES
     queries = [16, 12] * (2 if options else 1)
-    assert [tuple(x.shape) for x in found] == [(4, 3, r, r) for r in queries + [16, 12] * 2]
-    assert {x.device.type for x in found} == {'meta'}
+    assert [tuple(x.shape) for x in flat(found)] == [(4, 3, r, r) for r in queries + [16, 12] * 2]
+    assert {x.device.type for x in flat(found)} == {'meta'}
 
 
 def test_the_algorithm_takes_them(folder):

@@ -1,4 +1,4 @@
-"""Which image a key is of."""
+"""The queue of keys by itself, and which image a key is of."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from mmselfsup.structures import SelfSupDataSample
 from tiny_clim import samples
 
 from clim_mm.datasets.transforms import PackPair
-from clim_mm.models.parts.key_queue import NO_ID, NO_KEY, ids_of_pairs, image_ids, own_keys
+from clim_mm.models.parts.key_queue import NO_ID, NO_KEY, KeyQueue, ids_of_pairs, image_ids
 
 
 def test_ids_are_those_of_the_samples():
@@ -19,8 +19,8 @@ def test_ids_are_those_of_the_samples():
 def test_samples_as_the_pipeline_packs_them():
     view = torch.zeros(4, 4, 3, dtype=torch.uint8).numpy()
     packed = PackPair()(
-        dict(query=[view], anchor_key=[view], positive_key=[view], sample_idx=5, positive_idx=9, lam=[0.3],
-             table_version=1, unreadable={}))
+        dict(views=dict(query=[view], anchor_key=[view], positive_key=[view]), sample_idx=5, positive_idx=9, lam=[0.3],
+             table_version=1))
     assert [ids.tolist() for ids in image_ids([packed['data_samples']], torch.device('cpu'))] == [[5], [9]]
 
 
@@ -47,14 +47,42 @@ def test_an_anchor_without_a_positive_stands_beside_itself():
     assert ids_of_pairs(torch.tensor([3, 0, 9]), torch.tensor([7, -1, NO_ID])).tolist() == [7, 0, NO_ID]
 
 
+def queue_of(ids):
+    queue = KeyQueue(4, len(ids))
+    queue.ids.copy_(torch.tensor(ids))
+    return queue
+
+
 def test_own_keys_by_hand():
-    own = own_keys(torch.tensor([3, NO_KEY, 7, 3, NO_ID, 0]), torch.tensor([3, 0, 9]), torch.tensor([7, -1, 3]))
+    own = queue_of([3, NO_KEY, 7, 3, NO_ID, 0]).own(torch.tensor([3, 0, 9]), torch.tensor([7, -1, 3]))
     assert own.dtype == torch.bool
     assert own.int().tolist() == [[1, 0, 1, 1, 0, 0], [0, 0, 0, 0, 0, 1], [1, 0, 0, 1, 0, 0]]
 
 
 @pytest.mark.parametrize('nothing', [NO_ID, NO_KEY])
 def test_what_has_no_id_is_nobodys_own(nothing):
-    queue_ids = torch.tensor([NO_KEY, NO_ID, 5])
-    own = own_keys(queue_ids, torch.tensor([nothing, 5]), torch.tensor([nothing, nothing]))
+    own = queue_of([NO_KEY, NO_ID, 5]).own(torch.tensor([nothing, 5]), torch.tensor([nothing, nothing]))
     assert own.int().tolist() == [[0, 0, 0], [0, 0, 1]]
+
+
+def test_fill_is_the_share_that_holds_keys():
+    assert queue_of([3, NO_KEY, NO_ID, NO_KEY]).fill == 0.5
+
+
+def test_forgotten_ids_are_none():
+    queue = queue_of([3, NO_KEY, 0])
+    queue.forget_ids()
+    assert queue.ids.tolist() == [NO_ID, NO_KEY, NO_ID]
+
+
+@pytest.mark.parametrize('ids, pointer', [([3, NO_KEY, 7], 0), ([0, 1, 2], 3), ([0, 1, 2], -1)])
+def test_a_queue_of_another_set_is_refused(ids, pointer):
+    queue = queue_of(ids)
+    queue.pointer.fill_(pointer)
+    with pytest.raises(ValueError, match='of other images, or has no place'):
+        queue.check_ids(7)
+    queue_of([0, 6, NO_ID]).check_ids(7)
+
+
+def test_a_queue_without_a_length_is_a_module_all_the_same():
+    assert KeyQueue(4) and len(KeyQueue(4)) == 0

@@ -8,7 +8,7 @@ import torch.nn as nn
 from gloo import on_processes
 from mmengine import dist
 from mmengine.model import ExponentialMovingAverage
-from tiny_clim import build, images, samples, separated
+from tiny_clim import build, images, named, samples, separated
 
 from clim_mm.errors import ConfigError
 from clim_mm.models.parts.split_batch_norm import SplitBatchNorm, split_batch_norms
@@ -212,16 +212,16 @@ def test_which_groups_a_model_has(bn_splits, groups, smallest):
     settings = {(getattr(layer, 'num_splits', None), getattr(layer, 'smallest_group', None)) for layer in layers}
     assert settings == {(groups, smallest)}
     assert list(model.state_dict()) == list(build(bn_splits=1).state_dict())
-    assert model.bn_splits == (groups or 1)
+    assert model.key_shuffle.splits == (groups or 1)
 
 
 def test_a_models_momentum_encoder_moves_by_what_the_optimizer_did():
     model = separated(bn_splits=2)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    model.loss(images(3, dtype=torch.float64), samples([[0.4]] * 8))['loss'].backward()
+    model.loss(named(images(3, dtype=torch.float64)), samples([[0.4]] * 8))['loss'].backward()
     optimizer.step()
     before = copy.deepcopy(model.encoder('momentum').state_dict())
-    model.loss(images(3, seed=1, dtype=torch.float64), samples([[0.4]] * 8))
+    model.loss(named(images(3, seed=1, dtype=torch.float64)), samples([[0.4]] * 8))
     query = dict(model.encoder('query').named_parameters())
     moved = dict(model.encoder('momentum').named_parameters())
     assert len(moved) == len(query) == 64
@@ -236,9 +236,9 @@ def loss_and_gradients(bn_splits):
     model = separated(bn_splits=bn_splits)
     views = [x.chunk(world_size)[rank] for x in images(3, num_samples=16, dtype=torch.float64)]
     torch.manual_seed(3)  # of the shuffle
-    loss = model.loss(views, samples([[0.4]] * len(views[0])))['loss']
+    loss = model.loss(named(views), samples([[0.4]] * len(views[0])))['loss']
     loss.backward()
-    results = dict(loss=loss.detach(), queue=model.queue)
+    results = dict(loss=loss.detach(), queue=model.queue.keys)
     results.update((f'gradient of {name}', p.grad) for name, p in model.named_parameters() if p.grad is not None)
     results.update((name, value) for name, value in model.encoder('query').state_dict().items() if 'running' in name)
     for value in results.values():

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from mmengine.optim import OptimWrapper
-from tiny_clim import images, samples, separated
+from tiny_clim import images, named, samples, separated
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -26,7 +26,7 @@ def test_a_step_with_stand_ins(stand_in):
     query, keys = ({name: value.clone() for name, value in model.encoder(which).state_dict().items()}
                    for which in ('query', 'momentum'))
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    data = dict(inputs=images(3, sizes=(32, 24), dtype=torch.float64), data_samples=samples([[1.0, 1.0]] * 8))
+    data = dict(inputs=named(images(3, sizes=(32, 24), dtype=torch.float64)), data_samples=samples([[1.0, 1.0]] * 8))
     losses = model.train_step(data, optim_wrapper=OptimWrapper(optimizer))
 
     for name, value in model.encoder('query').named_parameters():
@@ -35,6 +35,6 @@ def test_a_step_with_stand_ins(stand_in):
         torch.testing.assert_close(value, 0.9 * keys[name] + 0.1 * query[name], rtol=1e-12, atol=1e-12)
     for name, value in model.encoder('query').named_buffers():
         assert torch.equal(value, query[name]), f'{name}: no batch has been normalised'
-    entered = F.normalize(features[1], dim=1)[:, None].eq(model.queue.T[:8]).all(dim=2)
-    assert entered.sum() == 8 and model.queue_ptr == 8, 'the keys are in the queue, in the order of the shuffle'
+    entered = F.normalize(features[1], dim=1)[:, None].eq(model.queue.keys.T[:8]).all(dim=2)
+    assert entered.sum() == 8 and model.queue.pointer == 8, 'the keys are in the queue, in the order of the shuffle'
     assert torch.isfinite(losses['loss'])

@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_clim import build, images, samples, separated
+from tiny_clim import build, images, named, samples, separated
 
-from clim_mm.models.parts.step_figures import not_finite
+from clim_mm.models.parts.step_figures import non_finite, step_figures
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -69,8 +69,8 @@ def test_the_loss_brings_figures_that_do_not_add_to_it(sizes):
     views = images(3, sizes=sizes, dtype=torch.float64)
     lam = [[0.2] * len(sizes)] * 4 + [[0.9] * len(sizes)] * 4
     data_samples = samples(lam, ids=range(8), positives=[1, 2, -1, 3, 4, -1, 5, -1])
-    queue = model.queue.clone()
-    losses = model.loss(views, data_samples)
+    queue = model.queue.keys.clone()
+    losses = model.loss(named(views), data_samples)
     total, logged = model.parse_losses(dict(losses))
     assert total.item() == losses['loss'].item() == logged['loss'].item()
     assert set(logged) == set(losses) == {
@@ -82,25 +82,25 @@ def test_the_loss_brings_figures_that_do_not_add_to_it(sizes):
     assert losses['queue_fill'].item() == 0
     assert losses['without_positive'].item() == 3 / 8
     top = sizes.index(32)
-    q = F.normalize(model.encoder('query')(views[top])[0], dim=1)
-    anchor_keys, positive_keys = (F.normalize(model.encoder('momentum')(views[part * len(sizes) + top])[0], dim=1)
+    q = model.encoder('query')(views[top])['last']
+    anchor_keys, positive_keys = (model.encoder('momentum')(views[part * len(sizes) + top])['last']
                                   for part in (1, 2))
     weights = torch.tensor([0.2] * 4 + [0.9] * 4, dtype=torch.float64)
     for name, figure in step_figures(q, anchor_keys, positive_keys, queue, weights).items():
         assert losses[name].item() == pytest.approx(figure.item(), abs=1e-10)
 
     for filled in (0.4, 0.8, 1, 1):  # 8, 16 and 20 keys of 20
-        assert model.loss(views, data_samples)['queue_fill'].item() == pytest.approx(filled)
+        assert model.loss(named(views), data_samples)['queue_fill'].item() == pytest.approx(filled)
 
 
 def test_the_first_image_of_a_set_is_a_positive_too():
-    found = build().loss(images(3), samples([[0.5]] * 8, ids=range(8), positives=[0, 0, 1, -1, 2, 3, -1, 0]))
+    found = build().loss(named(images(3)), samples([[0.5]] * 8, ids=range(8), positives=[0, 0, 1, -1, 2, 3, -1, 0]))
     assert found['without_positive'].item() == 2 / 8
 
 
 def test_the_figures_of_mocos_views():
     model = build(queue_len=20, sum_pairs=True)
-    losses = model.loss(images(2, sizes=(32, 16)), samples([None] * 8))
+    losses = model.loss(named(images(2, sizes=(32, 16))), samples([None] * 8))
     assert 'without_positive' not in losses
     assert losses['relative_nce'].item() == pytest.approx(losses['loss'].item() / 4 / math.log(21), rel=1e-6)
     assert losses['positive_similarity'].item() > losses['negative_similarity'].item()
@@ -108,17 +108,17 @@ def test_the_figures_of_mocos_views():
 
 def test_a_batch_of_one_image_has_figures():
     model = separated(norm='GN')
-    losses = model.loss(images(3, num_samples=1, dtype=torch.float64), samples([[0.5]], ids=[0], positives=[1]))
+    losses = model.loss(named(images(3, num_samples=1, dtype=torch.float64)), samples([[0.5]], ids=[0], positives=[1]))
     assert math.isnan(losses['feature_std'].item()) and torch.isfinite(losses['loss'])
 
 
-def test_who_is_guilty_of_a_loss_that_is_not_finite():
+def test_who_is_guilty_of_a_loss_that_is_non_finite():
     features = [torch.zeros(4, 3) for _ in range(3)]
     features[0][1, 2] = float('nan')
     features[2][3, 0] = float('inf')
     ids, pixels = [10, 11, 12, 13], [torch.zeros(4, 3, 2, 2), torch.zeros(4, 3, 1, 1)]
-    message = not_finite([pixels, features], ids)
+    message = non_finite([pixels, features], ids)
     assert 'samples 11, 13)' in message and '\n' not in message
-    assert 'samples 10, 11, 12, 13)' in not_finite([[torch.zeros(4, 3)]], ids), 'all, where none stands out'
+    assert 'samples 10, 11, 12, 13)' in non_finite([[torch.zeros(4, 3)]], ids), 'all, where none stands out'
     pixels[1][2, 0, 0, 0] = float('nan')
-    assert '(samples 12)' in not_finite([pixels, features], ids), 'what came first'
+    assert '(samples 12)' in non_finite([pixels, features], ids), 'what came first'

@@ -187,12 +187,12 @@ class CLIM(BaseModel):
         """The ``momentum`` or the ``query`` encoder."""
         return self.encoder_k.module if name == 'momentum' else Encoder(self.backbone, self.neck, self.channels_last)
 
-    def embed_batch(self, batch: dict, encoder: str = 'momentum', layer: str = 'embedding', amp: bool = False,
-                    channels_last: bool = False) -> torch.Tensor:
+    def embed(self, x: torch.Tensor, encoder: str = 'momentum', layer: str = 'embedding', amp: bool = False,
+              channels_last: bool = False) -> torch.Tensor:
         """Features for the choice of positives, in the mode (train or eval) that the model is in.
 
         Args:
-            batch: As a DataLoader gives it: ``inputs``, of which the first view is taken.
+            x: (N, 3, H, W) preprocessed images.
             encoder: ``momentum`` [csml] or ``query``.
             layer, amp: As for ``embed``.
             channels_last: Give the encoder its images in ``torch.channels_last``, as the model's option does.
@@ -200,9 +200,13 @@ class CLIM(BaseModel):
         Returns:
             (N, d) float32, L2-normalised.
         """
-        inputs, _ = self.data_preprocessor(batch)
         backbone, neck = self.encoder(encoder)
-        return embed(Encoder(backbone, neck, channels_last or self.channels_last), inputs[0], layer, amp)
+        return embed(Encoder(backbone, neck, channels_last or self.channels_last), x, layer, amp)
+
+    def embed_batch(self, batch: dict, *args: Any, **kwargs: Any) -> torch.Tensor:
+        """``embed`` of a batch as a DataLoader gives it: ``inputs``, of which the first view is taken."""
+        inputs, _ = self.data_preprocessor(batch)
+        return self.embed(inputs[0], *args, **kwargs)
 
     @property
     def embedding_dim(self) -> int:
@@ -232,9 +236,10 @@ class CLIM(BaseModel):
         if not len(self.queue):
             raise ConfigError('model.queue_len is None, and no QueueHook has derived it: put one into default_hooks, '
                               'as configs/_base_/clim_runtime.py does, or set a number.')
+        given = [name for name in inputs if inputs[name]] if isinstance(inputs, dict) else 'views without names'
         if not isinstance(inputs, dict) or not all(inputs.get(name) for name in _VIEWS[:2]):
             raise ConfigError('CLIM takes views by the names query, anchor_key and positive_key, but the pipeline '
-                              f'gives {sorted(inputs) if isinstance(inputs, dict) else "views without names"}: let it '
+                              f'gives {given}: let it '
                               'have PairViews, and end with PackPair.')
         return [inputs.get(name, []) for name in _VIEWS]
 
