@@ -89,7 +89,7 @@ def done_by(cfg: Config) -> dict[str, Any]:
     """The same choices, read off the transforms and the hook that are built from a CLIM config."""
     init_default_scope('clim_mm')
     views, *mixing, _ = [TRANSFORMS.build(transform) for transform in cfg.train_dataloader.dataset.pipeline]
-    (hook, ) = [HOOKS.build(hook) for hook in cfg.custom_hooks if hook.type == 'CenterWiseNeighborHook']
+    hook = HOOKS.build(cfg.default_hooks.neighbors)
     done = {name: getattr(hook, name) for name in (
         'strategy', 'num_clusters', 'num_neighbors', 'interval', 'begin', 'encoder', 'layer', 'feature_source')}
     done.update(mixing=type(mixing[0]).__name__ if mixing else None, queries=_views(views.view), keys=_views(

@@ -13,7 +13,7 @@ CHANGED = [path for path in CONFIGS if path.parent.name in ('ablations', 'option
 OF_CLIM = [path for path in CONFIGS if path.stem.startswith('clim_')]
 MAIN = CLIM / 'clim_r50_16xb32-200e_in1k.py'
 # The choices that a name tells are in these; the rest must be the main config's.
-KNOBS = ['model.sum_pairs', 'model.enqueue_positives', 'train_cfg.max_epochs', 'custom_hooks',
+KNOBS = ['model.sum_pairs', 'model.enqueue_positives', 'train_cfg.max_epochs', 'default_hooks.neighbors',
          'train_dataloader.dataset.pipeline']
 
 
@@ -21,7 +21,7 @@ def without_knobs(cfg):
     """What is left of a config that acts: not the names of the pipeline's parts."""
     left = {name: value for name, value in cfg.to_dict().items() if name in (
         'model', 'train_dataloader', 'optim_wrapper', 'param_scheduler', 'train_cfg', 'default_hooks', 'env_cfg',
-        'log_processor', 'default_scope', 'custom_imports', 'visualizer')}
+        'log_processor', 'default_scope', 'custom_imports', 'visualizer', 'extract', 'custom_hooks')}
     for knob in KNOBS:
         *way, last = knob.split('.')
         place = left
@@ -45,7 +45,7 @@ def test_it_does_what_its_name_says(path):
 def test_it_differs_in_nothing_else(path):
     cfg, main = load(path), load(MAIN)
     assert without_knobs(cfg) == without_knobs(main)
-    (hook, ), (of_main, ) = cfg.custom_hooks, main.custom_hooks
+    hook, of_main = cfg.default_hooks.neighbors, main.default_hooks.neighbors
     assert without(hook, said_by(path.stem)) == without(of_main, said_by(path.stem))
     assert cfg.train_cfg.max_epochs == int(NAME.fullmatch(path.stem)['epochs'])
     views, of_main = cfg.train_dataloader.dataset.pipeline[0], main.train_dataloader.dataset.pipeline[0]

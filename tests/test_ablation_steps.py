@@ -8,7 +8,6 @@ import copy
 
 import pytest
 import torch
-import torch.nn.functional as F
 from config_names import CONFIGS, load
 from exact_runs import exact_model_cfg, loader_cfg, train_exactly
 from mmengine.hooks import Hook
@@ -42,28 +41,29 @@ class LossByHand(Hook):
 
     priority = 'VERY_LOW'
 
-    def __init__(self, num_queries, sum_pairs):
-        self.num_queries, self.sum_pairs = num_queries, sum_pairs
+    def __init__(self, sum_pairs):
+        self.sum_pairs = sum_pairs
         self.sides, self.lam, self.positives, self.losses, self.by_hand = [], [], [], [], []
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):  # noqa: D102
         self.query_encoder = copy.deepcopy(runner.model.encoder('query'))
-        self.queue = runner.model.queue.clone()
-        self.sides.append([x.shape[-1] for x in data_batch['inputs']])
+        self.queue = runner.model.queue.keys.clone()
+        self.sides.append({name: [x.shape[-1] for x in views] for name, views in data_batch['inputs'].items()})
         self.lam.append([sample.lam for sample in data_batch['data_samples']])
         self.positives.append([sample.positive_idx for sample in data_batch['data_samples']])
 
     @torch.no_grad()
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):  # noqa: D102
-        views = [((x.flip(1).float() - 128) / 50).double() for x in data_batch['inputs']]
-        queries, keys = views[:self.num_queries], views[self.num_queries:]
-        q = [F.normalize(self.query_encoder(x)[0], dim=1) for x in queries]
+        views = {name: [((x.flip(1).float() - 128) / 50).double() for x in images]
+                 for name, images in data_batch['inputs'].items()}
+        q = [self.query_encoder(x)['last'] for x in views['query']]
         # The momentum encoder has moved before it made the keys, and not since.
-        k = [F.normalize(runner.model.encoder('momentum')(x)[0], dim=1) for x in keys]
+        anchors, positives = ([runner.model.encoder('momentum')(x)['last'] for x in views[name]]
+                              for name in ('anchor_key', 'positive_key'))
         terms = []
         for place, one in enumerate(q):
             share = torch.tensor([lam[place] for lam in self.lam[-1]])
-            for anchor, positive in zip(k[:len(k) // 2], k[len(k) // 2:], strict=True):
+            for anchor, positive in zip(anchors, positives, strict=True):
                 terms.append(share * nce(one, anchor, self.queue) + (1 - share) * nce(one, positive, self.queue))
         means = torch.stack(terms).mean(dim=1)
         self.by_hand.append((means.sum() if self.sum_pairs else means.mean()).item())
@@ -77,14 +77,14 @@ def folder(tmp_path_factory):
     return root
 
 
-def trained(change, folder, work_dir, num_queries):
+def trained(change, folder, work_dir):
     """A trained runner and what was seen, for a config with this change in its name."""
     cfg = config(change)
     options = {name: cfg.model[name] for name in ('sum_pairs', 'enqueue_positives') if name in cfg.model}
-    (hook, ) = cfg.custom_hooks
+    hook = cfg.default_hooks.neighbors
     settings = {name: hook[name] for name in SETTINGS_OF_THE_HOOK if hook.get(name) is not None}
     pipeline = shrunk(cfg.train_dataloader.dataset.to_dict()['pipeline'])
-    witness = LossByHand(num_queries, options.get('sum_pairs', False))
+    witness = LossByHand(options.get('sum_pairs', False))
     runner = train_exactly(
         folder,
         work_dir,
@@ -108,8 +108,8 @@ def trained(change, folder, work_dir, num_queries):
     ('begin10', [16, 12], [16, 12]),
 ])
 def test_it_trains_and_the_loss_is_that_of_its_pairs(change, queries, keys, folder, tmp_path):
-    runner, seen = trained(change, folder, tmp_path, len(queries))
-    assert seen.sides == [queries + 2 * keys] * STEPS
+    runner, seen = trained(change, folder, tmp_path)
+    assert seen.sides == [dict(query=queries, anchor_key=keys, positive_key=keys)] * STEPS
     assert len(seen.losses) == STEPS and seen.losses == pytest.approx(seen.by_hand, rel=1e-9)
 
     paired = [(lam, positive) for lams, positives in zip(seen.lam, seen.positives, strict=True)
@@ -130,6 +130,6 @@ def test_it_trains_and_the_loss_is_that_of_its_pairs(change, queries, keys, fold
         assert len({tuple(lam) for lam in mixed}) > len(mixed) / 2, 'each sample has draws of its own'
 
     entered = STEPS * BATCH * (2 if change == 'enqueuepositives' else 1)
-    assert runner.model.queue_ptr.tolist() == [entered]
-    ids = runner.model.queue_ids.tolist()
+    assert runner.model.queue.pointer.tolist() == [entered]
+    ids = runner.model.queue.ids.tolist()
     assert ids[entered:] == [NO_KEY] * (QUEUE_LEN - entered) and set(ids[:entered]) == set(range(N))

@@ -7,11 +7,10 @@ import pytest
 import yaml
 from config_names import CONFIGS, FORM, NAME, NAMES, ROOT, load
 from mmengine.registry import DefaultScope, init_default_scope
-from mmselfsup.models.algorithms import MoCo
 from torch import nn
 
 from clim_mm.datasets import LoadImage
-from clim_mm.models import CLIM
+from clim_mm.models import CLIM, MoCo
 from clim_mm.neighbors.sizes import default_num_positives, default_queue_len
 from clim_mm.preflight.lr_rules import PRETRAINING
 from clim_mm.registry import HOOKS, MODELS, TRANSFORMS
@@ -35,12 +34,13 @@ def test_the_name_says_what_is_in_it(path):
     assert name, FORM
     cfg = load(path)
     assert path.relative_to(ROOT / 'configs').parts[0] == name['model']
-    assert cfg.model.type == dict(clim='CLIM', mocov2='mmselfsup.MoCo')[name['model']]
+    assert cfg.model.type == dict(clim='CLIM', mocov2='MoCo')[name['model']]
     assert cfg.model.backbone.depth == int(name['depth'])
     assert cfg.train_dataloader.batch_size == int(name['batch'])
     assert cfg.train_cfg.max_epochs == int(name['epochs'])
     source = cfg.train_dataloader.dataset
-    source = source.dataset if source.type == 'NeighborPairs' else source
+    assert source.type == dict(clim='NeighborPairs', mocov2='ImageSamples')[name['model']]
+    source = source.dataset
     assert source.data_root == f"data/{dict(in1k='imagenet').get(name['data'], name['data'])}"
     assert source.data_prefix == 'train'
     if name['data'] == 'in1k':
@@ -61,8 +61,9 @@ def build_model(cfg):
 def test_the_model_builds(path):
     cfg = load(path)
     model = build_model(json.dumps(cfg.model.to_dict()))
-    assert type(model) is (MoCo if cfg.model.type == 'mmselfsup.MoCo' else CLIM)
-    assert model.queue.shape == (cfg.model.feat_dim, cfg.model.queue_len or 0)
+    assert type(model) is dict(CLIM=CLIM, MoCo=MoCo)[cfg.model.type]
+    queue = model.queue.keys if cfg.model.type == 'CLIM' else model.queue
+    assert queue.shape == (cfg.model.feat_dim, cfg.model.queue_len or 0)
     assert cfg.model.neck.out_channels == cfg.model.feat_dim
 
 
@@ -72,12 +73,13 @@ def test_the_pipelines_and_hooks_build(path):
     init_default_scope('clim_mm')
     built = [TRANSFORMS.build(transform) for transform in cfg.train_dataloader.dataset.pipeline]
     assert type(built[-1]).__name__ == ('PackPair' if cfg.model.type == 'CLIM' else 'PackSelfSupInputs')
-    hooks = {hook['type']: HOOKS.build(hook) for hook in cfg.get('custom_hooks', [])}
-    assert ('CenterWiseNeighborHook' in hooks) == (cfg.model.type == 'CLIM')
-    if cfg.model.type == 'CLIM':
-        extract = hooks['CenterWiseNeighborHook'].extract
-        assert isinstance(TRANSFORMS.build(extract['pipeline'][0]), LoadImage)
-        assert extract['pipeline'][-1]['algorithm_keys'] == ['sample_idx']
+    for hook in cfg.get('custom_hooks', []):
+        HOOKS.build(hook)
+    assert {name: type(HOOKS.build(hook)).__name__ for name, hook in cfg.default_hooks.items()
+            if name in ('queue', 'neighbors')} == (
+                dict(queue='QueueHook', neighbors='CenterWiseNeighborHook') if cfg.model.type == 'CLIM' else {})
+    assert isinstance(TRANSFORMS.build(cfg.extract.pipeline[0]), LoadImage)
+    assert cfg.extract.pipeline[-1].algorithm_keys == ['sample_idx']
 
 
 def test_the_papers_setting():
@@ -104,11 +106,11 @@ def test_the_papers_setting():
     assert (blur.sigma_min, blur.sigma_max, blur.prob) == (0.1, 2.0, 0.5)
     assert flip.type == 'RandomFlip' and flip.prob == 0.5
 
-    (hook, ) = cfg.custom_hooks
+    hook = cfg.default_hooks.neighbors
     assert (hook.interval, hook.get('begin', 0), hook.strategy) == (5, 0, 'center_wise')
     assert hook.num_clusters is None and hook.num_neighbors is None
     assert hook.get('encoder', 'momentum') == 'momentum' and hook.get('layer', 'embedding') == 'embedding'
-    _, center, _ = hook.extract.pipeline
+    _, center, _ = cfg.extract.pipeline
     assert (center.type, center.edge, center.crop_size) == ('CenterView', 256, 224)
 
 
@@ -128,9 +130,9 @@ def test_clim_and_its_baseline_share_what_they_can():
     assert crop.size == max(view.resolutions)
     assert crop.scale == view.scale
     assert crop.backend == 'pillow' and 'backend' not in view, 'torch gives what Pillow gives'
-    for name in ('optim_wrapper', 'param_scheduler', 'train_cfg', 'env_cfg', 'log_processor'):
+    for name in ('optim_wrapper', 'param_scheduler', 'train_cfg', 'env_cfg', 'log_processor', 'extract'):
         assert clim[name] == moco[name]
-    of_clim_alone = {'queue', 'quarantine', 'manifest'}
+    of_clim_alone = {'queue', 'neighbors'}
     assert {name: hook for name, hook in clim.default_hooks.items() if name not in of_clim_alone} == moco.default_hooks
     assert of_clim_alone <= set(clim.default_hooks)
     assert moco.model.queue_len == default_queue_len(IMAGENET, keys_per_step=512)
