@@ -11,17 +11,18 @@ from mmengine.registry import DefaultScope, Registry
 from clim_mm import registry as clim_registry
 
 HEAD = dict(type='MixedContrastiveHead', temperature=0.1)
+MOCO_HEAD = dict(type='mmselfsup.ContrastiveHead', loss=dict(type='mmcls.CrossEntropyLoss'), temperature=0.2)
 VIEW = dict(type='MultiRes', resolutions=(16, 12), transforms=[dict(type='RandomFlip', prob=0.5)])
 OURS = {value.name: value for value in vars(clim_registry).values() if isinstance(value, Registry)}
 NAMES = {
-    'dataset': ['ClassFolder', 'ImageFolder', 'ImageList', 'LabelSplit', 'NeighborPairs', 'SingleViews'],
+    'dataset': ['ClassFolder', 'ImageFolder', 'ImageList', 'ImageSamples', 'LabelSplit', 'NeighborPairs', 'SingleViews'],
     'function': ['stack_collate'],
     'hook': [
         'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'HistoryHook', 'KNNHook',
         'LoaderWatchHook', 'ManifestHook', 'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook',
         'QuarantineHook', 'QueueHook', 'ResumeGuardHook', 'WatchdogHook'
     ],
-    'model': ['CLIM', 'DeviceViews', 'MixedContrastiveHead'],
+    'model': ['CLIM', 'DeviceViews', 'MixedContrastiveHead', 'MoCo', 'ViewPreprocessor'],
     'optim_wrapper': ['Bf16OptimWrapper'],
     'model_wrapper': ['DeviceDDP'],
     'transform': [
@@ -47,6 +48,8 @@ def options_of(name, folder):
         SingleViews=dict(dataset=source, pipeline=[dict(type='LoadImage')]),
         CenterWiseNeighborHook=dict(extract=dict(pipeline=[dict(type='LoadImage')])),
         CLIM=dict(backbone=backbone, neck=neck, head=HEAD, queue_len=8, feat_dim=8),
+        ImageSamples=dict(dataset=source, pipeline=[dict(type='LoadImage')]),
+        MoCo=dict(backbone=backbone, neck=neck, head=MOCO_HEAD, queue_len=8, feat_dim=8),
         MultiRes=dict(resolutions=(16, 12)),
         RandomGaussianBlur=dict(sigma_min=0.1, sigma_max=2.0),
         Bf16OptimWrapper=dict(optimizer=torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)),

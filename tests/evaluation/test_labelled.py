@@ -51,7 +51,7 @@ def test_labels_views_and_names(folder):
 def test_the_extraction_is_that_of_the_refresh(folder):
     assert refresh_settings(config(folder))['extract'] == dict(batch_size=3, pipeline=PIPELINE)
     assert loading_of(config(folder)) == dict(batch_size=3)
-    with pytest.raises(ConfigError, match='no CenterWiseNeighborHook'):
+    with pytest.raises(ConfigError, match='does not say in which view features are taken'):
         loading_of(config(folder, hooks=[]))
 
 

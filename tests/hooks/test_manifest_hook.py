@@ -232,7 +232,7 @@ def test_a_plain_dataset_is_refused(trained, tmp_path):
         batch_size=BATCH, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True),
         dataset=dict(type='ImageFolder', data_root=str(trained / 'images'), pipeline=[dict(type='LoadImage')]))
     runner = runner_of(trained / 'images', tmp_path, hook=dict(type='ManifestHook'), train_dataloader=loader)
-    with pytest.raises(ConfigError, match='ManifestHook needs a quarantine of unreadable images, .* ImageFolder has none'):
+    with pytest.raises(ConfigError, match='needs a quarantine of unreadable images, .* ImageFolder has none'):
         runner.train()
 
 

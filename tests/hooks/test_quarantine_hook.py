@@ -179,5 +179,5 @@ def test_a_plain_dataset_is_refused(paths, tmp_path):
         batch_size=BATCH, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=True),
         dataset=dict(type='ImageFolder', data_root=str(paths[0].parent), pipeline=[dict(type='LoadImage')]))
     runner = runner_of(paths[0].parent, tmp_path, hook=dict(type='QuarantineHook'), train_dataloader=loader)
-    with pytest.raises(ConfigError, match='QuarantineHook needs a quarantine of unreadable images, .* ImageFolder has none'):
+    with pytest.raises(ConfigError, match='needs a quarantine of unreadable images, .* ImageFolder has none'):
         runner.train()

@@ -34,12 +34,12 @@ def test_the_original_stays_as_it_was(runner):
 
 def test_the_copy_really_trains(runner):
     rehearsal = Rehearsal(runner)
-    start = rehearsal.model.queue_ptr.clone()
+    start = rehearsal.model.queue.pointer.clone()
     rehearsal.step(batch_of(runner))
     statistics = dict(rehearsal.model.backbone.named_buffers())
     moved = [name for name, value in runner.model.backbone.named_buffers() if not torch.equal(value, statistics[name])]
     assert any('running_mean' in name for name in moved) and any('running_var' in name for name in moved)
-    assert int(rehearsal.model.queue_ptr - start) % 24 == BATCH, 'its keys enter its queue'
+    assert int(rehearsal.model.queue.pointer - start) % 24 == BATCH, 'its keys enter its queue'
     # At a learning rate of 0 no weight moves, whatever the gradients.
     for name, parameter in runner.model.named_parameters():
         if not name.startswith('encoder_k'):

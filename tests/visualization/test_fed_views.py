@@ -38,10 +38,14 @@ def pairs(folder, *mixing, transforms=(), noise=False, positives=((1, ), (0, )),
 
 def blend(results):
     """A quarter of the positive in every pixel."""
-    results['query'] = [(0.75 * a + 0.25 * b).astype(np.uint8)
-                        for a, b in zip(results['query'], results['positive_query'], strict=True)]
-    results['lam'] = [0.75, 0.75]
-    return results
+    views = dict(results['views'])
+    views['query'] = [(0.75 * a + 0.25 * b).astype(np.uint8)
+                      for a, b in zip(views['query'], views.pop('positive_query'), strict=True)]
+    return dict(results, views=views, lam=[0.75, 0.75])
+
+
+def flat(packed):
+    return [view for views in packed['inputs'].values() for view in views]
 
 
 def test_whose_each_pixel_is(tmp_path):
@@ -65,7 +69,7 @@ def test_it_is_what_the_training_draws(tmp_path, same_place):
     pipeline = dataset.pipeline
     for i in (0, 1):
         sample, packed = fed_sample(dataset, i), dataset[i]
-        for view, fed in zip(sample.views, packed['inputs'], strict=True):
+        for view, fed in zip(sample.views, flat(packed), strict=True):
             np.testing.assert_array_equal(view.image, fed.numpy().transpose(1, 2, 0)[:, :, ::-1])
         assert [view.lam for view in sample.views[:2]] == packed['data_samples'].lam
         for view in sample.views[:2]:
@@ -99,11 +103,12 @@ def test_colours_that_the_device_gives(tmp_path):
 
 def test_to_look_changes_no_later_draw(tmp_path):
     def brighten(results):
-        results['query'] = [np.minimum(image, 200) + np.uint8(np.random.randint(50)) for image in results['query']]
-        return results
+        views = results['views']
+        query = [np.minimum(image, 200) + np.uint8(np.random.randint(50)) for image in views['query']]
+        return dict(results, views=dict(views, query=query))
 
     dataset = pairs(tmp_path / 'i', dict(type='CutMix'), brighten, noise=True)
-    for view, fed in zip(fed_sample(dataset, 0).views, dataset[0]['inputs'], strict=True):
+    for view, fed in zip(fed_sample(dataset, 0).views, flat(dataset[0]), strict=True):
         np.testing.assert_array_equal(view.image, fed.numpy().transpose(1, 2, 0)[:, :, ::-1])
 
 

@@ -12,10 +12,10 @@ from clim_mm.errors import ConfigError
 def pair(shapes, rng, positive_idx=5):
     """An anchor painted with 0 and a positive painted with 255, at each of the shapes."""
     return dict(
-        query=[np.zeros((*shape, 3), np.uint8) for shape in shapes],
-        positive_query=[np.full((*shape, 3), 255, np.uint8) for shape in shapes],
+        views=dict(query=[np.zeros((*shape, 3), np.uint8) for shape in shapes],
+                   positive_query=[np.full((*shape, 3), 255, np.uint8) for shape in shapes]),
         positive_idx=positive_idx,
-        lam=0.0,
+        lam=[0.0 if positive_idx >= 0 else 1.0] * len(shapes),
         rng=rng)
 
 
@@ -32,7 +32,7 @@ def test_lam_is_the_counted_share_of_anchor_pixels(alpha):
     for seed in range(30):
         results = CutMix(alpha)(pair(shapes, np.random.default_rng(seed)))
         assert len(results['lam']) == len(shapes)
-        for mixed, lam in zip(results['query'], results['lam'], strict=True):
+        for mixed, lam in zip(results['views']['query'], results['lam'], strict=True):
             assert set(np.unique(mixed)) <= {0, 255}
             np.testing.assert_allclose(lam, (mixed == 0).mean(), rtol=0, atol=1e-12)
             assert type(lam) is float and 0 <= lam <= 1
@@ -40,7 +40,7 @@ def test_lam_is_the_counted_share_of_anchor_pixels(alpha):
 
 def test_all_boxes_are_rectangles_of_all_channels():
     for seed in range(100):
-        mixed = CutMix()(pair([(40, 30)], np.random.default_rng(seed)))['query'][0]
+        mixed = CutMix()(pair([(40, 30)], np.random.default_rng(seed)))['views']['query'][0]
         top, left, bottom, right = box_of(mixed)
         expected = np.zeros((40, 30, 3))
         expected[top:bottom, left:right] = 255
@@ -51,19 +51,20 @@ def test_the_patch_stays_at_its_place_in_the_positive():
     rng = np.random.default_rng(0)
     anchor, positive = rng.integers(0, 256, (2, 32, 32, 3)).astype(np.uint8)
     views = dict(query=[anchor.copy()], positive_query=[positive.copy()])
-    results = CutMix()({**pair([], np.random.default_rng(3)), **views})
+    results = CutMix()(dict(pair([(32, 32)], np.random.default_rng(3)), views=views))
     # The same generator draws the same box over the painted pair.
-    mask = CutMix()(pair([(32, 32)], np.random.default_rng(3)))['query'][0] == 255
+    mask = CutMix()(pair([(32, 32)], np.random.default_rng(3)))['views']['query'][0] == 255
     assert 0 < mask.mean() < 1
-    np.testing.assert_array_equal(results['query'][0], np.where(mask, positive, anchor))
-    np.testing.assert_array_equal(results['positive_query'][0], positive)
+    np.testing.assert_array_equal(results['views']['query'][0], np.where(mask, positive, anchor))
+    np.testing.assert_array_equal(views['positive_query'][0], positive)
+    assert 'positive_query' not in results['views'], 'it is used up'
 
 
 def test_the_rectangle_is_the_same_at_every_resolution():
     for seed in range(100):
         results = CutMix()(pair([(224, 224), (160, 160), (96, 96), (32, 48)], np.random.default_rng(seed)))
-        first, *others = (np.array(box_of(image)) / np.tile(image.shape[:2], 2) for image in results['query'])
-        for box, image in zip(others, results['query'][1:], strict=True):
+        first, *others = (np.array(box_of(image)) / np.tile(image.shape[:2], 2) for image in results['views']['query'])
+        for box, image in zip(others, results['views']['query'][1:], strict=True):
             rounding = 0.5 / np.tile(image.shape[:2], 2) + 0.5 / 224
             assert (abs(box - first) <= rounding + 1e-12).all()
 
@@ -127,10 +128,9 @@ def test_larger_alpha_keeps_lam_nearer_to_its_middle():
 
 
 def test_without_a_positive_nothing_changes():
-    results = dict(pair([(32, 32), (24, 24)], np.random.default_rng(0), positive_idx=-1), lam=1.0)
-    results = CutMix()(results)
-    assert results['lam'] == 1.0
-    assert all((image == 0).all() for image in results['query'])
+    results = CutMix()(pair([(32, 32), (24, 24)], np.random.default_rng(0), positive_idx=-1))
+    assert results['lam'] == [1.0, 1.0]
+    assert all((image == 0).all() for image in results['views']['query'])
 
 
 def test_the_sample_generator_decides():
@@ -167,7 +167,8 @@ def test_the_patch_can_come_from_another_place():
     for seed in range(50):
         query = np.zeros((40, 40, 3), dtype=np.uint8)
         results = CutMix(alpha=2.0, same_place=False)(
-            dict(query=[query], positive_query=[positive], positive_idx=1, lam=0.0, rng=np.random.default_rng(seed)))
+            dict(views=dict(query=[query], positive_query=[positive]), positive_idx=1, lam=[0.0],
+                 rng=np.random.default_rng(seed)))
         pasted = np.argwhere(query[..., 2] == 9)
         if len(pasted) == 0:
             continue

@@ -11,10 +11,10 @@ BOTH = pytest.mark.parametrize('mixing', [CutMix, MixUp])
 
 def pair(seed, batch_seed=0, positive_idx=5, sizes=(32, 24)):
     return dict(
-        query=[np.zeros((r, r, 3), np.uint8) for r in sizes],
-        positive_query=[np.full((r, r, 3), 200, np.uint8) for r in sizes],
+        views=dict(query=[np.zeros((r, r, 3), np.uint8) for r in sizes],
+                   positive_query=[np.full((r, r, 3), 200, np.uint8) for r in sizes]),
         positive_idx=positive_idx,
-        lam=0.0 if positive_idx >= 0 else 1.0,
+        lam=[0.0 if positive_idx >= 0 else 1.0] * len(sizes),
         rng=np.random.default_rng(seed),
         batch_rng=np.random.default_rng(batch_seed))
 
@@ -27,7 +27,8 @@ def test_the_samples_of_a_batch_share_their_draws(mixing, options):
     shared = mixing(per_batch=True, **options)
     one, other, elsewhere = shared(pair(seed=1)), shared(pair(seed=2)), shared(pair(seed=1, batch_seed=1))
     assert one['lam'] == other['lam'] != elsewhere['lam']
-    for image, same, another in zip(one['query'], other['query'], elsewhere['query'], strict=True):
+    queries = (results['views']['query'] for results in (one, other, elsewhere))
+    for image, same, another in zip(*queries, strict=True):
         np.testing.assert_array_equal(image, same)
         assert (image != another).any()
     by_itself = mixing(**options)(pair(seed=0))  # whose own generator is here what the batch's was
@@ -39,20 +40,21 @@ def test_the_samples_of_a_batch_share_their_draws(mixing, options):
 @BOTH
 def test_the_unmixed_views_follow_with_lam_1(mixing):
     plain, results = mixing()(pair(seed=3)), mixing(unmixed_term=True)(pair(seed=3))
-    assert [image.shape[0] for image in results['query']] == [32, 24, 32, 24]
+    assert [image.shape[0] for image in results['views']['query']] == [32, 24, 32, 24]
     assert results['lam'] == plain['lam'] + [1.0, 1.0]
-    for image, mixed in zip(results['query'][:2], plain['query'], strict=True):
+    for image, mixed in zip(results['views']['query'][:2], plain['views']['query'], strict=True):
         np.testing.assert_array_equal(image, mixed)
         assert image.any()
-    assert not any(image.any() for image in results['query'][2:])
+    assert not any(image.any() for image in results['views']['query'][2:])
 
 
 @BOTH
 def test_without_a_positive_there_are_as_many_queries(mixing):
     results = mixing(unmixed_term=True)(pair(seed=0, positive_idx=-1))
-    assert [image.shape[0] for image in results['query']] == [32, 24, 32, 24] and results['lam'] == 1.0
-    assert not any(image.any() for image in results['query'])
-    assert not any(np.shares_memory(a, b) for a, b in zip(results['query'][:2], results['query'][2:], strict=True))
+    query = results['views']['query']
+    assert [image.shape[0] for image in query] == [32, 24, 32, 24] and results['lam'] == [1.0] * 4
+    assert not any(image.any() for image in query)
+    assert not any(np.shares_memory(a, b) for a, b in zip(query[:2], query[2:], strict=True))
 
 
 @BOTH

@@ -12,22 +12,23 @@ def pair(shapes, rng, positive_idx=5, seed=0):
     """An anchor and a positive of random pixels, at each of the shapes."""
     pixels = np.random.default_rng(seed)
     query, positive = ([pixels.integers(0, 256, (*shape, 3)).astype(np.uint8) for shape in shapes] for _ in range(2))
-    return dict(query=query, positive_query=positive, positive_idx=positive_idx, lam=0.0, rng=rng)
+    return dict(views=dict(query=query, positive_query=positive), positive_idx=positive_idx,
+                lam=[0.0 if positive_idx >= 0 else 1.0] * len(shapes), rng=rng)
 
 
 @pytest.mark.parametrize('alpha', [0.2, 1.0, 8.0])
 def test_every_pixel_is_the_rounded_blend(alpha):
     shapes = [(32, 32), (24, 24), (7, 5)]
     for seed in range(20):
-        before = pair(shapes, None)
-        results = MixUp(alpha)(pair(shapes, np.random.default_rng(seed)))
+        before, given = pair(shapes, None)['views'], pair(shapes, np.random.default_rng(seed))
+        results = MixUp(alpha)(given)
         lam = np.random.default_rng(seed).beta(alpha, alpha)
         assert results['lam'] == [lam] * 3 and all(type(share) is float for share in results['lam'])
-        for mixed, anchor, positive in zip(results['query'], before['query'], before['positive_query'], strict=True):
+        for mixed, anchor, positive in zip(results['views']['query'], *before.values(), strict=True):
             exact = lam * anchor.astype(float) + (1 - lam) * positive.astype(float)
             assert mixed.dtype == np.uint8 and mixed.shape == anchor.shape
             assert abs(mixed - exact).max() <= 0.5 + 1e-9
-        for image, kept in zip(results['positive_query'], before['positive_query'], strict=True):
+        for image, kept in zip(given['views']['positive_query'], before['positive_query'], strict=True):
             np.testing.assert_array_equal(image, kept)
 
 
@@ -51,11 +52,11 @@ def test_lam_is_drawn_from_beta():
 
 
 def test_without_a_positive_nothing_changes():
-    given = dict(pair([(16, 16), (12, 12)], np.random.default_rng(0), positive_idx=-1), lam=1.0)
-    before = [image.copy() for image in given['query']]
+    given = pair([(16, 16), (12, 12)], np.random.default_rng(0), positive_idx=-1)
+    before = [image.copy() for image in given['views']['query']]
     results = MixUp()(given)
-    assert results['lam'] == 1.0
-    for image, kept in zip(results['query'], before, strict=True):
+    assert results['lam'] == [1.0, 1.0]
+    for image, kept in zip(results['views']['query'], before, strict=True):
         np.testing.assert_array_equal(image, kept)
 
 

@@ -19,8 +19,9 @@ def view(resolutions=(32, 24), **options):
     return MultiRes(resolutions, [jitter, blur, RandomFlip(prob=0.5)], **options)
 
 
-def infos(folder, positive='dog/3.png'):
-    return dict(anchor=dict(img_path=str(folder / 'cat' / '1.png')), positive=dict(img_path=str(folder / positive)))
+def infos(folder, positive='dog/3.png', **others):
+    return dict(anchor=dict(img_path=str(folder / 'cat' / '1.png')), positive=dict(img_path=str(folder / positive)),
+                **dict(dict(positive_idx=9), **others))
 
 
 def seed_everything(seed):
@@ -34,18 +35,18 @@ def test_views_are_drawn_in_order_from_the_right_image(class_folder):
         results = PairViews([LoadImage()], [view()])(infos(class_folder))
 
         seed_everything(seed)
-        anchor, positive = (LoadImage()(info) for info in infos(class_folder).values())
+        anchor, positive = (LoadImage()(info) for info in [*infos(class_folder).values()][:2])
         for name, image in zip(VIEWS, (anchor, positive, anchor, positive), strict=True):
             expected = view()(dict(image))['img']
-            assert len(results[name]) == len(expected) == 2
-            for found, wanted in zip(results[name], expected, strict=True):
+            assert len(results['views'][name]) == len(expected) == 2
+            for found, wanted in zip(results['views'][name], expected, strict=True):
                 np.testing.assert_array_equal(found, wanted)
 
 
 def test_the_four_views_differ(class_folder):
     seed_everything(0)
     results = PairViews([LoadImage()], [view()])(infos(class_folder))
-    assert len({results[name][0].tobytes() for name in VIEWS}) == 4
+    assert len({results['views'][name][0].tobytes() for name in VIEWS}) == 4
 
 
 def test_an_anchor_paired_with_itself_has_four_views_of_it(class_folder):
@@ -53,7 +54,7 @@ def test_an_anchor_paired_with_itself_has_four_views_of_it(class_folder):
     results = PairViews([LoadImage()], [MultiRes((48, ), scale=(1.0, 1.0))])(infos(class_folder, 'cat/1.png'))
     whole = MultiRes((48, ), scale=(1.0, 1.0))(LoadImage()(infos(class_folder)['anchor']))['img'][0]
     for name in VIEWS:
-        np.testing.assert_array_equal(results[name][0], whole)
+        np.testing.assert_array_equal(results['views'][name][0], whole)
 
 
 @pytest.mark.parametrize('options', [dict(), dict(scale=(1.0, 1.0), ratio=(0.1, 10.0), max_attempts=0)])
@@ -63,13 +64,13 @@ def test_mixing_the_query_leaves_the_other_views(class_folder, options, backend)
     pair_views = PairViews([LoadImage()], [view((48, 40), backend=backend, **options)])
     for seed in range(20):
         seed_everything(seed)
-        results = pair_views(dict(infos(class_folder), positive_idx=9, rng=np.random.default_rng(seed)))
-        before = {name: [image.copy() for image in results[name]] for name in VIEWS}
+        results = pair_views(dict(infos(class_folder), rng=np.random.default_rng(seed)))
+        before = {name: [image.copy() for image in results['views'][name]] for name in VIEWS}
         mixed = CutMix()(results)
-        for name in VIEWS[1:]:
-            for image, kept in zip(mixed[name], before[name], strict=True):
+        for name in VIEWS[2:]:
+            for image, kept in zip(mixed['views'][name], before[name], strict=True):
                 np.testing.assert_array_equal(image, kept)
-        assert not np.array_equal(mixed['query'][0], before['query'][0])
+        assert not np.array_equal(mixed['views']['query'][0], before['query'][0])
 
 
 def test_views_from_configs_are_those_from_transforms(class_folder):
@@ -81,13 +82,31 @@ def test_views_from_configs_are_those_from_transforms(class_folder):
         seed_everything(0)
         found.append(transform(infos(class_folder)))
     for name in VIEWS:
-        for a, b in zip(found[0][name], found[1][name], strict=True):
+        for a, b in zip(found[0]['views'][name], found[1]['views'][name], strict=True):
             np.testing.assert_array_equal(a, b)
 
 
 def test_other_keys_stay(class_folder):
-    results = PairViews([LoadImage()], [view()])(dict(infos(class_folder), sample_idx=4, lam=0.0))
-    assert results['sample_idx'] == 4 and results['lam'] == 0.0
+    results = PairViews([LoadImage()], [view()])(infos(class_folder, sample_idx=4))
+    assert results['sample_idx'] == 4 and results['positive_idx'] == 9
+
+
+@pytest.mark.parametrize('on_device', [False, True])
+@pytest.mark.parametrize('positive_idx, lam', [(9, 0.0), (-1, 1.0)])
+def test_each_query_has_its_weight(class_folder, positive_idx, lam, on_device):
+    views = PairViews([LoadImage()], [MultiRes((32, 24), on_device=on_device)])
+    assert views(infos(class_folder, positive_idx=positive_idx))['lam'] == [lam, lam]
+
+
+def test_what_is_not_mixed_is_not_drawn(class_folder):
+    seed_everything(3)
+    unmixed = PairViews([LoadImage()], [view()], mixed=False)(infos(class_folder))['views']
+    assert list(unmixed) == ['query', 'anchor_key', 'positive_key']
+    seed_everything(3)
+    anchor, positive = (LoadImage()(info) for info in [*infos(class_folder).values()][:2])
+    for found, image in zip(unmixed.values(), (anchor, anchor, positive), strict=True):
+        for here, there in zip(found, view()(dict(image))['img'], strict=True):
+            np.testing.assert_array_equal(here, there)
 
 
 def multi_crop():
@@ -102,17 +121,17 @@ def test_queries_can_have_more_crops_than_keys(class_folder):
         results = PairViews([LoadImage()], **multi_crop())(infos(class_folder))
 
         seed_everything(seed)
-        anchor, positive = (LoadImage()(info)['img'] for info in infos(class_folder).values())
+        anchor, positive = (LoadImage()(info)['img'] for info in [*infos(class_folder).values()][:2])
         for name, image in [('query', anchor), ('positive_query', positive)]:
             crops = [RandomResizedCrop(r, scale=scale, backend='pillow')
                      for r, scale in [(32, (0.2, 1.0)), *[(14, (0.05, 0.14))] * 2]]
             expected = [crop(dict(img=image))['img'] for crop in crops]
-            assert [crop.shape for crop in results[name]] == [(32, 32, 3), (14, 14, 3), (14, 14, 3)]
-            for found, wanted in zip(results[name], expected, strict=True):
+            assert [crop.shape for crop in results['views'][name]] == [(32, 32, 3), (14, 14, 3), (14, 14, 3)]
+            for found, wanted in zip(results['views'][name], expected, strict=True):
                 np.testing.assert_allclose(found.astype(int), wanted, atol=1)
-            assert (results[name][1] != results[name][2]).any(), 'each from a window of its own'
+            assert (results['views'][name][1] != results['views'][name][2]).any(), 'each from a window of its own'
         for name, image in [('anchor_key', anchor), ('positive_key', positive)]:
-            (found, ) = results[name]
+            (found, ) = results['views'][name]
             wanted = RandomResizedCrop(32, scale=(0.2, 1.0), backend='pillow')(dict(img=image))['img']
             np.testing.assert_allclose(found.astype(int), wanted, atol=1)
 
@@ -120,23 +139,23 @@ def test_queries_can_have_more_crops_than_keys(class_folder):
 def test_every_crop_is_mixed_and_no_key(class_folder):
     seed_everything(0)
     results = PairViews([LoadImage()], **multi_crop())(infos(class_folder))
-    before = {name: [image.copy() for image in results[name]] for name in VIEWS}
-    mixed = CutMix()(dict(results, positive_idx=9, rng=np.random.default_rng(1)))
+    before = {name: [image.copy() for image in results['views'][name]] for name in VIEWS}
+    mixed = CutMix()(dict(results, rng=np.random.default_rng(1)))
     assert len(mixed['lam']) == 3 and all(0 < lam < 1 for lam in mixed['lam'])
     assert mixed['lam'][1] == mixed['lam'][2] and abs(mixed['lam'][0] - mixed['lam'][1]) < 0.1
-    for i, (image, lam) in enumerate(zip(mixed['query'], mixed['lam'], strict=True)):
+    for i, (image, lam) in enumerate(zip(mixed['views']['query'], mixed['lam'], strict=True)):
         of_anchor, of_positive = ((image == before[name][i]).all(axis=2) for name in ('query', 'positive_query'))
         assert (of_anchor | of_positive).all() and of_anchor.mean() == pytest.approx(lam, abs=0.01)
-    for name in VIEWS[1:]:
-        for image, kept in zip(mixed[name], before[name], strict=True):
+    for name in VIEWS[2:]:
+        for image, kept in zip(mixed['views'][name], before[name], strict=True):
             np.testing.assert_array_equal(image, kept)
 
 
 def test_crops_can_be_at_several_resolutions_or_at_one(class_folder):
     several = MultiView([[MultiRes((32, 24))], [RandomResizedCrop(14)]], num_views=[1, 2])
     results = PairViews([LoadImage()], [several], [MultiRes((32, 24))])(infos(class_folder))
-    assert [image.shape[0] for image in results['query']] == [32, 24, 14, 14]
-    assert [image.shape[0] for image in results['positive_key']] == [32, 24]
+    assert [image.shape[0] for image in results['views']['query']] == [32, 24, 14, 14]
+    assert [image.shape[0] for image in results['views']['positive_key']] == [32, 24]
 
 
 @pytest.mark.parametrize('key_view', [[], 'MultiRes', dict(type='MultiRes')])

@@ -7,7 +7,7 @@ import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
-from tiny_clim import build, images, samples
+from tiny_clim import build, images, named, samples
 from training_runs import runner_of
 
 from clim_mm.errors import ConfigError
@@ -41,7 +41,7 @@ def step(model, wrapper, seed):
     views = [torch.randint(0, 256, (32, 3, side, side), generator=generator, dtype=torch.uint8)
              for _ in range(3) for side in (16, 12)]
     torch.manual_seed(seed)  # of the shuffle
-    data = dict(inputs=views, data_samples=samples([[0.4, 0.6]] * 32))
+    data = dict(inputs=named(views), data_samples=samples([[0.4, 0.6]] * 32))
     loss = model.train_step(data, optim_wrapper=wrapper)['loss'].item()
     for handle in handles:
         handle.remove()
@@ -76,7 +76,7 @@ def test_convolutions_run_in_bfloat16_and_the_head_does_not():
             lambda layer, inputs, output, name=name: dtypes.update({name: (output[0] if name == 'backbone' else output
                                                                            ).dtype}))
     wrapper = Bf16OptimWrapper(optimizer=torch.optim.SGD(model.parameters(), lr=0.03))
-    model.train_step(dict(inputs=images(3), data_samples=samples([[0.4]] * 8)), optim_wrapper=wrapper)
+    model.train_step(dict(inputs=named(images(3)), data_samples=samples([[0.4]] * 8)), optim_wrapper=wrapper)
     assert dtypes == dict(backbone=torch.bfloat16, head=torch.float32)
 
 
@@ -93,7 +93,7 @@ def test_a_config_names_it(folder, tmp_path):
     runner = runner_of(folder, tmp_path, num_workers=0, optim_wrapper=wrapper)
     runner.train()
     assert isinstance(runner.optim_wrapper, Bf16OptimWrapper) and runner.optim_wrapper._accumulative_counts == 2
-    assert torch.isfinite(runner.model.queue).all()
+    assert torch.isfinite(runner.model.queue.keys).all()
 
 
 def test_a_gpu_without_bfloat16_is_told(monkeypatch):
