@@ -15,7 +15,8 @@ MOCO_HEAD = dict(type='mmselfsup.ContrastiveHead', loss=dict(type='mmcls.CrossEn
 VIEW = dict(type='MultiRes', resolutions=(16, 12), transforms=[dict(type='RandomFlip', prob=0.5)])
 OURS = {value.name: value for value in vars(clim_registry).values() if isinstance(value, Registry)}
 NAMES = {
-    'dataset': ['ClassFolder', 'ImageFolder', 'ImageList', 'ImageSamples', 'LabelSplit', 'NeighborPairs', 'SingleViews'],
+    'dataset': ['ClassFolder', 'ImageFolder', 'ImageList', 'ImageSamples', 'LabelSplit', 'NeighborPairs',
+                'SingleViews'],
     'function': ['stack_collate'],
     'hook': [
         'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'HistoryHook', 'KNNHook',

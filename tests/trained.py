@@ -27,9 +27,9 @@ SLIM = ('model.backbone.depth=18', 'model.backbone.stem_channels=8', 'model.back
 # The main config, small enough for a CPU: that network on small views.
 SMALL = (
     *SLIM, 'train_dataloader.batch_size=8', 'train_dataloader.num_workers=1',
-    'train_dataloader.dataset.pipeline.0.view.0.resolutions=(48,32)', 'custom_hooks.0.extract.pipeline.1.edge=56',
-    'custom_hooks.0.extract.pipeline.1.crop_size=48', 'custom_hooks.0.extract.num_workers=1',
-    'custom_hooks.0.interval=1', 'default_hooks.checkpoint.interval=1', 'default_hooks.logger.interval=5',
+    'train_dataloader.dataset.pipeline.0.view.0.resolutions=(48,32)', 'extract.pipeline.1.edge=56',
+    'extract.pipeline.1.crop_size=48', 'extract.num_workers=1',
+    'default_hooks.neighbors.interval=1', 'default_hooks.checkpoint.interval=1', 'default_hooks.logger.interval=5',
     'default_hooks.preflight.seconds=0', 'randomness.seed=0')
 FULL_WIDTH = ('model.backbone.stem_channels=64', 'model.backbone.base_channels=64')
 
@@ -54,12 +54,12 @@ class Kind:
 KINDS = dict(
     # Started with --resume in an empty folder, and with a page after each refresh.
     small=Kind(epochs=2,
-               more="custom_hooks = [*_base_.custom_hooks, dict(type='NeighborPageHook', num_anchors=60)]\n"),
+               more="custom_hooks = [dict(type='NeighborPageHook', num_anchors=60)]\n"),
     resnet18=Kind((*FULL_WIDTH, 'model.neck.in_channels=512')),
     resnet50=Kind((
         *FULL_WIDTH, 'model.backbone.depth=50', 'model.neck.in_channels=2048', 'train_dataloader.batch_size=64',
         'train_dataloader.dataset.pipeline.0.view.0.resolutions=(32,24)',
-        'custom_hooks.0.extract.pipeline.1.edge=40', 'custom_hooks.0.extract.pipeline.1.crop_size=32')),
+        'extract.pipeline.1.edge=40', 'extract.pipeline.1.crop_size=32')),
     digits=Kind(('default_hooks.checkpoint.interval=2', 'default_hooks.preflight.seconds=0'), 2, DIGITS))
 
 

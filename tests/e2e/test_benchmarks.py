@@ -57,8 +57,7 @@ def test_bank(figures_of, digits, tmp_path):
     (tmp_path / 'clim_r18_1xb32-20e_digits.py').write_text(f"""
 _base_ = '{ROOT}/configs/clim/clim_r18_1xb32-20e_digits.py'
 train_dataloader = dict(dataset=dict(dataset=dict(data_root={str(digits)!r})))
-custom_hooks = [dict(_base_.custom_hooks[0], interval=2)]
-default_hooks = dict(preflight=dict(seconds=0))
+default_hooks = dict(preflight=dict(seconds=0), neighbors=dict(interval=2))
 """)
     printed, figures = figures_of(
         'bank', tmp_path / 'clim_r18_1xb32-20e_digits.py', '--epochs', 3, '--work-dir', tmp_path / 'bank')

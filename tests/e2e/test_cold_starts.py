@@ -17,7 +17,7 @@ def commands(trained, digits, imagenet_like, tmp_path):
     small, wide, out = trained('small'), trained('resnet18'), tmp_path / 'out'
     on_images = ('--cfg-options', *SMALL, f'train_dataloader.dataset.dataset.data_root={imagenet_like}')
     on_digits = ('--cfg-options', f'train_dataloader.dataset.dataset.data_root={digits}')
-    options = [option for option in SMALL if option.startswith(('model.', 'custom_hooks.0.extract.'))]
+    options = [option for option in SMALL if option.startswith(('model.', 'extract.'))]
     return {
         'benchmark_safeguards.py': ([DIGITS, '--pairs', 1, '--epochs', 1, *on_digits], None, '"ratio"'),
         'browse_neighbors.py': ([small.config, small.checkpoint(2), '--num-anchors', 5, '--out', out, '--cfg-options',

@@ -52,7 +52,7 @@ def test_the_processes_that_are_planned(preflight):
 
 
 @pytest.mark.parametrize('options, status', [
-    (['optim_wrapper.optimizer.lr=0.0009375', 'model.momentum=0.9', 'custom_hooks.0.interval=1000',
+    (['optim_wrapper.optimizer.lr=0.0009375', 'model.momentum=0.9', 'default_hooks.neighbors.interval=1000',
       'train_cfg.max_epochs=3'], 0),
     (['train_cfg.max_epochs=2'], 1),
 ])
@@ -64,7 +64,7 @@ def test_strict(preflight, options, status):
 
 @pytest.mark.parametrize('options, words', [
     (['train_dataloader.dataset.dataset.data_root=nowhere'], ['nowhere', 'does not exist']),
-    (['custom_hooks.0.num_clusters=500'], ['num_clusters=500', '203 images']),
+    (['default_hooks.neighbors.num_clusters=500'], ['num_clusters=500', '203 images']),
     (['model.queue_len=4'], ['queue_len=4', '8 keys']),
 ])
 def test_what_cannot_be_planned_is_said_in_a_sentence(preflight, tmp_path, options, words):

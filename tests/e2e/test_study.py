@@ -16,7 +16,7 @@ pytestmark = pytest.mark.e2e
 STUDY = """
 _config = 'configs/clim/clim_r18_1xb32-20e_digits.py'
 rows = dict(
-    moco=dict(config=_config, options={{'custom_hooks.0.begin': 1000}}), clim=dict(config=_config))
+    moco=dict(config=_config, options={{'default_hooks.neighbors.begin': 1000}}), clim=dict(config=_config))
 seeds = [3]
 baseline = 'moco'
 training = dict(semi=dict(
@@ -109,7 +109,7 @@ def test_a_study_that_is_killed_goes_on_and_is_not_run_twice(run, write, tmp_pat
 
 def test_a_run_that_fails_is_told_with_its_log(run, write, tmp_path):
     path = write(1)
-    path.write_text(path.read_text().replace("'custom_hooks.0.begin': 1000", "'custom_hooks.0.num_clusters': 10**6"))
+    path.write_text(path.read_text().replace("neighbors.begin': 1000", "neighbors.num_clusters': 10**6"))
     result = run('tools/study.py', path, '--work-dir', tmp_path / 'work')
     assert result.returncode == 1 and 'Traceback' not in result.stdout
     sentence = result.stdout.strip().splitlines()[-1]

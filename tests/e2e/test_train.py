@@ -77,8 +77,8 @@ def test_a_second_run_in_the_same_folder_keeps_the_first_log(train, small, tmp_p
 
 @pytest.mark.parametrize(('options', 'words'), [
     (['train_dataloader.dataset.dataset.data_root=nowhere'], ['nowhere', 'does not exist', 'data_root']),
-    (['custom_hooks.0.num_clusters=500'], ['num_clusters=500', '203 images', 'None']),
-    (['custom_hooks.0.num_neighbors=203'], ['num_neighbors=203', '203 images']),
+    (['default_hooks.neighbors.num_clusters=500'], ['num_clusters=500', '203 images', 'None']),
+    (['default_hooks.neighbors.num_neighbors=203'], ['num_neighbors=203', '203 images']),
     (['train_dataloader.dataset.pipeline.0.view.0.resolutions=(48,2)'], ['resolutions', '(48, 2)']),
     (['train_dataloader.dataset.pipeline.1.alpha=0'], ['alpha', '0']),
     (['model.queue_len=4'], ['queue_len=4', '8 keys']),

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from small_training import CONFIG, Training
 
 NAN, INF = math.nan, math.inf
-PAIRS, HOOK, SOURCE = 'train_dataloader.dataset', 'custom_hooks.0', 'train_dataloader.dataset.dataset'
+PAIRS, HOOK, SOURCE = 'train_dataloader.dataset', 'default_hooks.neighbors', 'train_dataloader.dataset.dataset'
 VIEW, BLUR = f'{PAIRS}.pipeline.0.view.0', f'{PAIRS}.pipeline.0.view.0.transforms.1'
 
 
@@ -40,12 +40,12 @@ OPTIONS: dict[str, list] = {
     # CenterWiseNeighborHook
     HOOK: [*PART, None],
     f'{HOOK}.type': WORD,
-    f'{HOOK}.extract': [*PART, None],
-    f'{HOOK}.extract.pipeline': PIPELINE,
-    f'{HOOK}.extract.batch_size': whole(1),
-    f'{HOOK}.extract.num_workers': whole(0, 10**6),
-    f'{HOOK}.extract.amp': switch(),
-    f'{HOOK}.extract.channels_last': switch(),
+    'extract': [value for value in PART if value != {}],
+    'extract.pipeline': PIPELINE,
+    'extract.batch_size': whole(1),
+    'extract.num_workers': whole(0, 10**6),
+    'extract.amp': switch(),
+    'extract.channels_last': switch(),
     f'{HOOK}.interval': whole(1),
     f'{HOOK}.begin': whole(0),
     f'{HOOK}.num_clusters': whole(1, 101, 10**9, optional=True),
@@ -176,14 +176,14 @@ OPTIONS: dict[str, list] = {
 }
 # What there is no training without. Where torch or MMEngine would take another value for it silently, it must be said.
 REQUIRED = [
-    f'{HOOK}', f'{HOOK}.type', f'{HOOK}.extract', f'{HOOK}.extract.pipeline', PAIRS, f'{PAIRS}.type',
+    f'{HOOK}', f'{HOOK}.type', 'extract', 'extract.pipeline', PAIRS, f'{PAIRS}.type',
     f'{PAIRS}.dataset', f'{PAIRS}.pipeline', f'{SOURCE}.type', f'{PAIRS}.pipeline.0', f'{PAIRS}.pipeline.0.load',
     f'{PAIRS}.pipeline.0.view', f'{PAIRS}.pipeline.0.load.0', f'{VIEW}', f'{VIEW}.resolutions', f'{PAIRS}.pipeline.2',
-    f'{HOOK}.extract.pipeline.0', f'{HOOK}.extract.pipeline.2', 'model', 'model.type', 'model.backbone', 'model.neck',
+    'extract.pipeline.0', 'extract.pipeline.2', 'model', 'model.type', 'model.backbone', 'model.neck',
     'model.head', 'model.backbone.depth', 'model.neck.in_channels', 'train_dataloader', 'train_dataloader.batch_size',
     'train_dataloader.sampler', 'train_dataloader.sampler.type', 'train_dataloader.collate_fn.type', 'optim_wrapper',
     'optim_wrapper.optimizer', 'optim_wrapper.optimizer.type', 'optim_wrapper.optimizer.lr', 'param_scheduler.0.type',
-    'train_cfg', 'train_cfg.max_epochs', 'custom_hooks', 'default_hooks.sampler_seed', 'default_hooks.quarantine',
+    'train_cfg', 'train_cfg.max_epochs', 'default_hooks.sampler_seed', 'default_hooks.quarantine',
     'default_hooks.watchdog.type', 'default_scope'
 ]
 FILES: dict[str, Union[str, bytes]] = {

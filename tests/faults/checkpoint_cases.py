@@ -105,7 +105,7 @@ def _code_cases(sound: Sound) -> Iterator[Case]:
 
     for old in (False, True):
         form = ' in the old format' if old else ''
-        for place in ('meta.time', 'state_dict.queue', 'more'):
+        for place in ('meta.time', 'state_dict.queue.keys', 'more'):
             yield sound.resumed(f'os.system at {place}{form}', with_part(Smuggled, *place.split('.'), old=old))
         yield sound.started(f'weights with os.system{form}', with_part(Smuggled, 'more', old=old))
         yield sound.resumed(f'a foreign class{form}', with_part(lambda _: Foreign(), 'more', old=old))
@@ -154,7 +154,7 @@ def _lacking_cases(sound: Sound) -> Iterator[Case]:
     for place in ('state_dict', 'optimizer', 'param_schedulers', 'message_hub', 'meta', 'meta.epoch', 'meta.iter',
                   'neighbors', 'quarantine', 'manifest'):
         yield _altered(sound, f'without {place}', place, Gone, says=place)
-    for place in ('state_dict.queue', 'state_dict.queue_ids', 'state_dict.queue_ptr', 'neighbors.table',
+    for place in ('state_dict.queue.keys', 'state_dict.queue.ids', 'state_dict.queue.pointer', 'neighbors.table',
                   'neighbors.centroids', 'neighbors.table.positives', 'neighbors.table.version', 'quarantine.ids',
                   'optimizer.state', 'optimizer.param_groups', 'message_hub.log_scalars', 'message_hub.runtime_info'):
         yield _altered(sound, f'without {place}', place, Gone)
@@ -164,6 +164,7 @@ def _altered_cases(sound: Sound) -> Iterator[Case]:
     positives = sound.holds()['neighbors']['table']['positives']
     weight = next(name for name, value in sound.holds()['state_dict'].items() if value.dim() == 4)
     state = sound.holds()['state_dict']
+    keys, ids = state['queue.keys'], state['queue.ids']
     values: dict[str, list] = {
         'meta': [None, 3, 'text', []], 'meta.epoch': ['1', None, -1, 1.5, math.nan, True, [1], 10**12],
         'meta.iter': ['6', None, -1, 6.5, [6], 10**12], 'meta.seed': ['0', -1, 1.5, 2**40],
@@ -185,11 +186,12 @@ def _altered_cases(sound: Sound) -> Iterator[Case]:
         'neighbors.centroids': [3, 'text', torch.zeros(3), torch.full((6, 128), math.nan)],
         'quarantine': [None, 3, 'text', {}, []], 'quarantine.ids': [None, [100], [-1], ['a'], [1.5]],
         'quarantine.entries': [None, [3], ['a', 'b']], 'manifest': [3, 'text', '', {}],
-        'state_dict': [None, 3, [], {}], 'state_dict.queue': [
-            None, 'text', state['queue'][:, :-1], state['queue'][:-1], state['queue'].long(), state['queue'] * math.nan,
-            state['queue'] * math.inf],
-        'state_dict.queue_ids': [None, state['queue_ids'] + 10**6, state['queue_ids'].float(), state['queue_ids'][:-1]],
-        'state_dict.queue_ptr': [None, torch.tensor([10**6]), torch.tensor([-5]), torch.tensor([0.5]), torch.tensor(0)],
+        'state_dict': [None, 3, [], {}],
+        'state_dict.queue.keys': [
+            None, 'text', keys[:, :-1], keys[:-1], keys.long(), keys * math.nan, keys * math.inf],
+        'state_dict.queue.ids': [None, ids + 10**6, ids.float(), ids[:-1]],
+        'state_dict.queue.pointer': [
+            None, torch.tensor([10**6]), torch.tensor([-5]), torch.tensor([0.5]), torch.tensor(0)],
         f'state_dict.{weight}': [None, 'text', state[weight] * math.nan, state[weight][:1], state[weight].bool()],
     }
     for place, alternatives in values.items():

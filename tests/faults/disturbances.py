@@ -226,7 +226,7 @@ def copied_folder(scene: Scene) -> None:
 def transient_errors(scene: Scene) -> None:
     """Reads fail now and then, as on a network file system: the run is the same, and no image is lost."""
     settings = ('backend=flaky', f'every={scene.rng.randint(20, 60)}')
-    loads = ('train_dataloader.dataset.pipeline.0.load.0', 'custom_hooks.0.extract.pipeline.0')
+    loads = ('train_dataloader.dataset.pipeline.0.load.0', 'extract.pipeline.0')
     config = scene.work_dir.with_suffix('.py')
     config.write_text(f'_base_ = {str(CONFIG)!r}\ncustom_imports = dict(imports=["clim_mm", "flaky_storage"])\n')
     training = scene.start(

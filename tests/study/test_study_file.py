@@ -8,7 +8,7 @@ from clim_mm.study import read_study
 SOUND = """
 _config = '{config}'
 rows = dict(
-    moco=dict(config=_config, options={{'custom_hooks.0.begin': 1000}}),
+    moco=dict(config=_config, options={{'default_hooks.neighbors.begin': 1000}}),
     clim=dict(config='{config}'))
 seeds = [0, 3]
 baseline = 'moco'
@@ -35,7 +35,8 @@ def write(tmp_path):
 def test_a_sound_one(write, tmp_path):
     study = read_study(write())
     assert (study.name, study.seeds, study.baseline, study.frozen) == ('mine', (0, 3), 'moco', True)
-    assert [(row.name, row.options) for row in study.rows] == [('moco', {'custom_hooks.0.begin': 1000}), ('clim', {})]
+    assert [(row.name, row.options) for row in study.rows] == [
+        ('moco', {'default_hooks.neighbors.begin': 1000}), ('clim', {})]
     assert {row.config for row in (*study.rows, *study.training)} == {str(tmp_path / 'config.py')}
     assert [(row.name, row.options) for row in study.training] == [('linear', {'train_cfg.max_epochs': 2})]
     assert study.metrics == ('knn_20_top1', ) and study.options == {'train_cfg.max_epochs': 1}

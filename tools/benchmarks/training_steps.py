@@ -37,27 +37,31 @@ def resolutions_of(cfg: Config) -> tuple[int, ...]:
     raise ConfigError('The config\'s pipeline has no MultiRes whose resolutions could be taken: give --resolutions.')
 
 
-def random_batch(batch_size: int, sides: Sequence[int], device: torch.device, num_queries: int = 0) -> dict:
+def random_batch(batch_size: int, sides: Sequence[int], device: torch.device, named: bool = False) -> dict:
     """A batch as a DataLoader gives it, but already on the device.
 
     Args:
         batch_size: N.
         sides: Of the square views, pixels.
         device: Where the images are wanted.
-        num_queries: How many ``lam`` a sample has; 0 for samples of MoCo.
+        named: Give CLIM's views at these sides, with ids and ``lam``; otherwise a list of views, as MoCo's.
     """
     generator = torch.Generator().manual_seed(0)
-    views = [torch.randint(0, 256, (batch_size, 3, side, side), generator=generator, dtype=torch.uint8).to(device)
-             for side in sides]
+
+    def views() -> list[torch.Tensor]:
+        return [torch.randint(0, 256, (batch_size, 3, side, side), generator=generator, dtype=torch.uint8).to(device)
+                for side in sides]
+
+    inputs = {name: views() for name in ('query', 'anchor_key', 'positive_key')} if named else views()
     data_samples = []
     for i in range(batch_size):
         sample = SelfSupDataSample()
-        if num_queries:  # MoCo's own pipeline packs no ids
+        if named:  # MoCo's own pipeline packs no ids
             sample.sample_idx = InstanceData(value=torch.tensor([i]))
-            lam = torch.rand(num_queries, generator=generator).tolist()
+            lam = torch.rand(len(sides), generator=generator).tolist()
             sample.set_metainfo(dict(lam=lam, positive_idx=(i + 1) % batch_size))
         data_samples.append(sample)
-    return dict(inputs=views, data_samples=data_samples)
+    return dict(inputs=inputs, data_samples=data_samples)
 
 
 class Contestants:
@@ -115,7 +119,7 @@ class Contestants:
         """
         model = self._clim()
         for name in ('query', 'momentum'):
-            features = torch.randn(self._batch_size, len(model.queue), device=self._device)
+            features = torch.randn(self._batch_size, model.embedding_dim, device=self._device)
             stand_in(*model.encoder(name), features=features)
         return self._step_of(model, resolutions)
 
@@ -126,11 +130,11 @@ class Contestants:
         views, _ = model.data_preprocessor(random_batch(self._batch_size, [*resolutions] * 3, self._device))
         if self._channels_last:
             views = [x.contiguous(memory_format=torch.channels_last) for x in views]
-        like_features = [torch.randn(self._batch_size, len(model.queue), device=self._device) for _ in range(num)]
+        like_features = [torch.randn(self._batch_size, model.embedding_dim, device=self._device) for _ in range(num)]
 
         def step() -> None:
             with torch.autocast(self._device.type, torch.bfloat16, enabled=self._amp):
-                queries = [model.encoder('query')(x)[0] for x in views[:num]]
+                queries = [model.encoder('query')(x)['last'] for x in views[:num]]
                 with torch.no_grad():
                     for x in views[num:]:
                         model.encoder('momentum')(x)
@@ -151,7 +155,7 @@ class Contestants:
 
     def _step_of(self, model: CLIM, resolutions: Sequence[int]) -> Step:
         optim_wrapper = self._optimizer_of(model, self._cfg.optim_wrapper)
-        batch = random_batch(self._batch_size, [*resolutions] * 3, self._device, num_queries=len(resolutions))
+        batch = random_batch(self._batch_size, resolutions, self._device, named=True)
 
         def step() -> None:
             model.train_step(batch, optim_wrapper=optim_wrapper)

@@ -50,11 +50,10 @@ _base_ = {setting.config('clim_r18_1xb32-20e_digits.py', 'clim_r18_1xb32-20e_dig
 custom_imports = dict(imports=['clim_mm', 'acceptance.resumed'])
 train_dataloader = dict(num_workers={workers}, persistent_workers={workers > 0}, dataset=dict(dataset=dict(
     data_root={str(Path(setting.folder, 'digits'))!r}, indices={64 if setting.small else None})))
-custom_hooks = [
-    dict(_base_.custom_hooks[0], interval=1, extract=dict(_base_.custom_hooks[0].extract, num_workers={workers})),
-    dict(type='KilledOnce', epoch={_NEVER})]
+extract = dict(num_workers={workers})
+custom_hooks = [dict(type='KilledOnce', epoch={_NEVER})]
 train_cfg = dict(max_epochs={_EPOCHS})
-default_hooks = dict(checkpoint=dict(interval=1), preflight=dict(seconds=0))
+default_hooks = dict(checkpoint=dict(interval=1), preflight=dict(seconds=0), neighbors=dict(interval=1))
 randomness = dict(seed=0, deterministic=True)
 """
 
@@ -113,5 +112,5 @@ def _train(setting: Setting, work_dir: str, killed_in: int) -> None:
     print_into(f'{work_dir}.out')
     os.environ['CUBLAS_WORKSPACE_CONFIG'] = ':4096:8'  # without it cuBLAS is not deterministic
     sys.argv = ['train.py', str(Path(setting.folder, 'small_training.py')), '--work-dir', work_dir, '--resume',
-                '--cfg-options', f'custom_hooks.1.epoch={killed_in}']
+                '--cfg-options', f'custom_hooks.0.epoch={killed_in}']
     runpy.run_path(str(TOOLS / 'train.py'), run_name='__main__')

@@ -45,7 +45,8 @@ class Trained:
         model.to(device, dtype).train()
         model.advance_after_loss = False
         model.data_preprocessor.register_forward_hook(
-            lambda module, inputs, output: ([x.to(dtype) for x in output[0]], output[1]))
+            lambda module, inputs, output: (
+                {name: [x.to(dtype) for x in views] for name, views in output[0].items()}, output[1]))
         settings = copy.deepcopy(cfg.optim_wrapper)
         if amp:
             settings.type = 'Bf16OptimWrapper'
@@ -58,9 +59,9 @@ class Trained:
             lambda p, name=name: gradients.update({name: p.grad.detach().double().cpu()}))
             for name, parameter in self.model.named_parameters() if parameter.requires_grad]
         generator = torch.Generator().manual_seed(seed)
-        batch = random_batch(self.samples, [*_SIDES] * 3, torch.device('cpu'), num_queries=len(_SIDES))
-        batch['inputs'] = [torch.randint(0, 256, x.shape, generator=generator, dtype=torch.uint8)
-                           for x in batch['inputs']]
+        batch = random_batch(self.samples, _SIDES, torch.device('cpu'), named=True)
+        batch['inputs'] = {name: [torch.randint(0, 256, x.shape, generator=generator, dtype=torch.uint8) for x in views]
+                           for name, views in batch['inputs'].items()}
         torch.manual_seed(seed)  # of the shuffle
         loss = self.model.train_step(batch, optim_wrapper=self.wrapper)['loss'].item()
         self.model.advance()
@@ -90,7 +91,7 @@ def rows_of(ours: Trained, reference: Trained, steps: int, bound: float, name: s
         (loss, _), (expected, _) = ours.step(seed), reference.step(seed)
         apart.append(abs(loss / expected - 1))
     yield at_most(f'losses of {steps} steps, {name}, apart', max(apart, key=_nan_last), bound)
-    queue = (ours.model.queue.cpu() - reference.model.queue.cpu()).abs().max().item()
+    queue = (ours.model.queue.keys.cpu() - reference.model.queue.keys.cpu()).abs().max().item()
     yield at_most(f'queue after {steps} steps, {name}, apart', queue, bound)
 
 
