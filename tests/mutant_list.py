@@ -259,8 +259,8 @@ MUTANTS = [
            'runner.epoch >= hook.begin', 'runner.epoch > hook.begin'),
     Mutant('page not written at the first refresh', 'engine/neighbor_page_hook.py',
            '.table.version - 1) % self.interval', '.table.version) % self.interval'),
-    Mutant('resumed without the parts of the hooks', 'runtime/resume_guard_hook.py',
-           "if with_schedule else []), *others]", 'if with_schedule else [])]'),
+    Mutant('resumed without the parts of the hooks', 'runtime/resume.py',
+           'for part in (*_PARTS, *parts)', 'for part in _PARTS'),
     Mutant('frozen backbone compared with itself', 'engine/pretrained_backbone_hook.py',
            'value.detach().clone() for', 'value.detach() for'),
     # Checkpoints.
