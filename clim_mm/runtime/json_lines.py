@@ -17,14 +17,11 @@ _failing: set[str] = set()  # files of which the last record could not be writte
 
 
 def append_json_line(path: str, record: dict[str, Any]) -> None:
-    """Append a record, after the training's ``run_id`` if it has one, and have it in the file when this returns.
+    """Append a record of strings, numbers and arrays, after the training's ``run_id`` if it has one.
 
-    A record that cannot be written is left out as a whole, with a warning for the first of several: no training ends
-    for it. Half a record, which a killed process or a full disk has left, makes room for the next.
-
-    Args:
-        path: JSON lines; made if it is not there.
-        record: Strings, numbers and arrays by name. NaN and infinity, which JSON does not know, become null.
+    NaN and infinity, which JSON does not know, become null. A record that cannot be written is left out as a whole,
+    with a warning for the first of several: no training ends for it. Half a record, which a killed process or a full
+    disk has left, makes room for the next.
     """
     line = json.dumps({name: _known(value) for name, value in {**run_id(), **record}.items()}, allow_nan=False) + '\n'
     try:

@@ -18,38 +18,29 @@ from clim_mm.distributed.end_process import end_process, say
 from clim_mm.errors import ConfigError, printable, some_of
 from clim_mm.log_files import write_to_log
 
-VARIABLE = 'CLIM_LOADER_PATIENCE'
-_PATIENCE = 300.0  # seconds [ours]
-_BEATS = 4  # looks in a patience
-_WARN, _END = (4, 8, 16, 32), 48  # looks at the same wait [ours]
+_VARIABLE, _PATIENCE = 'CLIM_LOADER_PATIENCE', 300.0  # seconds [ours]
+_LOOKS = 4  # in a patience
+_WARN, _END = (4, 8, 16, 32), 48  # after so many looks at the same wait [ours]
 _SPARE_FILES = 8  # with fewer than these left to open, that is the reason [ours]
 
 
 class LoaderWatch:
     """Warns when no batch has come for long, says which worker stands still at what, and at last ends the process.
 
-    A thread looks seldom. It counts how often it has looked since the wait began, not the time: a process that was
-    itself stopped for hours has not waited as long. The environment variable ``CLIM_LOADER_PATIENCE`` gives the seconds
-    before the first warning, by default 300; others follow, and after twelve times as long the process ends. The watch
-    ends with the object.
-
-    Attributes:
-        wait: Stands for the present wait; None for none.
-
-    Raises:
-        ConfigError: If the variable is no number above 0.
+    The environment variable ``CLIM_LOADER_PATIENCE`` gives the seconds before the first warning, by default 300; others
+    follow, and after twelve times as long the process ends. A thread counts how often it has looked since the wait
+    began, not the time: a process that was itself stopped for hours has not waited as long.
     """
 
     def __init__(self) -> None:
-        given = os.environ.get(VARIABLE, _PATIENCE)
+        given = os.environ.get(_VARIABLE, _PATIENCE)
         try:
             self._patience = float(given)
         except ValueError:
-            raise ConfigError(f'{VARIABLE}={given} must be a number of seconds above 0.') from None
-        check_number(VARIABLE, self._patience, above=0)
-        self.wait: Optional[object] = None
-        threading.Thread(target=_look, args=(weakref.ref(self), self._patience / _BEATS), name='LoaderWatch',
-                         daemon=True).start()
+            raise ConfigError(f'{_VARIABLE}={given} must be a number of seconds above 0.') from None
+        check_number(_VARIABLE, self._patience, above=0)
+        self.wait: Optional[object] = None  # stands for the present one
+        threading.Thread(target=_look, args=(weakref.ref(self), self._patience / _LOOKS), daemon=True).start()
 
     def expect(self) -> None:
         """From now on a batch is waited for."""
@@ -59,12 +50,12 @@ class LoaderWatch:
         """It is there, or no further one is wanted."""
         self.wait = None
 
-    def judge(self, beats: int) -> None:
+    def judge(self, looks: int) -> None:
         """Warn, or end the process, after so many looks at the same wait."""
-        if beats not in _WARN and beats < _END:
+        if looks not in _WARN and looks < _END:
             return
-        text = f'No batch has come for {beats / _BEATS * self._patience:,.0f} s: {_why()}'
-        if beats >= _END:
+        text = f'No batch has come for {looks / _LOOKS * self._patience:,.0f} s: {_why()}'
+        if looks >= _END:
             end_process(f'{text} The program ends here; a training goes on from its last checkpoint with --resume.')
         say(f'Warning: {text}')
         write_to_log(logging.WARNING, text)
@@ -81,14 +72,14 @@ def watched(loader: DataLoader) -> Iterator[Any]:
 
 
 def _look(watching: 'weakref.ref[LoaderWatch]', interval: float) -> None:
-    last, beats = None, 0
+    last, looks = None, 0
     while True:
         time.sleep(interval)
-        if (watch := watching()) is None:
+        if (watch := watching()) is None:  # the thread ends with the object
             return
-        beats = beats + 1 if watch.wait and watch.wait is last else 0
+        looks = looks + 1 if watch.wait and watch.wait is last else 0
         last = watch.wait
-        watch.judge(beats)
+        watch.judge(looks)
         del watch  # or it would never be gone
 
 
@@ -103,7 +94,7 @@ def _why() -> str:
 
 
 def standstill_of(pid: int) -> tuple[str, str]:
-    """What a process of this user's does, to be put behind its name, and what helps; empty where nothing is known."""
+    """What a process does, to be put behind its name, and what helps, if that is known."""
     try:
         state = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0]
         number, limit = len(os.listdir(f'/proc/{pid}/fd')), resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]

@@ -4,7 +4,7 @@ import itertools
 import math
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from mmengine.hooks import ParamSchedulerHook
@@ -32,13 +32,8 @@ def check_resumable(runner: Runner, checkpoint: Mapping[str, Any], name: str, pa
     """Check that a checkpoint is whole, sound and of this model.
 
     Args:
-        runner: Of the training that is to go on.
-        checkpoint: Content of the file.
         name: By which sentences call it.
         parts: Keys that hooks need, beside MMEngine's.
-
-    Raises:
-        ConfigError: If it is not.
     """
     lacking = [part for part in (*_PARTS, *parts) if checkpoint.get(part) is None]
     lacking += [f'meta.{count}' for count in ('epoch', 'iter') if count not in (checkpoint.get('meta') or {})]
@@ -59,11 +54,6 @@ def apply_settings(runner: Runner, checkpoint: dict, name: str) -> None:
 
     MMEngine takes the optimizer's settings, the schedules and the seed from the checkpoint, whatever the config says.
 
-    Args:
-        runner: Its optimizers and schedules are built.
-        checkpoint: Content of the file; changed in place.
-        name: By which sentences call it.
-
     Raises:
         ConfigError: If the training ends earlier, or the optimizer's state is of no use to this one.
     """
@@ -76,23 +66,23 @@ def apply_settings(runner: Runner, checkpoint: dict, name: str) -> None:
     found = [Row('randomness.seed', before, UNSET if seed is None else seed, meta.get('seed'))]
     if 'processes' in meta:
         found.append(Row('processes', meta['processes'], runner.world_size, runner.world_size))
-    if theirs := settings_in(meta.get('cfg')):
-        found += [row for row in rows(theirs, settings_in(runner.cfg.pretty_text))
+    if saved := settings_in(meta.get('cfg')):
+        found += [row for row in rows(saved, settings_in(runner.cfg.pretty_text))
                   if not _NOT_COMPARED.match(row.setting)]
     else:
         runner.logger.warning(f'The {name} does not tell its config, so that only a part of it can be compared.')
     if isinstance(optim := runner.optim_wrapper, OptimWrapper):
         changed = [row for row in found if row.differs]
-        _check_optimizer_type(changed, name)
+        for row in changed:
+            theirs, ours = (str(value).rpartition('.')[2] for value in (row.checkpoint, row.config))
+            if _OPTIMIZER_TYPE.fullmatch(row.setting) and theirs != ours:
+                raise ConfigError(f'The {name} was trained with {theirs}, whose state is of no use to {ours}: resume '
+                                  f'with the optimizer that it was trained with, {_START_ANEW}')
         kept = _resume_schedules(runner, checkpoint, changed)
-        states = checkpoint['optimizer']
-        several = dict(optim.items()) if isinstance(optim, OptimWrapperDict) else {}
-        for key, wrapper, state in [(f'{key}.', wrapper, states.get(key, {})) for key, wrapper in several.items()] or [
-                ('', optim, states)]:
-            _check_state(wrapper.optimizer, state, name)
-            found.append(_resume_optimizer(wrapper.optimizer, state, kept, key))
-            check_sound(state_misfits(wrapper.optimizer, state['param_groups'], state['state']), name)
-            _tell_lost_state(runner, wrapper.optimizer, state, name)
+        several = isinstance(optim, OptimWrapperDict)
+        for key, wrapper in optim.items() if several else [('', optim)]:
+            state = checkpoint['optimizer'].get(key, {}) if several else checkpoint['optimizer']
+            found.append(_resume_optimizer(runner, wrapper.optimizer, state, kept, f'{name}{key and ", " + key}'))
     log = runner.logger.warning if any(row.differs for row in found) else runner.logger.info
     log(f'Settings of the {name}, saved after {progress_of(runner, meta)}, and of this training:\n{table(found)}')
 
@@ -108,51 +98,21 @@ def _unit(runner: Runner) -> str:
 
 def _is_finished(runner: Runner, meta: Mapping[str, Any], name: str) -> bool:
     unit = _unit(runner)
-    last = getattr(runner.train_loop, f'max_{unit}s')
-    setting = f'train_cfg.max_{unit}s={last}'
-    if meta[unit] > last:
-        raise ConfigError(f'The {name} was saved after {unit} {meta[unit]}, and {setting} ends before: set it '
-                          'higher to go on, or give an earlier checkpoint.')
-    if meta[unit] == last:
-        runner.logger.warning(f'The training is finished: the {name} was saved after the last {unit} of {setting}. '
-                              'Set it higher to go on.')
-    return bool(meta[unit] == last)
+    now, last = meta[unit], getattr(runner.train_loop, f'max_{unit}s')
+    if now > last:
+        raise ConfigError(f'The {name} was saved after {unit} {now}, and train_cfg.max_{unit}s={last} ends before: set '
+                          'it higher to go on, or give an earlier checkpoint.')
+    if now == last:
+        runner.logger.warning(f'The training is finished: the {name} was saved after the last {unit} of '
+                              f'train_cfg.max_{unit}s={last}. Set it higher to go on.')
+    return bool(now == last)
 
 
-def _check_optimizer_type(changed: Iterable[Row], name: str) -> None:
-    for row in changed:
-        theirs, ours = (str(value).rpartition('.')[2] for value in (row.checkpoint, row.config))
-        if _OPTIMIZER_TYPE.fullmatch(row.setting) and theirs != ours:
-            raise ConfigError(f'The {name} was trained with {theirs}, whose state is of no use to {ours}: resume with '
-                              f'the optimizer that it was trained with, {_START_ANEW}')
-
-
-def _check_state(optimizer: Optimizer, saved: Mapping[str, Any], name: str) -> None:
-    """Check that an optimizer's saved state is one, and has the weights in the same groups."""
-    groups, state, ours = saved.get('param_groups'), saved.get('state'), optimizer.param_groups
-    scale = saved.get('loss_scaler', {}).get('scale', 1)
-    odd = []
-    if not isinstance(groups, list) or not groups or not all(
-            isinstance(group, Mapping) and isinstance(group.get('params'), list) for group in groups):
-        odd.append('its optimizer.param_groups are no groups of weights')
-    if not isinstance(state, Mapping) or not all(isinstance(part, Mapping) for part in state.values()):
-        odd.append('its optimizer.state is no state of weights')
-    elif not state and keeps_state(optimizer, ours[0]):
-        odd.append('its optimizer.state is empty')
-    if not 0 < scale < math.inf:
-        odd.append(f'its loss_scaler.scale is {scale}')
-    check_sound(odd, name)
-    if [len(group['params']) for group in groups] != [len(group['params']) for group in ours]:
-        raise ConfigError(f'The optimizer of the {name} has the weights in other groups than this config\'s '
-                          f'({len(groups)}, not {len(ours)}, or of other sizes): resume with the '
-                          f'optim_wrapper.paramwise_cfg that it was trained with, {_START_ANEW}')
-
-
-def _resume_schedules(runner: Runner, checkpoint: dict, changed: Iterable[Row]) -> set[str]:
+def _resume_schedules(runner: Runner, checkpoint: dict, changed: Iterable[Row]) -> Collection[str]:
     """Move the schedules to where they stand in a training that has had them from its start.
 
     Returns:
-        Settings of the optimizer's groups to be taken from the checkpoint: those that follow validations.
+        Keys of the optimizer's groups whose values the checkpoint has alone: those that follow validations.
     """
     parts = runner.param_schedulers or []
     schedules = [*itertools.chain(*parts.values())] if isinstance(parts, dict) else parts
@@ -161,56 +121,48 @@ def _resume_schedules(runner: Runner, checkpoint: dict, changed: Iterable[Row]) 
             raise ConfigError('A schedule that follows what validations have measured cannot go on with other '
                               f'settings: resume with those of the checkpoint, {_START_ANEW}')
         return {schedule.param_name for schedule in schedules}
+    checkpoint.pop('param_schedulers', None)  # so that MMEngine leaves them where they are
     if any(isinstance(hook, ParamSchedulerHook) for hook in runner.hooks):
-        meta = checkpoint['meta']
-        replay(schedules, *(
-            (0, meta['iter']) if _unit(runner) == 'iter' else (meta['epoch'], len(runner.train_dataloader))))
-    states = {key: [schedule.state_dict() for schedule in part]
-              for key, part in (parts.items() if isinstance(parts, dict) else [('', parts)])}
-    checkpoint['param_schedulers'] = states if isinstance(parts, dict) else states['']
-    return set()
+        epochs, iterations = (checkpoint['meta'][unit] for unit in ('epoch', 'iter'))
+        replay(schedules, *((0, iterations) if _unit(runner) == 'iter' else (epochs, len(runner.train_dataloader))))
+    return ()
 
 
 def replay(schedules: Sequence[Any], epochs: int, iterations: int) -> None:
     """Step schedules as a training does: MMEngine's make each value out of the one before.
 
     Args:
-        schedules: As they are built.
         epochs: 0 for a training by iterations, in which no epoch ends.
         iterations: Of each epoch, or of the training.
     """
-    by_epoch = [schedule for schedule in schedules if schedule.by_epoch]
+    by_epoch = [schedule for schedule in schedules if schedule.by_epoch and epochs]
     by_iteration = [schedule for schedule in schedules if not schedule.by_epoch]
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # that the optimizer makes no steps meanwhile
         for _ in range(max(epochs, 1)):
-            for _ in range(iterations if by_iteration else 0):
-                for schedule in by_iteration:
-                    schedule.step()
-            for schedule in by_epoch if epochs else []:
+            for schedule in by_iteration * iterations + by_epoch:
                 schedule.step()
 
 
-def _resume_optimizer(optimizer: Optimizer, saved: dict, kept: Iterable[str], key: str) -> Row:
-    """Give a saved state the groups of an optimizer, but for ``kept``; the learning rates before and after."""
-    pairs = list(zip(saved['param_groups'], optimizer.param_groups, strict=True))
-    saved['param_groups'] = [dict(ours, **{setting: theirs[setting] for setting in ('params', *kept)})
-                             for theirs, ours in pairs]
-    if not kept:
-        saved.pop('base_param_settings', None)  # a group that MMEngine adds to several: it has its own
-    before, after = ([group.get('lr') for group in groups] for groups in (
-        [theirs for theirs, _ in pairs], saved['param_groups']))
-    if len(pairs) == 1:
-        before, after = before[0], after[0]
-    return Row(f'{key}lr of the next step', before, after, after)
-
-
-def _tell_lost_state(runner: Runner, optimizer: Optimizer, saved: Mapping[str, Any], name: str) -> None:
-    """Warn of weights that are trained and of which the state knows nothing, while it knows others."""
-    known = saved['state']
-    lost = sum(weight.requires_grad and number not in known
-               for group, own in zip(saved['param_groups'], optimizer.param_groups, strict=True)
-               for number, weight in zip(group['params'], own['params'], strict=True)) if known else 0
-    if lost:
+def _resume_optimizer(runner: Runner, optimizer: Optimizer, saved: dict, kept: Collection[str], name: str) -> Row:
+    """Give an optimizer's saved state the settings of the optimizer, but for ``kept``; tell the next learning rate."""
+    theirs, ours, state = saved['param_groups'], optimizer.param_groups, saved['state']
+    if [len(group['params']) for group in theirs] != [len(group['params']) for group in ours]:
+        raise ConfigError(f'The optimizer of the {name} has the weights in other groups than this config\'s '
+                          f'({len(theirs)}, not {len(ours)}, or of other sizes): resume with the '
+                          f'optim_wrapper.paramwise_cfg that it was trained with, {_START_ANEW}')
+    if not 0 < (scale := saved.get('loss_scaler', {}).get('scale', 1)) < math.inf:  # no step would ever be made
+        check_sound([f'its loss_scaler.scale is {scale}'], name)
+    groups = [dict(own, **{setting: other[setting] for setting in ('params', *kept)})
+              for other, own in zip(theirs, ours, strict=True)]
+    check_sound(state_misfits(optimizer, groups, state), name)
+    lost = sum(weight.requires_grad and number not in state for group, own in zip(groups, ours, strict=True)
+               for number, weight in zip(group['params'], own['params'], strict=True))
+    if lost and (state or keeps_state(optimizer, groups[0])):
         runner.logger.warning(f'The {name} has no state of the optimizer for {lost} weights that are trained: theirs '
                               'begins anew.')
+    saved['param_groups'] = groups
+    if not kept:
+        saved.pop('base_param_settings', None)  # a group that MMEngine adds to several: its own is right
+    before, after = ([group.get('lr') for group in each] for each in (theirs, groups))
+    return Row('lr of the next step', *((before, after, after) if len(groups) > 1 else (*before, *after, *after)))

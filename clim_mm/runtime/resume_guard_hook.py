@@ -25,10 +25,6 @@ class ResumeGuardHook(Hook):
     MMEngine loads whatever has the right name and shape, and logs the rest. A run that is resumed must have all of
     it. A hook that saves a part of its own tells its key by ``checkpoint_part``. The run goes on with the config's
     settings, which the log compares with those of the checkpoint.
-
-    Raises:
-        ConfigError: If the checkpoint does not fit.
-        TrainingError: If a checkpoint would have weights that are not finite.
     """
 
     priority = 'VERY_HIGH'  # before other hooks take their parts of the checkpoint
@@ -75,12 +71,8 @@ class StartHook(Hook):
         """Note what a training starts from; one that is resumed must have started from the same.
 
         Args:
-            runner: Of the training.
             weights: As their file has them; none for a start at random.
-            words: For a sentence, such as ``from FILE``.
-
-        Raises:
-            ConfigError: If it has started from others.
+            words: For the sentence that refuses, such as ``from FILE``.
         """
         now = weights_sha256({name: value.float() for name, value in weights.items() if not name.endswith(COUNTER)})
         if runner.iter == 0:

@@ -189,9 +189,16 @@ def test_a_rate_that_its_schedule_has_not_set_is_set_anew(tmp_path, four_epochs)
 
 def test_a_weight_whose_state_is_lost_is_told(tmp_path, four_epochs):
     path = changed(four_epochs, tmp_path, lambda c: c['optimizer']['state'].pop(1))
-    words = 'has no state of the optimizer for 1 weights that are trained'
-    assert words in trained(tmp_path, load_from=path)[3]
+    words = 'has no state of the optimizer for '
+    assert f'{words}1 weights that are trained' in trained(tmp_path, load_from=path)[3]
+    path = changed(four_epochs, tmp_path, lambda c: c['optimizer']['state'].clear())
+    assert f'{words}2 weights that are trained' in trained(tmp_path, load_from=path)[3]
     assert words not in trained(tmp_path, load_from=four_epochs / 'epoch_2.pth')[3]
+
+
+def test_an_optimizer_without_state_lacks_none(tmp_path):
+    trained(tmp_path / 'first', momentum=0)
+    assert 'has no state' not in trained(tmp_path / 'on', load_from=tmp_path / 'first' / 'epoch_2.pth', momentum=0)[3]
 
 
 class TwoLayers(Linear):
@@ -297,11 +304,8 @@ def replace(*place, value):
 @pytest.mark.parametrize('change, words', [
     (replace('optimizer', 'state', 0, 'momentum_buffer', value=torch.zeros(7, 2)),
      r'state of weight 0, of shape \(1, 2\), fits no step of SGD \(RuntimeError'),
-    (replace('optimizer', 'state', value={}), 'optimizer.state is empty'),
-    (replace('optimizer', 'state', value=3), 'optimizer.state is no state'),
-    (replace('optimizer', 'state', 0, value=3), 'optimizer.state is no state'),
+    (replace('optimizer', 'state', 0, value=3), 'state of weight 0, .* fits no step'),
     (replace('optimizer', 'state', 9, value={}), 'a state of 1 weights that are not there'),
-    (replace('optimizer', 'param_groups', value=[]), 'param_groups are no groups'),
     (replace('optimizer', 'loss_scaler', value=dict(scale=math.inf)), 'its loss_scaler.scale is inf'),
     (replace('optimizer', 'loss_scaler', value=dict(scale=0.0)), 'its loss_scaler.scale is 0.0'),
     (replace('message_hub', 'log_scalars', value=3), 'message_hub.log_scalars is a int'),
