@@ -18,7 +18,7 @@ from clim_mm.checkpoints.contents import check_sound, not_finite, oddities
 from clim_mm.checkpoints.fit import compare, weights_of
 from clim_mm.checkpoints.optimizer_state import keeps_state, state_misfits
 from clim_mm.distributed import unwrapped
-from clim_mm.errors import ConfigError
+from clim_mm.errors import ConfigError, on_one_line
 
 _PARTS = ('state_dict', 'optimizer', 'message_hub')
 _NOT_COMPARED = re.compile(r'(work_dir|load_from|resume|launcher|experiment_name|model_wrapper_cfg|randomness\.seed)'
@@ -80,9 +80,12 @@ def apply_settings(runner: Runner, checkpoint: dict, name: str) -> None:
                                   f'with the optimizer that it was trained with, {_START_ANEW}')
         kept = _resume_schedules(runner, checkpoint, changed)
         several = isinstance(optim, OptimWrapperDict)
-        for key, wrapper in optim.items() if several else [('', optim)]:
-            state = checkpoint['optimizer'].get(key, {}) if several else checkpoint['optimizer']
-            found.append(_resume_optimizer(runner, wrapper.optimizer, state, kept, f'{name}{key and ", " + key}'))
+        try:
+            for key, wrapper in optim.items() if several else [('', optim)]:
+                state = checkpoint['optimizer'][key] if several else checkpoint['optimizer']
+                found.append(_resume_optimizer(runner, wrapper.optimizer, state, kept, f'{name}{key and ", " + key}'))
+        except (LookupError, TypeError, AttributeError) as error:
+            check_sound([f'its optimizer is none: {type(error).__name__}, {on_one_line(error)}'], name)
     log = runner.logger.warning if any(row.differs for row in found) else runner.logger.info
     log(f'Settings of the {name}, saved after {progress_of(runner, meta)}, and of this training:\n{table(found)}')
 
@@ -153,12 +156,14 @@ def _resume_optimizer(runner: Runner, optimizer: Optimizer, saved: dict, kept: C
                           f'optim_wrapper.paramwise_cfg that it was trained with, {_START_ANEW}')
     if not 0 < (scale := saved.get('loss_scaler', {}).get('scale', 1)) < math.inf:  # no step would ever be made
         check_sound([f'its loss_scaler.scale is {scale}'], name)
+    if not state and keeps_state(optimizer, ours[0]):
+        check_sound(['its optimizer.state is empty'], name)
     groups = [dict(own, **{setting: other[setting] for setting in ('params', *kept)})
               for other, own in zip(theirs, ours, strict=True)]
     check_sound(state_misfits(optimizer, groups, state), name)
     lost = sum(weight.requires_grad and number not in state for group, own in zip(groups, ours, strict=True)
                for number, weight in zip(group['params'], own['params'], strict=True))
-    if lost and (state or keeps_state(optimizer, groups[0])):
+    if state and lost:
         runner.logger.warning(f'The {name} has no state of the optimizer for {lost} weights that are trained: theirs '
                               'begins anew.')
     saved['param_groups'] = groups
