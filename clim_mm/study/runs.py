@@ -58,16 +58,14 @@ class Run(NamedTuple):
             ConfigError: If the config of a stage that was begun has changed since.
         """
         for stage in self.stages:
-            if stage.config and osp.exists(path := self.file(stage, 'py')) and Path(path).read_text() != stage.config:
+            config = Path(self.file(stage, 'py'))
+            if stage.config and config.exists() and config.read_text() != stage.config:
                 raise ConfigError(f'The config of {self.row}, seed {self.seed}, {stage.name}, is another than when '
                                   f'{self.folder} was made: undo the change, take the folder away, or give another '
                                   '--work-dir.')
-        path = osp.join(self.folder, 'results.json')
-        if not osp.exists(path):
-            return {}
+        path = Path(self.folder, 'results.json')
         try:
-            with open(path) as file:
-                return dict(json.load(file)['stages'])
+            return dict(json.loads(path.read_text())['stages']) if path.exists() else {}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise machine_error(error) or DataError(
                 f'The results in {path} cannot be read ({type(error).__name__}): take {self.folder} away to run it '

@@ -3,17 +3,14 @@
 import os.path as osp
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from mmengine.config import Config
-
-from clim_mm.causes import machine_error
 from clim_mm.checks import check_bool, check_choice, check_keys, check_list, check_whole
-from clim_mm.errors import ConfigError, on_one_line
+from clim_mm.errors import ConfigError
+from clim_mm.launch.commands import load_config
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One kind of training, of a network or of an evaluation: a config, and options that override it by dotted keys."""
 
     name: str
@@ -56,13 +53,8 @@ def read_study(path: str) -> Study:
     Raises:
         ConfigError: If it cannot be read, or something in it is missing or misspelt.
     """
-    if not osp.isfile(path):
-        raise ConfigError(f'There is no study {path}: the ones of this project are below configs/studies/.')
-    try:
-        raw = {name: value for name, value in Config.fromfile(path).to_dict().items() if not name.startswith('_')}
-    except Exception as error:  # a config is code
-        raise machine_error(error) or ConfigError(
-            f'The study {path} cannot be read ({type(error).__name__}: {on_one_line(error)}): correct it.') from error
+    raw = {name: value for name, value in load_config(path).to_dict().items()
+           if not name.startswith('_') and name not in ('launcher', 'work_dir')}
     check_keys(f'The study {path}', raw, required=['rows', 'seeds', 'baseline', 'metrics'],
                allowed=['frozen', 'training', 'options', 'comparisons'])
     raw = dict(dict(frozen=True, training={}, options={}, comparisons=[]), **raw)
@@ -73,14 +65,13 @@ def read_study(path: str) -> Study:
         raise ConfigError(f'A seed stands twice in {path}: each training would count twice; take it out.')
     check_bool(f'frozen of {path}', raw['frozen'])
     check_choice(f'baseline of {path}', raw['baseline'], raw['rows'])
-    pairs = raw['comparisons']
-    if not isinstance(pairs, list) or not all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs):
-        raise ConfigError(f'comparisons of {path} must be a list of pairs of rows, not {pairs!r}.')
-    for row in [row for pair in pairs for row in pair]:
+    if any(len(pair) != 2 for pair in raw['comparisons']):
+        raise ConfigError(f'comparisons of {path} must be a list of pairs of rows, not {raw["comparisons"]!r}.')
+    for row in [row for pair in raw['comparisons'] for row in pair]:
         check_choice(f'A row in comparisons of {path}', row, raw['rows'])
     return Study(osp.splitext(osp.basename(path))[0], _rows(path, raw['rows']), tuple(raw['seeds']), raw['baseline'],
                  raw['frozen'], _rows(path, raw['training']), tuple(raw['metrics']), raw['options'],
-                 tuple(map(tuple, pairs)))
+                 tuple((row, other) for row, other in raw['comparisons']))
 
 
 def _rows(path: str, rows: Mapping[str, Any]) -> tuple[Row, ...]:

@@ -54,8 +54,9 @@ def read_runs_csv(path: str, study: Study) -> list[Figure]:
             'has written.') from error
     runs = {(row.name, seed) for row in study.rows for seed in study.seeds}
     known = {figure[:3]: figure for figure in found if figure[:2] in runs and math.isfinite(figure.value)}
-    if not known or (odd := [figure for figure in found if known.get(figure[:3]) is not figure]):
-        line = ','.join(map(str, odd[0])) if known else 'none'
+    odd = [figure for figure in found if known.get(figure[:3]) is not figure]
+    if odd or not found:
+        line = ','.join(map(str, odd[0])) if odd else 'none'
         raise DataError(f'{path} holds what is no figure of a run of the study {study.name}, or holds one twice '
                         f'({line}): give a runs.csv of this study, as it was written.')
     return found

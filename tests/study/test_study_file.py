@@ -66,5 +66,5 @@ def test_what_is_wrong(write, old, new, words):
 
 
 def test_no_file():
-    with pytest.raises(ConfigError, match='no study nothing.py'):
+    with pytest.raises(ConfigError, match='no config nothing.py'):
         read_study('nothing.py')
