@@ -25,25 +25,14 @@ _PRETRAINING, _FROZEN = 'pretraining', 'frozen'
 
 
 class Stage(NamedTuple):
-    """A part of a run: the pretraining, the measurement of its frozen features, or an evaluation that trains.
-
-    Attributes:
-        config: The whole config of a training, as a Python file has it; None for a measurement, which takes the
-            pretraining's.
-    """
+    """A part of a run: the pretraining, the measurement of its frozen features, or an evaluation that trains."""
 
     name: str
-    config: Optional[str]
+    config: Optional[str]  # of a training, whole, as a Python file has it; a measurement takes the pretraining's
 
 
 class Run(NamedTuple):
-    """One row with one seed.
-
-    Attributes:
-        seed: Of the pretraining, and of the evaluations that train.
-        folder: With ``results.json``, the configs and logs, and a folder for each training.
-        stages: In their order, the pretraining first.
-    """
+    """One row with one seed: its stages in their order, and a folder of configs, logs, results and work dirs."""
 
     row: str
     seed: int

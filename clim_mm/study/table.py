@@ -5,7 +5,7 @@ import io
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import stdtrit  # Student's quantiles; scipy.stats has the same, and takes a second to import
@@ -35,7 +35,7 @@ def figures_of(runs: Sequence[Run]) -> list[Figure]:
 
 def runs_csv(figures: Sequence[Figure]) -> str:
     """A line for each figure, as ``read_runs_csv`` reads it."""
-    return _csv(Figure._fields, *figures)
+    return _csv_of(Figure._fields, figures)
 
 
 def read_runs_csv(path: str, study: Study) -> list[Figure]:
@@ -98,18 +98,11 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 @dataclass(frozen=True)
 class Table:
-    """Figures of several trainings of each row.
-
-    Attributes:
-        baseline: Name of a row.
-        metrics: Names of the columns.
-        values: By row, metric and seed.
-        comparisons: Pairs of rows.
-    """
+    """Figures of several trainings of each row, compared with a baseline and in pairs."""
 
     baseline: str
     metrics: Sequence[str]
-    values: Mapping[str, Mapping[str, Mapping[int, float]]]
+    values: Mapping[str, Mapping[str, Mapping[int, float]]]  # by row, metric and seed
     comparisons: Sequence[tuple[str, str]] = ()
 
     def mean(self, row: str, metric: str) -> Estimate:
@@ -146,9 +139,9 @@ class Table:
         """A line for each row and metric."""
         lines = [(row, metric, self.mean(row, metric), self.difference(row, self.baseline, metric))
                  for row in self.values for metric in self.metrics]
-        return _csv(['row', 'metric', 'seeds', 'mean', 'half_width', 'difference', 'difference_half_width'], *(
+        return _csv_of(['row', 'metric', 'seeds', 'mean', 'half_width', 'difference', 'difference_half_width'], [
             [row, metric, mean.number, mean.mean, mean.half_width, difference.mean, difference.half_width]
-            for row, metric, mean, difference in lines))
+            for row, metric, mean, difference in lines])
 
     def draw(self, path: str) -> None:
         """Write a picture: a panel for each metric, a point with its interval for each row, a line at the baseline."""
@@ -174,8 +167,8 @@ def table_of(study: Study, figures: Sequence[Figure]) -> Table:
     return Table(study.baseline, study.metrics, values, study.comparisons)
 
 
-def _csv(*lines: Iterable[Any]) -> str:
-    csv.writer(text := io.StringIO(), lineterminator='\n').writerows(lines)
+def _csv_of(header: Sequence[str], lines: Iterable[Sequence]) -> str:
+    csv.writer(text := io.StringIO(), lineterminator='\n').writerows([header, *lines])
     return text.getvalue()
 
 
