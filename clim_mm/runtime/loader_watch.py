@@ -1,4 +1,4 @@
-"""Warnings when no batch comes, with the reason as far as Linux tells, and an end when none has come for an hour."""
+"""Warnings when no batch comes, with the reason as far as Linux tells, and an end to the wait after an hour."""
 
 import logging
 import multiprocessing
@@ -43,11 +43,11 @@ class LoaderWatch:
         threading.Thread(target=_look, args=(weakref.ref(self), self._patience / _LOOKS), daemon=True).start()
 
     def expect(self) -> None:
-        """From now on a batch is waited for."""
+        """Start a wait for a batch."""
         self.wait = object()
 
     def came(self) -> None:
-        """It is there, or no further one is wanted."""
+        """End the wait: the batch is there, or no further one is wanted."""
         self.wait = None
 
     def judge(self, looks: int) -> None:
@@ -94,7 +94,7 @@ def _why() -> str:
 
 
 def standstill_of(pid: int) -> tuple[str, str]:
-    """What a process does, to be put behind its name, and what helps, if that is known."""
+    """What a process is doing, in words that follow its name, and what helps, if that is known."""
     try:
         state = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0]
         number, limit = len(os.listdir(f'/proc/{pid}/fd')), resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
@@ -114,7 +114,7 @@ def standstill_of(pid: int) -> tuple[str, str]:
 
 
 def files_read_by(pid: int) -> list[str]:
-    """The files that a process has open to read them, in the order of their descriptors; devices are none."""
+    """Files that a process has open for reading, by descriptor; no devices."""
     found = []
     for number in sorted(map(int, os.listdir(f'/proc/{pid}/fd'))):
         try:

@@ -112,10 +112,10 @@ def _is_finished(runner: Runner, meta: Mapping[str, Any], name: str) -> bool:
 
 
 def _resume_schedules(runner: Runner, checkpoint: dict, changed: Iterable[Row]) -> Collection[str]:
-    """Move the schedules to where they stand in a training that has had them from its start.
+    """Move the schedules to where they would be in a training that has had them from its start.
 
     Returns:
-        Keys of the optimizer's groups whose values the checkpoint has alone: those that follow validations.
+        Settings of the optimizer's groups that must come from the checkpoint, since they follow validations.
     """
     parts = runner.param_schedulers or []
     schedules = [*itertools.chain(*parts.values())] if isinstance(parts, dict) else parts
