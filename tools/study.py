@@ -21,9 +21,19 @@ from clim_mm.checkpoints import HeldFolder, write_atomically
 from clim_mm.checks import check_choice, check_whole
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.progress import progress_bar
-from clim_mm.study import Figure, Study, figures_of, read_runs_csv, read_study, runs_csv, runs_of, table_of
-from clim_mm.study.execute import execute
-from clim_mm.study.runs import Run, Stage, unfinished
+from clim_mm.study import (
+    Figure,
+    Run,
+    Study,
+    figures_of,
+    read_runs_csv,
+    read_study,
+    runs_csv,
+    runs_of,
+    table_of,
+    unfinished,
+)
+from clim_mm.study.runs import Stage
 
 
 def write_table(study: Study, figures: list[Figure], work_dir: str) -> str:
@@ -44,7 +54,7 @@ def finish(study: Study, runs: list[Run], todo: list[tuple[Run, Stage]], work_di
 
         def run_stages(run: Run) -> None:
             for stage in [stage for of, stage in todo if of is run]:
-                execute(run, stage, osp.dirname(__file__))
+                run.execute(stage, osp.dirname(__file__))
                 with lock:
                     bar.update()
                     write_table(study, figures_of(runs), work_dir)

@@ -22,7 +22,7 @@ from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.models.parts.encoder import check_feature_maps
 from clim_mm.registry import HOOKS
-from clim_mm.runtime.start_hook import StartHook
+from clim_mm.runtime.resume_guard_hook import StartHook
 
 from .runner_parts import resumed
 

@@ -1,10 +1,9 @@
-"""When the framework's histories of figures are cut back, in whatever training."""
+"""Hook that bounds the message hub's histories."""
 
-from collections.abc import Collection
 from typing import Any, Optional
 
 from mmengine.hooks import Hook
-from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.logging import HistoryBuffer
 from mmengine.runner import Runner
 
 from clim_mm.registry import HOOKS
@@ -24,35 +23,17 @@ class HistoryHook(Hook):
 
     priority = 'VERY_LOW'  # after whoever reads or adds figures
 
-    def _after_iter(self,
-                    runner: Runner,
-                    batch_idx: int,
-                    data_batch: Any = None,
-                    outputs: Optional[Any] = None,
+    def _after_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Optional[Any] = None,
                     mode: str = 'train') -> None:
         """Cut back every history that could grow beyond what is shown."""
-        windows = runner.log_processor.custom_cfg
-        whole = {log['data_src'] for log in windows if log.get('window_size') == 'global'}
-        keep_short(runner.message_hub, _longest_window(runner), but=whole)
-
-
-def keep_short(message_hub: MessageHub, most: int, but: Collection[str] = ()) -> None:
-    """Let every history have ``most`` entries at most, the newest, from now on.
-
-    Args:
-        message_hub: Of the histories.
-        most: Entries.
-        but: Names, without ``train/`` and the like, of those that are left alone.
-    """
-    histories = message_hub.log_scalars
-    for name, history in histories.items():
-        if history.max_length > most and name.partition('/')[2] not in but:
-            logs, counts = history.data
-            histories[name] = HistoryBuffer(logs[-most:], counts[-most:], most)
-
-
-def _longest_window(runner: Runner) -> int:
-    sizes = [log.get('window_size') for log in runner.log_processor.custom_cfg]
-    sizes += [runner.log_processor.window_size, *(getattr(hook, 'interval', None) for hook in runner.hooks)]
-    epoch = len(runner.train_dataloader) if 'epoch' in sizes else 0
-    return max(_KEPT, epoch, *(size for size in sizes if isinstance(size, int)))
+        logs = runner.log_processor.custom_cfg
+        whole = {log['data_src'] for log in logs if log.get('window_size') == 'global'}
+        sizes = [log.get('window_size') for log in logs]
+        sizes += [runner.log_processor.window_size, *(getattr(hook, 'interval', None) for hook in runner.hooks)]
+        epoch = len(runner.train_dataloader) if 'epoch' in sizes else 0
+        most = max(_KEPT, epoch, *(size for size in sizes if isinstance(size, int)))
+        histories = runner.message_hub.log_scalars
+        for name, history in histories.items():
+            if history.max_length > most and name.partition('/')[2] not in whole:
+                values, counts = history.data
+                histories[name] = HistoryBuffer(values[-most:], counts[-most:], most)

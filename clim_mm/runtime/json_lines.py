@@ -1,7 +1,6 @@
-"""Files of records, one JSON object a line."""
+"""Files of records, one JSON object a line, MMEngine's scalars among them."""
 
 import errno
-import io
 import json
 import logging
 import math
@@ -9,23 +8,20 @@ import os
 from typing import Any
 
 from mmengine.logging import print_log
+from mmengine.visualization import LocalVisBackend as PlainVisBackend
 
 from clim_mm.checkpoints.run import run_id
+from clim_mm.registry import VISBACKENDS
 
-_BLOCK = 4096  # bytes
 _failing: set[str] = set()  # files of which the last record could not be written
 
 
 def append_json_line(path: str, record: dict[str, Any]) -> None:
-    """Append a record, and have it in the file when this returns.
+    """Append a record of strings, numbers and arrays, after the training's ``run_id`` if it has one.
 
-    A record that cannot be written is left out as a whole, with a warning for the first of several: no training ends
-    for it. Half a record, which a killed process or a full disk has left, makes room for the next.
-
-    Args:
-        path: Of the file; it is made if it is not there.
-        record: Strings, numbers and arrays by name. NaN and infinity, which JSON does not know, become null. The
-            training's ``run_id`` comes before them, if it has one.
+    NaN and infinity, which JSON does not know, become null. A record that cannot be written is left out as a whole,
+    with a warning for the first of several: no training ends for it. Half a record, which a killed process or a full
+    disk has left, makes room for the next.
     """
     line = json.dumps({name: _known(value) for name, value in {**run_id(), **record}.items()}, allow_nan=False) + '\n'
     try:
@@ -39,6 +35,14 @@ def append_json_line(path: str, record: dict[str, Any]) -> None:
         _failing.discard(path)
 
 
+@VISBACKENDS.register_module()
+class LocalVisBackend(PlainVisBackend):
+    """``mmengine.LocalVisBackend`` whose scalars no full disk cuts in two: see :func:`append_json_line`."""
+
+    def _dump(self, value_dict: dict, file_path: str, file_format: str) -> None:
+        append_json_line(file_path, value_dict)
+
+
 def _known(value: Any) -> Any:
     value = value.tolist() if hasattr(value, 'tolist') else value  # torch's and numpy's
     if isinstance(value, (list, tuple)):
@@ -48,23 +52,14 @@ def _known(value: Any) -> Any:
 
 def _append(path: str, line: bytes) -> None:
     with open(path, 'a+b', buffering=0) as file:  # a single write call: a process that dies leaves no half line
-        size, end = file.seek(0, os.SEEK_END), _end_of_lines(file)
-        if end < size:
-            file.truncate(end)
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(end - 1, 0))
+        if file.read(1) not in (b'\n', b''):
+            file.seek(0)
+            end = file.truncate(file.read().rfind(b'\n') + 1)
         try:
             if file.write(line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError:
             file.truncate(end)
             raise
-
-
-def _end_of_lines(file: io.FileIO) -> int:
-    """Where the last whole line of a file ends."""
-    after = file.seek(0, os.SEEK_END)
-    while after > 0:
-        start = file.seek(max(after - _BLOCK, 0))
-        if (found := file.read(after - start).rfind(b'\n')) >= 0:
-            return start + found + 1
-        after = start
-    return 0

@@ -1,18 +1,21 @@
-"""When a checkpoint that a training is resumed from is compared with it, in whatever training."""
+"""Hooks that compare a resumed training with its checkpoint."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Optional
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from clim_mm.checkpoints.contents import check_sound, not_finite, oddities
-from clim_mm.checkpoints.fit import compare, weights_of
-from clim_mm.distributed import unwrapped
+from clim_mm.checkpoints.contents import not_finite
+from clim_mm.checkpoints.fit import COUNTER
+from clim_mm.checkpoints.weights_hash import weights_sha256
 from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.registry import HOOKS
 
-from .resumed_settings import had_schedule, reached, take_up_settings
+from .resume import apply_settings, check_resumable, progress_of
+
+_STARTED_FROM = 'started_from'
 
 
 @HOOKS.register_module()
@@ -20,42 +23,26 @@ class ResumeGuardHook(Hook):
     """Refuses to resume from a checkpoint that does not fit, before anything of it is in the model.
 
     MMEngine loads whatever has the right name and shape, and logs the rest. A run that is resumed must have all of
-    it. A hook that saves a part of its own tells its name by ``checkpoint_part``. The run goes on with the config's
+    it. A hook that saves a part of its own tells its key by ``checkpoint_part``. The run goes on with the config's
     settings, which the log compares with those of the checkpoint.
-
-    Raises:
-        ConfigError: If the checkpoint does not fit.
     """
 
     priority = 'VERY_HIGH'  # before other hooks take their parts of the checkpoint
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Compare names and shapes, and look for the parts that a resumed run needs."""
-        if not runner.cfg.get('resume'):
-            return
-        name = name_of_checkpoint(runner)
-        weights = weights_of(checkpoint)
-        fit = compare(weights, unwrapped(runner).state_dict())
-        parts = tuple(hook.checkpoint_part for hook in runner.hooks if hasattr(hook, 'checkpoint_part'))
-        with_schedule = bool(runner.param_schedulers) and had_schedule(checkpoint)
-        lacking = missing_parts(checkpoint, with_schedule, others=parts)
-        if lacking:
-            raise ConfigError(f'The {name} cannot be resumed from (it lacks {", ".join(lacking)}): give a checkpoint '
-                              'that a training has saved whole, or start from its weights by load_from without resume.')
-        check_sound(oddities(checkpoint), name)
-        if not fit.exact:
-            raise ConfigError(f'The {name}, saved after {reached(runner, checkpoint["meta"])}, is of another model '
-                              f'({fit.differences()}): resume with the config that it was trained with, or start from '
-                              'its weights by load_from without resume.')
-        check_sound(not_finite('weights', weights), name)
-        take_up_settings(runner, checkpoint, name)
+        """Compare a checkpoint to resume from with the model and the config."""
+        if runner.cfg.get('resume'):
+            name = name_of_checkpoint(runner)
+            parts = [hook.checkpoint_part for hook in runner.hooks if hasattr(hook, 'checkpoint_part')]
+            check_resumable(runner, checkpoint, name, parts)
+            apply_settings(runner, checkpoint, name)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Keep weights that the last step has broken out of the checkpoints, and note what the config does not tell."""
+        """Keep weights that the last step has broken out of the checkpoints, and note the number of processes."""
         if odd := not_finite('weights', checkpoint['state_dict']):
-            now = reached(runner, checkpoint['meta'])
-            raise TrainingError(f'No checkpoint is written after {now} ({odd[0]}): start from the weights of the last '
-                                'one, by load_from without --resume, with a lower learning rate.')
+            raise TrainingError(f'No checkpoint is written after {progress_of(runner, checkpoint["meta"])} ({odd[0]}): '
+                                'start from the weights of the last one, by load_from without --resume, with a lower '
+                                'learning rate.')
         checkpoint['meta']['processes'] = runner.world_size
 
 
@@ -64,18 +51,32 @@ def name_of_checkpoint(runner: Runner) -> str:
     return f'checkpoint {runner.cfg.get("load_from") or ""}'.strip()
 
 
-def missing_parts(checkpoint: Mapping[str, Any], with_schedule: bool, others: tuple[str, ...] = ()) -> list[str]:
-    """What a checkpoint lacks for a run to go on from it.
+class StartHook(Hook):
+    """Base of hooks that hold a resumed training to the weights that it has started from.
 
-    Args:
-        checkpoint: What its file holds.
-        with_schedule: Whether the run has parameter schedulers.
-        others: Parts of the run's hooks.
-
-    Returns:
-        The names of the parts.
+    Without it a resumed evaluation would go on from its own checkpoint, whatever pretraining it is given.
     """
-    parts = ['state_dict', 'optimizer', 'message_hub', *(['param_schedulers'] if with_schedule else []), *others]
-    meta = checkpoint.get('meta') or {}
-    return [part for part in parts if checkpoint.get(part) is None] + [
-        f'meta.{part}' for part in ('epoch', 'iter') if part not in meta]
+
+    _started_from: Optional[str] = None  # older checkpoints do not tell
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Read from the checkpoint what the training has started from."""
+        self._started_from = (checkpoint.get('meta') or {}).get(_STARTED_FROM)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Note it in the checkpoint."""
+        checkpoint['meta'][_STARTED_FROM] = self._started_from
+
+    def _note_start(self, runner: Runner, weights: Mapping[str, torch.Tensor], words: str) -> None:
+        """Note what a training starts from; one that is resumed must have started from the same.
+
+        Args:
+            weights: As their file has them; none for a start at random.
+            words: For the sentence that refuses, such as ``from FILE``.
+        """
+        now = weights_sha256({name: value.float() for name, value in weights.items() if not name.endswith(COUNTER)})
+        if runner.iter == 0:
+            self._started_from = now
+        elif self._started_from not in (None, now):
+            raise ConfigError(f'The training in {runner.work_dir} has not started {words}: resume it with what it '
+                              'has started from, or choose another --work-dir for a new one.')

@@ -1,6 +1,5 @@
 """Whether a study's evaluations are of the task that its pretrainings are for, before hours are trained."""
 
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from clim_mm.checkpoints.normalization import check_normalization, normalization_in, normalization_of
@@ -21,33 +20,26 @@ def check_premises(study: Study) -> None:
     """
     pretrainings = {row.name: config_of(row, study.options) for row in study.rows}
     trainings = {row.name: config_of(row, {}) for row in study.training}
-    looked_at: set[str] = set()
-    for name, cfg in pretrainings.items():
-        source = source_config(cfg)
-        if study.frozen and 'held_out' in cfg:
-            _check_images(name, cfg, source, dict(source, **cfg.held_out), looked_at)
+    tasks = [(name, cfg, dict(source_config(cfg), **cfg.held_out)) for name, cfg in pretrainings.items()
+             if study.frozen and 'held_out' in cfg]
+    tasks += [(name, cfg, dict(cfg.val_dataloader.dataset)) for name, cfg in trainings.items()
+              if cfg.get('val_dataloader')]
+    looked_at = set()  # rows mostly have the same images
+    for name, cfg, held_out in tasks:
+        num_classes = (cfg.model.get('head') or {}).get('num_classes')
+        if (task := f'{source_config(cfg)} {held_out} {num_classes}') in looked_at:
+            continue
+        looked_at.add(task)
+        init_default_scope(cfg.get('default_scope', 'mmengine'))
+        try:
+            found, other = (Listing.of(build_source(dataset)) for dataset in (source_config(cfg), held_out))
+            check_held_out(found, other, 'its held-out images')
+            if num_classes is not None:
+                check_num_classes(found, num_classes)
+                check_top_k(cfg.get('val_evaluator'), num_classes)
+        except UserError as error:
+            raise type(error)(f'{name} of the study cannot be measured: {error}') from error
     for name, cfg in trainings.items():
-        if cfg.get('val_dataloader'):
-            _check_images(name, cfg, source_config(cfg), dict(cfg.val_dataloader.dataset), looked_at)
         for row, pretraining in pretrainings.items():
-            check_normalization(_normalization(cfg), _normalization(pretraining), f'{row}, which {name} evaluates,')
-
-
-def _check_images(name: str, cfg: Config, train: dict, held_out: dict, looked_at: set[str]) -> None:
-    num_classes = (cfg.model.get('head') or {}).get('num_classes')
-    if (what := f'{train} {held_out} {num_classes}') in looked_at:
-        return
-    looked_at.add(what)
-    init_default_scope(cfg.get('default_scope', 'mmengine'))
-    try:
-        found, other = (Listing.of(build_source(dataset)) for dataset in (train, held_out))
-        check_held_out(found, other, 'its held-out images')
-        if num_classes is not None:
-            check_num_classes(found, num_classes)
-            check_top_k(cfg.get('val_evaluator'), num_classes)
-    except UserError as error:
-        raise type(error)(f'{name} of the study cannot be measured: {error}') from error
-
-
-def _normalization(cfg: Config) -> dict:
-    return normalization_in(dict(cfg.items())) or normalization_of({})
+            own, theirs = (normalization_in(dict(each.items())) or normalization_of({}) for each in (cfg, pretraining))
+            check_normalization(own, theirs, f'{row}, which {name} evaluates,')

@@ -1,164 +1,161 @@
-"""The runs of a study, the stages of each, and which of them are done."""
+"""The runs of a study: their stages, what of them is done, and how a stage is done: by the commands of tools/."""
 
-import hashlib
 import json
+import os
 import os.path as osp
+import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
 
 from mmengine.config import Config
 
 from clim_mm.causes import machine_error
-from clim_mm.checkpoints import write_atomically
-from clim_mm.errors import ConfigError, DataError
+from clim_mm.checkpoints import HeldFolder, latest_checkpoint, write_atomically
+from clim_mm.distributed.starter import environment_of_a_part
+from clim_mm.errors import ConfigError, DataError, TrainingError
 from clim_mm.launch.commands import load_config
 
 from .study_file import Row, Study
 
-PRETRAINING, FROZEN = 'pretraining', 'frozen'
+_PRETRAINING, _FROZEN = 'pretraining', 'frozen'
 
 
-@dataclass(frozen=True)
-class Stage:
-    """A part of a run.
-
-    Attributes:
-        name: ``pretraining``, ``frozen``, or that of an evaluation that trains.
-        trains: Whether it is a training, with a config of its own, or a measurement of frozen features.
-        text: The config, whole, as a Python file has it; a measurement's is that of the pretraining.
-    """
+class Stage(NamedTuple):
+    """A part of a run: the pretraining, the measurement of its frozen features, or an evaluation that trains."""
 
     name: str
-    trains: bool
-    text: str
-
-    @property
-    def fingerprint(self) -> str:
-        """Of what decides the outcome."""
-        return hashlib.sha256(f'{self.name}\n{self.text}'.encode()).hexdigest()
+    config: Optional[str]  # of a training, whole, as a Python file has it; a measurement takes the pretraining's
 
 
-@dataclass(frozen=True)
-class Run:
-    """One row with one seed.
-
-    Attributes:
-        row: Name.
-        seed: Of the training, and of the evaluations that train.
-        folder: With ``results.json``, the configs, and a folder for each stage.
-        stages: In their order, the pretraining first.
-    """
+class Run(NamedTuple):
+    """One row with one seed: its stages in their order, and a folder of configs, logs, results and work dirs."""
 
     row: str
     seed: int
     folder: str
     stages: tuple[Stage, ...]
 
-    def config_file(self, stage: Stage) -> str:
-        """Where the stage's config is written to."""
-        return osp.join(self.folder, f'{stage.name if stage.trains else PRETRAINING}.py')
-
     def results(self) -> dict[str, dict[str, Any]]:
-        """Of the stages that are done, by their names: ``fingerprint``, ``figures`` and ``seconds``.
+        """Figures and seconds of the stages that are done, by their names.
 
         Raises:
             DataError: If they cannot be read.
-            ConfigError: If the config of one has changed since.
+            ConfigError: If the config of a stage that was begun has changed since.
         """
-        path = osp.join(self.folder, 'results.json')
-        if not osp.exists(path):
-            return {}
+        for stage in self.stages:
+            config = Path(self.file(stage, 'py'))
+            if stage.config and config.exists() and config.read_text() != stage.config:
+                raise ConfigError(f'The config of {self.row}, seed {self.seed}, {stage.name}, is another than when '
+                                  f'{self.folder} was made: undo the change, take the folder away, or give another '
+                                  '--work-dir.')
+        path = Path(self.folder, 'results.json')
         try:
-            with open(path) as file:
-                stages = json.load(file)['stages']
+            return dict(json.loads(path.read_text())['stages']) if path.exists() else {}
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise machine_error(error) or DataError(
                 f'The results in {path} cannot be read ({type(error).__name__}): take {self.folder} away to run it '
                 'again.') from error
-        for stage in self.stages:
-            if stage.name in stages and stages[stage.name]['fingerprint'] != stage.fingerprint:
-                raise self._changed(stage)
-        return stages
-
-    def check_begun(self, stage: Stage) -> None:
-        """Check that a stage that was broken off had the same config.
-
-        Raises:
-            ConfigError: If it had another.
-        """
-        path = self.config_file(stage)
-        if stage.trains and osp.exists(path):
-            with open(path) as file:
-                if file.read() != stage.text:
-                    raise self._changed(stage)
-
-    def _changed(self, stage: Stage) -> ConfigError:
-        return ConfigError(f'The config of {self.row}, seed {self.seed}, {stage.name}, is another than when '
-                           f'{self.folder} was made: undo the change, take the folder away, or give another '
-                           '--work-dir.')
 
     def add_result(self, stage: Stage, figures: dict[str, float], seconds: float) -> None:
         """Keep what a stage gave."""
-        stages = self.results()
-        stages[stage.name] = dict(fingerprint=stage.fingerprint, figures=figures, seconds=round(seconds, 1))
-        content = dict(row=self.row, seed=self.seed, stages=stages)
-        write_atomically(osp.join(self.folder, 'results.json'), (json.dumps(content, indent=2) + '\n').encode())
+        stages = dict(self.results(), **{stage.name: dict(figures=figures, seconds=round(seconds, 1))})
+        content = json.dumps(dict(row=self.row, seed=self.seed, stages=stages), indent=2) + '\n'
+        write_atomically(osp.join(self.folder, 'results.json'), content.encode())
+
+    def file(self, stage: Stage, kind: str) -> str:
+        """Where a stage has its config (``py``), its log (``log``) and its figures (``json``)."""
+        return osp.join(self.folder, f'{stage.name}.{kind}')
+
+    def execute(self, stage: Stage, tools: str) -> None:
+        """Do a stage by the commands in the folder ``tools``, as a user would by hand, and keep its figures.
+
+        A pretraining that was broken off goes on from its last checkpoint; anything else begins again.
+
+        Raises:
+            CheckpointError: If another training is in the stage's folder.
+            TrainingError: If the command ends with an error.
+        """
+        start, work_dir = time.perf_counter(), osp.join(self.folder, stage.name)
+        config = self.file(stage if stage.config else self.stages[0], 'py')
+        if stage.config:
+            write_atomically(config, stage.config.encode())
+        train = [osp.join(tools, 'train.py'), config, '--work-dir', work_dir]
+        pretrained = osp.join(self.folder, _PRETRAINING)
+        checkpoint = latest_checkpoint(pretrained) or osp.join(pretrained, 'epoch_*.pth')
+        if stage.name == _PRETRAINING:
+            self._call(stage, [*train, '--resume'])
+            figures = _last_purity(work_dir)
+        elif stage.config:
+            HeldFolder(work_dir).release()  # one that outlives a study that was killed is not to lose its folder
+            shutil.rmtree(work_dir, ignore_errors=True)
+            self._call(stage, [*train, '--pretrained', checkpoint])
+            figures = {f'{stage.name}_top1': _last_accuracy(work_dir)}
+            shutil.rmtree(work_dir)  # weights that nobody asks for
+        else:
+            out = self.file(stage, 'json')
+            self._call(stage, [osp.join(tools, 'evaluate.py'), 'figures', config, checkpoint, '--json', out])
+            figures = {name: value for name, value in json.loads(Path(out).read_text()).items() if name != 'premises'}
+        self.add_result(stage, figures, time.perf_counter() - start)
+
+    def _call(self, stage: Stage, command: Sequence[str]) -> None:
+        log = Path(self.file(stage, 'log'))
+        # Trainings of this size mostly wait for each other on more threads.
+        environment = dict(environment_of_a_part(), OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', '1'))
+        with log.open('w') as output:
+            status = subprocess.call([sys.executable, *command], stdout=output, stderr=subprocess.STDOUT,
+                                     env=environment)
+        if status != 0:
+            last = (log.read_text().strip().splitlines() or [''])[-1]
+            raise TrainingError(f'{stage.name} of {self.row}, seed {self.seed}, has ended with status {status} '
+                                f'({last}): see {log}; what is finished is kept.')
 
 
 def runs_of(study: Study, work_dir: str) -> list[Run]:
-    """All runs: every row with the first seed, then with the second, and so on.
-
-    Args:
-        study: What is compared.
-        work_dir: Each run has the folder ``ROW/seed_SEED`` in it.
-
-    Raises:
-        ConfigError: If a config cannot be read, or an option does not fit it.
-    """
-    pretrainings = [(row.name, config_of(row, study.options)) for row in study.rows]
-    trainings = [(row.name, config_of(row, {})) for row in study.training]
+    """All runs: every row with the first seed, then with the second, and so on; in folders ``ROW/seed_SEED``."""
+    pretrainings = {row.name: config_of(row, study.options) for row in study.rows}
+    evaluations = {row.name: config_of(row, {}) for row in study.training}
     runs = []
     for seed in study.seeds:
-        evaluations = [Stage(name, True, _text(cfg, seed)) for name, cfg in trainings]  # the same for all rows
-        for name, cfg in pretrainings:
-            text = _text(cfg, seed)
-            stages = (Stage(PRETRAINING, True, text), *([Stage(FROZEN, False, text)] if study.frozen else []),
-                      *evaluations)
-            runs.append(Run(name, seed, osp.join(work_dir, name, f'seed_{seed}'), stages))
+        frozen = [Stage(_FROZEN, None)] if study.frozen else []
+        trained = [Stage(name, _with_seed(cfg, seed)) for name, cfg in evaluations.items()]
+        runs += [Run(row, seed, osp.join(work_dir, row, f'seed_{seed}'),
+                     (Stage(_PRETRAINING, _with_seed(cfg, seed)), *frozen, *trained))
+                 for row, cfg in pretrainings.items()]
     return runs
 
 
 def config_of(row: Row, options: dict[str, Any]) -> Config:
-    """The config of a row, with a study's options and its own; without a work dir, which decides nothing.
-
-    Raises:
-        ConfigError: If it cannot be read, or an option does not fit it.
-    """
+    """The config of a row, with a study's options and its own; without a work dir, which decides nothing."""
     cfg = load_config(row.config, cfg_options=dict(options, **row.options))
     cfg.pop('work_dir')
     return cfg
 
 
-def _text(cfg: Config, seed: int) -> str:
+def _with_seed(cfg: Config, seed: int) -> str:
     cfg.merge_from_dict({'randomness.seed': seed})
     return cfg.pretty_text
 
 
 def unfinished(runs: Sequence[Run]) -> list[tuple[Run, Stage]]:
-    """The stages that are still to do, in their order.
-
-    Raises:
-        ConfigError, DataError: As ``Run.results``, before anything is run.
-    """
-    todo = [(run, stage) for run in runs for done in [run.results()] for stage in run.stages if stage.name not in done]
-    for run, stage in todo:
-        run.check_begun(stage)
-    return todo
+    """The stages that are still to do, in their order."""
+    return [(run, stage) for run in runs for done in [run.results()] for stage in run.stages if stage.name not in done]
 
 
-def write_config(run: Run, stage: Stage) -> str:
-    """Write the stage's config into the run's folder, and give its path."""
-    path = run.config_file(stage)
-    write_atomically(path, stage.text.encode())
-    return path
+def _last_purity(work_dir: str) -> dict[str, float]:
+    """Purity of the positives with which the training ended, if it had any and the images have labels."""
+    path = Path(work_dir, 'neighbors.jsonl')
+    last = json.loads(path.read_text().splitlines()[-1]) if path.exists() else {}
+    # The first is that of the training's own strategy; others are compared with it.
+    purities = [value for name, value in last.items() if name.startswith('purity_')]
+    return dict(purity=purities[0]) if purities else {}
+
+
+def _last_accuracy(work_dir: str) -> float:
+    """Top-1 accuracy at the end, from 0 to 1. The best one would be chosen on the images it is measured on."""
+    (path, ) = Path(work_dir).rglob('scalars.json')
+    lines = map(json.loads, path.read_text().splitlines())
+    return [line['accuracy/top1'] for line in lines if 'accuracy/top1' in line][-1] / 100

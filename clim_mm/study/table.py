@@ -1,119 +1,193 @@
-"""The table of a study: a row of means for each kind of training, as text, as CSV and as pictures."""
+"""Figures of a study's runs, and their table: means over seeds with intervals, as text, as CSV and as pictures."""
 
 import csv
 import io
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
-from .figures import Figure
-from .plot import draw_estimates
-from .statistics import Estimate, estimate, paired_difference
+import numpy as np
+from scipy.special import stdtrit  # Student's quantiles; scipy.stats has the same, and takes a second to import
+
+from clim_mm.causes import machine_error
+from clim_mm.errors import DataError
+from clim_mm.picture_file import write_picture
+
+from .runs import Run
 from .study_file import Study
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A row's figure, and its difference from the baseline's with the same seeds."""
+class Figure(NamedTuple):
+    """One figure of one run, such as ``knn_20_top1`` of row ``clim`` with seed 0."""
 
-    value: Estimate
-    difference: Estimate
+    row: str
+    seed: int
+    figure: str
+    value: float
+
+
+def figures_of(runs: Sequence[Run]) -> list[Figure]:
+    """All figures of the stages that are finished."""
+    return [Figure(run.row, run.seed, name, value) for run in runs for result in run.results().values()
+            for name, value in result['figures'].items()]
+
+
+def runs_csv(figures: Sequence[Figure]) -> str:
+    """A line for each figure, as ``read_runs_csv`` reads it."""
+    return _csv_of(Figure._fields, figures)
+
+
+def read_runs_csv(path: str, study: Study) -> list[Figure]:
+    """Read what ``runs_csv`` has written for this study.
+
+    Raises:
+        DataError: If it cannot be read, or a line is not of this study, or stands twice.
+    """
+    try:
+        with open(path, newline='') as file:
+            found = [Figure(line['row'], int(line['seed']), line['figure'], float(line['value']))
+                     for line in csv.DictReader(file)]
+    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+        raise machine_error(error) or DataError(
+            f'The runs in {path} cannot be read ({type(error).__name__}: {error}): give a runs.csv that this command '
+            'has written.') from error
+    runs = {(row.name, seed) for row in study.rows for seed in study.seeds}
+    known = {figure[:3]: figure for figure in found if figure[:2] in runs and math.isfinite(figure.value)}
+    odd = [figure for figure in found if known.get(figure[:3]) is not figure]
+    if odd or not found:
+        line = ','.join(map(str, odd[0])) if odd else 'none'
+        raise DataError(f'{path} holds what is no figure of a run of the study {study.name}, or holds one twice '
+                        f'({line}): give a runs.csv of this study, as it was written.')
+    return found
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean of ``number`` values, and half the width of its 95 % confidence interval (Student's t).
+
+    ``half_width`` is NaN for a single value, ``mean`` for none.
+    """
+
+    mean: float
+    half_width: float
+    number: int
+
+    @property
+    def is_noise(self) -> bool:
+        """Of a difference: whether 0 is in the interval, or there is none."""
+        return not abs(self.mean) > self.half_width
+
+    def text(self, difference: bool = False) -> str:
+        """As the table has it: a difference with its sign, in brackets if it may be noise."""
+        if math.isnan(self.mean):
+            return '-'
+        text = f'{self.mean:+.3f}' if difference else f'{self.mean:.3f}'
+        text += '' if math.isnan(self.half_width) else f' ± {self.half_width:.3f}'
+        return f'({text})' if difference and self.is_noise else text
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean and 95 % interval of independent values."""
+    number = len(values)
+    if number < 2:
+        return Estimate(float(values[0]) if number else math.nan, math.nan, number)
+    standard_error = float(np.std(values, ddof=1)) / math.sqrt(number)
+    return Estimate(float(np.mean(values)), float(stdtrit(number - 1, 0.975)) * standard_error, number)
 
 
 @dataclass(frozen=True)
 class Table:
-    """Of a study.
+    """Figures of several trainings of each row, compared with a baseline and in pairs."""
 
-    Attributes:
-        name: Of the study.
-        baseline: Name of a row.
-        metrics: Names of the columns.
-        cells: By row, then by metric.
-        comparisons: Paired differences of two rows by metric, such as ``comparisons['clim over moco']['knn_20_top1']``.
-    """
-
-    name: str
     baseline: str
-    metrics: tuple[str, ...]
-    cells: dict[str, dict[str, Cell]]
-    comparisons: dict[str, dict[str, Estimate]] = field(default_factory=dict)
+    metrics: Sequence[str]
+    values: Mapping[str, Mapping[str, Mapping[int, float]]]  # by row, metric and seed
+    comparisons: Sequence[tuple[str, str]] = ()
+
+    def mean(self, row: str, metric: str) -> Estimate:
+        """Mean and 95 % interval over the seeds."""
+        return estimate(list(self.values[row][metric].values()))
+
+    def difference(self, row: str, other: str, metric: str) -> Estimate:
+        """Mean and 95 % interval of the differences between trainings of the same seed, of those that both have."""
+        values, others = self.values[row][metric], self.values[other][metric]
+        return estimate([values[seed] - others[seed] for seed in sorted(values.keys() & others.keys())])
 
     def markdown(self) -> str:
         """Means with 95 % intervals, and below each row its paired difference to the baseline; then the comparisons."""
-        lines = [f'| row | seeds | {" | ".join(self.metrics)} |', '|---|---|' + '---|' * len(self.metrics)]
-        for row, cells in self.cells.items():
-            number = max((cell.value.number for cell in cells.values()), default=0)
-            lines.append(f'| **{row}** | {number} | {" | ".join(_shown(cells[m].value) for m in self.metrics)} |')
+        def differences(row: str, other: str) -> str:
+            return ' | '.join(self.difference(row, other, metric).text(difference=True) for metric in self.metrics)
+
+        names, rule = ' | '.join(self.metrics), '---|' * len(self.metrics)
+        lines = [f'| row | seeds | {names} |', f'|---|---|{rule}']
+        for row in self.values:
+            means = [self.mean(row, metric) for metric in self.metrics]
+            number = max((mean.number for mean in means), default=0)
+            lines.append(f'| **{row}** | {number} | {" | ".join(mean.text() for mean in means)} |')
             if row != self.baseline:
-                differences = ' | '.join(_shown_difference(cells[m].difference) for m in self.metrics)
-                lines.append(f'| minus {self.baseline} | | {differences} |')
+                lines.append(f'| minus {self.baseline} | | {differences(row, self.baseline)} |')
         lines += ['', 'Means over the seeds, with the half width of their 95 % interval (Student\'s t). Differences '
                   'are between trainings of the same seed; those in brackets have an interval with 0 in it, and may be '
                   'noise.']
         if self.comparisons:
-            lines += ['', f'| difference | {" | ".join(self.metrics)} |', '|---|' + '---|' * len(self.metrics)]
-            lines += [f'| {name} | {" | ".join(_shown_difference(differences[m]) for m in self.metrics)} |'
-                      for name, differences in self.comparisons.items()]
+            lines += ['', f'| difference | {names} |', f'|---|{rule}']
+            lines += [f'| {row} over {other} | {differences(row, other)} |' for row, other in self.comparisons]
         return '\n'.join(lines) + '\n'
 
     def csv(self) -> str:
         """A line for each row and metric."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator='\n')
-        writer.writerow(['row', 'metric', 'seeds', 'mean', 'half_width', 'difference', 'difference_half_width'])
-        for row, cells in self.cells.items():
-            for metric, cell in cells.items():
-                writer.writerow([row, metric, cell.value.number, cell.value.mean, cell.value.half_width,
-                                 cell.difference.mean, cell.difference.half_width])
-        return text.getvalue()
+        lines = [(row, metric, self.mean(row, metric), self.difference(row, self.baseline, metric))
+                 for row in self.values for metric in self.metrics]
+        return _csv_of(['row', 'metric', 'seeds', 'mean', 'half_width', 'difference', 'difference_half_width'], [
+            [row, metric, mean.number, mean.mean, mean.half_width, difference.mean, difference.half_width]
+            for row, metric, mean, difference in lines])
 
     def draw(self, path: str) -> None:
         """Write a picture: a panel for each metric, a point with its interval for each row, a line at the baseline."""
-        values = {row: {metric: cell.value for metric, cell in cells.items()} for row, cells in self.cells.items()}
-        colors = {row: dict.fromkeys(self.metrics, 'tab:orange' if row == self.baseline else 'tab:blue')
-                  for row in self.cells}
-        lines = {metric: value.mean for metric, value in values[self.baseline].items()}
-        draw_estimates(path, self.metrics, values, lines, colors)
+        _draw(path, {metric: {row: self.mean(row, metric) for row in self.values} for metric in self.metrics},
+              {metric: self.mean(self.baseline, metric).mean for metric in self.metrics},
+              lambda row, mean: 'tab:orange' if row == self.baseline else 'tab:blue')
 
     def draw_comparisons(self, path: str) -> None:
         """Write a picture of the comparisons, if there are any: a line at 0; what may be noise is gray."""
         if self.comparisons:
-            colors = {name: {metric: 'silver' if value.is_noise else 'tab:blue' for metric, value in values.items()}
-                      for name, values in self.comparisons.items()}
-            draw_estimates(path, self.metrics, self.comparisons, dict.fromkeys(self.metrics, 0.0), colors)
+            _draw(path, {metric: {f'{row} over {other}': self.difference(row, other, metric)
+                                  for row, other in self.comparisons} for metric in self.metrics},
+                  dict.fromkeys(self.metrics, 0.0), lambda name, value: 'silver' if value.is_noise else 'tab:blue')
 
 
 def table_of(study: Study, figures: Sequence[Figure]) -> Table:
-    """Put the figures of the runs together; what is not there yet is left out.
-
-    Args:
-        study: Rows, baseline, metrics and comparisons.
-        figures: Of its runs.
-    """
-    by_row: dict[str, dict[str, dict[int, float]]] = {row.name: {metric: {} for metric in study.metrics}
-                                                      for row in study.rows}
+    """Put the figures of a study's runs together; what is not there yet is left out."""
+    values: dict[str, dict[str, dict[int, float]]] = {
+        row.name: {metric: {} for metric in study.metrics} for row in study.rows}
     for figure in figures:
-        if figure.name in study.metrics:
-            by_row[figure.row][figure.name][figure.seed] = figure.value
-
-    def difference(row: str, other: str, metric: str) -> Estimate:
-        return paired_difference(by_row[row][metric], by_row[other][metric])
-
-    cells = {row: {metric: Cell(estimate(list(values.values())), difference(row, study.baseline, metric))
-                   for metric, values in by_metric.items()} for row, by_metric in by_row.items()}
-    comparisons = {f'{row} over {other}': {metric: difference(row, other, metric) for metric in study.metrics}
-                   for row, other in study.comparisons}
-    return Table(study.name, study.baseline, study.metrics, cells, comparisons)
+        if figure.figure in study.metrics:
+            values[figure.row][figure.figure][figure.seed] = figure.value
+    return Table(study.baseline, study.metrics, values, study.comparisons)
 
 
-def _shown(value: Estimate) -> str:
-    if math.isnan(value.mean):
-        return '-'
-    return f'{value.mean:.3f}' + ('' if math.isnan(value.half_width) else f' ± {value.half_width:.3f}')
+def _csv_of(header: Sequence[str], lines: Iterable[Sequence]) -> str:
+    csv.writer(text := io.StringIO(), lineterminator='\n').writerows([header, *lines])
+    return text.getvalue()
 
 
-def _shown_difference(value: Estimate) -> str:
-    if math.isnan(value.mean):
-        return '-'
-    shown = f'{value.mean:+.3f}' + ('' if math.isnan(value.half_width) else f' ± {value.half_width:.3f}')
-    return f'({shown})' if value.is_noise else shown
+def _draw(path: str, panels: Mapping[str, Mapping[str, Estimate]], lines: Mapping[str, float],
+          color: Callable[[str, Estimate], str]) -> None:
+    """Write a PNG: a panel for each metric with an upright line, in it a point with its interval for each row."""
+    from matplotlib.figure import Figure as Picture  # here: a study without pictures need not wait for it
+
+    rows = list(next(iter(panels.values())))
+    picture = Picture(figsize=(1.2 + 0.08 * max(map(len, rows)) + 2.6 * len(panels), 1.4 + 0.3 * len(rows)),
+                      layout='constrained')
+    for axes, (metric, values) in zip(
+            picture.subplots(1, len(panels), squeeze=False, sharey=True)[0], panels.items(), strict=True):
+        for place, (row, value) in enumerate(values.items()):
+            width = 0.0 if math.isnan(value.half_width) else value.half_width
+            axes.errorbar(value.mean, place, xerr=width, fmt='o', color=color(row, value), capsize=3, markersize=4)
+        axes.axvline(lines[metric], color='tab:orange', linewidth=0.8, zorder=0)
+        axes.set(title=metric, yticks=range(len(rows)), yticklabels=rows)
+        axes.locator_params(axis='x', nbins=4)  # more would stand one upon another
+        axes.grid(axis='x', alpha=0.3)
+    picture.axes[0].invert_yaxis()
+    write_picture(picture, path)

@@ -14,7 +14,7 @@ from clim_mm.checkpoints.weights_hash import weights_sha256
 from clim_mm.checks import check_choice
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError
-from clim_mm.runtime.start_hook import StartHook
+from clim_mm.runtime.resume_guard_hook import StartHook
 
 from .pretrained_part import check_norms_train, check_nothing_frozen, pretrained_part
 from .start import STARTS, check_fits

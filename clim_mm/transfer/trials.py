@@ -9,8 +9,7 @@ from typing import Any, Optional
 from clim_mm.causes import machine_error
 from clim_mm.checkpoints import write_atomically
 from clim_mm.errors import ConfigError, DataError
-from clim_mm.study.statistics import estimate
-from clim_mm.study.table import Cell, Table
+from clim_mm.study.table import Table
 
 from .figures_hook import FIGURES_FILE
 
@@ -92,7 +91,8 @@ def table_of_trials(name: str, trials: Sequence[Trial]) -> Table:
     Raises:
         DataError, ConfigError: As ``Trial.figures``.
     """
-    finished = [figures for figures in (trial.figures() for trial in trials) if figures is not None]
-    metrics = tuple(dict.fromkeys(metric for figures in finished for metric in figures))
-    values = {metric: estimate([figures[metric] for figures in finished if metric in figures]) for metric in metrics}
-    return Table(name, name, metrics, {name: {metric: Cell(value, estimate([])) for metric, value in values.items()}})
+    finished = {trial.seed: figures for trial in trials if (figures := trial.figures()) is not None}
+    metrics = tuple(dict.fromkeys(metric for figures in finished.values() for metric in figures))
+    return Table(name, metrics, {name: {
+        metric: {seed: figures[metric] for seed, figures in finished.items() if metric in figures}
+        for metric in metrics}})

@@ -16,7 +16,6 @@ from clim_mm.checkpoints import read_checkpoint
 from clim_mm.errors import ConfigError
 from clim_mm.hooks.checkpoint_guard_hook import CheckpointGuardHook
 from clim_mm.models import CLIM
-from clim_mm.runtime.resume_guard_hook import missing_parts
 
 
 @pytest.fixture(scope='module')
@@ -73,7 +72,7 @@ def test_weights_that_the_model_lacks_are_not_dropped(tmp_path, toy_checkpoint):
     assert_refused(runner_from(path, tmp_path, resume=True), '(1 unknown to the model: more.weight)')
 
 
-@pytest.mark.parametrize('part', ['optimizer', 'message_hub', 'param_schedulers', 'state_dict', 'meta'])
+@pytest.mark.parametrize('part', ['optimizer', 'message_hub', 'state_dict', 'meta'])
 def test_a_part_that_is_not_there(tmp_path, toy_checkpoint, part):
     path = changed(toy_checkpoint, tmp_path, lambda c: c.pop(part))
     name = 'meta.epoch, meta.iter' if part == 'meta' else part
@@ -97,15 +96,6 @@ def test_the_part_of_a_hook_that_is_not_there(tmp_path, toy_checkpoint):
     runner = toy_runner(toy_config(tmp_path, 3, load_from=str(path), resume=True), [CheckpointGuardHook(), Saving()])
     runner.train()
     assert runner.epoch == 3
-
-
-def test_the_parts_of_a_whole_checkpoint(toy_checkpoint):
-    checkpoint = read_checkpoint(toy_checkpoint)
-    assert missing_parts(checkpoint, with_schedule=True) == []
-    del checkpoint['param_schedulers'], checkpoint['meta']['iter']
-    assert missing_parts(checkpoint, with_schedule=False) == ['meta.iter']
-    assert missing_parts({}, with_schedule=True) == [
-        'state_dict', 'optimizer', 'message_hub', 'param_schedulers', 'meta.epoch', 'meta.iter']
 
 
 def test_a_run_starts_from_some_weights(tmp_path, toy_checkpoint):

@@ -2,17 +2,22 @@
 
 import multiprocessing
 import os
+import resource
 import signal
+import sys
 import threading
+import time
 
 import pytest
-from processes import started
+from processes import started, wait_until
 from torch.utils.data import DataLoader
 from toy_runs import Numbers, toy_config, toy_runner
 
 from clim_mm.errors import ConfigError
 from clim_mm.hooks import LoaderWatchHook
-from clim_mm.runtime.loader_watch import LoaderWatch, watched
+from clim_mm.runtime.loader_watch import LoaderWatch, files_read_by, standstill_of, watched
+
+LINUX = pytest.mark.skipif(sys.platform != 'linux', reason='Linux alone tells it')
 
 
 class Stopping(Numbers):
@@ -76,12 +81,7 @@ def test_a_worker_that_goes_on_costs_nothing(tmp_path):
 def test_the_looks_at_a_wait_are_counted_and_not_the_time(monkeypatch, capfd):
     watch, end = LoaderWatch(), []
     monkeypatch.setattr('clim_mm.runtime.loader_watch.end_process', end.append)
-    assert watch.wait == 0
     watch.expect()
-    assert watch.wait == 1
-    watch.came()
-    watch.expect()
-    assert watch.wait == 2
     for beats in range(48):
         watch.judge(beats)
     said = [line for line in capfd.readouterr().err.splitlines() if line]
@@ -89,8 +89,25 @@ def test_the_looks_at_a_wait_are_counted_and_not_the_time(monkeypatch, capfd):
         f'Warning: No batch has come for {seconds}' for seconds in ('300', '600', '1,200', '2,400')]
     assert 'reads the images itself' in said[0] and not end
     watch.judge(48)
-    watch.close()
     assert len(end) == 1 and end[0].startswith('No batch has come for 3,600 s: ') and '--resume' in end[0]
+
+
+def test_a_wait_is_judged_from_its_own_beginning_and_the_watch_ends_with_its_object(monkeypatch):
+    monkeypatch.setenv('CLIM_LOADER_PATIENCE', '0.04')
+    judged = []
+    monkeypatch.setattr(LoaderWatch, 'judge', lambda self, beats: judged.append(beats))
+    before = threading.active_count()
+    watch = LoaderWatch()
+    wait_until(lambda: len(judged) > 3)
+    assert not any(judged), 'nothing is waited for'
+    watch.expect()
+    wait_until(lambda: 3 in judged)
+    so_far = len(judged)
+    watch.came()
+    watch.expect()
+    wait_until(lambda: 0 in judged[so_far:])
+    del watch
+    wait_until(lambda: threading.active_count() <= before)
 
 
 @pytest.mark.parametrize('given', ['a', '0', '-1', 'nan'])
@@ -113,7 +130,53 @@ class Waits:
 def test_a_wait_ends_with_the_batch_and_none_begins_after_the_last(tmp_path):
     hook = LoaderWatchHook()
     runner = toy_runner(toy_config(tmp_path), [hook])
-    hook.before_run = lambda runner: None
     hook._watch = waits = Waits()
     runner.train()
-    assert waits.said == ['expect', 'came'] * 3 + ['came', 'close']
+    assert waits.said == ['expect', 'came'] * 3 + ['came']
+
+
+def hold_open(path, said):
+    """Read a file, and go on with nothing."""
+    with open(path, 'rb'), open(said, 'w') as note:
+        note.write('open')
+        note.flush()
+        time.sleep(600)
+
+
+def open_most(said):
+    """Have nearly as many files open as may be."""
+    resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(36 - len(os.listdir('/proc/self/fd')))]
+    said.write_text('open')
+    time.sleep(600)
+    print(files)
+
+
+@pytest.mark.e2e
+@LINUX
+def test_a_stopped_process_and_the_file_that_it_is_at(tmp_path):
+    image, said = tmp_path / 'a.jpg', tmp_path / 'said'
+    image.write_bytes(b'1')
+    with started([(hold_open, (image, said))], [tmp_path / 'out']) as (process, ):
+        wait_until(said.exists)
+        assert str(image) in files_read_by(process.pid) and str(said) not in files_read_by(process.pid)
+        words, remedy = standstill_of(process.pid)
+        assert words == f'waits for its storage at {image}' and 'network file system' in remedy
+        os.kill(process.pid, signal.SIGSTOP)
+        wait_until(lambda: standstill_of(process.pid)[0].startswith('is stopped'))
+        words, remedy = standstill_of(process.pid)
+        assert str(image) in words and remedy == f'kill -CONT {process.pid} lets it go on'
+
+
+@pytest.mark.e2e
+@LINUX
+def test_a_process_that_may_open_no_more_files(tmp_path):
+    said = tmp_path / 'said'
+    with started([(open_most, (said, ))], [tmp_path / 'out']) as (process, ):
+        wait_until(said.exists)
+        words, remedy = standstill_of(process.pid)
+    assert ' of the 40 that it may open' in words and 'ulimit -n' in remedy
+
+
+def test_a_process_that_is_gone():
+    assert standstill_of(2**22 + 1) == ('tells nothing', '')

@@ -29,7 +29,7 @@ def test_the_mean_is_that_of_the_finished_ones(tmp_path):
     write(trials[3], finished=False, AP=0.1)
     assert trials[1].figures() == dict(AP=0.6, AP50=0.8) and trials[3].figures() is None
     table = table_of_trials('detector', trials)
-    cell = table.cells['detector']['AP'].value
+    cell = table.mean('detector', 'AP')
     # Student's t of two degrees of freedom is 4.3027; the standard deviation 0.1.
     assert (cell.mean, cell.number) == (pytest.approx(0.6), 3)
     assert cell.half_width == pytest.approx(4.3027 * 0.1 / 3**0.5, abs=1e-4)
