@@ -1,9 +1,8 @@
-"""What a checkpoint may hold beside tensors and Python's own values, and how that is made again.
+"""What a checkpoint may hold beside tensors and Python's own values.
 
-``torch.load(weights_only=True)`` calls what the allow-list names with arguments out of the file. MMEngine's own list
-names ``getattr``, which its ``HistoryBuffer`` is saved with, and by which a file can reach ``exec``; numpy's list lets
-a file describe an array's memory. So no name leads to the real thing here: each leads to a part of this module that
-keeps data, and ``rebuilt`` makes the real thing of it.
+``torch.load(weights_only=True)`` calls what its allow-list names with arguments from the file. MMEngine's list has
+``getattr``, by which a file reaches ``exec``, and numpy's types, whose ``__setstate__`` lets a file describe memory. So
+these names lead to stand-ins here that only keep data, from which ``rebuilt`` makes the real objects.
 """
 
 import os.path as osp
@@ -22,103 +21,80 @@ _PLAIN_CODE = re.compile(r'[biufcSU]\d+')  # numbers and strings: not objects, r
 
 
 class NotDataError(Exception):
-    """A file asks for something that is not data. Its text names it."""
+    """A file asks for something that is not data, which the text names."""
 
 
 class SavedDtype:
-    """Stands for ``numpy.dtype``: a type of numbers or strings."""
+    """Stands for ``numpy.dtype``."""
 
     def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
         if not isinstance(code, str) or not _PLAIN_CODE.fullmatch(code):
             raise NotDataError(f'numpy.dtype({code!r})')
-        self.dtype = np.dtype(code)
+        self.real: Any = np.dtype(code)
 
     def __setstate__(self, state: tuple) -> None:
-        self.dtype = self.dtype.newbyteorder(state[1])
-
-    def build(self) -> np.dtype:
-        """The type."""
-        return self.dtype
+        self.real = self.real.newbyteorder(state[1])
 
 
 class SavedArray:
-    """Stands for ``numpy.ndarray`` and for the function that makes one: the bytes of numbers or strings."""
+    """Stands for ``numpy.ndarray`` and its ``_reconstruct``."""
+
+    real: Any = None
 
     def __init__(self, *args: Any) -> None:
-        self.array = np.empty(0)
+        pass
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, dtype, is_fortran, data = state
-        if not isinstance(dtype, SavedDtype) or not isinstance(data, bytes):
-            raise NotDataError('a numpy.ndarray of objects')
         order: Any = 'F' if is_fortran else 'C'
-        self.array = np.frombuffer(data, dtype.dtype).reshape(shape, order=order).copy(order)
-
-    def build(self) -> np.ndarray:
-        """The array, with memory of its own."""
-        return self.array
+        self.real = np.frombuffer(data, dtype.real).reshape(shape, order=order).copy(order)
 
 
 class SavedHistory:
-    """Stands for MMEngine's ``HistoryBuffer``: two arrays and their longest length."""
+    """Stands for MMEngine's ``HistoryBuffer``, without the statistics of the file, which would change all buffers."""
+
+    real: Any = None
 
     def __setstate__(self, state: dict) -> None:
-        self.state = state
-
-    def build(self) -> HistoryBuffer:
-        """The buffer, made by its constructor."""
-        logs, counts = self.state['_log_history'].build(), self.state['_count_history'].build()
-        return HistoryBuffer(logs, counts, self.state['max_length'])
+        logs, counts = state['_log_history'].real, state['_count_history'].real
+        self.real = HistoryBuffer(logs, counts, state['max_length'])
 
 
 class SavedArguments:
-    """Stands for ``argparse.Namespace``, the arguments that DINO, timm and others save beside their weights."""
+    """Stands for ``argparse.Namespace``, which DINO, timm and others save beside their weights: a dictionary."""
 
-    state: Optional[dict] = None
+    real: Any = None
 
     def __setstate__(self, state: dict) -> None:
-        if type(state) is not dict:
-            raise NotDataError('an argparse.Namespace of no dictionary')
-        self.state = state
+        self.real = state
 
 
 class SavedOneCycle:
-    """Stands for MMEngine's ``OneCycleParamScheduler``, whose state names one of two curves."""
+    """Stands for MMEngine's ``OneCycleParamScheduler``, whose state names one of its curves."""
 
 
 def saved_scalar(dtype: SavedDtype, data: bytes) -> np.generic:
     """Stands for the function that makes a numpy scalar."""
-    if not isinstance(dtype, SavedDtype) or not isinstance(data, bytes):
-        raise NotDataError('a numpy scalar of objects')
-    return np.frombuffer(data, dtype.dtype)[0]
+    return np.frombuffer(data, dtype.real)[0]
 
 
 def saved_attribute(owner: Any, name: Any) -> Any:
-    """Stands for ``getattr``: the functions that MMEngine saves by name, and nothing else."""
+    """Stands for ``getattr``, by which MMEngine saves statistics of histories and the curves of OneCycle schedules."""
     if owner is SavedHistory:
-        return None  # its statistics, which the class has anyhow
+        return None
     if owner is SavedOneCycle and isinstance(vars(OneCycleParamScheduler).get(name), staticmethod):
         return getattr(OneCycleParamScheduler, name)
     raise NotDataError('builtins.getattr')
 
 
-def saved_bytes() -> bytes:
-    """Stands for ``bytes`` without content; others are saved otherwise."""
-    return b''
+def saved_path(*parts: str) -> str:
+    """Stands for pathlib's paths: a string."""
+    return osp.join('', *parts)
 
 
 def saved_config(items: dict) -> ConfigDict:
-    """Stands for MMEngine's ``ConfigDict``, which a dataset's ``metainfo`` may be made of."""
-    if type(items) is not dict:
-        raise NotDataError('a ConfigDict of no dictionary')
-    return ConfigDict(items)
-
-
-def saved_path(*parts: str) -> str:
-    """Stands for pathlib's paths, which are among the arguments of many a training: as a string."""
-    if not all(type(part) is str for part in parts):
-        raise NotDataError('a path of other parts than strings')
-    return osp.join('', *parts)
+    """Stands for MMEngine's ``ConfigDict``."""
+    return ConfigDict(dict(items))
 
 
 # As torch.serialization takes them: what is called, and the name in the file that leads to it.
@@ -127,7 +103,7 @@ ALLOWED: list[Any] = [
     (SavedArguments, 'argparse.Namespace'),
     (SavedOneCycle, 'mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler'),
     (saved_attribute, 'builtins.getattr'),
-    (saved_bytes, 'builtins.bytes'),
+    (bytes, 'builtins.bytes'),
     (saved_config, 'mmengine.config.config.ConfigDict'),
     *((saved_path, f'{module}.{kind}Path') for module in ('pathlib', 'pathlib._local')  # before Python 3.13, and in it
       for kind in ('Posix', 'Windows', 'PurePosix', 'PureWindows')),
@@ -140,14 +116,10 @@ ALLOWED: list[Any] = [
 
 @contextmanager
 def only_plain_data() -> Iterator[None]:
-    """While this lasts, ``torch.load(weights_only=True)`` knows the names of ``ALLOWED``.
-
-    What the user has allowed by ``torch.serialization.add_safe_globals`` stays allowed, except under these names.
-    """
-    before = get_safe_globals()
-    names = {name for _, name in ALLOWED}
+    """While this lasts, ``torch.load(weights_only=True)`` knows ``ALLOWED``, and what the user has allowed besides."""
+    before, names = get_safe_globals(), {name for _, name in ALLOWED}
     clear_safe_globals()
-    add_safe_globals([entry for entry in before if name_of(entry) not in names] + ALLOWED)
+    add_safe_globals([entry for entry in before if _name_of(entry) not in names] + ALLOWED)
     try:
         yield
     finally:
@@ -156,44 +128,30 @@ def only_plain_data() -> Iterator[None]:
 
 
 def rebuilt(value: Any, done: Optional[dict[int, tuple[Any, Any]]] = None) -> Any:
-    """``value`` with the real thing wherever a part of this module stands for it.
+    """``value`` with the real objects in place of their stand-ins; its dictionaries and lists are changed in place.
 
     Args:
-        value: What ``torch.load`` has given under ``only_plain_data``; its dictionaries and lists are changed in place.
-        done: What is rebuilt already, for values that occur in several places: by id, the value and its result.
-
-    Raises:
-        NotDataError: If a class or a function itself is saved, and not what it makes.
+        done: By id, values rebuilt already and their results, since a value may occur in several places.
     """
     done = {} if done is None else done
     if id(value) in done:
         return done[id(value)][1]
-    if isinstance(value, SavedArguments):  # as a dictionary
-        arguments = value.state or {}
-        done[id(value)] = value, arguments
-        return rebuilt(arguments, done)
-    if isinstance(value, dict):
+    if isinstance(value, (SavedArray, SavedDtype, SavedHistory)):
+        result: Any = value.real
+    elif isinstance(value, SavedArguments):
+        result = rebuilt(value.real or {}, done)
+    elif type(value) is tuple:
+        result = tuple(rebuilt(item, done) for item in value)
+    elif isinstance(value, (dict, list)):
         done[id(value)] = value, value
-        for key in value:
+        for key in value if isinstance(value, dict) else range(len(value)):
             value[key] = rebuilt(value[key], done)
         return value
-    if isinstance(value, list):
-        done[id(value)] = value, value
-        value[:] = [rebuilt(item, done) for item in value]
-        return value
-    if type(value) is tuple:
-        result: Any = tuple(rebuilt(item, done) for item in value)
-    elif isinstance(value, (SavedArray, SavedDtype, SavedHistory)):
-        result = value.build()
     else:
-        for part, name in ALLOWED:
-            if value is part:
-                raise NotDataError(name)
         return value
     done[id(value)] = value, result  # the value too: while it lives, its id is its own
     return result
 
 
-def name_of(entry: Any) -> str:
-    """The name that an entry of torch's allow-list answers to."""
+def _name_of(entry: Any) -> str:
     return entry[1] if isinstance(entry, tuple) else f'{entry.__module__}.{entry.__qualname__}'

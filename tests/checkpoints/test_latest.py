@@ -63,7 +63,7 @@ def test_a_damaged_one_is_passed_over_with_a_warning(tmp_path, log):
     assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_2.pth')
     warnings = [line for line in log() if 'WARNING' in line]
     assert len(warnings) == 2
-    assert f'Passed over: {tmp_path}/epoch_4.pth is no checkpoint' in warnings[0]
+    assert f'Passed over: The checkpoint {tmp_path}/epoch_4.pth is cut off or damaged' in warnings[0]
     assert f'Passed over: The checkpoint {tmp_path}/epoch_3.pth is cut off or damaged' in warnings[1]
 
 

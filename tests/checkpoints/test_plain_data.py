@@ -13,7 +13,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.optim.scheduler import OneCycleLR
 
 from clim_mm.checkpoints import read_checkpoint
-from clim_mm.checkpoints.plain_data import ALLOWED, NotDataError, only_plain_data, rebuilt, saved_path
+from clim_mm.checkpoints.plain_data import ALLOWED, only_plain_data, rebuilt
 from clim_mm.errors import CheckpointError
 
 
@@ -78,9 +78,6 @@ def an_array_of_objects():
     (np.random.default_rng(0), r'numpy.random._pickle.__generator_ctor'),
     (slice(1), 'slice'),
     (print, 'print'),
-    (HistoryBuffer, 'mmengine.logging.history_buffer.HistoryBuffer'),
-    (np.ndarray, 'numpy.ndarray'),
-    (getattr, 'builtins.getattr'),
 ])
 def test_other_things_are_refused_by_name(tmp_path, value, name):
     with pytest.raises(CheckpointError, match=f'needs {name}, which is not plain data'):
@@ -176,16 +173,11 @@ def test_arguments_become_a_dictionary(tmp_path):
     torch.save(dict(args=Namespace(function=print)), tmp_path / 'b.pth')
     with pytest.raises(CheckpointError, match='needs print'):
         read_checkpoint(tmp_path / 'b.pth')
-    torch.save(dict(args=Namespace), tmp_path / 'c.pth')
-    with pytest.raises(CheckpointError, match='needs argparse.Namespace'):
-        read_checkpoint(tmp_path / 'c.pth')
 
 
 def test_paths_become_strings(tmp_path):
     args = Namespace(out=Path('/data/ümläut'), relative=Path('a/b'), here=Path(), windows=PureWindowsPath('C:/x'))
     assert through_a_file(tmp_path, args) == dict(out='/data/ümläut', relative='a/b', here='', windows='C:\\/x')
-    with pytest.raises(NotDataError):
-        saved_path('a', 1)
     torch.save(dict(args=PurePath), tmp_path / 'c.pth')
     with pytest.raises(CheckpointError, match='needs pathlib'):
         read_checkpoint(tmp_path / 'c.pth')
