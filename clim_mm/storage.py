@@ -1,6 +1,7 @@
-"""What a disk or a network refuses for a moment is asked for again: a file is not to blame for it."""
+"""Disks and networks: what they refuse for a moment is asked for again, and locks on files."""
 
 import errno
+import fcntl
 import os
 import re
 import socket
@@ -91,6 +92,23 @@ def names_in(folder: str) -> list[str]:
         return patiently(partial(os.listdir, folder), folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def try_lock(descriptor: int) -> Optional[bool]:
+    """Lock a file that is open for writing for this process, without waiting.
+
+    It is POSIX's lock on a record, which network file systems pass on to their server. Forked processes do not inherit
+    it, so that no worker keeps it when its parent is killed. The process loses it with the first descriptor of the file
+    that it closes, also one of its own that somebody else has opened.
+
+    Returns:
+        Whether this process has it now; None if the file system knows no locks.
+    """
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return False if error.errno in (errno.EACCES, errno.EAGAIN) else None
+    return True
 
 
 def _verdict(error: BaseException) -> Optional[bool]:

@@ -78,6 +78,6 @@ def _refusal(path: str, error: Exception, is_sound: bool) -> CheckpointError:
                                'could run code: save the weights anew without it, or, if you trust it, allow it by '
                                'torch.serialization.add_safe_globals.')
     if is_sound and isinstance(error, pickle.UnpicklingError):
-        return CheckpointError(f'The checkpoint {path} cannot be loaded ({words}): save its weights anew by torch.save.')
+        return CheckpointError(f'The checkpoint {path} cannot be loaded ({words}): save it anew by torch.save.')
     return DamagedCheckpoint(f'The checkpoint {path} is cut off or damaged ({words}), or is none: take the one '
                              f'before it in {osp.dirname(path) or "."}, as --resume without a file does.')

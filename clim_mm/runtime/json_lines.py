@@ -10,7 +10,7 @@ from typing import Any
 
 from mmengine.logging import print_log
 
-from clim_mm.checkpoints.run import run_id
+from clim_mm.checkpoints.run_folder import run_id
 
 _BLOCK = 4096  # bytes
 _failing: set[str] = set()  # files of which the last record could not be written

@@ -6,8 +6,8 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from clim_mm.checkpoints.contents import check_sound, not_finite, oddities
-from clim_mm.checkpoints.fit import compare, weights_of
+from clim_mm.checkpoints.resume_checks import check_sound, oddities
+from clim_mm.checkpoints.weights import compare, not_finite, weights_of
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.registry import HOOKS

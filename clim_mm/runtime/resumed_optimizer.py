@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from clim_mm.checkpoints.comparison import UNSET, Row
-from clim_mm.checkpoints.optimizer_state import keeps_state, state_misfits
+from clim_mm.checkpoints.resume_checks import keeps_state, state_misfits
+from clim_mm.checkpoints.saved_settings import UNSET, Row
 from clim_mm.errors import ConfigError
 
 from .resumed_schedule import goes_on, is_number, is_state, replay, schedule_rows

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-from clim_mm.checkpoints.comparison import UNSET, Row, rows
+from clim_mm.checkpoints.saved_settings import UNSET, Row, rows
 from clim_mm.errors import ConfigError
 
 # What moves in a schedule's state, and what the optimizer's settings decide; the rest are its own settings.

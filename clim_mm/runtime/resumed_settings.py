@@ -8,9 +8,8 @@ from mmengine.hooks import ParamSchedulerHook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, Runner
 
-from clim_mm.checkpoints.comparison import UNSET, Row, rows, table
-from clim_mm.checkpoints.config_text import settings_in
-from clim_mm.checkpoints.contents import check_sound
+from clim_mm.checkpoints.resume_checks import check_sound
+from clim_mm.checkpoints.saved_settings import UNSET, Row, rows, settings_in, table
 from clim_mm.errors import ConfigError
 
 from .resumed_optimizer import ResumedOptimizer

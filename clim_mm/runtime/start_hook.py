@@ -7,8 +7,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from clim_mm.checkpoints.fit import COUNTER
-from clim_mm.checkpoints.weights_hash import weights_sha256
+from clim_mm.checkpoints.weights import COUNTER, weights_sha256
 from clim_mm.errors import ConfigError
 
 _META = 'started_from'

@@ -209,7 +209,7 @@ def test_a_foreign_class_is_named(tmp_path, archive):
 
 def test_a_pickle_that_torch_does_not_admit(tmp_path):
     path = saved(dict(x=1), tmp_path / 'new.pth', pickle_protocol=4)
-    with pytest.raises(CheckpointError, match='cannot be loaded .Unsupported operand 149.: save its weights anew by torch.save'):
+    with pytest.raises(CheckpointError, match='cannot be loaded .Unsupported operand 149.: save it anew by torch.save'):
         read_checkpoint(path)
 
 

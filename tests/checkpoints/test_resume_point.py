@@ -11,8 +11,7 @@ from mmengine.logging import MMLogger
 from toy_runs import NUMBERS, toy_config, toy_runner
 
 from clim_mm.checkpoints import latest_checkpoint, resume_latest
-from clim_mm.checkpoints.run import Run
-from clim_mm.checkpoints.run_file import RUN_FILE
+from clim_mm.checkpoints.run_folder import RUN_FILE, Run
 from clim_mm.errors import CheckpointError, DamagedCheckpoint
 
 

@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from."""
+"""Which checkpoint of a work dir a training goes on from."""
 
 import logging
 import os
@@ -16,11 +16,9 @@ from clim_mm.storage import names_in
 
 from .atomic_write import kind_of
 from .reading import read_checkpoint
-from .run import Run, iterations, marked_run
-from .run_file import read_run
+from .run_folder import Run, iterations, marked_run, read_run
 
 NAMES = ('epoch_{}.pth', 'iter_{}.pth')  # MMEngine's, for checkpoints by epoch and by iteration
-_MOST_CHARACTERS = 1 << 12  # of a path
 
 
 def latest_checkpoint(work_dir: str, names: Sequence[str] = NAMES) -> Optional[str]:
@@ -31,7 +29,7 @@ def latest_checkpoint(work_dir: str, names: Sequence[str] = NAMES) -> Optional[s
     ``last_checkpoint`` is written after the checkpoint, and can be lost or cut off itself.
 
     Args:
-        work_dir: The folder; it need not be there.
+        work_dir: It need not be there.
         names: How checkpoints are called, with ``{}`` for the number. If there are several of each name, the one with
             more iterations behind it is taken.
 
@@ -79,10 +77,7 @@ def checkpoints_of(cfg: Config) -> list[str]:
 
 
 def resume_latest(cfg: Config) -> None:
-    """Let a config's training go on from the latest checkpoint of its ``work_dir``, or start as the config says.
-
-    Args:
-        cfg: The config; ``resume`` and ``load_from`` are set.
+    """Set a config's ``resume`` and ``load_from`` to the latest checkpoint of its ``work_dir``, if it has any.
 
     Raises:
         CheckpointError: As for ``latest_checkpoint``; or if MMEngine's ``last_checkpoint`` names one that is elsewhere,
@@ -127,12 +122,9 @@ def _numbered(folder: str, name: str) -> list[str]:
 
 
 def _newest_readable(paths: Sequence[str], run: Run, foreign: list[str]) -> list[tuple[int, str]]:
-    """The first of the files that is not damaged and is the run's, with the iterations behind it.
+    """The first of the files that is whole and the run's (any, if it has no id), with the iterations behind it.
 
-    Args:
-        paths: Of the files, the newest first.
-        run: Without an id, all files count as its own.
-        foreign: Whole files that are not the run's are added to it.
+    Whole files before it that are not the run's are added to ``foreign``.
     """
     for path in paths:
         try:
@@ -163,7 +155,7 @@ def _last_checkpoint(folder: str) -> str:
     with suppress(OSError, ValueError):
         if osp.isfile(path):  # not a pipe, which would have us wait
             with open(path) as file:
-                return file.read(_MOST_CHARACTERS).strip()
+                return file.read(1 << 12).strip()
     return ''
 
 

@@ -1,10 +1,13 @@
-"""Whether a checkpoint's weights are those of a model."""
+"""Weights by name: compared with a model's, hashed, and looked through for NaN."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clim_mm.errors import ConfigError
+import torch
+
+from clim_mm.errors import ConfigError, some_of
 
 SIZED_BY_CHECKPOINT = ('queue', 'queue_ids')  # if empty in the model, they take their length from the checkpoint
 _CLASSIFIER = 'backbone.fc.'  # that torchvision's ResNet has, or a head in its place: no features are taken behind it
@@ -19,7 +22,7 @@ class Fit:
         matched: Names in both, with the same shape.
         missing: Names that only the model has.
         unexpected: Names that only the checkpoint has.
-        reshaped: Names in both whose shapes differ, with the two shapes, or of which only one has fractions.
+        reshaped: Names in both whose shapes differ, with the two shapes, or of which only one is floating-point.
     """
 
     matched: tuple[str, ...]
@@ -36,16 +39,11 @@ class Fit:
         """The differences, to be quoted inside a sentence: how many of each kind, and the first names."""
         kinds = [(self.missing, 'missing'), (self.unexpected, 'unknown to the model'),
                  (self.reshaped, 'of another shape')]
-        return '; '.join(f'{len(names)} {kind}: {", ".join(names[:most])}{", ..." if len(names) > most else ""}'
-                         for names, kind in kinds if names)
+        return '; '.join(f'{len(names)} {kind}: {some_of(names, most)}' for names, kind in kinds if names)
 
 
 def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """The weights of a checkpoint, or of a bare state dict, by the names that they have without a model wrapper.
-
-    Raises:
-        ConfigError: If it holds none.
-    """
+    """The weights of a checkpoint, or of a bare state dict, by the names that they have without a model wrapper."""
     weights = checkpoint.get('state_dict', checkpoint)
     if not isinstance(weights, Mapping):
         raise ConfigError(f'The checkpoint\'s state_dict is a {type(weights).__name__}, not a dictionary of weights: '
@@ -53,13 +51,13 @@ def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     return {str(name).removeprefix('module.'): value for name, value in weights.items()}
 
 
-def compare(saved: Mapping[str, Any], own: Mapping[str, Any]) -> Fit:
-    """Compare the weights of a checkpoint with a model's, by name and shape.
+def with_counters(weights: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A checkpoint's weights with a module's own batch counters, which old files lack and nothing needs."""
+    return {**{name: own[name] for name in own if name.endswith(COUNTER)}, **weights}
 
-    Args:
-        saved: Tensors of the checkpoint, see ``weights_of``.
-        own: Tensors of the model: its ``state_dict()``.
-    """
+
+def compare(saved: Mapping[str, Any], own: Mapping[str, Any]) -> Fit:
+    """Compare the weights of a checkpoint (``weights_of``) with a model's ``state_dict()``, by name and shape."""
     both = [name for name in own if name in saved]
     reshaped = {
         name: f'{name} {_shape(saved[name])} instead of {_shape(own[name])}'
@@ -78,10 +76,6 @@ def compare(saved: Mapping[str, Any], own: Mapping[str, Any]) -> Fit:
 def check_start(fit: Fit, name: str) -> None:
     """Check that a model can start from a checkpoint's weights, although not all of them are its own.
 
-    Args:
-        fit: Of the two.
-        name: Of the checkpoint.
-
     Raises:
         ConfigError: If no weight of the checkpoint is the model's, or one is in another shape, or a module of the
             model finds only some of its weights or takes only some, as of a deeper one, or its backbone finds none.
@@ -96,9 +90,7 @@ def check_read(fit: Fit, modules: Sequence[str], checkpoint: str) -> dict[str, i
     """Check that modules whose output is used have all their weights from a checkpoint.
 
     Args:
-        fit: Of the two.
         modules: Their names, such as ``backbone``.
-        checkpoint: Its name.
 
     Returns:
         Tensors of each that are the checkpoint's.
@@ -124,6 +116,37 @@ def check_read(fit: Fit, modules: Sequence[str], checkpoint: str) -> dict[str, i
                               f'its weights are unknown here, such as {more[0]}): give a checkpoint of this model, or '
                               'a config with the model of the checkpoint.')
     return counts
+
+
+def changed(weights: Mapping[str, torch.Tensor], before: Mapping[str, torch.Tensor]) -> list[str]:
+    """The names of the tensors that are not equal to those of the same names ``before``, on any device."""
+    return [name for name, value in weights.items() if not torch.equal(value, before[name].to(value))]
+
+
+def not_finite(name: str, values: Any) -> list[str]:
+    """The tensors below ``values`` that hold NaN or infinity, in a few words if there are any."""
+    broken = [path for path, tensor in _tensors(values)
+              if tensor.is_floating_point() and not torch.isfinite(tensor).all()]
+    return [f'{len(broken)} tensors of its {name} hold NaN or infinity: {some_of(broken, 3)}'] if broken else []
+
+
+def weights_sha256(tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of tensors, for each in the order of their names: name, type and shape on a line, then its values."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        values = tensors[name].detach().cpu().contiguous().numpy()
+        little_endian = values.astype(values.dtype.newbyteorder('<'), copy=False)
+        digest.update(f'{name} {values.dtype} {values.shape}\n'.encode())
+        digest.update(little_endian.tobytes())
+    return digest.hexdigest()
+
+
+def _tensors(value: Any, path: str = '') -> Iterator[tuple[str, torch.Tensor]]:
+    if isinstance(value, torch.Tensor):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _tensors(inner, f'{path}.{key}' if path else str(key))
 
 
 def _modules(names: Sequence[str]) -> set[str]:

@@ -12,8 +12,7 @@ import pytest
 from mmengine.logging import MMLogger
 from toy_runs import NUMBERS
 
-from clim_mm.checkpoints.run import Run, marked_run
-from clim_mm.checkpoints.run_file import RUN_FILE, HeldFolder, read_run
+from clim_mm.checkpoints.run_folder import RUN_FILE, HeldFolder, Run, marked_run, read_run
 from clim_mm.errors import CheckpointError, UserError
 
 
