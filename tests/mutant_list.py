@@ -275,7 +275,7 @@ MUTANTS = [
            'if not run.id or run.owns', 'if run.id or run.owns'),
     Mutant('checkpoints count that a run gave up', 'checkpoints/run_folder.py',
            'other.iter <= self.iter', 'other.iter >= self.iter'),
-    Mutant('a folder taken from a living training', 'checkpoints/run_folder.py', 'if locked is False or (', 'if ('),
+    Mutant('a folder taken from a living training', 'checkpoints/run_folder.py', 'if locked is False:', 'if False:'),
     Mutant('half a record left on a full disk', 'runtime/json_lines.py',
            '            file.truncate(end)\n            raise', '            raise'),
     Mutant('half of a backbone is enough to start from', 'checkpoints/weights.py',

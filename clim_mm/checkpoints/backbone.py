@@ -112,9 +112,8 @@ def read_backbone(checkpoint: str) -> Published:
         ConfigError: If it holds no backbone under names that are known.
     """
     found = published(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
-    owners = [owner for start, owner in _ELSEWHERE.items()
-              if any(name.startswith(start) for name in found.weights)]
-    if owners:
+    if owners := [owner for start, owner in _ELSEWHERE.items()
+                  if any(name.startswith(start) for name in found.weights)]:
         raise ConfigError(f'{checkpoint} is already exported (a backbone under the names of {owners[0]}), and is not '
                           'read under these: give the checkpoint as pretraining wrote it.')
     if not found.backbone:

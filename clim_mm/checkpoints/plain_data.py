@@ -24,25 +24,29 @@ class NotDataError(Exception):
     """A file asks for something that is not data, which the text names."""
 
 
-class SavedDtype:
-    """Stands for ``numpy.dtype``."""
-
-    def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
-        if not isinstance(code, str) or not _PLAIN_CODE.fullmatch(code):
-            raise NotDataError(f'numpy.dtype({code!r})')
-        self.real: Any = np.dtype(code)
-
-    def __setstate__(self, state: tuple) -> None:
-        self.real = self.real.newbyteorder(state[1])
-
-
-class SavedArray:
-    """Stands for ``numpy.ndarray`` and its ``_reconstruct``."""
+class Saved:
+    """Stands for a class of the allow-list, and keeps what ``real`` is made of."""
 
     real: Any = None
 
     def __init__(self, *args: Any) -> None:
         pass
+
+
+class SavedDtype(Saved):
+    """Stands for ``numpy.dtype``."""
+
+    def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
+        if not isinstance(code, str) or not _PLAIN_CODE.fullmatch(code):
+            raise NotDataError(f'numpy.dtype({code!r})')
+        self.real = np.dtype(code)
+
+    def __setstate__(self, state: tuple) -> None:
+        self.real = self.real.newbyteorder(state[1])
+
+
+class SavedArray(Saved):
+    """Stands for ``numpy.ndarray`` and its ``_reconstruct``."""
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, dtype, is_fortran, data = state
@@ -50,26 +54,21 @@ class SavedArray:
         self.real = np.frombuffer(data, dtype.real).reshape(shape, order=order).copy(order)
 
 
-class SavedHistory:
+class SavedHistory(Saved):
     """Stands for MMEngine's ``HistoryBuffer``, without the statistics of the file, which would change all buffers."""
 
-    real: Any = None
-
     def __setstate__(self, state: dict) -> None:
-        logs, counts = state['_log_history'].real, state['_count_history'].real
-        self.real = HistoryBuffer(logs, counts, state['max_length'])
+        self.real = HistoryBuffer(state['_log_history'].real, state['_count_history'].real, state['max_length'])
 
 
-class SavedArguments:
+class SavedArguments(Saved):
     """Stands for ``argparse.Namespace``, which DINO, timm and others save beside their weights: a dictionary."""
-
-    real: Any = None
 
     def __setstate__(self, state: dict) -> None:
         self.real = state
 
 
-class SavedOneCycle:
+class SavedOneCycle(Saved):
     """Stands for MMEngine's ``OneCycleParamScheduler``, whose state names one of its curves."""
 
 
@@ -136,10 +135,8 @@ def rebuilt(value: Any, done: Optional[dict[int, tuple[Any, Any]]] = None) -> An
     done = {} if done is None else done
     if id(value) in done:
         return done[id(value)][1]
-    if isinstance(value, (SavedArray, SavedDtype, SavedHistory)):
-        result: Any = value.real
-    elif isinstance(value, SavedArguments):
-        result = rebuilt(value.real or {}, done)
+    if isinstance(value, Saved):
+        result: Any = rebuilt(value.real, done)
     elif type(value) is tuple:
         result = tuple(rebuilt(item, done) for item in value)
     elif isinstance(value, (dict, list)):

@@ -81,10 +81,9 @@ def keeps_state(optimizer: Optimizer, group: Mapping[str, Any]) -> bool:
 
 
 def _error_of_step(optimizer: Optimizer, group: Mapping[str, Any], weight: torch.Tensor, state: Any) -> str:
-    """What goes wrong in a step of one weight; empty if nothing does."""
     try:
         _stepped(optimizer, group, weight, state)
-    except Exception as error:  # as above
+    except Exception as error:
         return f'{type(error).__name__}: {on_one_line(error)}'
     return ''
 

@@ -38,21 +38,20 @@ def latest_checkpoint(work_dir: str, names: Sequence[str] = NAMES) -> Optional[s
         folder has no checkpoints.
 
     Raises:
-        CheckpointError: If there are checkpoints, but every one is damaged or of an earlier run, or one needs something
-            that is not data.
+        CheckpointError: If all are damaged or of an earlier run, or one needs something that is not data.
     """
     found = [_numbered(work_dir, name) for name in names]
     run = read_run(work_dir)
-    if any(found) and not run.id:
-        run = _run_of_last_checkpoint(work_dir)
-    readable: list[tuple[int, str]] = []
+    last = osp.join(work_dir, osp.basename(_last_checkpoint(work_dir)))  # the folder may have been copied or moved
+    if any(found) and not run.id and osp.isfile(last):
+        with suppress(OSError):
+            run = marked_run(_meta(last))
     foreign: list[str] = []
-    for paths in found:
-        readable += _newest_readable(paths, run, foreign)
+    readable = [newest for paths in found if (newest := _newest_readable(paths, run, foreign))]
     if readable:
         return max(readable)[1]
     source = run.checkpoint
-    if osp.isabs(source) and osp.isfile(source) and iterations(_meta(read_checkpoint(source))) == run.iter:
+    if osp.isabs(source) and osp.isfile(source) and iterations(_meta(source)) == run.iter:
         return source
     if foreign:
         raise CheckpointError(
@@ -67,7 +66,7 @@ def latest_checkpoint(work_dir: str, names: Sequence[str] = NAMES) -> Optional[s
 
 def checkpoint_folder(cfg: Config) -> str:
     """Where the checkpoints of a config's training go: its ``work_dir``, or what the CheckpointHook makes of it."""
-    out_dir = _hook(cfg).get('out_dir')
+    out_dir = _checkpoint_hook(cfg).get('out_dir')
     return osp.join(out_dir, osp.basename(cfg.work_dir.rstrip(os.sep))) if out_dir else cfg.work_dir
 
 
@@ -90,7 +89,7 @@ def resume_latest(cfg: Config) -> None:
         return
     last, run = _last_checkpoint(cfg.work_dir), read_run(cfg.work_dir)
     there = next(filter(osp.isfile, (osp.join(cfg.work_dir, osp.basename(last)), last)), None)  # it may be a copy
-    if there and (not run.id or run.owns(_meta(read_checkpoint(there)))):
+    if there and (not run.id or run.owns(_meta(there))):
         raise CheckpointError(
             f'There is no checkpoint in {folder} that is called {" or ".join(_names(cfg))}, but the last one of '
             f'{cfg.work_dir} is {there}: go on with it by --resume {there}, or leave out --resume to start anew.')
@@ -100,12 +99,12 @@ def resume_latest(cfg: Config) -> None:
           f'{cfg.get("load_from") or "the beginning"}.')
 
 
-def _hook(cfg: Config) -> dict:
+def _checkpoint_hook(cfg: Config) -> dict:
     return (cfg.get('default_hooks') or {}).get('checkpoint') or {}
 
 
 def _names(cfg: Config) -> Sequence[str]:
-    name = _hook(cfg).get('filename_tmpl')
+    name = _checkpoint_hook(cfg).get('filename_tmpl')
     return [name] if name else NAMES
 
 
@@ -121,32 +120,23 @@ def _numbered(folder: str, name: str) -> list[str]:
     return list(filter(osp.isfile, paths))
 
 
-def _newest_readable(paths: Sequence[str], run: Run, foreign: list[str]) -> list[tuple[int, str]]:
-    """The first of the files that is whole and the run's (any, if it has no id), with the iterations behind it.
+def _newest_readable(paths: Sequence[str], run: Run, foreign: list[str]) -> Optional[tuple[int, str]]:
+    """The iterations behind the first file that is whole and the run's (any, if it has no id), and its path.
 
     Whole files before it that are not the run's are added to ``foreign``.
     """
     for path in paths:
         try:
-            meta = _meta(read_checkpoint(path))
+            meta = _meta(path)
         except DamagedCheckpoint as error:
             _warn(f'Passed over: {error}')
             continue
         begun_here = osp.basename(path) == run.checkpoint and iterations(meta) == run.iter
         if not run.id or run.owns(meta) or begun_here:
-            return [(iterations(meta), path)]
+            return iterations(meta), path
         _warn(f'Passed over: {path} is not of the latest run in its folder, or of a part of it that was given up.')
         foreign.append(path)
-    return []
-
-
-def _run_of_last_checkpoint(folder: str) -> Run:
-    """What the checkpoint that MMEngine's ``last_checkpoint`` names tells of its run, if anything."""
-    name = osp.basename(_last_checkpoint(folder))  # the folder may have been copied or moved
-    with suppress(OSError, ValueError):
-        if name:
-            return marked_run(_meta(read_checkpoint(osp.join(folder, name))))
-    return Run()
+    return None
 
 
 def _last_checkpoint(folder: str) -> str:
@@ -159,8 +149,9 @@ def _last_checkpoint(folder: str) -> str:
     return ''
 
 
-def _meta(checkpoint: Mapping) -> Mapping:
-    return checkpoint['meta'] if isinstance(checkpoint.get('meta'), Mapping) else {}
+def _meta(path: str) -> Mapping:
+    meta = read_checkpoint(path).get('meta')
+    return meta if isinstance(meta, Mapping) else {}
 
 
 def _warn(sentence: str) -> None:

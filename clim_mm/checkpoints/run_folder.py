@@ -114,18 +114,17 @@ class HeldFolder:
             raise
         except OSError as error:
             raise self._cannot_write(error) from error
-        host = socket.gethostname()
         if locked is None:
             print_log(f'The file system of {folder} knows no locks: see to it yourself that no other training writes '
                       'there.', logger='current', level=logging.WARNING)
-        if locked is False or (locked is None and before.host == host and _is_alive(before.pid)):
+        if locked is False:
             self.release()
             owner = f'process {before.pid} on {before.host}' if before.host else 'another process'
             raise CheckpointError(
                 f'{folder} is in use by a training ({owner}, since {before.started or "now"}): wait for its end, end '
                 f'it, or choose another --work-dir; if that machine is lost, delete {self._path}.')
         _held[_identity(os.fstat(self._file))] = self._file
-        self.run = replace(before, host=host, pid=os.getpid(),
+        self.run = replace(before, host=socket.gethostname(), pid=os.getpid(),
                            started=datetime.now().astimezone().isoformat(timespec='seconds'))
         try:
             self._write()
@@ -174,12 +173,3 @@ def _parsed(content: bytes) -> Run:
         return Run(**{name: kind(values[name]) for name, kind in Run.__annotations__.items()})
     except (ValueError, TypeError, KeyError, RecursionError):
         return Run()
-
-
-def _is_alive(pid: int) -> bool:
-    """Whether there is another process of this number here."""
-    try:
-        os.kill(pid, 0)
-    except OSError as error:
-        return error.errno != errno.ESRCH  # it may be somebody else's
-    return pid != os.getpid()  # in containers numbers come again

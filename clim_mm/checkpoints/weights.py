@@ -22,7 +22,7 @@ class Fit:
         matched: Names in both, with the same shape.
         missing: Names that only the model has.
         unexpected: Names that only the checkpoint has.
-        reshaped: Names in both whose shapes differ, with the two shapes, or of which only one is floating-point.
+        reshaped: Names in both whose shapes differ, with the two shapes.
     """
 
     matched: tuple[str, ...]
@@ -62,9 +62,6 @@ def compare(saved: Mapping[str, Any], own: Mapping[str, Any]) -> Fit:
     reshaped = {
         name: f'{name} {_shape(saved[name])} instead of {_shape(own[name])}'
         for name in both if not _same_shape(name, _shape(saved[name]), _shape(own[name]))
-    } | {
-        name: f'{name} of {saved[name].dtype} instead of {own[name].dtype}'
-        for name in both if {_is_float(saved[name]), _is_float(own[name])} == {True, False}
     }
     return Fit(
         matched=tuple(name for name in both if name not in reshaped),
@@ -101,20 +98,16 @@ def check_read(fit: Fit, modules: Sequence[str], checkpoint: str) -> dict[str, i
     """
     counts = {}
     for module in modules:
-        inside = f'{module}.'
-        lacking = [name for name in (*fit.missing, *fit.reshaped)
-                   if name.startswith(inside) and not name.endswith(COUNTER)]
-        more = [name for name in fit.unexpected if name.startswith(inside) and _counts(name)]
-        counts[module] = sum(name.startswith(inside) for name in fit.matched)
-        if lacking or not counts[module]:
-            known = f'; it has {", ".join(fit.unexpected[:3])}, ...' if fit.unexpected else ''
+        missing, unexpected, reshaped = (
+            tuple(name for name in names if name.startswith(f'{module}.') and _counts(name))
+            for names in (fit.missing, fit.unexpected, fit.reshaped))
+        counts[module] = sum(name.startswith(f'{module}.') for name in fit.matched)
+        part = Fit((), missing, unexpected, reshaped)
+        if not part.exact or not counts[module]:
+            known = part.differences() or f'it has {some_of(fit.unexpected, 3)}'
             raise ConfigError(f'{checkpoint} does not have all weights of the {module}, from which the features are '
-                              f'taken ({len(lacking)} lack, such as {next(iter(lacking), module)}{known}): give a '
-                              'checkpoint of this model, or a config with the model of the checkpoint.')
-        if more:
-            raise ConfigError(f'The {module} of {checkpoint} is another, deeper or with further parts ({len(more)} of '
-                              f'its weights are unknown here, such as {more[0]}): give a checkpoint of this model, or '
-                              'a config with the model of the checkpoint.')
+                              f'taken, or more ({known}): give a checkpoint of this model, or a config with the model '
+                              'of the checkpoint.')
     return counts
 
 
@@ -161,11 +154,6 @@ def _counts(name: str) -> bool:
 
 def _shape(value: Any) -> tuple[int, ...]:
     return tuple(getattr(value, 'shape', ()))  # a module's extra state may be anything
-
-
-def _is_float(value: Any) -> Any:
-    """None for what is no tensor."""
-    return value.is_floating_point() if hasattr(value, 'is_floating_point') else None
 
 
 def _same_shape(name: str, saved: tuple[int, ...], own: tuple[int, ...]) -> bool:

@@ -165,11 +165,11 @@ def test_what_contains_itself_is_rebuilt():
 
 
 def test_arguments_become_a_dictionary(tmp_path):
-    args = Namespace(lr=0.1, sizes=(1, 2), seen=np.arange(3), more=Namespace(name='a'), none=Namespace())
+    args = Namespace(lr=0.1, sizes=(1, 2), seen=np.arange(3), more=Namespace(name='a'))
     torch.save(dict(args=args, x=torch.ones(2)), tmp_path / 'a.pth')
     args = read_checkpoint(tmp_path / 'a.pth')['args']
     assert type(args) is dict and args.pop('seen').tolist() == [0, 1, 2]
-    assert args == dict(lr=0.1, sizes=(1, 2), more=dict(name='a'), none={})
+    assert args == dict(lr=0.1, sizes=(1, 2), more=dict(name='a'))
     torch.save(dict(args=Namespace(function=print)), tmp_path / 'b.pth')
     with pytest.raises(CheckpointError, match='needs print'):
         read_checkpoint(tmp_path / 'b.pth')

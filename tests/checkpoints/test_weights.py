@@ -86,20 +86,13 @@ def test_what_is_read_must_be_whole():
     own = tensors(**{'a.x': (2, ), 'a.y': (3, ), 'b.x': (1, ), 'a.n.num_batches_tracked': ()})
     saved = tensors(**{'a.x': (2, ), 'a.y': (3, ), 'c': (1, )})
     assert check_read(compare(saved, own), ['a'], 'x.pth') == dict(a=2)
-    with pytest.raises(ConfigError, match='x.pth does not have all weights of the b, .*1 lack, such as b.x; it has c,'):
+    with pytest.raises(ConfigError, match='x.pth does not have all weights of the b, .*1 missing: b.x'):
         check_read(compare(saved, own), ['a', 'b'], 'x.pth')
     saved['a.y'] = saved['a.x']
-    with pytest.raises(ConfigError, match='1 lack, such as a.y .2,. instead of .3,'):
+    with pytest.raises(ConfigError, match='1 of another shape: a.y .2,. instead of .3,'):
         check_read(compare(saved, own), ['a'], 'x.pth')
-    with pytest.raises(ConfigError, match='0 lack, such as d'):
+    with pytest.raises(ConfigError, match='weights of the d, .* or more .it has c'):
         check_read(compare(saved, own), ['d'], 'x.pth')
-
-
-def test_whole_numbers_and_fractions_do_not_take_each_others_place():
-    own = dict(a=torch.zeros(2), b=torch.zeros(2, dtype=torch.int64))
-    assert compare(dict(a=torch.zeros(2).half(), b=torch.zeros(2, dtype=torch.int32)), own).exact
-    fit = compare(dict(a=torch.zeros(2, dtype=torch.int64), b=torch.zeros(2)), own)
-    assert fit.reshaped == ('a of torch.int64 instead of torch.float32', 'b of torch.float32 instead of torch.int64')
 
 
 def test_the_hash_of_weights_by_hand():
