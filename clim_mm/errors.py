@@ -21,12 +21,7 @@ class DataError(UserError, OSError):
 
 
 class UnreadableImage(DataError):
-    """An image that cannot be used, while the others can.
-
-    Attributes:
-        path: Of the image.
-        reason: Why, in a few words.
-    """
+    """An image that cannot be used, while the others can; ``reason`` says why in a few words."""
 
     # A DataLoader makes an error of its worker anew, from the message alone.
     def __init__(self, message: str, path: str = '', reason: str = '') -> None:
@@ -59,7 +54,7 @@ class DamagedCheckpoint(CheckpointError):
 
 
 class TrainingError(UserError, RuntimeError):
-    """A training that has gone wrong: losses or features that are no numbers."""
+    """A training that has gone wrong: non-finite losses or features."""
 
 
 class MachineError(UserError, OSError):
