@@ -32,8 +32,8 @@ class UnreadableImage(DataError):
     @classmethod
     def of(cls, path: str, reason: str) -> 'UnreadableImage':
         """The error about ``path``, in a sentence."""
-        message = f'Cannot read the image {printable(path)} ({reason}): replace it or take it out of the data folder.'
-        return cls(message, path, reason)
+        return cls(f'Cannot read the image {printable(path)} ({reason}): replace it or take it out of the data folder.',
+                   path, reason)
 
     @property
     def entry(self) -> str:

@@ -23,13 +23,6 @@ VISBACKENDS = _child(mmengine_registry.VISBACKENDS, 'clim_mm.engine')
 VISUALIZERS = _child(mmengine_registry.VISUALIZERS, 'clim_mm.visualization')
 
 # Nothing is added to these; without them MMEngine warns that the scope lacks them.
-DATA_SAMPLERS = _child(mmengine_registry.DATA_SAMPLERS, 'clim_mm.engine')
-EVALUATOR = _child(mmengine_registry.EVALUATOR, 'clim_mm.engine')
-LOG_PROCESSORS = _child(mmengine_registry.LOG_PROCESSORS, 'clim_mm.engine')
-LOOPS = _child(mmengine_registry.LOOPS, 'clim_mm.engine')
-METRICS = _child(mmengine_registry.METRICS, 'clim_mm.engine')
-OPTIMIZERS = _child(mmengine_registry.OPTIMIZERS, 'clim_mm.engine')
-OPTIM_WRAPPER_CONSTRUCTORS = _child(mmengine_registry.OPTIM_WRAPPER_CONSTRUCTORS, 'clim_mm.engine')
-PARAM_SCHEDULERS = _child(mmengine_registry.PARAM_SCHEDULERS, 'clim_mm.engine')
-RUNNERS = _child(mmengine_registry.RUNNERS, 'clim_mm.engine')
-WEIGHT_INITIALIZERS = _child(mmengine_registry.WEIGHT_INITIALIZERS, 'clim_mm.engine')
+for _name in ('DATA_SAMPLERS', 'EVALUATOR', 'LOG_PROCESSORS', 'LOOPS', 'METRICS', 'OPTIMIZERS',
+              'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS', 'RUNNERS', 'WEIGHT_INITIALIZERS'):
+    _child(getattr(mmengine_registry, _name), 'clim_mm.engine')

@@ -49,11 +49,7 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
 
 
 def load_from_http(filename: str, map_location: Any = None) -> dict:
-    """Load a file of the web, of which torch's hub folder keeps a copy.
-
-    Raises:
-        CheckpointError: If it cannot be downloaded, or as for ``read_checkpoint``.
-    """
+    """Load a file of the web, of which torch's hub folder keeps a copy."""
     first_here = os.environ.get('LOCAL_RANK', '0') == '0'  # one process of each machine downloads
     if first_here:
         download(filename, show=is_main_process())
@@ -70,10 +66,7 @@ def load_from_http(filename: str, map_location: Any = None) -> dict:
 
 
 def load_from_table(filename: str, map_location: Any = None) -> dict:
-    """Load a model by its name in a table of MMEngine's: torchvision's, OpenMMLab's or the user's own.
-
-    Of MMClassification's models it is the backbone.
-    """
+    """Load a model by its name in a table of MMEngine's; of MMClassification's models it is the backbone."""
     scheme, _, name = filename.partition('://')
     if scheme in ('torchvision', 'modelzoo'):
         table = get_torchvision_models()
@@ -117,14 +110,9 @@ def register_loaders() -> None:
 
 
 def download(url: str, show: bool = True) -> str:
-    """The path of a file of the web on this machine; it is downloaded if it is not there.
+    """The path of a file of the web on this machine, to which it is downloaded if it is not there.
 
-    Args:
-        url: Its address; another address has another copy, even if the file is called the same.
-        show: Whether to show a progress bar.
-
-    Raises:
-        CheckpointError: If it cannot be downloaded. Nothing of it is kept then.
+    Another address has another copy, even if the file is called the same.
     """
     name = re.sub(r'[^\w.-]', '_', re.split('[?#]', url)[0].rpartition('/')[2])
     name = name.lstrip('.')[-_LONGEST_NAME:] or 'checkpoint.pth'

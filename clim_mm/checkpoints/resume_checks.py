@@ -1,8 +1,6 @@
 """Whether what a checkpoint holds can be what a training has saved, and an optimizer can go on from its state."""
 
 import copy
-import math
-import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,8 +12,10 @@ from clim_mm.errors import ConfigError, on_one_line
 
 from .weights import not_finite
 
-_KINDS: dict[str, Any] = dict(meta=Mapping, optimizer=Mapping, message_hub=Mapping, param_schedulers=(list, Mapping))
-_COUNTS = dict(epoch=math.inf, iter=math.inf, seed=2**32 - 1)
+_KINDS: dict[str, Any] = {
+    'meta': Mapping, 'optimizer': Mapping, 'message_hub': Mapping, 'param_schedulers': (list, Mapping),
+    'meta.epoch': int, 'meta.iter': int, 'meta.seed': (int, type(None)), 'message_hub.log_scalars': Mapping,
+    'message_hub.runtime_info': Mapping}
 
 
 def check_sound(oddities: Sequence[str], name: str) -> None:
@@ -27,24 +27,19 @@ def check_sound(oddities: Sequence[str], name: str) -> None:
 
 def oddities(checkpoint: Mapping[str, Any]) -> list[str]:
     """What a run that goes on from a checkpoint of all MMEngine's parts would stumble over, in a few words each."""
-    found = [f'{part} is a {type(checkpoint[part]).__name__}' for part, kind in _KINDS.items()
-             if part in checkpoint and not isinstance(checkpoint[part], kind)]
-    if found:
-        return found
-    meta = checkpoint['meta']
-    found += [f'meta.{name} is {reprlib.repr(meta[name])}' for name, most in _COUNTS.items()
-              if not _is_count(meta.get(name, 0), most) and not (name == 'seed' and meta[name] is None)]
-    hub = checkpoint.get('message_hub', {})
-    found += [f'message_hub.{part} is a {type(hub[part]).__name__}' for part in ('log_scalars', 'runtime_info')
-              if not isinstance(hub.get(part, {}), Mapping)]
-    if found:
-        return found
+    for place, kind in _KINDS.items():
+        part, _, key = place.partition('.')
+        holder, name = (checkpoint.get(part, {}), key) if key else (checkpoint, part)
+        if name in holder and (not isinstance(holder[name], kind) or isinstance(holder[name], bool)):
+            return [f'{place} is a {type(holder[name]).__name__}']
+    meta, hub = checkpoint['meta'], checkpoint.get('message_hub', {})
+    found = [] if 0 <= (meta.get('seed') or 0) < 2**32 else [f'meta.seed is {meta["seed"]}']
     found += [f'message_hub.log_scalars.{name} is no history of numbers'
               for name, history in hub.get('log_scalars', {}).items()
               if isinstance(history, HistoryBuffer) and history.data[0].dtype.kind not in 'biuf']
     began = {name: hub.get('runtime_info', {}).get(name) for name in ('epoch', 'iter')}  # the last one
     found += [f'meta.{name} is {meta[name]}, and the last one that began is {number}' for name, number in began.items()
-              if _is_count(number, math.inf) and name in meta and meta[name] - number not in (0, 1)]
+              if isinstance(number, int) and name in meta and meta[name] - number not in (0, 1)]
     state = checkpoint['optimizer'].get('state')
     return found + ([] if state is None else not_finite('optimizer', state))
 
@@ -55,7 +50,6 @@ def state_misfits(optimizer: Optimizer, groups: Sequence[Mapping[str, Any]], sta
     Each weight's state is tried in a step of its own, of a weight of ones with gradients of ones.
 
     Args:
-        optimizer: That is to go on; it is left as it is.
         groups: Of the checkpoint, with the settings that are to be in force.
         state: Of the checkpoint: for each number in ``params`` of ``groups`` what the optimizer keeps of that weight.
     """
@@ -98,7 +92,3 @@ def _stepped(optimizer: Optimizer, group: Mapping[str, Any], weight: torch.Tenso
         state={0: copy.deepcopy(state)} if state else {}, param_groups=[dict(group, params=[0])]))
     type(optimizer).step(twin)
     return twin
-
-
-def _is_count(value: Any, most: float) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most

@@ -29,9 +29,8 @@ def latest_checkpoint(work_dir: str, names: Sequence[str] = NAMES) -> Optional[s
     ``last_checkpoint`` is written after the checkpoint, and can be lost or cut off itself.
 
     Args:
-        work_dir: It need not be there.
-        names: How checkpoints are called, with ``{}`` for the number. If there are several of each name, the one with
-            more iterations behind it is taken.
+        names: How checkpoints are called, with ``{}`` for the number. Of several names, the one with more iterations
+            behind it is taken.
 
     Returns:
         Its path. If the run has none, the path of the one that it has begun from, and None if that is not there or the

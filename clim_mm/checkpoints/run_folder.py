@@ -88,13 +88,7 @@ def read_run(folder: str) -> Run:
 
 
 class HeldFolder:
-    """A folder that this process trains in, and no other.
-
-    Args:
-        folder: It is made if it is not there.
-
-    Attributes:
-        run: The latest run of the folder.
+    """A folder that this process trains in, and no other; ``run`` is its latest run.
 
     Raises:
         CheckpointError: If another process holds the folder, or it cannot be written to.
@@ -103,15 +97,13 @@ class HeldFolder:
     def __init__(self, folder: str) -> None:
         self.folder = folder
         self._path = osp.join(folder, RUN_FILE)
+        if osp.exists(self._path) and _identity(os.stat(self._path)) in _held:
+            raise CheckpointError(f'{folder} is in use by this process: choose another --work-dir.')
         try:
             os.makedirs(folder, exist_ok=True)
-            if osp.exists(self._path) and _identity(os.stat(self._path)) in _held:
-                raise CheckpointError(f'{folder} is in use by this process: choose another --work-dir.')
             self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
             locked = try_lock(self._file)
             before = _parsed(os.pread(self._file, _MOST_BYTES, 0))
-        except CheckpointError:
-            raise
         except OSError as error:
             raise self._cannot_write(error) from error
         if locked is None:

@@ -18,13 +18,9 @@ _LONGEST = 1 << 20  # characters [ours]: parsed, a text takes a hundred times it
 
 
 def settings_of(text: str) -> dict[str, Any]:
-    """The settings of a config as MMEngine writes it: assignments of ``dict(...)``, lists, tuples and constants.
+    """The settings by name in a ``Config.pretty_text``, as ``meta['cfg']`` of a checkpoint has it.
 
-    Args:
-        text: Of ``Config.pretty_text``, as ``meta['cfg']`` of a checkpoint has it.
-
-    Returns:
-        The settings by name. What is no plain value, such as a call of something else, stays its text.
+    What is no plain value, such as a call of something other than ``dict``, stays its text.
     """
     try:
         if len(text) > _LONGEST:
@@ -50,13 +46,7 @@ def settings_in(text: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Row:
-    """A setting.
-
-    Attributes:
-        setting: Its name, with dots.
-        checkpoint, config: Its value in each, or ``UNSET``.
-        in_force: With which the training goes on.
-    """
+    """A setting by its dotted name: its values, or ``UNSET``, and the one with which the training goes on."""
 
     setting: str
     checkpoint: Any

@@ -86,15 +86,14 @@ def check_start(fit: Fit, name: str) -> None:
 def check_read(fit: Fit, modules: Sequence[str], checkpoint: str) -> dict[str, int]:
     """Check that modules whose output is used have all their weights from a checkpoint.
 
+    A weight that lacks would be at random; one more makes it another module: a ResNet-101 has all that a ResNet-50
+    wants.
+
     Args:
         modules: Their names, such as ``backbone``.
 
     Returns:
-        Tensors of each that are the checkpoint's.
-
-    Raises:
-        ConfigError: If one lacks a weight, which would be at random then, or the checkpoint's has more, so that it is
-            another one: a ResNet-101 has all that a ResNet-50 wants.
+        Number of tensors of each that are the checkpoint's.
     """
     counts = {}
     for module in modules:

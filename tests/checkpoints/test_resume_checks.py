@@ -32,10 +32,10 @@ def test_a_part_of_another_kind(checkpoint, part, value, words):
 
 
 @pytest.mark.parametrize('name', ['epoch', 'iter', 'seed'])
-@pytest.mark.parametrize('value', ['3', 1.5, -1, True, [1], math.nan])
+@pytest.mark.parametrize('value', ['3', 1.5, True, [1], math.nan])
 def test_numbers_that_are_none(checkpoint, name, value):
     checkpoint['meta'][name] = value
-    assert oddities(checkpoint) == [f'meta.{name} is {value!r}']
+    assert oddities(checkpoint) == [f'meta.{name} is a {type(value).__name__}']
 
 
 def test_no_seed_is_in_order(checkpoint):
