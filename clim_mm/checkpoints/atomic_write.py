@@ -68,12 +68,7 @@ def kind_of(path: str) -> str:
 
 
 def remove_abandoned(folder: str, name: str = r'.+') -> None:
-    """Remove what killed writers of a folder's files have left behind.
-
-    Args:
-        folder: It need not be there.
-        name: Regular expression of the files' names.
-    """
+    """Remove what killed writers of a folder's files have left behind, of files whose ``name`` matches."""
     pattern = re.compile(rf'\.({name})\.([0-9a-f]{{8}}\.)?unfinished')
     with suppress(OSError):
         for left in filter(pattern.fullmatch, os.listdir(folder)):

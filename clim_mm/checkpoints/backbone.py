@@ -105,12 +105,7 @@ def checkpoint_of(init_cfg: Any) -> str:
 
 
 def read_backbone(checkpoint: str) -> Published:
-    """Read a checkpoint that has a backbone: a file, or an address that MMEngine knows.
-
-    Raises:
-        CheckpointError: If it cannot be read.
-        ConfigError: If it holds no backbone under names that are known.
-    """
+    """Read a checkpoint that has a backbone: a file, or an address that MMEngine knows."""
     found = published(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
     if owners := [owner for start, owner in _ELSEWHERE.items()
                   if any(name.startswith(start) for name in found.weights)]:

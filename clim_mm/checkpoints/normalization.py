@@ -65,10 +65,7 @@ def normalization_of(preprocessor: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_normalization(here: Mapping[str, Any], trained: Optional[Mapping[str, Any]], checkpoint: str) -> str:
-    """Check that images are normalised as a checkpoint's training had them.
-
-    Args:
-        here, trained: As :func:`normalization_of` gives them; ``trained`` is None if it is not known.
+    """Check that images are normalised (``normalization_of``) as a checkpoint's training had them, if that is known.
 
     Returns:
         A sentence for the log.
