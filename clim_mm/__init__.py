@@ -5,14 +5,12 @@ config can inherit from ``clim_mm::clim/...``, and lets MMEngine load checkpoint
 ``clim_mm`` in a config registers the rest.
 """
 
-from .collector import collector_stopped
-from .early_end import watch_imports
+from .startup import collector_stopped, watch_imports
 from .version import __version__
 
 watch_imports()
 with collector_stopped():
-    from . import decoder_limits  # noqa: F401  (first: what follows imports cv2)
-    from .host import open_gate
+    from .host.gate import open_gate
 
     open_gate()  # before anything imports MMEngine's optimizers
 

@@ -1,4 +1,4 @@
-"""Why the machine, and no setting or file, has ended something: recognised wherever it surfaces, with its remedy."""
+"""Why the machine, and no setting or file, has ended something, and what helps."""
 
 import errno
 import os
@@ -17,12 +17,7 @@ _MOST_QUOTED = 200  # characters
 
 @dataclass(frozen=True)
 class Cause:
-    """What the machine lacks or does, in words that begin a sentence, and what helps.
-
-    Attributes:
-        what: With the words of the error in brackets.
-        remedy: An order or several.
-    """
+    """What the machine lacks or does, in words that begin a sentence, with the error's in brackets, and what helps."""
 
     what: str
     remedy: str
@@ -43,13 +38,18 @@ def cause_of(error: BaseException) -> Optional[Cause]:
         None where no cause is known: then nothing should be advised either.
     """
     for link in chain_of(error):
-        words, number, path = _words_of(link), _number_of(link), _path_of(link)
+        words = _words_of(link)
+        of_words = re.match(r'.*\[Errno (\d+)\](?:[^\']*\'([^\']+)\')?', words)  # a worker's error has these alone
+        number = getattr(link, 'errno', None) or int(of_words[1] if of_words else 0)
+        path = getattr(link, 'filename', None) or (of_words[2] if of_words else None) or ''
+        path = os.fsdecode(path) if isinstance(path, (str, bytes, os.PathLike)) else ''
+        origins = {frame.f_globals.get('__name__') for frame, _ in traceback.walk_tb(link.__traceback__)}
+        text = f'{type(link).__name__}: {words}' + ''.join(f' [{name}]' for name in _TELLING if name in origins)
         for known in _KNOWN:
-            if known.fits(f'{type(link).__name__}: {words}{_origin(link)}', number, path):
+            if known.fits(text, number, path):
                 place = f' ({printable(path)})' if path and path not in words else ''
                 quoted = words if len(words) <= _MOST_QUOTED else f'{words[:_MOST_QUOTED]}...'
-                what = known.what.replace('{shared}', _size_of_shared())
-                return Cause(f'{what}{place} ({quoted or type(link).__name__})', known.remedy)
+                return Cause(f'{known.what}{place} ({quoted or type(link).__name__})', known.remedy)
     return None
 
 
@@ -78,36 +78,6 @@ def _words_of(error: BaseException) -> str:
     return ' '.join(' '.join(line for line in lines if not (is_wrapped and line.startswith(' '))).split())
 
 
-def _origin(error: BaseException) -> str:
-    """The telling modules that it went through, to be put behind its words."""
-    names = {frame.f_globals.get('__name__') for frame, _ in traceback.walk_tb(error.__traceback__)}
-    return ''.join(f' [{name}]' for name in _TELLING if name in names)
-
-
-def _number_of(error: BaseException) -> int:
-    """The errno; a worker's error has it in its words alone. 0 for none."""
-    number = getattr(error, 'errno', None)
-    if not number and (written := re.search(r'\[Errno (-?\d+)\]', _words_of(error))):
-        number = int(written[1])
-    return number if isinstance(number, int) else 0
-
-
-def _path_of(error: BaseException) -> str:
-    """The file that it is about; empty for none."""
-    path = getattr(error, 'filename', None)
-    if path is None and (written := re.search(r'\[Errno \d+\][^\']*\'([^\']+)\'', _words_of(error))):
-        path = written[1]
-    return os.fsdecode(path) if isinstance(path, (str, bytes, os.PathLike)) else ''
-
-
-def _size_of_shared() -> str:
-    try:
-        status = os.statvfs(_SHARED)
-    except OSError:
-        return f'{_SHARED} is missing'
-    return f'{_SHARED} holds {status.f_blocks * status.f_frsize / 2**20:,.4g} MiB'
-
-
 def _numbers(*names: str) -> frozenset[int]:
     return frozenset(getattr(errno, name) for name in names if hasattr(errno, name))
 
@@ -128,12 +98,11 @@ class _Known:
 
     def fits(self, text: str, number: int, path: str) -> bool:
         is_there = not self.below or bool(path) and os.path.abspath(path).startswith(self.below)
-        return number in self.numbers and is_there or (
-            re.search(self.words, text, re.IGNORECASE) is not None)
+        return number in self.numbers and is_there or re.search(self.words, text, re.IGNORECASE) is not None
 
 
 _NOTHING = '(?!)'
-_SHARED_IS_FULL = ('The memory that workers share is full or cannot be had; {shared}',
+_SHARED_IS_FULL = ('The memory that workers share (/dev/shm) is full or cannot be had',
                    'give it more (--shm-size=8g of a container; mount -o remount,size=8G /dev/shm), take out what '
                    'others have left there, or set fewer workers (num_workers) or a smaller batch_size')
 _STORAGE = ('The storage does not give or take what it should',
@@ -170,8 +139,6 @@ _KNOWN: Sequence[_Known] = (
     _Known('This user or container may start no further process or thread',
            'raise the limit (ulimit -u, --pids-limit of a container), or set fewer workers (num_workers)',
            'can\'t start new thread', _numbers('EAGAIN')),
-    _Known('No folder for temporary files can be written to', 'make room in /tmp, or set TMPDIR to another folder',
-           'no usable temporary directory'),
     _Known('The disk is full, or its quota used up', 'make room there, or choose another place (--work-dir, --out)',
            'no space left on device|disk quota exceeded', _numbers('ENOSPC', 'EDQUOT')),
     _Known('The file system takes no changes',

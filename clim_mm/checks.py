@@ -13,16 +13,9 @@ MOST_WORKERS = 1024  # of a DataLoader [ours]: more are a slip, and would all be
 
 
 def check_whole(name: str, value: Any, least: int = 0, most: Optional[int] = None, optional: bool = False) -> None:
-    """Check a whole number.
+    """Check a whole number (True is none) from ``least`` to ``most``; with ``optional``, None is a value too.
 
-    Args:
-        name: Of the setting, to begin the sentence with.
-        value: Of the setting.
-        least, most: Bounds, both included; no ``most`` for none.
-        optional: Whether None is one of its values.
-
-    Raises:
-        ConfigError: If it is no whole number (True is none), or out of bounds.
+    ``name`` begins the sentence of the ConfigError here and below.
     """
     if value is None and optional:
         return
@@ -39,16 +32,7 @@ def check_number(name: str,
                  below: Optional[float] = None,
                  most: Optional[float] = None,
                  optional: bool = False) -> None:
-    """Check a number that may have a fraction.
-
-    Args:
-        name, value, optional: As for ``check_whole``.
-        above, below: Bounds, not included.
-        least, most: Bounds, included.
-
-    Raises:
-        ConfigError: If it is no finite number (True is none), or out of bounds.
-    """
+    """Check a finite number; ``above`` and ``below`` are excluded bounds, ``least`` and ``most`` included ones."""
     if value is None and optional:
         return
     is_number = isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
@@ -61,31 +45,19 @@ def check_number(name: str,
 
 
 def check_bool(name: str, value: Any, optional: bool = False) -> None:
-    """Check a switch; a word such as 'no' would count as True.
-
-    Raises:
-        ConfigError: If it is neither True nor False.
-    """
+    """Check a switch; a word such as 'no' would count as True."""
     if not isinstance(value, bool) and not (value is None and optional):
         _refuse(name, 'True or False', value, optional)
 
 
 def check_choice(name: str, value: Any, choices: Collection[str]) -> None:
-    """Check one word of several.
-
-    Raises:
-        ConfigError: If it is none of them.
-    """
+    """Check one word of several."""
     if not isinstance(value, str) or value not in choices:
         raise ConfigError(f'{name} must be one of {", ".join(choices)}, not {value!r}{suggestion(value, choices)}.')
 
 
 def check_range(name: str, value: Any, above: float, most: float = math.inf) -> None:
-    """Check a pair of numbers, the smaller one first.
-
-    Raises:
-        ConfigError: If it is no such pair, or one of the two is not above ``above``, or is beyond ``most``.
-    """
+    """Check a pair of numbers, the smaller one first."""
     numbers = list(value) if isinstance(value, (tuple, list)) else []
     are_numbers = all(isinstance(number, Real) and not isinstance(number, bool) for number in numbers)
     if len(numbers) != 2 or not are_numbers or not above < numbers[0] <= numbers[1] <= most or numbers[1] == math.inf:
@@ -94,26 +66,13 @@ def check_range(name: str, value: Any, above: float, most: float = math.inf) -> 
 
 
 def check_list(name: str, value: Any) -> None:
-    """Check a list that must not be empty, such as that of a pipeline's transforms.
-
-    Raises:
-        ConfigError: If it is something else, or empty.
-    """
+    """Check a list that must not be empty, such as that of a pipeline's transforms."""
     if not isinstance(value, (list, tuple)) or not value:
         _refuse(name, 'a list that is not empty', value, optional=False)
 
 
 def check_keys(name: str, value: Any, required: Collection[str], allowed: Collection[str] = ()) -> None:
-    """Check the keys of a dict.
-
-    Args:
-        name, value: As for ``check_whole``.
-        required: Keys that must be there.
-        allowed: Keys that may be.
-
-    Raises:
-        ConfigError: If it is no dict, or a key is missing or unknown.
-    """
+    """Check that a dict has all ``required`` keys, and beside these only ``allowed`` ones."""
     if not isinstance(value, Mapping):
         _refuse(name, 'a dict', value, optional=False)
     known = [*required, *allowed]
@@ -126,12 +85,10 @@ def check_keys(name: str, value: Any, required: Collection[str], allowed: Collec
 
 
 def suggestion(word: Any, words: Collection[str], likeness: float = 0.6) -> str:
-    """A question to put behind a word that is unknown: whether the nearest of the known ones was meant.
+    """A question to put behind an unknown word: whether the nearest of the known ``words`` was meant, if one is near.
 
     Args:
-        word: The unknown one.
-        words: The known ones.
-        likeness: From 0 to 1, as difflib has it; the question is empty if none is as near.
+        likeness: From 0 to 1, as difflib has it.
     """
     near = difflib.get_close_matches(word, list(words), n=1, cutoff=likeness) if isinstance(word, str) else []
     return f' (did you mean {near[0]!r}?)' if near else ''

@@ -21,12 +21,7 @@ class DataError(UserError, OSError):
 
 
 class UnreadableImage(DataError):
-    """An image that cannot be used, while the others can.
-
-    Attributes:
-        path: Of the image.
-        reason: Why, in a few words.
-    """
+    """An image that cannot be used, while the others can; ``reason`` says why in a few words."""
 
     # A DataLoader makes an error of its worker anew, from the message alone.
     def __init__(self, message: str, path: str = '', reason: str = '') -> None:
@@ -37,8 +32,8 @@ class UnreadableImage(DataError):
     @classmethod
     def of(cls, path: str, reason: str) -> 'UnreadableImage':
         """The error about ``path``, in a sentence."""
-        message = f'Cannot read the image {printable(path)} ({reason}): replace it or take it out of the data folder.'
-        return cls(message, path, reason)
+        return cls(f'Cannot read the image {printable(path)} ({reason}): replace it or take it out of the data folder.',
+                   path, reason)
 
     @property
     def entry(self) -> str:
@@ -59,7 +54,7 @@ class DamagedCheckpoint(CheckpointError):
 
 
 class TrainingError(UserError, RuntimeError):
-    """A training that has gone wrong: losses or features that are no numbers."""
+    """A training that has gone wrong: non-finite losses or features."""
 
 
 class MachineError(UserError, OSError):

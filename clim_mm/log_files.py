@@ -8,12 +8,7 @@ from mmengine.logging import MMLogger
 
 
 def write_to_log(level: int, text: str) -> None:
-    """Write a record to the files that MMEngine logs into, if there are any; a full disk is no error here.
-
-    Args:
-        level: As ``logging`` has it.
-        text: Of the record.
-    """
+    """Write a record to the files that MMEngine logs into, if there are any; a full disk is no error here."""
     record = logging.LogRecord('clim_mm', level, __file__, 0, text, None, None)
     before, logging.raiseExceptions = logging.raiseExceptions, False
     for handler in MMLogger.get_current_instance().handlers:
@@ -23,13 +18,7 @@ def write_to_log(level: int, text: str) -> None:
 
 
 def say_failures_once(logger: logging.Logger) -> None:
-    """Let a logger say of each of its files once that it cannot be written.
-
-    Python shows a traceback for every line.
-
-    Args:
-        logger: Which goes on with its other handlers.
-    """
+    """Let a logger say once of each of its files that it cannot be written; Python shows a traceback for every line."""
     for handler in logger.handlers:
         if isinstance(handler, logging.FileHandler):
             handler.handleError = partial(_say, handler)  # type: ignore[method-assign]

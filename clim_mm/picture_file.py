@@ -15,30 +15,12 @@ FORMATS = ('png', 'pdf', 'svg')
 
 
 def check_picture(name: str, path: str) -> None:
-    """Check before long work that a picture can be written to ``path``.
-
-    Args:
-        name: Of the setting, to begin the sentence with.
-        path: Whose ending gives the format.
-
-    Raises:
-        ConfigError: If the ending is none of ``FORMATS``.
-    """
+    """Check before long work that the ending of ``path``, the value of setting ``name``, is one of ``FORMATS``."""
     check_choice(f'The ending of {name}', _ending(path), FORMATS)
 
 
 def write_picture(figure: 'Figure', path: str, dpi: int = 130) -> None:
-    """Write a figure as a whole or not at all; its folder is made if it is not there.
-
-    Args:
-        figure: Of matplotlib's.
-        path: Whose ending gives the format.
-        dpi: Pixels to the inch.
-
-    Raises:
-        ConfigError: As :func:`check_picture`.
-        CheckpointError: If it cannot be written.
-    """
+    """Write a figure as a whole or not at all, in the format of the path's ending; its folder is made."""
     check_picture(path, path)
     file = io.BytesIO()
     figure.savefig(file, format=_ending(path), dpi=dpi)
@@ -46,12 +28,9 @@ def write_picture(figure: 'Figure', path: str, dpi: int = 130) -> None:
 
 
 def encoded(image: 'Image', kind: str, **options: Any) -> bytes:
-    """What a file of an image holds. Pillow's own writing leaves parts of files on a full disk, and says nothing.
+    """What a file of an image holds, in Pillow's format ``kind`` with ``options`` for its ``save``.
 
-    Args:
-        image: Of Pillow's.
-        kind: Pillow's name of the format, such as ``JPEG``.
-        options: For Pillow's ``save``.
+    Pillow's own writing leaves parts of files on a full disk, and says nothing.
     """
     file = io.BytesIO()
     image.save(file, kind, **options)

@@ -7,12 +7,9 @@ from tqdm import tqdm
 
 
 def progress_bar(*args: Any, show: bool = True, **kwargs: Any) -> tqdm:
-    """A bar with the time left: live on a terminal, a line every half minute in a log file.
-
-    Work of under two seconds shows none.
+    """A tqdm bar: live on a terminal, a line every half minute in a log file, none for work of under two seconds.
 
     Args:
-        *args, **kwargs: As for ``tqdm``.
         show: False for none, on all processes but one.
     """
     interval = 0.2 if sys.stderr.isatty() else 30.0

@@ -23,13 +23,6 @@ VISBACKENDS = _child(mmengine_registry.VISBACKENDS, 'clim_mm.hooks')
 VISUALIZERS = _child(mmengine_registry.VISUALIZERS, 'clim_mm.visualization')
 
 # Nothing is added to these; without them MMEngine warns that the scope lacks them.
-DATA_SAMPLERS = _child(mmengine_registry.DATA_SAMPLERS, 'clim_mm.hooks')
-EVALUATOR = _child(mmengine_registry.EVALUATOR, 'clim_mm.hooks')
-LOG_PROCESSORS = _child(mmengine_registry.LOG_PROCESSORS, 'clim_mm.hooks')
-LOOPS = _child(mmengine_registry.LOOPS, 'clim_mm.hooks')
-METRICS = _child(mmengine_registry.METRICS, 'clim_mm.hooks')
-OPTIMIZERS = _child(mmengine_registry.OPTIMIZERS, 'clim_mm.hooks')
-OPTIM_WRAPPER_CONSTRUCTORS = _child(mmengine_registry.OPTIM_WRAPPER_CONSTRUCTORS, 'clim_mm.hooks')
-PARAM_SCHEDULERS = _child(mmengine_registry.PARAM_SCHEDULERS, 'clim_mm.hooks')
-RUNNERS = _child(mmengine_registry.RUNNERS, 'clim_mm.hooks')
-WEIGHT_INITIALIZERS = _child(mmengine_registry.WEIGHT_INITIALIZERS, 'clim_mm.hooks')
+for _name in ('DATA_SAMPLERS', 'EVALUATOR', 'LOG_PROCESSORS', 'LOOPS', 'METRICS', 'OPTIMIZERS',
+              'OPTIM_WRAPPER_CONSTRUCTORS', 'PARAM_SCHEDULERS', 'RUNNERS', 'WEIGHT_INITIALIZERS'):
+    _child(getattr(mmengine_registry, _name), 'clim_mm.hooks')

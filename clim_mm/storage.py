@@ -1,6 +1,7 @@
-"""What a disk or a network refuses for a moment is asked for again: a file is not to blame for it."""
+"""Disks and networks: what they refuse for a moment is asked for again, and locks on files."""
 
 import errno
+import fcntl
 import os
 import re
 import socket
@@ -35,22 +36,18 @@ def patiently(ask: Callable[[], _Answer], place: Any, pauses: tuple[float, ...] 
         pauses: Seconds, between one try and the next; defaults to ``PAUSES``.
 
     Raises:
-        StorageError: If the storage still fails after the last pause.
-        Exception: Whatever else ``ask`` raises, at once.
+        StorageError: If the storage still fails after the last pause. Whatever else ``ask`` raises comes at once.
     """
-    for pause in pauses or PAUSES:
+    left = list(pauses or PAUSES)
+    while True:
         try:
             return ask()
         except Exception as error:  # backends raise whatever they like
             if not is_transient(error):
                 raise
-        time.sleep(pause)
-    try:
-        return ask()
-    except Exception as error:
-        if not is_transient(error):
-            raise
-        raise failure_of(place, error, f' for {sum(pauses or PAUSES):.0f} s') from error
+            if not left:
+                raise failure_of(place, error, f' for {sum(pauses or PAUSES):.0f} s') from error
+        time.sleep(left.pop(0))
 
 
 def failure_of(place: Any, error: Exception, how_long: str = '') -> StorageError:
@@ -67,11 +64,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_there(path: str) -> bool:
-    """Whether there is such a file or folder; a storage that fails is no answer.
-
-    Raises:
-        StorageError: As for ``patiently``.
-    """
+    """Whether there is such a file or folder; a storage that fails is no answer, but a StorageError."""
     try:
         patiently(partial(os.stat, path), path)
     except StorageError:
@@ -82,15 +75,28 @@ def is_there(path: str) -> bool:
 
 
 def names_in(folder: str) -> list[str]:
-    """What a folder holds, nothing if it is not there; a storage that fails is no answer.
-
-    Raises:
-        StorageError: As for ``patiently``.
-    """
+    """What a folder holds, nothing if it is not there; a storage that fails is no answer, but a StorageError."""
     try:
         return patiently(partial(os.listdir, folder), folder)
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def try_lock(descriptor: int) -> Optional[bool]:
+    """Lock a file that is open for writing for this process, without waiting.
+
+    It is POSIX's lock on a record, which network file systems pass on to their server. Forked processes do not inherit
+    it, so that no worker keeps it when its parent is killed. The process loses it with the first descriptor of the file
+    that it closes, also one of its own that somebody else has opened.
+
+    Returns:
+        Whether this process has it now; None if the file system knows no locks.
+    """
+    try:
+        fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return False if error.errno in (errno.EACCES, errno.EAGAIN) else None
+    return True
 
 
 def _verdict(error: BaseException) -> Optional[bool]:

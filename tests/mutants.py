@@ -261,8 +261,8 @@ def import_all_but_the_package() -> None:
     stub = types.ModuleType(PACKAGE)
     stub.__path__ = [str(ROOT / PACKAGE)]
     sys.modules[PACKAGE] = stub
-    importlib.import_module(f'{PACKAGE}.decoder_limits')
-    importlib.import_module(f'{PACKAGE}.host').open_gate()
+    importlib.import_module(f'{PACKAGE}.startup')
+    importlib.import_module(f'{PACKAGE}.host.gate').open_gate()
     for name in IMPORTED:
         importlib.import_module(name)
     for name in [name for name in sys.modules if name.partition('.')[0] == PACKAGE]:

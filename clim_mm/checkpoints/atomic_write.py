@@ -1,28 +1,28 @@
 """Files that are there as a whole or not at all, whenever the process is killed."""
 
 import errno
+import hashlib
 import os
 import os.path as osp
 import re
 import secrets
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Union
+
+from mmengine.fileio import LocalBackend, register_backend
 
 from clim_mm.causes import remedy_for
 from clim_mm.errors import CheckpointError, StorageError
-from clim_mm.file_lock import try_lock
-from clim_mm.storage import patiently
-
-_ANY_NAME = r'.+'
+from clim_mm.storage import patiently, try_lock
 
 
 def write_atomically(path: Union[str, os.PathLike], data: bytes) -> None:
     """Write a file, which takes the place of one before it only when it is complete and on the disk.
 
     Args:
-        path: Of the file. Its folder is made if it is not there; a link stays a link.
-        data: All that the file shall hold.
+        path: Its folder is made if it is not there; a link stays a link.
 
     Raises:
         CheckpointError: If it cannot be written. What was there before is still there then.
@@ -39,13 +39,24 @@ def write_atomically(path: Union[str, os.PathLike], data: bytes) -> None:
                               'written before is untouched.') from error
 
 
-def remedy(error: OSError, path: str) -> str:
-    """What a user can do about a file of a run that cannot be written, with a colon before it, if it is known.
+@register_backend('clim_mm.atomic')
+class AtomicBackend(LocalBackend):
+    """MMEngine's local disk, written to by ``write_atomically``.
 
-    Args:
-        error: Of the attempt.
-        path: Of the file.
+    ``CheckpointHook(backend_args=dict(backend='clim_mm.atomic'))`` writes checkpoints so.
     """
+
+    def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
+        """Write bytes to a file."""
+        write_atomically(filepath, obj)
+
+    def put_text(self, obj: str, filepath: Union[str, Path], encoding: str = 'utf-8') -> None:
+        """Write text to a file."""
+        write_atomically(filepath, obj.encode(encoding))
+
+
+def remedy(error: OSError, path: str) -> str:
+    """What helps where a file of a run cannot be written, to be put behind the words of the error."""
     if osp.lexists(path) and not osp.isfile(path):
         return f': move that {kind_of(path)} away'
     return remedy_for(error) or ': choose another place (--work-dir, --out)'
@@ -56,13 +67,8 @@ def kind_of(path: str) -> str:
     return 'folder' if osp.isdir(path) else 'device' if osp.exists(path) else 'link to nothing'
 
 
-def remove_abandoned(folder: str, name: str = _ANY_NAME) -> None:
-    """Remove what writers of a folder's files have left behind that were killed.
-
-    Args:
-        folder: It need not be there.
-        name: Regular expression of the files' names.
-    """
+def remove_abandoned(folder: str, name: str = r'.+') -> None:
+    """Remove what killed writers of a folder's files have left behind, of files whose ``name`` matches."""
     pattern = re.compile(rf'\.({name})\.([0-9a-f]{{8}}\.)?unfinished')
     with suppress(OSError):
         for left in filter(pattern.fullmatch, os.listdir(folder)):
@@ -70,6 +76,15 @@ def remove_abandoned(folder: str, name: str = _ANY_NAME) -> None:
             with suppress(OSError), open(osp.join(folder, left), 'r+b') as file:
                 if os.fstat(file.fileno()).st_size and try_lock(file.fileno()):
                     os.remove(file.name)
+
+
+def file_sha256(path: Union[str, os.PathLike]) -> str:
+    """SHA-256 of a file, as ``sha256sum`` prints it."""
+    digest = hashlib.sha256()
+    with open(path, 'rb') as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def _replace(path: str, data: bytes) -> None:
@@ -87,16 +102,11 @@ def _replace(path: str, data: bytes) -> None:
         with suppress(OSError):
             os.remove(unfinished)
         raise
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: str) -> None:
-    """Put the new name on the disk, too, where the file system can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        os.fsync(descriptor)  # the name
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot
             raise
     finally:
         os.close(descriptor)

@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 from clim_mm.errors import ConfigError
 
-from .config_text import settings_in
+from .saved_settings import settings_in
 
 # Of torchvision's ResNets, and of most that are published: RGB images, with values from 0 to 1.
 IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], order='RGB')
@@ -15,14 +15,7 @@ _SAME = 0.05  # of 255 levels: what rounding makes of published values
 
 
 def saved_normalization(meta: Any) -> Optional[dict[str, Any]]:
-    """How a pretraining fed its images to the network: see :func:`normalization_of`.
-
-    Args:
-        meta: Of the checkpoint.
-
-    Returns:
-        None if the checkpoint does not tell, or not by plain numbers.
-    """
+    """How a pretraining fed its images to the network; None if its checkpoint's meta tells no plain numbers."""
     try:
         return normalization_in(settings_in(meta.get('cfg') if isinstance(meta, Mapping) else None))
     except (TypeError, ValueError):  # such as of 0.485 * 255, which stays text
@@ -72,18 +65,10 @@ def normalization_of(preprocessor: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_normalization(here: Mapping[str, Any], trained: Optional[Mapping[str, Any]], checkpoint: str) -> str:
-    """Check that images are normalised as a checkpoint's training had them.
-
-    Args:
-        here: By which they are normalised now, see :func:`normalization_of`.
-        trained: That of the training; None if it is not known.
-        checkpoint: Its name.
+    """Check that images are normalised (``normalization_of``) as a checkpoint's training had them, if that is known.
 
     Returns:
         A sentence for the log.
-
-    Raises:
-        ConfigError: If they are normalised otherwise.
     """
     if trained is None:
         return (f'Images are normalised by {in_words(here)}; {checkpoint} does not tell whether its training had them '

@@ -1,43 +1,44 @@
-"""From a file to the dictionary it holds, without running anything the file brings."""
+"""From a file to the dictionary it holds, without running anything the file brings.
+
+``torch.load(weights_only=True)`` calls what its allow-list names with arguments from the file. MMEngine's list has
+``getattr``, by which a file reaches ``exec``, and numpy's types, whose ``__setstate__`` lets a file describe memory. So
+these names lead to stand-ins here that only keep data, from which ``rebuilt`` makes the real objects.
+"""
 
 import os
 import os.path as osp
 import pickle
-import pickletools
 import re
-import struct
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
-from typing import IO, Any, Optional, Union
+from typing import Any, Optional, Union
 
+import numpy as np
 import torch
-from torch.serialization import MAGIC_NUMBER
+from mmengine.config import ConfigDict
+from mmengine.logging import HistoryBuffer
+from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
+from torch.serialization import add_safe_globals, clear_safe_globals, get_safe_globals
 
 from clim_mm.causes import remedy_for
 from clim_mm.errors import CheckpointError, DamagedCheckpoint, StorageError, on_one_line
-from clim_mm.storage import is_there, is_transient, patiently
+from clim_mm.storage import is_there, patiently
 
-from .dry_run import TooMuchError, check_pickle
-from .plain_data import NotDataError, only_plain_data, rebuilt
+from .atomic_write import kind_of
 
-# How a file of torch.save begins, since torch 1.6 and before.
-_ARCHIVE, _OLD = b'PK\x03\x04', pickle.dumps(MAGIC_NUMBER, protocol=2)
-_OLD_PICKLES = 5  # in a file of the old format, before the bytes of its tensors
-_BLOCK = 1 << 20  # bytes
+_ARCHIVE = b'PK\x03\x04'  # with which a file of torch.save begins since torch 1.6
+_PLAIN_CODE = re.compile(r'[biufcSU]\d+')  # of a numpy type: numbers and strings, not objects, records or dates
 
 
 def read_checkpoint(path: Union[str, os.PathLike], map_location: Any = 'cpu') -> dict:
     """Read a checkpoint of MMEngine's Runner, or weights alone.
 
-    Every byte of an archive is checked against its checksum; torch itself reads altered tensors without a word.
-
     Args:
-        path: Of a file that ``torch.save`` has written, in today's format or the one before torch 1.6.
+        path: Of a file that ``torch.save`` has written, in today's format, whose checksums are compared (torch itself
+            reads altered tensors without a word), or in the one before torch 1.6.
         map_location: As for ``torch.load``.
-
-    Returns:
-        What the file holds.
 
     Raises:
         DamagedCheckpoint: If the file is empty, cut off, altered or no checkpoint at all.
@@ -45,166 +46,184 @@ def read_checkpoint(path: Union[str, os.PathLike], map_location: Any = 'cpu') ->
         StorageError: If the disk or the network fails for a minute.
     """
     path = osp.expanduser(os.fspath(path))
-    is_archive = patiently(partial(_check_file, path), path)
+    if not is_there(path):
+        raise CheckpointError(f'There is no checkpoint {path}: give the path of a file that a training has written.')
+    if not osp.isfile(path):
+        raise CheckpointError(f'{path} is a {kind_of(path)}, not a checkpoint: give the path of a file.')
+    is_sound = False
     try:
-        for data in _pickles(path, is_archive):
-            check_pickle(data, room=osp.getsize(path))
+        is_sound = patiently(partial(_check_archive, path), path)
         with only_plain_data():
             load = partial(torch.load, path, map_location=map_location, weights_only=True)
             loaded = rebuilt(patiently(load, path))
     except StorageError:
         raise
-    except TooMuchError as error:
-        raise CheckpointError(f'The checkpoint {path} asks for much more memory than its {osp.getsize(path):,} bytes: '
-                              'it is damaged, or made to do harm; give another.') from error
-    except Exception as error:  # a damaged pickle ends in errors of every kind
-        _check_machine(path, error)
-        name = _foreign_name(error)
-        if name is not None and (is_archive or _is_whole_pickle(path)):
-            raise CheckpointError(f'The checkpoint {path} needs {name}, which is not plain data and could run code: '
-                                  'save the weights anew without it, or, if you trust it, allow it by '
-                                  'torch.serialization.add_safe_globals.') from error
-        if not _is_damage(error, is_archive):
-            raise CheckpointError(f'The checkpoint {path} cannot be loaded ({_shortened(error)}): save it anew by '
-                                  'torch.save.') from error
-        raise _damaged(path, _shortened(error)) from error
+    except Exception as error:  # a damaged file ends in errors of every kind
+        raise _refusal(path, error, is_sound) from error
     if not isinstance(loaded, dict):
         raise CheckpointError(f'{path} holds a {type(loaded).__name__}, not a dictionary of weights: give a checkpoint '
                               'of a training, or a state_dict.')
     return loaded
 
 
-def _check_file(path: str) -> bool:
-    """Refuse what is no whole checkpoint; give whether it is an archive."""
-    if not is_there(path):
-        raise CheckpointError(f'There is no checkpoint {path}: give the path of a file that a training has written.')
-    if not osp.isfile(path):
-        kind = 'folder' if osp.isdir(path) else 'device'
-        raise CheckpointError(f'{path} is a {kind}, not a checkpoint: give the path of a file.')
-    try:
-        with open(path, 'rb') as file:
-            start = file.read(len(_OLD))
-    except OSError as error:
-        if is_transient(error):
-            raise
-        raise CheckpointError(f'Cannot open the checkpoint {path} ({error.strerror}){remedy_for(error)}.') from error
-    if start.startswith(_ARCHIVE):
-        _check_archive(path)
-        return True
-    if _ARCHIVE.startswith(start) or _OLD.startswith(start) and start != _OLD:
-        raise _damaged(path, f'it ends after {len(start)} bytes')
-    if start != _OLD:
-        raise DamagedCheckpoint(f'{path} is no checkpoint (it does not begin as torch.save\'s files do): give a file '
-                                'that torch.save has written.')
-    return False
+def _check_archive(path: str) -> bool:
+    """Compare an archive's checksums; False for a file that is none."""
+    with open(path, 'rb') as file:
+        if file.read(len(_ARCHIVE)) != _ARCHIVE:
+            return False
+        with zipfile.ZipFile(file) as archive:
+            if altered := archive.testzip():
+                raise zipfile.BadZipFile(f'{altered} has another CRC')
+    return True
 
 
-def _check_machine(path: str, error: Exception) -> None:
-    """Let no file pass for damaged that the machine cannot read."""
+def _refusal(path: str, error: Exception, is_sound: bool) -> CheckpointError:
+    """What is said of a file that could not be loaded, although its checksums are right if it ``is_sound``."""
+    words = on_one_line(error)
+    words = words.partition('WeightsUnpickler error: ')[2] or words
+    words = re.split(r'\. | Check the', words)[0][:120] or type(error).__name__
     if remedy := remedy_for(error):
-        raise CheckpointError(f'The checkpoint {path} cannot be loaded ({_shortened(error)}){remedy}.') from error
+        return CheckpointError(f'The checkpoint {path} cannot be loaded ({words}){remedy}.')
+    name = re.search(r'GLOBAL ([\w.]+)', str(error)) if isinstance(error, pickle.UnpicklingError) else None
+    if name or isinstance(error, NotDataError):
+        return CheckpointError(f'The checkpoint {path} needs {name[1] if name else error}, which is not plain data and '
+                               'could run code: save the weights anew without it, or, if you trust it, allow it by '
+                               'torch.serialization.add_safe_globals.')
+    if is_sound and isinstance(error, pickle.UnpicklingError):
+        return CheckpointError(f'The checkpoint {path} cannot be loaded ({words}): save it anew by torch.save.')
+    return DamagedCheckpoint(f'The checkpoint {path} is cut off or damaged ({words}), or is none: take the one '
+                             f'before it in {osp.dirname(path) or "."}, as --resume without a file does.')
 
 
-def _check_archive(path: str) -> None:
+class NotDataError(Exception):
+    """A file asks for something that is not data, which the text names."""
+
+
+class Saved:
+    """Stands for a class of the allow-list, and keeps what ``real`` is made of."""
+
+    real: Any = None
+
+    def __init__(self, *args: Any) -> None:
+        pass
+
+
+class SavedDtype(Saved):
+    """Stands for ``numpy.dtype``."""
+
+    def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
+        if not isinstance(code, str) or not _PLAIN_CODE.fullmatch(code):
+            raise NotDataError(f'numpy.dtype({code!r})')
+        self.real = np.dtype(code)
+
+    def __setstate__(self, state: tuple) -> None:
+        self.real = self.real.newbyteorder(state[1])
+
+
+class SavedArray(Saved):
+    """Stands for ``numpy.ndarray`` and its ``_reconstruct``."""
+
+    def __setstate__(self, state: tuple) -> None:
+        _, shape, dtype, is_fortran, data = state
+        order: Any = 'F' if is_fortran else 'C'
+        self.real = np.frombuffer(data, dtype.real).reshape(shape, order=order).copy(order)
+
+
+class SavedHistory(Saved):
+    """Stands for MMEngine's ``HistoryBuffer``, without the statistics of the file, which would change all buffers."""
+
+    def __setstate__(self, state: dict) -> None:
+        self.real = HistoryBuffer(state['_log_history'].real, state['_count_history'].real, state['max_length'])
+
+
+class SavedArguments(Saved):
+    """Stands for ``argparse.Namespace``, which DINO, timm and others save beside their weights: a dictionary."""
+
+    def __setstate__(self, state: dict) -> None:
+        self.real = state
+
+
+class SavedOneCycle(Saved):
+    """Stands for MMEngine's ``OneCycleParamScheduler``, whose state names one of its curves."""
+
+
+def saved_scalar(dtype: SavedDtype, data: bytes) -> np.generic:
+    """Stands for the function that makes a numpy scalar."""
+    return np.frombuffer(data, dtype.real)[0]
+
+
+def saved_attribute(owner: Any, name: Any) -> Any:
+    """Stands for ``getattr``, by which MMEngine saves statistics of histories and the curves of OneCycle schedules."""
+    if owner is SavedHistory:
+        return None
+    if owner is SavedOneCycle and isinstance(vars(OneCycleParamScheduler).get(name), staticmethod):
+        return getattr(OneCycleParamScheduler, name)
+    raise NotDataError('builtins.getattr')
+
+
+def saved_path(*parts: str) -> str:
+    """Stands for pathlib's paths: a string."""
+    return osp.join('', *parts)
+
+
+def saved_config(items: dict) -> ConfigDict:
+    """Stands for MMEngine's ``ConfigDict``."""
+    return ConfigDict(dict(items))
+
+
+# As torch.serialization takes them: what is called, and the name in the file that leads to it.
+ALLOWED: list[Any] = [
+    (SavedHistory, 'mmengine.logging.history_buffer.HistoryBuffer'),
+    (SavedArguments, 'argparse.Namespace'),
+    (SavedOneCycle, 'mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler'),
+    (saved_attribute, 'builtins.getattr'),
+    (bytes, 'builtins.bytes'),
+    (saved_config, 'mmengine.config.config.ConfigDict'),
+    *((saved_path, f'{module}.{kind}Path') for module in ('pathlib', 'pathlib._local')  # before Python 3.13, and in it
+      for kind in ('Posix', 'Windows', 'PurePosix', 'PureWindows')),
+    (SavedArray, 'numpy.ndarray'),
+    (SavedDtype, 'numpy.dtype'),
+    *((part, f'numpy.{core}.multiarray.{name}') for core in ('core', '_core')  # numpy 1 and numpy 2
+      for part, name in [(SavedArray, '_reconstruct'), (saved_scalar, 'scalar')]),
+]
+
+
+@contextmanager
+def only_plain_data() -> Iterator[None]:
+    """While this lasts, ``torch.load(weights_only=True)`` knows ``ALLOWED``, and what the user has allowed besides."""
+    before, names = get_safe_globals(), {name for _, name in ALLOWED}
+    clear_safe_globals()
+    add_safe_globals([entry for entry in before if _name_of(entry) not in names] + ALLOWED)
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = {name.partition('/')[2] for name in archive.namelist()}
-            if 'constants.pkl' not in names:
-                _check_room(path, archive.infolist())
-                for entry in archive.infolist():
-                    _check_entry(archive, entry)
-    except CheckpointError:
-        raise
-    except Exception as error:  # a damaged archive ends in errors of every kind
-        if is_transient(error):
-            raise
-        _check_machine(path, error)
-        raise _damaged(path, _shortened(error)) from error
-    if 'constants.pkl' in names:
-        raise CheckpointError(f'{path} is a TorchScript program, which is code: give a file of weights, as torch.save '
-                              'writes it.')
-    if 'data.pkl' not in names:
-        raise DamagedCheckpoint(f'{path} is no checkpoint (it is an archive of other files): give a file that '
-                                'torch.save has written.')
+        yield
+    finally:
+        clear_safe_globals()
+        add_safe_globals(before)
 
 
-def _check_room(path: str, entries: Sequence[zipfile.ZipInfo]) -> None:
-    """Refuse an archive that grows when it is opened."""
-    with open(path, 'rb') as file:
-        for entry in entries:
-            if entry.compress_type != zipfile.ZIP_STORED and _local_header(file, entry)[0] == entry.compress_type:
-                raise CheckpointError(f'{path} is compressed, which torch.save does to no file: unpack it, and save it '
-                                      'anew by torch.save.')
-    names = {entry.filename.lower() for entry in entries}
-    stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in entries)
-    if not stored or len(names) < len(entries) or sum(entry.file_size for entry in entries) > osp.getsize(path):
-        raise zipfile.BadZipFile('its entries lie upon each other')
+def rebuilt(value: Any, done: Optional[dict[int, tuple[Any, Any]]] = None) -> Any:
+    """``value`` with the real objects in place of their stand-ins; its dictionaries and lists are changed in place.
+
+    Args:
+        done: By id, values rebuilt already and their results, since a value may occur in several places.
+    """
+    done = {} if done is None else done
+    if id(value) in done:
+        return done[id(value)][1]
+    if isinstance(value, Saved):
+        result: Any = rebuilt(value.real, done)
+    elif type(value) is tuple:
+        result = tuple(rebuilt(item, done) for item in value)
+    elif isinstance(value, (dict, list)):
+        done[id(value)] = value, value
+        for key in value if isinstance(value, dict) else range(len(value)):
+            value[key] = rebuilt(value[key], done)
+        return value
+    else:
+        return value
+    done[id(value)] = value, result  # the value too: while it lives, its id is its own
+    return result
 
 
-def _local_header(file: IO[bytes], entry: zipfile.ZipInfo) -> tuple[int, int]:
-    """How an entry is compressed, as it says itself, and where its bytes begin."""
-    file.seek(entry.header_offset)
-    kind, *lengths = struct.unpack('<8xH16xHH', file.read(30))
-    return kind, entry.header_offset + 30 + sum(lengths)
-
-
-def _check_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> None:
-    if entry.CRC == 0:  # empty, or saved with torch.serialization.set_crc32_options(False)
-        return
-    with archive.open(entry) as content:
-        while content.read(_BLOCK):
-            pass
-
-
-def _pickles(path: str, is_archive: bool) -> Iterator[bytes]:
-    """The pickles of a file, from which its values are made."""
-    with open(path, 'rb') as file:
-        if is_archive:
-            with zipfile.ZipFile(path) as archive:
-                found = [entry for entry in archive.infolist() if entry.filename.lower().endswith('data.pkl')]
-            for entry in found:  # zipfile would refuse one without a checksum
-                file.seek(_local_header(file, entry)[1])
-                yield file.read(entry.file_size)
-            return
-        for _ in range(_OLD_PICKLES):
-            if (start := file.tell()) < osp.getsize(path):
-                for _ in pickletools.genops(file):  # reads, and runs nothing
-                    pass
-                length = file.tell() - start
-                file.seek(start)
-                yield file.read(length)
-
-
-def _foreign_name(error: Exception) -> Optional[str]:
-    """What a pickle wanted that is not admitted, if that is what the error says."""
-    if isinstance(error, NotDataError):
-        return str(error)
-    found = re.search(r'GLOBAL ([\w.]+)', str(error)) if isinstance(error, pickle.UnpicklingError) else None
-    return found and found[1]
-
-
-def _is_damage(error: Exception, is_archive: bool) -> bool:
-    """Whether an error in loading that is none of the machine's comes from the file, not from how it was written."""
-    if isinstance(error, pickle.UnpicklingError):
-        return not is_archive  # an archive's pickle has been compared with its checksum
-    return 'deserialize object' not in str(error)
-
-
-def _is_whole_pickle(path: str) -> bool:
-    """Whether a file of the old format goes beyond its pickles; a name at the end of a cut one is cut as well."""
-    try:
-        return bool(list(_pickles(path, is_archive=False)))
-    except Exception:  # as above
-        return False
-
-
-def _damaged(path: str, reason: str) -> DamagedCheckpoint:
-    return DamagedCheckpoint(f'The checkpoint {path} is cut off or damaged ({reason}): take the one before it in '
-                             f'{osp.dirname(path) or "."}, as --resume without a file does.')
-
-
-def _shortened(error: Exception) -> str:
-    """The first words of an error of torch or zipfile, which can be a page long."""
-    text = on_one_line(error)
-    text = (text.partition('WeightsUnpickler error: ')[2] or text).partition(' Check the documentation')[0]
-    return text[:120] or type(error).__name__
+def _name_of(entry: Any) -> str:
+    return entry[1] if isinstance(entry, tuple) else f'{entry.__module__}.{entry.__qualname__}'

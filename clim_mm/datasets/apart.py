@@ -9,7 +9,7 @@ from typing import Optional
 
 import numpy as np
 
-from clim_mm.checkpoints.weights_hash import file_sha256
+from clim_mm.checkpoints.atomic_write import file_sha256
 from clim_mm.errors import ConfigError, some_of
 
 _LOOKED_INTO = 100  # held-out images that are searched for copies [ours]

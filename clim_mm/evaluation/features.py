@@ -11,10 +11,10 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader, set_random_seed
 
-from clim_mm.checkpoints.contents import check_sound, not_finite
-from clim_mm.checkpoints.fit import check_read, check_start, compare
+from clim_mm.checkpoints.backbone import Published, published
 from clim_mm.checkpoints.normalization import check_normalization, normalization_in, normalization_of
-from clim_mm.checkpoints.published_names import Published, published
+from clim_mm.checkpoints.resume_checks import check_sound
+from clim_mm.checkpoints.weights import check_read, check_start, compare, not_finite
 from clim_mm.datasets import SingleViews
 from clim_mm.errors import ConfigError, UserError, on_one_line
 from clim_mm.evaluation.extract import BATCH_SIZE, NUM_WORKERS, extract_features

@@ -1,6 +1,6 @@
 """Weights that leave the framework: from a checkpoint of a pretraining to the files of other libraries."""
 
-from clim_mm.checkpoints.weights_hash import weights_sha256
+from clim_mm.checkpoints.weights import weights_sha256
 
 from .checkpoint_export import Exported, export
 from .formats import FORMATS

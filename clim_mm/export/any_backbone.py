@@ -9,7 +9,7 @@ from mmengine.registry import DefaultScope
 from mmselfsup.registry import MODELS
 from torch import nn
 
-from clim_mm.checkpoints.fit import compare
+from clim_mm.checkpoints.weights import compare
 from clim_mm.errors import ConfigError, on_one_line
 
 from .plain_resnet import check_numbers, check_trained

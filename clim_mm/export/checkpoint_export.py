@@ -9,9 +9,9 @@ from typing import Any, Optional
 import torch
 
 from clim_mm.checkpoints import read_checkpoint, write_atomically
-from clim_mm.checkpoints.export_header import header_in
-from clim_mm.checkpoints.fit import weights_of
-from clim_mm.checkpoints.weights_hash import file_sha256
+from clim_mm.checkpoints.atomic_write import file_sha256
+from clim_mm.checkpoints.backbone import header_in
+from clim_mm.checkpoints.weights import weights_of
 from clim_mm.checks import check_choice
 from clim_mm.errors import ConfigError
 

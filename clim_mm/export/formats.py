@@ -10,8 +10,8 @@ from typing import Any, Optional
 import torch
 from torch import nn
 
-from clim_mm.checkpoints.export_header import KEY
-from clim_mm.checkpoints.fit import COUNTER
+from clim_mm.checkpoints.backbone import KEY
+from clim_mm.checkpoints.weights import COUNTER
 from clim_mm.errors import MissingDependencyError
 
 from . import names

@@ -12,8 +12,8 @@ import torch
 
 from clim_mm.causes import machine_error
 from clim_mm.checkpoints import read_checkpoint
-from clim_mm.checkpoints.export_header import KEY, header_in
-from clim_mm.checkpoints.weights_hash import weights_sha256
+from clim_mm.checkpoints.backbone import KEY, header_in
+from clim_mm.checkpoints.weights import weights_sha256
 from clim_mm.errors import CheckpointError
 from clim_mm.version import __version__
 

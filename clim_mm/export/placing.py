@@ -13,7 +13,7 @@ from glob import glob
 from clim_mm.causes import remedy_for
 from clim_mm.checkpoints import write_atomically
 from clim_mm.errors import CheckpointError, ConfigError, UserError
-from clim_mm.file_lock import try_lock
+from clim_mm.storage import try_lock
 
 from .header import read_header
 

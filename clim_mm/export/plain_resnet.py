@@ -6,7 +6,7 @@ from typing import Any, Optional
 import torch
 from mmselfsup.models.backbones import ResNet
 
-from clim_mm.checkpoints.fit import compare
+from clim_mm.checkpoints.weights import compare
 from clim_mm.errors import ConfigError
 
 # Blocks of the four stages (He et al., 2016, table 1): with two convolutions each, or with three.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Optional
 
-from clim_mm.checkpoints.config_text import settings_of
 from clim_mm.checkpoints.normalization import normalization_of
+from clim_mm.checkpoints.saved_settings import settings_of
 from clim_mm.errors import CheckpointError, on_one_line
 
 # The sections of a config that say what was trained and how; the others hold paths of a machine.

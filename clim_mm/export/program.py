@@ -9,7 +9,7 @@ from typing import Any, Optional
 import torch
 from torch import nn
 
-from clim_mm.checkpoints.export_header import KEY
+from clim_mm.checkpoints.backbone import KEY
 from clim_mm.errors import ConfigError, on_one_line
 
 _SIDE = 64  # of the images that the computation is recorded with, in pixels; the program takes others

@@ -5,9 +5,9 @@ from typing import Any
 
 from mmengine.runner import Runner
 
-from clim_mm.checkpoints.contents import check_sound, not_finite
-from clim_mm.checkpoints.fit import check_start, compare, weights_of
-from clim_mm.checkpoints.published_names import BACKBONE, Published, published
+from clim_mm.checkpoints.backbone import BACKBONE, Published, published
+from clim_mm.checkpoints.resume_checks import check_sound
+from clim_mm.checkpoints.weights import check_start, compare, not_finite, weights_of
 from clim_mm.distributed import unwrapped
 from clim_mm.protocols import UpgradesState
 from clim_mm.registry import HOOKS

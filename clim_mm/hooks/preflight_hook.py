@@ -6,10 +6,10 @@ from mmengine import dist
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import EpochBasedTrainLoop, Runner
-from mmselfsup.models.algorithms import MoCo
 
 from clim_mm.checks import check_number, check_whole
 from clim_mm.distributed import unwrapped
+from clim_mm.host import MoCo
 from clim_mm.preflight.lr_rules import LINEAR, PRETRAINING, LrRule, rule_for
 from clim_mm.preflight.plan import Plan
 from clim_mm.preflight.survey import NUM_IMAGES, SECONDS, survey

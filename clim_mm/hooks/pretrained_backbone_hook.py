@@ -7,15 +7,9 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from torch import nn
 
+from clim_mm.checkpoints.backbone import backbone_init, check_landed, checkpoint_of, is_of_backbone, read_start
 from clim_mm.checkpoints.normalization import check_normalization, normalization_in
-from clim_mm.checkpoints.transfer import (
-    backbone_init,
-    changed,
-    check_landed,
-    checkpoint_of,
-    is_of_backbone,
-    read_start,
-)
+from clim_mm.checkpoints.weights import changed
 from clim_mm.checks import check_bool
 from clim_mm.datasets.held_out import Listing, check_held_out, check_num_classes, check_top_k
 from clim_mm.distributed import unwrapped

@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 
 from clim_mm.causes import cause_of, machine_error
 from clim_mm.checkpoints import HeldFolder
-from clim_mm.checkpoints.transfer import backbone_init
+from clim_mm.checkpoints.backbone import backbone_init
 from clim_mm.checks import suggestion
 from clim_mm.distributed.end_process import tie_children
 from clim_mm.distributed.starter import end_with_starter

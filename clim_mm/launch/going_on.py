@@ -6,7 +6,7 @@ from types import FrameType
 
 from mmengine.runner import Runner
 
-from clim_mm.checkpoints.latest import checkpoints_of
+from clim_mm.checkpoints.resume_point import checkpoints_of
 
 
 def how_to_go_on(frames: Iterable[FrameType]) -> str:

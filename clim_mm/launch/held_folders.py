@@ -10,8 +10,8 @@ from typing import Optional
 from mmengine.config import Config
 
 from clim_mm.checkpoints.atomic_write import remedy, remove_abandoned
-from clim_mm.checkpoints.latest import checkpoint_folder, resume_latest
-from clim_mm.checkpoints.run_file import HeldFolder
+from clim_mm.checkpoints.resume_point import checkpoint_folder, resume_latest
+from clim_mm.checkpoints.run_folder import HeldFolder
 from clim_mm.distributed.peer_watch import PeerWatch
 from clim_mm.errors import CheckpointError, UserError
 from clim_mm.transfer.figures_hook import FIGURES_FILE

@@ -14,7 +14,7 @@ from types import FrameType, TracebackType
 from typing import NoReturn, Optional
 
 from clim_mm.distributed.end_process import end_process, say
-from clim_mm.early_end import end_at_once
+from clim_mm.startup import end_at_once
 
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler, end_at_once)  # not where it is ignored, as under nohup
 _SECONDS = 10.0  # for the main thread to come back from compiled code or a collective [ours]; Slurm kills after 30

@@ -9,9 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from clim_mm.checkpoints.atomic_write import write_atomically
-from clim_mm.checkpoints.latest import checkpoints_of
-from clim_mm.checkpoints.run import RUN_ID, Run, marked_run
-from clim_mm.checkpoints.run_file import HeldFolder
+from clim_mm.checkpoints.resume_point import checkpoints_of
+from clim_mm.checkpoints.run_folder import RUN_ID, HeldFolder, Run, marked_run
 from clim_mm.errors import some_of
 
 

@@ -1,11 +1,12 @@
 """The models: algorithms, their heads, and the parts that they are made of."""
 
-# Their registration under scope mmselfsup lets configs name its backbones and necks.
-import mmselfsup.models  # noqa: F401
+from clim_mm.host import register_models
 
 from .algorithms.clim import CLIM
 from .algorithms.moco import MoCo
 from .heads.mixed_contrastive_head import MixedContrastiveHead
 from .parts.view_preprocessor import DeviceViews, ViewPreprocessor
+
+register_models()
 
 __all__ = ['CLIM', 'DeviceViews', 'MixedContrastiveHead', 'MoCo', 'ViewPreprocessor']

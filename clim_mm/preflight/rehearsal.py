@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
-from mmselfsup.models.algorithms import MoCo
 
 from clim_mm.datasets.sample_randomness import GlobalRandomness
 from clim_mm.distributed import unwrapped
+from clim_mm.host import MoCo
 from clim_mm.protocols import HasQueues
 
 from .model_sizes import bytes_of

@@ -8,10 +8,10 @@ from typing import Any, Optional
 import torch
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
-from mmselfsup.models.algorithms import MoCo
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from clim_mm.distributed import unwrapped
+from clim_mm.host import MoCo
 from clim_mm.neighbors.sizes import is_exact, neighbor_sizes
 from clim_mm.protocols import HasQueues, RefreshesNeighbors, ShufflesKeys
 

@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.logging import print_log
 from mmengine.visualization import LocalVisBackend as PlainVisBackend
 
-from clim_mm.checkpoints.run import run_id
+from clim_mm.checkpoints.run_folder import run_id
 from clim_mm.registry import VISBACKENDS
 
 _failing: set[str] = set()  # files of which the last record could not be written

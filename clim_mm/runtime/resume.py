@@ -12,11 +12,9 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.optim import Optimizer
 
-from clim_mm.checkpoints.comparison import UNSET, Row, rows, table
-from clim_mm.checkpoints.config_text import settings_in
-from clim_mm.checkpoints.contents import check_sound, not_finite, oddities
-from clim_mm.checkpoints.fit import compare, weights_of
-from clim_mm.checkpoints.optimizer_state import keeps_state, state_misfits
+from clim_mm.checkpoints.resume_checks import check_sound, keeps_state, oddities, state_misfits
+from clim_mm.checkpoints.saved_settings import UNSET, Row, rows, settings_in, table
+from clim_mm.checkpoints.weights import compare, not_finite, weights_of
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, on_one_line
 

@@ -7,9 +7,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from clim_mm.checkpoints.contents import not_finite
-from clim_mm.checkpoints.fit import COUNTER
-from clim_mm.checkpoints.weights_hash import weights_sha256
+from clim_mm.checkpoints.weights import COUNTER, not_finite, weights_sha256
 from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.registry import HOOKS
 

@@ -8,9 +8,9 @@ from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 from torch import nn
 
+from clim_mm.checkpoints.backbone import check_landed, checkpoint_of
 from clim_mm.checkpoints.normalization import preprocessor_of
-from clim_mm.checkpoints.transfer import check_landed, checkpoint_of
-from clim_mm.checkpoints.weights_hash import weights_sha256
+from clim_mm.checkpoints.weights import weights_sha256
 from clim_mm.checks import check_choice
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError

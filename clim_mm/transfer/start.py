@@ -7,10 +7,9 @@ import torch
 from mmengine.config import Config
 from torch import nn
 
-from clim_mm.checkpoints.fit import compare
+from clim_mm.checkpoints.backbone import Published, backbone_init, read_backbone
 from clim_mm.checkpoints.normalization import check_normalization, normalization_of
-from clim_mm.checkpoints.published_names import Published
-from clim_mm.checkpoints.transfer import backbone_init, read_backbone, with_counters
+from clim_mm.checkpoints.weights import compare, with_counters
 from clim_mm.errors import ConfigError
 
 from .resnet_names import described

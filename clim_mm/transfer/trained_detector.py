@@ -4,7 +4,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from mmengine.runner import CheckpointLoader
 
-from clim_mm.checkpoints.fit import compare, weights_of
+from clim_mm.checkpoints.weights import compare, weights_of
 from clim_mm.errors import ConfigError
 
 

@@ -7,12 +7,15 @@ import re
 import resource
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.fileio import get_file_backend
+from toy_runs import toy_config, toy_runner
 
-from clim_mm.checkpoints import write_atomically
+from clim_mm.checkpoints import latest_checkpoint, read_checkpoint, write_atomically
 from clim_mm.checkpoints.atomic_write import remove_abandoned
 from clim_mm.errors import CheckpointError, UserError
 
@@ -136,7 +139,8 @@ def test_a_killed_writer_leaves_a_whole_file(tmp_path):
         content = path.read_bytes()
         assert content == content[:1] * (8 * MEGABYTE)
     write_atomically(path, b'last')
-    assert os.listdir(tmp_path) == ['file']
+    left = [name for name in os.listdir(tmp_path) if (tmp_path / name).stat().st_size]
+    assert left == ['file'], 'an empty one may be another writer\'s'
 
 
 def test_the_backend_is_mmengines_local_one_beside(tmp_path):
@@ -148,3 +152,68 @@ def test_the_backend_is_mmengines_local_one_beside(tmp_path):
     assert backend.get(path) == b'\xe4'
     backend.remove(path)
     assert os.listdir(tmp_path) == []
+
+
+ATOMIC = dict(backend_args=dict(backend='clim_mm.atomic'), max_keep_ckpts=2)
+
+
+def run(work_dir, epochs, ballast, resume=None):
+    torch.set_num_threads(1)
+    resumed = {} if resume is None else dict(load_from=resume, resume=True)
+    toy_runner(toy_config(work_dir, epochs, ATOMIC, **resumed), ballast=ballast).train()
+
+
+def checkpoints_in(folder):
+    """Name and size of each."""
+    sizes = {}
+    for name in os.listdir(folder):
+        if re.fullmatch(r'epoch_\d+\.pth', name):
+            with suppress(FileNotFoundError):  # an old one, deleted meanwhile
+                sizes[name] = (folder / name).stat().st_size
+    return sizes
+
+
+def test_a_run_keeps_whole_checkpoints_only(tmp_path):
+    run(tmp_path, 3, ballast=10)
+    assert sorted(checkpoints_in(tmp_path)) == ['epoch_2.pth', 'epoch_3.pth']
+    assert not [name for name in os.listdir(tmp_path) if 'unfinished' in name]
+    assert read_checkpoint(tmp_path / 'epoch_3.pth')['meta']['epoch'] == 3
+
+
+@pytest.mark.e2e
+def test_a_killed_run_leaves_whole_checkpoints_and_goes_on(tmp_path):
+    draw = random.Random(0)
+    tmp_path = tmp_path / 'run'
+    tmp_path.mkdir()
+    ballast, known, epochs = 4_000_000, set(), [0]
+    for _ in range(4):
+        latest = latest_checkpoint(str(tmp_path))
+        child = multiprocessing.get_context('fork').Process(target=run, args=(tmp_path, 10**6, ballast, latest))
+        child.start()
+        end = None
+        while end is None or time.monotonic() < end:
+            sizes = checkpoints_in(tmp_path)
+            assert all(size > 4 * ballast for size in sizes.values()), 'seen while it was written'
+            if end is None and set(sizes) - known:
+                end = time.monotonic() + 0.2 * draw.random()
+            assert child.is_alive()
+        os.kill(child.pid, signal.SIGKILL)
+        child.join()
+        known |= set(checkpoints_in(tmp_path))
+        assert all(read_checkpoint(tmp_path / name) for name in checkpoints_in(tmp_path))
+        epochs.append(read_checkpoint(latest_checkpoint(str(tmp_path)))['meta']['epoch'])
+        assert epochs[-1] > epochs[-2], 'it went on from the one before'
+
+
+def test_a_full_disk_stops_the_run_with_a_sentence(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    run(tmp_path, 1, ballast=10)
+    before = (tmp_path / 'epoch_1.pth').read_bytes()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        with pytest.raises(CheckpointError, match='Cannot write .*epoch_1.pth .File too large.: raise the limit'):
+            run(tmp_path, 2, ballast=1 << 20)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (tmp_path / 'epoch_1.pth').read_bytes() == before
+    assert not [name for name in os.listdir(tmp_path) if 'unfinished' in name]

@@ -101,8 +101,9 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
 
 @pytest.mark.parametrize('make, words', [
     (lambda weights: dict(state_dict=published_files.below('backbone.', weights)), '96 unknown to the model: backbone'),
-    (lambda weights: dict(state_dict=published_files.below('module.encoder_q.', weights)), 'MoCo. is another, deeper'),
-    (lambda weights: weights, r'torchvision.* is another, deeper .* .80 of its weights .* such as backbone.layer1.2'),
+    (lambda weights: dict(state_dict=published_files.below('module.encoder_q.', weights)),
+     'MoCo. does not have all .* or more .80 unknown to the model'),
+    (lambda weights: weights, 'torchvision.* or more .80 unknown to the model: backbone.layer1.2'),
 ])
 def test_a_deeper_network_has_all_that_is_wanted_and_is_another(tmp_path, make, words):
     torch.save(make(ResNet(34, stem_channels=4, base_channels=4).state_dict()), tmp_path / 'deeper.pth')

@@ -7,7 +7,7 @@ import pytest
 import torch
 from written_checkpoints import checkpoint_of
 
-from clim_mm.checkpoints.weights_hash import file_sha256
+from clim_mm.checkpoints.atomic_write import file_sha256
 from clim_mm.errors import CheckpointError, sentence
 from clim_mm.export import FORMATS, read_header, weights_sha256
 from clim_mm.export.header import header_in

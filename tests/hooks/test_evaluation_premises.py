@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from test_pretrained_backbone_hook import NUMBERS
 
-from clim_mm.checkpoints.transfer import backbone_init
+from clim_mm.checkpoints.backbone import backbone_init
 from clim_mm.errors import ConfigError, sentence
 from clim_mm.hooks import PreflightHook
 from clim_mm.hooks.preflight_hook import _rule_of_kind

@@ -10,11 +10,11 @@ from mmengine.logging import MessageHub
 from toy_runs import NUMBERS, toy_config, toy_runner
 
 from clim_mm.checkpoints import read_checkpoint
-from clim_mm.checkpoints.run_file import RUN_FILE, read_run
+from clim_mm.checkpoints.run_folder import RUN_FILE, read_run
 from clim_mm.errors import CheckpointError
-from clim_mm.file_lock import try_lock
 from clim_mm.launch.held_folders import held_folders
 from clim_mm.launch.run_hook import RunHook
+from clim_mm.storage import try_lock
 
 
 @pytest.fixture(autouse=True)

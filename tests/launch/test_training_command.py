@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.logging import MessageHub
 from toy_runs import NUMBERS, toy_config
 
-from clim_mm.checkpoints.run_file import read_run
+from clim_mm.checkpoints.run_folder import read_run
 from clim_mm.errors import CheckpointError, ConfigError
 from clim_mm.launch.commands import train
 from clim_mm.launch.going_on import how_to_go_on

@@ -13,10 +13,10 @@ from mmengine.hub import get_config
 from mmengine.optim import OptimWrapper, build_optim_wrapper
 from mmengine.registry import DefaultScope
 from mmengine.structures import InstanceData
-from mmselfsup.structures import SelfSupDataSample
 from stand_ins import stand_in
 
 from clim_mm.errors import ConfigError
+from clim_mm.host import SelfSupDataSample
 from clim_mm.models import CLIM
 from clim_mm.registry import MODELS
 

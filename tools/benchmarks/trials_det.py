@@ -18,7 +18,7 @@ import clim_mm  # noqa: F401  (limits pictures before cv2 is imported)
 
 # isort: split
 from clim_mm.checkpoints import write_atomically
-from clim_mm.checkpoints.weights_hash import file_sha256
+from clim_mm.checkpoints.atomic_write import file_sha256
 from clim_mm.checks import check_whole
 from clim_mm.distributed.starter import environment_of_a_part
 from clim_mm.errors import TrainingError

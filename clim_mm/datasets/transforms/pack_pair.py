@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.structures import InstanceData
-from mmselfsup.datasets.transforms import PackSelfSupInputs
 
 from clim_mm.device_views import DeferredView, RenderPlan
+from clim_mm.host import PackSelfSupInputs
 from clim_mm.registry import TRANSFORMS
 
 

@@ -6,10 +6,10 @@ from typing import Any, Optional
 
 import torch
 from mmengine.model import BaseModel
-from mmselfsup.structures import SelfSupDataSample
 
 from clim_mm.checks import check_bool, check_number, check_whole
 from clim_mm.errors import ConfigError, TrainingError
+from clim_mm.host import SelfSupDataSample
 from clim_mm.neighbors.sizes import PAPER_QUEUE_LEN
 from clim_mm.registry import MODELS
 

@@ -3,8 +3,8 @@
 from typing import Any
 
 import torch
-from mmselfsup.models.algorithms import MoCo as HostMoCo
 
+from clim_mm.host import MoCo as HostMoCo
 from clim_mm.registry import MODELS
 
 from ..parts.encoder import Encoder, embed

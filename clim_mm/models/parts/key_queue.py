@@ -6,10 +6,9 @@ from typing import Any, Optional
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmselfsup.structures import SelfSupDataSample
-from mmselfsup.utils import concat_all_gather
 
 from clim_mm.errors import ConfigError
+from clim_mm.host import SelfSupDataSample, concat_all_gather
 
 NO_KEY = -1  # the random vector that stands in the queue before the first key
 NO_ID = -2  # an image that the pipeline gives no id

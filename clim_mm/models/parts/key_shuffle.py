@@ -6,7 +6,8 @@ from typing import Optional
 import torch
 import torch.nn as nn
 from mmengine.dist import get_world_size
-from mmselfsup.utils import batch_shuffle_ddp, batch_unshuffle_ddp
+
+from clim_mm.host import batch_shuffle_ddp, batch_unshuffle_ddp
 
 from .split_batch_norm import split_batch_norms
 

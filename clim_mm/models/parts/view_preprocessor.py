@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from typing import Any, Optional, Union
 
 import torch
-from mmselfsup.models.utils import SelfSupDataPreprocessor
 
 from clim_mm.device_views import rendered
+from clim_mm.host import SelfSupDataPreprocessor
 from clim_mm.registry import MODELS
 
 Views = dict[str, list[torch.Tensor]]

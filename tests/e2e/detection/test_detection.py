@@ -16,7 +16,7 @@ from pycocotools.cocoeval import COCOeval
 from torchvision.models import resnet50
 from trained import ROOT
 
-from clim_mm.checkpoints.weights_hash import weights_sha256
+from clim_mm.checkpoints.weights import weights_sha256
 from clim_mm.transfer.lvis_numpy import let_lvis_run
 
 pytestmark = pytest.mark.e2e

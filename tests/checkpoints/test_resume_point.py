@@ -11,8 +11,7 @@ from mmengine.logging import MMLogger
 from toy_runs import NUMBERS, toy_config, toy_runner
 
 from clim_mm.checkpoints import latest_checkpoint, resume_latest
-from clim_mm.checkpoints.run import Run
-from clim_mm.checkpoints.run_file import RUN_FILE
+from clim_mm.checkpoints.run_folder import RUN_FILE, Run
 from clim_mm.errors import CheckpointError, DamagedCheckpoint
 
 
@@ -63,7 +62,7 @@ def test_a_damaged_one_is_passed_over_with_a_warning(tmp_path, log):
     assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_2.pth')
     warnings = [line for line in log() if 'WARNING' in line]
     assert len(warnings) == 2
-    assert f'Passed over: {tmp_path}/epoch_4.pth is no checkpoint' in warnings[0]
+    assert f'Passed over: The checkpoint {tmp_path}/epoch_4.pth is cut off or damaged' in warnings[0]
     assert f'Passed over: The checkpoint {tmp_path}/epoch_3.pth is cut off or damaged' in warnings[1]
 
 

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from clim_mm.collector import collector_stopped
+from clim_mm.startup import collector_stopped
 
 
 def test_it_runs_again_even_after_an_error():

@@ -1,4 +1,4 @@
-"""Which checkpoint a run goes on from."""
+"""Which checkpoint of a work dir a training goes on from."""
 
 import logging
 import os
@@ -16,11 +16,9 @@ from clim_mm.storage import names_in
 
 from .atomic_write import kind_of
 from .reading import read_checkpoint
-from .run import Run, iterations, marked_run
-from .run_file import read_run
+from .run_folder import Run, iterations, marked_run, read_run
 
 NAMES = ('epoch_{}.pth', 'iter_{}.pth')  # MMEngine's, for checkpoints by epoch and by iteration
-_MOST_CHARACTERS = 1 << 12  # of a path
 
 
 def latest_checkpoint(work_dir: str, names: Sequence[str] = NAMES) -> Optional[str]:
@@ -31,30 +29,28 @@ def latest_checkpoint(work_dir: str, names: Sequence[str] = NAMES) -> Optional[s
     ``last_checkpoint`` is written after the checkpoint, and can be lost or cut off itself.
 
     Args:
-        work_dir: The folder; it need not be there.
-        names: How checkpoints are called, with ``{}`` for the number. If there are several of each name, the one with
-            more iterations behind it is taken.
+        names: How checkpoints are called, with ``{}`` for the number. Of several names, the one with more iterations
+            behind it is taken.
 
     Returns:
         Its path. If the run has none, the path of the one that it has begun from, and None if that is not there or the
         folder has no checkpoints.
 
     Raises:
-        CheckpointError: If there are checkpoints, but every one is damaged or of an earlier run, or one needs something
-            that is not data.
+        CheckpointError: If all are damaged or of an earlier run, or one needs something that is not data.
     """
     found = [_numbered(work_dir, name) for name in names]
     run = read_run(work_dir)
-    if any(found) and not run.id:
-        run = _run_of_last_checkpoint(work_dir)
-    readable: list[tuple[int, str]] = []
+    last = osp.join(work_dir, osp.basename(_last_checkpoint(work_dir)))  # the folder may have been copied or moved
+    if any(found) and not run.id and osp.isfile(last):
+        with suppress(OSError):
+            run = marked_run(_meta(last))
     foreign: list[str] = []
-    for paths in found:
-        readable += _newest_readable(paths, run, foreign)
+    readable = [newest for paths in found if (newest := _newest_readable(paths, run, foreign))]
     if readable:
         return max(readable)[1]
     source = run.checkpoint
-    if osp.isabs(source) and osp.isfile(source) and iterations(_meta(read_checkpoint(source))) == run.iter:
+    if osp.isabs(source) and osp.isfile(source) and iterations(_meta(source)) == run.iter:
         return source
     if foreign:
         raise CheckpointError(
@@ -69,7 +65,7 @@ def latest_checkpoint(work_dir: str, names: Sequence[str] = NAMES) -> Optional[s
 
 def checkpoint_folder(cfg: Config) -> str:
     """Where the checkpoints of a config's training go: its ``work_dir``, or what the CheckpointHook makes of it."""
-    out_dir = _hook(cfg).get('out_dir')
+    out_dir = _checkpoint_hook(cfg).get('out_dir')
     return osp.join(out_dir, osp.basename(cfg.work_dir.rstrip(os.sep))) if out_dir else cfg.work_dir
 
 
@@ -79,10 +75,7 @@ def checkpoints_of(cfg: Config) -> list[str]:
 
 
 def resume_latest(cfg: Config) -> None:
-    """Let a config's training go on from the latest checkpoint of its ``work_dir``, or start as the config says.
-
-    Args:
-        cfg: The config; ``resume`` and ``load_from`` are set.
+    """Set a config's ``resume`` and ``load_from`` to the latest checkpoint of its ``work_dir``, if it has any.
 
     Raises:
         CheckpointError: As for ``latest_checkpoint``; or if MMEngine's ``last_checkpoint`` names one that is elsewhere,
@@ -95,7 +88,7 @@ def resume_latest(cfg: Config) -> None:
         return
     last, run = _last_checkpoint(cfg.work_dir), read_run(cfg.work_dir)
     there = next(filter(osp.isfile, (osp.join(cfg.work_dir, osp.basename(last)), last)), None)  # it may be a copy
-    if there and (not run.id or run.owns(_meta(read_checkpoint(there)))):
+    if there and (not run.id or run.owns(_meta(there))):
         raise CheckpointError(
             f'There is no checkpoint in {folder} that is called {" or ".join(_names(cfg))}, but the last one of '
             f'{cfg.work_dir} is {there}: go on with it by --resume {there}, or leave out --resume to start anew.')
@@ -105,12 +98,12 @@ def resume_latest(cfg: Config) -> None:
           f'{cfg.get("load_from") or "the beginning"}.')
 
 
-def _hook(cfg: Config) -> dict:
+def _checkpoint_hook(cfg: Config) -> dict:
     return (cfg.get('default_hooks') or {}).get('checkpoint') or {}
 
 
 def _names(cfg: Config) -> Sequence[str]:
-    name = _hook(cfg).get('filename_tmpl')
+    name = _checkpoint_hook(cfg).get('filename_tmpl')
     return [name] if name else NAMES
 
 
@@ -126,35 +119,23 @@ def _numbered(folder: str, name: str) -> list[str]:
     return list(filter(osp.isfile, paths))
 
 
-def _newest_readable(paths: Sequence[str], run: Run, foreign: list[str]) -> list[tuple[int, str]]:
-    """The first of the files that is not damaged and is the run's, with the iterations behind it.
+def _newest_readable(paths: Sequence[str], run: Run, foreign: list[str]) -> Optional[tuple[int, str]]:
+    """The iterations behind the first file that is whole and the run's (any, if it has no id), and its path.
 
-    Args:
-        paths: Of the files, the newest first.
-        run: Without an id, all files count as its own.
-        foreign: Whole files that are not the run's are added to it.
+    Whole files before it that are not the run's are added to ``foreign``.
     """
     for path in paths:
         try:
-            meta = _meta(read_checkpoint(path))
+            meta = _meta(path)
         except DamagedCheckpoint as error:
             _warn(f'Passed over: {error}')
             continue
         begun_here = osp.basename(path) == run.checkpoint and iterations(meta) == run.iter
         if not run.id or run.owns(meta) or begun_here:
-            return [(iterations(meta), path)]
+            return iterations(meta), path
         _warn(f'Passed over: {path} is not of the latest run in its folder, or of a part of it that was given up.')
         foreign.append(path)
-    return []
-
-
-def _run_of_last_checkpoint(folder: str) -> Run:
-    """What the checkpoint that MMEngine's ``last_checkpoint`` names tells of its run, if anything."""
-    name = osp.basename(_last_checkpoint(folder))  # the folder may have been copied or moved
-    with suppress(OSError, ValueError):
-        if name:
-            return marked_run(_meta(read_checkpoint(osp.join(folder, name))))
-    return Run()
+    return None
 
 
 def _last_checkpoint(folder: str) -> str:
@@ -163,12 +144,13 @@ def _last_checkpoint(folder: str) -> str:
     with suppress(OSError, ValueError):
         if osp.isfile(path):  # not a pipe, which would have us wait
             with open(path) as file:
-                return file.read(_MOST_CHARACTERS).strip()
+                return file.read(1 << 12).strip()
     return ''
 
 
-def _meta(checkpoint: Mapping) -> Mapping:
-    return checkpoint['meta'] if isinstance(checkpoint.get('meta'), Mapping) else {}
+def _meta(path: str) -> Mapping:
+    meta = read_checkpoint(path).get('meta')
+    return meta if isinstance(meta, Mapping) else {}
 
 
 def _warn(sentence: str) -> None:

@@ -1,12 +1,14 @@
-"""Whether a checkpoint's weights are those of a model."""
+"""Weights by name: compared with a model's, hashed, and looked through for NaN."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from clim_mm.errors import ConfigError
+import torch
 
-SIZED_BY_CHECKPOINT = ('queue.keys', 'queue.ids')  # if empty in the model, they take their length from the checkpoint
+from clim_mm.errors import ConfigError, some_of
+
 _CLASSIFIER = 'backbone.fc.'  # that torchvision's ResNet has, or a head in its place: no features are taken behind it
 COUNTER = 'num_batches_tracked'  # of batch normalisation: how often, not what; old checkpoints lack it
 
@@ -19,7 +21,7 @@ class Fit:
         matched: Names in both, with the same shape.
         missing: Names that only the model has.
         unexpected: Names that only the checkpoint has.
-        reshaped: Names in both whose shapes differ, with the two shapes, or of which only one has fractions.
+        reshaped: Names in both whose shapes differ, with the two shapes.
     """
 
     matched: tuple[str, ...]
@@ -36,16 +38,11 @@ class Fit:
         """The differences, to be quoted inside a sentence: how many of each kind, and the first names."""
         kinds = [(self.missing, 'missing'), (self.unexpected, 'unknown to the model'),
                  (self.reshaped, 'of another shape')]
-        return '; '.join(f'{len(names)} {kind}: {", ".join(names[:most])}{", ..." if len(names) > most else ""}'
-                         for names, kind in kinds if names)
+        return '; '.join(f'{len(names)} {kind}: {some_of(names, most)}' for names, kind in kinds if names)
 
 
 def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    """The weights of a checkpoint, or of a bare state dict, by the names that they have without a model wrapper.
-
-    Raises:
-        ConfigError: If it holds none.
-    """
+    """The weights of a checkpoint, or of a bare state dict, by the names that they have without a model wrapper."""
     weights = checkpoint.get('state_dict', checkpoint)
     if not isinstance(weights, Mapping):
         raise ConfigError(f'The checkpoint\'s state_dict is a {type(weights).__name__}, not a dictionary of weights: '
@@ -53,20 +50,17 @@ def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     return {str(name).removeprefix('module.'): value for name, value in weights.items()}
 
 
-def compare(saved: Mapping[str, Any], own: Mapping[str, Any]) -> Fit:
-    """Compare the weights of a checkpoint with a model's, by name and shape.
+def with_counters(weights: Mapping[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """A checkpoint's weights with a module's own batch counters, which old files lack and nothing needs."""
+    return {**{name: own[name] for name in own if name.endswith(COUNTER)}, **weights}
 
-    Args:
-        saved: Tensors of the checkpoint, see ``weights_of``.
-        own: Tensors of the model: its ``state_dict()``.
-    """
+
+def compare(saved: Mapping[str, Any], own: Mapping[str, Any]) -> Fit:
+    """Compare the weights of a checkpoint (``weights_of``) with a model's ``state_dict()``, by name and shape."""
     both = [name for name in own if name in saved]
     reshaped = {
         name: f'{name} {_shape(saved[name])} instead of {_shape(own[name])}'
-        for name in both if not _same_shape(name, _shape(saved[name]), _shape(own[name]))
-    } | {
-        name: f'{name} of {saved[name].dtype} instead of {own[name].dtype}'
-        for name in both if {_is_float(saved[name]), _is_float(own[name])} == {True, False}
+        for name in both if _shape(saved[name]) != _shape(own[name])
     }
     return Fit(
         matched=tuple(name for name in both if name not in reshaped),
@@ -77,10 +71,6 @@ def compare(saved: Mapping[str, Any], own: Mapping[str, Any]) -> Fit:
 
 def check_start(fit: Fit, name: str) -> None:
     """Check that a model can start from a checkpoint's weights, although not all of them are its own.
-
-    Args:
-        fit: Of the two.
-        name: Of the checkpoint.
 
     Raises:
         ConfigError: If no weight of the checkpoint is the model's, or one is in another shape, or a module of the
@@ -95,35 +85,59 @@ def check_start(fit: Fit, name: str) -> None:
 def check_read(fit: Fit, modules: Sequence[str], checkpoint: str) -> dict[str, int]:
     """Check that modules whose output is used have all their weights from a checkpoint.
 
+    A weight that lacks would be at random; one more makes it another module: a ResNet-101 has all that a ResNet-50
+    wants.
+
     Args:
-        fit: Of the two.
         modules: Their names, such as ``backbone``.
-        checkpoint: Its name.
 
     Returns:
-        Tensors of each that are the checkpoint's.
-
-    Raises:
-        ConfigError: If one lacks a weight, which would be at random then, or the checkpoint's has more, so that it is
-            another one: a ResNet-101 has all that a ResNet-50 wants.
+        Number of tensors of each that are the checkpoint's.
     """
     counts = {}
     for module in modules:
-        inside = f'{module}.'
-        lacking = [name for name in (*fit.missing, *fit.reshaped)
-                   if name.startswith(inside) and not name.endswith(COUNTER)]
-        more = [name for name in fit.unexpected if name.startswith(inside) and _counts(name)]
-        counts[module] = sum(name.startswith(inside) for name in fit.matched)
-        if lacking or not counts[module]:
-            known = f'; it has {", ".join(fit.unexpected[:3])}, ...' if fit.unexpected else ''
+        missing, unexpected, reshaped = (
+            tuple(name for name in names if name.startswith(f'{module}.') and _counts(name))
+            for names in (fit.missing, fit.unexpected, fit.reshaped))
+        counts[module] = sum(name.startswith(f'{module}.') for name in fit.matched)
+        part = Fit((), missing, unexpected, reshaped)
+        if not part.exact or not counts[module]:
+            known = part.differences() or f'it has {some_of(fit.unexpected, 3)}'
             raise ConfigError(f'{checkpoint} does not have all weights of the {module}, from which the features are '
-                              f'taken ({len(lacking)} lack, such as {next(iter(lacking), module)}{known}): give a '
-                              'checkpoint of this model, or a config with the model of the checkpoint.')
-        if more:
-            raise ConfigError(f'The {module} of {checkpoint} is another, deeper or with further parts ({len(more)} of '
-                              f'its weights are unknown here, such as {more[0]}): give a checkpoint of this model, or '
-                              'a config with the model of the checkpoint.')
+                              f'taken, or more ({known}): give a checkpoint of this model, or a config with the model '
+                              'of the checkpoint.')
     return counts
+
+
+def changed(weights: Mapping[str, torch.Tensor], before: Mapping[str, torch.Tensor]) -> list[str]:
+    """The names of the tensors that are not equal to those of the same names ``before``, on any device."""
+    return [name for name, value in weights.items() if not torch.equal(value, before[name].to(value))]
+
+
+def not_finite(name: str, values: Any) -> list[str]:
+    """The tensors below ``values`` that hold NaN or infinity, in a few words if there are any."""
+    broken = [path for path, tensor in _tensors(values)
+              if tensor.is_floating_point() and not torch.isfinite(tensor).all()]
+    return [f'{len(broken)} tensors of its {name} hold NaN or infinity: {some_of(broken, 3)}'] if broken else []
+
+
+def weights_sha256(tensors: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 of tensors, for each in the order of their names: name, type and shape on a line, then its values."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        values = tensors[name].detach().cpu().contiguous().numpy()
+        little_endian = values.astype(values.dtype.newbyteorder('<'), copy=False)
+        digest.update(f'{name} {values.dtype} {values.shape}\n'.encode())
+        digest.update(little_endian.tobytes())
+    return digest.hexdigest()
+
+
+def _tensors(value: Any, path: str = '') -> Iterator[tuple[str, torch.Tensor]]:
+    if isinstance(value, torch.Tensor):
+        yield path, value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _tensors(inner, f'{path}.{key}' if path else str(key))
 
 
 def _modules(names: Sequence[str]) -> set[str]:
@@ -138,14 +152,3 @@ def _counts(name: str) -> bool:
 
 def _shape(value: Any) -> tuple[int, ...]:
     return tuple(getattr(value, 'shape', ()))  # a module's extra state may be anything
-
-
-def _is_float(value: Any) -> Any:
-    """None for what is no tensor."""
-    return value.is_floating_point() if hasattr(value, 'is_floating_point') else None
-
-
-def _same_shape(name: str, saved: tuple[int, ...], own: tuple[int, ...]) -> bool:
-    if name in SIZED_BY_CHECKPOINT and own[-1:] == (0,):
-        return saved[:-1] == own[:-1] and len(saved) == len(own)
-    return saved == own

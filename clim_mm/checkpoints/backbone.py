@@ -1,4 +1,4 @@
-"""Whose names the weights of a checkpoint have, and what they are called here.
+"""The backbone of a checkpoint, under whatever names it was published, and whether a module has taken all of it.
 
 MoCo, SwAV, DINO, torchvision, timm, solo-learn and others publish the same ResNets under other names. What is below
 ``backbone.`` has MMSelfSup's own, also in files of MMPretrain and of solo-learn.
@@ -9,13 +9,16 @@ from dataclasses import dataclass
 from typing import Any, Optional
 
 import torch
+from mmengine.runner import CheckpointLoader
+from torch import nn
 
 from clim_mm.errors import ConfigError
 
-from .export_header import header_in
-from .fit import weights_of
 from .normalization import IMAGENET, saved_normalization
+from .weights import changed, compare, weights_of, with_counters
 
+SCHEME = 'backbone://'  # of MMEngine's loading of the backbone alone: backbone://FILE
+KEY = 'clim_mm'  # under which an exported file has its header
 BACKBONE = 'backbone.'
 # Of the weights in a file, in one another; the first counts. The last three are VISSL's.
 _PLACES = ('state_dict', 'model', 'teacher', 'model_state_dict', 'classy_state_dict', 'base_model', 'trunk')
@@ -62,14 +65,7 @@ class Published:
 
 
 def published(checkpoint: Mapping[str, Any]) -> Published:
-    """Recognise a checkpoint by its names.
-
-    Args:
-        checkpoint: What its file holds.
-
-    Raises:
-        ConfigError: If it holds no weights.
-    """
+    """Recognise what a checkpoint's file holds by its names."""
     place, held = None, checkpoint
     for _ in _PLACES:  # not for ever: a file may be made to hold itself
         if inner := next((name for name in _PLACES if isinstance(held.get(name), Mapping)), None):
@@ -92,21 +88,72 @@ def published(checkpoint: Mapping[str, Any]) -> Published:
     return Published(weights, 'DINO' if is_dino else '', told or (IMAGENET if is_dino else None))
 
 
-def check_has_backbone(found: Published, checkpoint: str) -> None:
-    """Check that a checkpoint has a backbone under names that are known.
+def backbone_init(checkpoint: str) -> dict[str, Any]:
+    """The ``init_cfg`` with which MMEngine starts a backbone from a checkpoint, under whatever names."""
+    return dict(type='Pretrained', checkpoint=f'{SCHEME}{checkpoint}')
 
-    Raises:
-        ConfigError: If it has none.
-    """
-    owners = [owner for start, owner in _ELSEWHERE.items()
-              if any(name.startswith(start) for name in found.weights)]
-    if owners:
+
+def is_of_backbone(init_cfg: Mapping[str, Any]) -> bool:
+    """Whether an ``init_cfg`` means a checkpoint's backbone, and no other part of it by its prefix."""
+    return (init_cfg.get('prefix') or BACKBONE).rstrip('.') == BACKBONE.rstrip('.')
+
+
+def checkpoint_of(init_cfg: Any) -> str:
+    """The checkpoint that a module's ``init_cfg`` names, without the scheme; empty for none."""
+    checkpoint = init_cfg.get('checkpoint') if isinstance(init_cfg, Mapping) else None
+    return (checkpoint or '').removeprefix(SCHEME)
+
+
+def read_backbone(checkpoint: str) -> Published:
+    """Read a checkpoint that has a backbone: a file, or an address that MMEngine knows."""
+    found = published(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
+    if owners := [owner for start, owner in _ELSEWHERE.items()
+                  if any(name.startswith(start) for name in found.weights)]:
         raise ConfigError(f'{checkpoint} is already exported (a backbone under the names of {owners[0]}), and is not '
                           'read under these: give the checkpoint as pretraining wrote it.')
     if not found.backbone:
         raise ConfigError(f'{checkpoint} has no backbone (its {len(found.weights)} entries begin with '
                           f'{next(iter(found.weights), "nothing")}): give a checkpoint that a pretraining has written, '
                           'or a ResNet as MoCo, SwAV, DINO, torchvision, timm or solo-learn publish theirs.')
+    return found
+
+
+def read_start(init_cfg: Mapping[str, Any]) -> Published:
+    """Read what MMEngine starts a backbone from: the backbone of ``checkpoint``, or what ``prefix`` names in it."""
+    if is_of_backbone(init_cfg):
+        return read_backbone(checkpoint_of(init_cfg))
+    loaded = CheckpointLoader.load_checkpoint(init_cfg['checkpoint'], map_location='cpu')
+    prefix = init_cfg['prefix'].rstrip('.').removeprefix('module.') + '.'
+    inside = {f'{BACKBONE}{name.removeprefix(prefix)}': value for name, value in weights_of(loaded).items()
+              if name.startswith(prefix)}
+    return Published(inside, normalization=published(loaded).normalization)
+
+
+def check_landed(module: nn.Module, weights: Mapping[str, torch.Tensor], checkpoint: str) -> int:
+    """Check that every weight of a module is the checkpoint's (``read_backbone``); give the number of tensors."""
+    own = module.state_dict()
+    weights = with_counters(weights, own)
+    fit = compare(weights, own)
+    if not fit.exact:
+        raise ConfigError(f'The backbone does not take up {checkpoint} whole ({fit.differences()}): set the backbone '
+                          'as the pretraining had it, or give another checkpoint.')
+    if other := changed(own, weights):
+        raise ConfigError(f'{len(other)} of the backbone\'s {len(own)} weights are not those of {checkpoint} (first '
+                          f'{other[0]}): let nothing initialise the backbone after its checkpoint is loaded.')
+    return len(own)
+
+
+def header_in(loaded: Mapping[str, Any]) -> Optional[dict[str, Any]]:
+    """The header that an export has put into a file of ``torch.save``; None if there is none.
+
+    A dictionary of tensors alone has it in ``_metadata``, beside what ``state_dict()`` keeps there: such a dictionary
+    goes into ``load_state_dict`` as it is.
+    """
+    for place in (loaded, loaded.get('meta'), getattr(loaded, '_metadata', None)):
+        header = place.get(KEY) if isinstance(place, Mapping) else None
+        if isinstance(header, dict) and 'target' in header:
+            return header
+    return None
 
 
 def _other_prefixes(weights: Mapping[str, Any]) -> list[tuple[str, str, bool]]:

@@ -1,0 +1,48 @@
+"""The one door to MMSelfSup and MMClassification: what it offers is there, and nobody goes around it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from clim_mm import host
+
+ROOT = Path(__file__).parents[2]
+# Files that still import one of the two themselves: to be emptied.
+EXCEPTIONS = {
+    'clim_mm/datasets/class_folder.py', 'clim_mm/datasets/image_list.py', 'clim_mm/datasets/transforms/color_jitter.py',
+    'clim_mm/datasets/transforms/multi_res.py', 'clim_mm/datasets/transforms/random_gaussian_blur.py',
+    'clim_mm/export/any_backbone.py', 'clim_mm/export/plain_resnet.py', 'tools/benchmarks/device_views.py'}
+
+
+def imported_by(path):
+    """The packages that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = ([alias.name for alias in node.names] if isinstance(node, ast.Import) else
+                 [node.module or ''] if isinstance(node, ast.ImportFrom) and not node.level else [])
+        yield from (name.partition('.')[0] for name in names)
+
+
+def test_nothing_else_imports_the_host():
+    files = [path for folder in ('clim_mm', 'tools') for path in (ROOT / folder).rglob('*.py')
+             if 'host' not in path.parts and '.mim' not in path.parts]
+    assert len(files) > 50
+    around = {str(path.relative_to(ROOT)) for path in files if {'mmselfsup', 'mmcls'} & {*imported_by(path)}}
+    assert around - EXCEPTIONS == set(), 'import it from clim_mm.host'
+
+
+@pytest.mark.parametrize('name', host._HOME)
+def test_what_is_offered_is_there(name):
+    assert name == 'HOST_MODELS' or getattr(host, name).__name__ == name
+
+
+def test_what_is_not_offered():
+    with pytest.raises(ImportError, match='BarlowTwins'):
+        from clim_mm.host import BarlowTwins  # noqa: F401
+
+
+def test_lists_are_read_by_ones_own_function(monkeypatch):
+    import mmcls.datasets.custom as custom
+    monkeypatch.setattr(custom, 'list_from_file', custom.list_from_file)
+    host.read_image_lists_by(reader := lambda path, **_: [path])
+    assert custom.list_from_file is reader
