@@ -1,5 +1,4 @@
-"""The commands of the README and of its pages on training and runs, given as a user does: in a folder of the user's own,
-with nothing set that they do not set."""
+"""The commands of the README, docs/training.md and docs/runs.md, given as a user does, in a folder of the user's own."""
 
 import os
 import re
