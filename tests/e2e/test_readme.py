@@ -1,4 +1,4 @@
-"""The commands of the README, docs/training.md and docs/runs.md, given as a user does, in a folder of the user's own."""
+"""The commands of the README, docs/training.md and docs/runs.md, given as users do, in a folder of their own."""
 
 import os
 import re
