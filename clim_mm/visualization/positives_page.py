@@ -81,7 +81,7 @@ def positives_page(source: BaseDataset,
     ids = sorted({image_id for row in rows for image_id in (
         row['id'], *row['gone'], *(entry[0] for entry in row['positives'] + row['neighbors']))})
     root = osp.join(getattr(source, 'data_root', None) or '', '')
-    images = {}
+    images: dict[int, list] = {}
     for image_id in ids:
         info = source.get_data_info(image_id)
         label = info.get('gt_label', -1)
