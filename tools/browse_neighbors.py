@@ -22,8 +22,7 @@ from clim_mm.launch.commands import Options, errors_in_a_sentence, load_config
 from clim_mm.launch.framework_settings import check_settings
 from clim_mm.neighbors.refresh import purity
 from clim_mm.visualization import PageHead, evenly_spread, positives_page
-from clim_mm.visualization.positives_page import ANCHORS
-from clim_mm.visualization.thumbnails import SIDE
+from clim_mm.visualization.positives_page import ANCHORS, SIDE
 
 NOTE = ('Distances, clusters and neighbours are by the weights of {name}, the centres and the positives of the last '
         'refresh before it. If the features have moved far since, the reasons say little: take --anew.')

@@ -43,7 +43,7 @@ from clim_mm.models import CLIM
 from clim_mm.neighbors.sizes import default_num_positives, neighbor_sizes
 from clim_mm.picture_file import check_picture
 from clim_mm.visualization import choose_images, draw_tsne
-from clim_mm.visualization.tsne import MOST_CLASSES, check_number_of_images
+from clim_mm.visualization.figures import FEWEST_IMAGES, MOST_CLASSES
 
 # Encoder and layer of the features that the commands take.
 POOLED, EMBEDDINGS = ('query', 'pooled'), ('momentum', 'embedding')
@@ -160,7 +160,8 @@ def check_images(task: Task, args: argparse.Namespace) -> None:
         check_pairs(test)
         neighbor_sizes(len(train))
     if args.run is tsne:
-        check_number_of_images(len(choose_images(test, args.classes, class_seed=args.seed)))
+        check_whole('The number of images of t-SNE', len(choose_images(test, args.classes, class_seed=args.seed)),
+                    least=FEWEST_IMAGES)
 
 
 def main() -> None:

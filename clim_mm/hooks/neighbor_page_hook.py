@@ -17,8 +17,7 @@ from clim_mm.neighbors.refresh import Refresh
 from clim_mm.protocols import TakesNeighbors
 from clim_mm.registry import HOOKS
 from clim_mm.visualization import PageHead, evenly_spread, positives_page
-from clim_mm.visualization.positives_page import ANCHORS
-from clim_mm.visualization.thumbnails import SIDE
+from clim_mm.visualization.positives_page import ANCHORS, SIDE
 
 from .runner_parts import dataset_with, needed_refresher
 

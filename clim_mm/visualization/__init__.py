@@ -1,8 +1,7 @@
 """Pictures and pages for people."""
 
-from .positives import draw_positives
+from .figures import choose_images, draw_positives, draw_tsne
 from .positives_page import PageHead, evenly_spread, positives_page
-from .tsne import choose_images, draw_tsne
 from .visualizer import Visualizer
 
 __all__ = [

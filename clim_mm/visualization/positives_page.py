@@ -1,23 +1,30 @@
-"""One HTML page of anchors beside their positives and their dropped neighbours; it needs nothing but itself."""
+"""A self-contained HTML page of anchors beside their positives and the neighbours that were dropped."""
 
+import base64
 import json
 import math
 import os.path as osp
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
+import cv2
+import mmcv
 import numpy as np
-from mmengine.dataset import BaseDataset
+from mmengine.dataset import BaseDataset, Compose
 
-from clim_mm.errors import printable
+from clim_mm.errors import UnreadableImage, printable
 from clim_mm.neighbors.explain import REASONS, Explanation, explain
 from clim_mm.neighbors.refresh import Refresh
 
-from .thumbnails import SIDE, encode_within, read_thumbnails
-
-ANCHORS = 500  # on a page, where nothing else is set [ours]
+ANCHORS = 500  # on a page [ours]
+SIDE = 64  # of a thumbnail, in pixels [ours]
+# Scale of the side, and JPEG quality; each step saves about a third of the bytes [ours].
+_STEPS = ((1, 85), (1, 70), (1, 50), (3 / 4, 55), (5 / 8, 50), (1 / 2, 45), (3 / 8, 40), (1 / 4, 35))
+_THREADS = 8  # they wait for the disk as often as for a core
+_LOAD = (dict(type='clim_mm.LoadImage'), )
 _TEXTS = dict(
     kept='chosen: admitted by the rule',
     filled='chosen: not admitted, but among the nearest of the rest, to fill up the places',
@@ -25,19 +32,18 @@ _TEXTS = dict(
     farther="dropped: farther from the cluster's centre than the anchor",
     other_cluster='dropped: in another cluster')
 _NEAREST_ONLY = dict(_TEXTS, kept='chosen: among the nearest', not_drawn='not chosen: the places went to nearer ones')
-_DRIFTED = dict(_TEXTS, filled='chosen when the table was made, though the features of now would not admit it')
+_DRIFTED = dict(_TEXTS, filled='chosen when the table was built, though the current features would not admit it')
 
 
 @dataclass(frozen=True)
 class PageHead:
-    """What the page says at its top.
+    """The top of the page.
 
     Attributes:
-        title: Of the page.
-        strategy: By which the positives were chosen.
-        note: A sentence that the reader must know.
-        whole: Shares of the whole training set, 0 to 1, by what they are of.
-        drifted: Whether the features are of a later time than the choice.
+        strategy: Name of the strategy that chose the positives.
+        note: A caveat for the reader.
+        whole: Figures of the whole training set by name, each a share from 0 to 1.
+        drifted: Whether the features are newer than the table.
     """
 
     title: str
@@ -48,7 +54,7 @@ class PageHead:
 
 
 def evenly_spread(num_images: int, num_anchors: int) -> np.ndarray:
-    """Anchors for a page, always the same ones: (min(A, N),) int64 ids, ascending, the first and the last included."""
+    """Anchors for a page, always the same ones: (min(A, N),) int64 ids, ascending, with the first and the last."""
     return np.linspace(0, num_images - 1, min(num_anchors, num_images)).round().astype(np.int64)
 
 
@@ -60,33 +66,32 @@ def positives_page(source: BaseDataset,
                    previous: Optional[np.ndarray] = None,
                    thumbnail: int = SIDE,
                    max_bytes: int = 14_000_000,
-                   load: Sequence = (dict(type='clim_mm.LoadImage'), )) -> str:
-    """Make the page: HTML that opens from a file and fetches nothing.
-
-    Where the source has labels, positives of the anchor's label are marked green, others red.
+                   load: Sequence = _LOAD) -> str:
+    """Return the page as HTML. Where the source has labels, positives with the anchor's label are marked.
 
     Args:
-        source: The dataset whose ids are meant.
-        features: (N, d) float32, L2-normalised; rows of unreadable images are NaN.
-        found: The refresh.
+        source: The dataset that the ids refer to.
+        features: (N, d) float32, L2-normalised; NaN for unreadable images.
         anchors: (A,) int ids.
-        head: What stands at the top.
-        previous: (A, P') int, the anchors' positives before; -1 = none. None if there were none.
-        thumbnail: Side of the pictures, in pixels; smaller ones are taken if the page would be too large.
-        max_bytes: Of the page in UTF-8. Of the pictures alone can be taken away: with thousands of anchors the page is
-            larger.
-        load: As in ``read_thumbnails``, which keeps (thumbnail, thumbnail, 3) bytes for every image shown.
+        previous: (A, P') int, the anchors' positives before this refresh, -1 = none.
+        thumbnail: Side in pixels, reduced if the page would exceed ``max_bytes`` (thousands of anchors still may).
+        load: Transforms, or their configs, that turn a data info into ``img``, (H, W, 3) uint8, BGR.
     """
     rows = _rows(features, found, anchors, head.strategy, previous)
-    ids = sorted({image_id for row in rows for image_id in _ids_of(row)})
-    pictures = read_thumbnails(source, ids, thumbnail, load)
-    place = osp.join(getattr(source, 'data_root', None) or '', '')
-    images = {image_id: _image(source.get_data_info(image_id), place, int(found.assignments[image_id]))
-              for image_id in ids}
+    ids = sorted({image_id for row in rows for image_id in (
+        row['id'], *row['gone'], *(entry[0] for entry in row['positives'] + row['neighbors']))})
+    root = osp.join(getattr(source, 'data_root', None) or '', '')
+    images: dict[int, list] = {}
+    for image_id in ids:
+        info = source.get_data_info(image_id)
+        label = info.get('gt_label', -1)
+        is_label = isinstance(label, (int, np.integer)) and label >= 0
+        images[image_id] = [printable(str(info.get('img_path', '')).removeprefix(root)),
+                            int(label) if is_label else None, int(found.assignments[image_id])]
     page_data = dict(
         facts=dict(
             title=head.title, strategy=head.strategy, images=len(features), clusters=len(found.centroids),
-            neighbors=found.neighbors.shape[1], positives=found.positives.shape[1], place=printable(place),
+            neighbors=found.neighbors.shape[1], positives=found.positives.shape[1], place=printable(root),
             note=head.note, whole=[[name, _number(share)] for name, share in head.whole.items()],
             previous=previous is not None, labelled=any(entry[1] is not None for entry in images.values())),
         reasons=_reason_texts(head),
@@ -95,64 +100,97 @@ def positives_page(source: BaseDataset,
         images=images,
         head='')
     template = resources.files(__package__).joinpath('positives_page.html').read_text(encoding='utf-8')
-    without_pictures = len(template.encode()) + len(_json(page_data))
-    jpegs = encode_within({image_id: picture for image_id, picture in pictures.items()
-                           if not isinstance(picture, str)}, max_bytes - without_pictures)
-    page_data['head'] = jpegs.head
+    pictures = read_thumbnails(source, ids, thumbnail, load)
+    readable = {image_id: picture for image_id, picture in pictures.items() if not isinstance(picture, str)}
+    page_data['head'], tails = encode_within(readable, max_bytes - len(template.encode()) - len(_json(page_data)))
     for image_id, entry in images.items():
-        trouble = pictures[image_id]
-        entry += [None, trouble] if isinstance(trouble, str) else [jpegs.tails[image_id]]
+        entry += [tails[image_id]] if image_id in tails else [None, pictures[image_id]]
     return template.replace('@DATA@', _json(page_data))
 
 
 def _rows(features: np.ndarray, found: Refresh, anchors: np.ndarray, strategy: str,
           previous: Optional[np.ndarray]) -> list[dict[str, Any]]:
-    """What the page's script draws for each anchor."""
+    """What the page's script draws, one entry per anchor."""
     positives, neighbors = found.positives[anchors].astype(np.int64), found.neighbors[anchors]
-
-    def told(candidates: np.ndarray) -> Explanation:
-        return explain(
-            features, found.centroids, found.assignments, anchors, candidates, positives, strategy)
-
-    of_positives, of_neighbors = told(positives), told(neighbors)
+    of_positives, of_neighbors = (
+        explain(features, found.centroids, found.assignments, anchors, candidates, positives, strategy)
+        for candidates in (positives, neighbors))
     rows = []
     for row, anchor in enumerate(anchors.tolist()):
         before = None if previous is None else set(previous[row][previous[row] >= 0].tolist())
         chosen = sorted(_candidates(positives[row], of_positives, row), key=lambda entry: (entry[1] is None, entry[1]))
-        now = {entry[0] for entry in chosen}
         rows.append(dict(
             id=anchor,
             center=_number(of_positives.anchor_to_center[row]),
             positives=[[*entry, before is not None and entry[0] not in before] for entry in chosen],
             neighbors=_candidates(neighbors[row], of_neighbors, row),
-            gone=sorted((before or set()) - now)))
+            gone=sorted((before or set()) - {entry[0] for entry in chosen})))
     return rows
 
 
 def _candidates(ids: np.ndarray, told: Explanation, row: int) -> list[list]:
-    """Id, distance to the anchor, distance to the centre and reason of each."""
+    """Id, distance to the anchor, distance to the centre, and reason of each."""
     return [[int(ids[i]), _number(told.to_anchor[row, i]), _number(told.to_center[row, i]),
              REASONS[told.reasons[row, i]] if told.reasons[row, i] >= 0 else None]
             for i in range(len(ids)) if ids[i] >= 0]
 
 
-def _ids_of(row: Mapping[str, Any]) -> list[int]:
-    return [row['id'], *row['gone'], *(entry[0] for part in ('positives', 'neighbors') for entry in row[part])]
-
-
-def _image(info: Mapping[str, Any], place: str, cluster: int) -> list:
-    """Path, label and cluster of an image; its picture follows."""
-    label = info.get('gt_label', -1)
-    is_label = isinstance(label, (int, np.integer)) and label >= 0
-    return [printable(str(info.get('img_path', '')).removeprefix(place)), int(label) if is_label else None, cluster]
-
-
 def _reason_texts(head: PageHead) -> dict[str, str]:
-    """Texts by reason, of those that the strategy can give."""
+    """Texts of the reasons that the strategy can give."""
     texts = _DRIFTED if head.drifted else _NEAREST_ONLY if head.strategy == 'knn' else _TEXTS
     ruled_out = {'center_wise': (), 'knn_kmeans': ('filled', 'farther'), 'kmeans': ('filled', 'farther')}.get(
         head.strategy, ('filled', 'farther', 'other_cluster'))
     return {name: texts[name] for name in REASONS if name not in ruled_out or (head.drifted and name == 'filled')}
+
+
+def read_thumbnails(source: BaseDataset, ids: Iterable[int], side: int = SIDE,
+                    load: Sequence = _LOAD) -> dict[int, Union[np.ndarray, str]]:
+    """Read each image once, and return its central square by id: (side, side, 3) uint8, BGR.
+
+    For an unreadable image the value is the reason, a string.
+    """
+    transforms = Compose(load)
+
+    def read(image_id: int) -> Union[np.ndarray, str]:
+        try:
+            image = transforms(source.get_data_info(image_id))['img']
+        except UnreadableImage as error:
+            return error.reason
+        height, width = image.shape[:2]
+        least = min(height, width)
+        top, left = (height - least) // 2, (width - least) // 2
+        return _resized(image[top:top + least, left:left + least], side)
+
+    wanted = [int(image_id) for image_id in ids]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return dict(zip(wanted, pool.map(read, wanted), strict=True))
+
+
+def encode_within(pictures: Mapping[int, np.ndarray], max_bytes: int) -> tuple[str, dict[int, str]]:
+    """Encode pictures of one size as JPEGs, at the best of a few sizes and qualities that fits, else the smallest.
+
+    Returns:
+        Base64 of the bytes that all files begin with (the tables take as much room as a small picture), and of the
+        rest by id; ``head + tail`` is the base64 of a file.
+    """
+    for scale, quality in _STEPS:
+        files = {}
+        for image_id, picture in pictures.items():
+            small = _resized(picture, max(8, round(len(picture) * scale)))
+            files[image_id] = cv2.imencode('.jpg', small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+        shared = osp.commonprefix(list(files.values())) or b''
+        shared = shared[:len(shared) // 3 * 3]  # so that head and tail join in base64
+        head = base64.b64encode(shared).decode()
+        tails = {image_id: base64.b64encode(data[len(shared):]).decode() for image_id, data in files.items()}
+        if len(head) + sum(map(len, tails.values())) <= max_bytes:
+            break
+    return head, tails
+
+
+def _resized(image: np.ndarray, side: int) -> np.ndarray:
+    if image.shape[:2] == (side, side):
+        return image
+    return mmcv.imresize(image, (side, side), interpolation='area' if side < len(image) else 'bicubic')
 
 
 def _number(value: float) -> Optional[float]:

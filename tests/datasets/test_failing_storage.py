@@ -23,7 +23,7 @@ from clim_mm.datasets.mended import mended
 from clim_mm.datasets.source import build_source
 from clim_mm.errors import StorageError
 from clim_mm.preflight.image_sample import sample_images
-from clim_mm.visualization.thumbnails import read_thumbnails
+from clim_mm.visualization.positives_page import read_thumbnails
 
 N = 24
 PACK = dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx'])

@@ -102,7 +102,7 @@ REFUSED = [
     ('probe', [], ['{few}'], ['all of one class']),
     ('figures', [], ['{few}'], ['all of one class']),
     ('diagnostics', [], ['{few}'], ['No class has two images']),
-    ('tsne', [], ['{few}'], ['t-SNE of 1 images']),
+    ('tsne', [], ['{few}'], ['The number of images of t-SNE must be', ', not 1']),
 ]
 # What is said before the checkpoint is looked for.
 REFUSED_AT_ONCE = [

@@ -1,4 +1,4 @@
-"""The README's commands as a user gives them: in a folder of the user's own, with nothing set that they do not set."""
+"""The commands of the README, docs/training.md and docs/runs.md, given as users do, in a folder of their own."""
 
 import os
 import re
@@ -19,14 +19,14 @@ from clim_mm.preflight.lr_rules import PRETRAINING
 
 pytestmark = pytest.mark.e2e
 
-README = (ROOT / 'README.md').read_text()
-OWN_CONFIG = re.search(r'```python\n(_base_ = .*?)```', README, re.S)[1]
+TEXT = '\n'.join((ROOT / path).read_text() for path in ('README.md', 'docs/training.md', 'docs/runs.md'))
+OWN_CONFIG = re.search(r'```python\n(_base_ = .*?)```', TEXT, re.S)[1]
 FEW = ['train_dataloader.num_workers=1', 'train_cfg.max_epochs=1', 'default_hooks.checkpoint.interval=1']
 LINEAR = ['model.backbone.depth=18', 'model.backbone.stem_channels=8', 'model.backbone.base_channels=8',
           'model.head.in_channels=64', 'model.head.num_classes=5', 'train_dataloader.batch_size=8',
           'val_dataloader.num_workers=1', *FEW]
 PRETRAINED = 'work_dirs/clim_r50_16xb32-1200e_in1k/epoch_1.pth'
-# What a machine without GPUs changes of a command that the README has: other words, and settings of a small network.
+# What a machine without GPUs changes of a command that they have: other words, and settings of a small network.
 # A string says where else it runs.
 COMMANDS = {
     'bash tools/quickstart.sh': 'test_quickstart.py',
@@ -58,8 +58,8 @@ WORDS = {  # placeholders, and numbers of processes
 
 
 def commands() -> list[str]:
-    """All that the README has, in its order: the lines of its blocks, and what it names in a sentence."""
-    blocks = re.findall(r'```bash\n(.*?)```|`((?:python|bash) tools/[^`]*)`', README, re.S)
+    """In their order: the lines of the blocks, and what is named in a sentence."""
+    blocks = re.findall(r'```bash\n(.*?)```|`((?:python|bash) tools/[^`]*)`', TEXT, re.S)
     lines = '\n'.join(block or inline for block, inline in blocks).replace('\\\n', ' ').splitlines()
     return [' '.join(line.partition('#')[0].split()) for line in lines if line.partition('#')[0].strip()]
 
@@ -120,7 +120,7 @@ def test_every_command_is_known():
     for command in found:
         assert sum(command.startswith(start) for start in COMMANDS) == 1, command
     for start in COMMANDS:
-        assert any(command.startswith(start) for command in found), f'{start}: the README has it no longer'
+        assert any(command.startswith(start) for command in found), f'{start}: no page has it any longer'
 
 
 def test_ones_own_folder_has_the_learning_rate_of_the_rule(tmp_path):

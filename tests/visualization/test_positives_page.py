@@ -1,5 +1,7 @@
-"""The page of positives: what its data says, that texts stay texts, and that it keeps to its size."""
+"""The page of positives: its data, texts that stay texts, its size; thumbnails as good as the room allows."""
 
+import base64
+import io
 import re
 
 import numpy as np
@@ -11,7 +13,9 @@ from clim_mm.datasets import ImageFolder
 from clim_mm.neighbors.refresh import Refresh
 from clim_mm.registry import DATASETS
 from clim_mm.visualization import PageHead, evenly_spread, positives_page
+from clim_mm.visualization.positives_page import encode_within, read_thumbnails
 
+RED, GREEN, BLUE = (200, 30, 30), (30, 180, 30), (30, 30, 200)
 # On a line: the centre of cluster 0 at 0, of cluster 1 at 10. Image 5 cannot be read.
 FEATURES = np.array([[2.0], [1.0], [3.0], [-1.5], [9.0], [np.nan]], dtype=np.float32)
 FOUND = Refresh(
@@ -146,3 +150,79 @@ def test_anchors_are_spread_evenly():
     assert evenly_spread(10, 1).tolist() == [0]
     many = evenly_spread(1_281_167, 500)
     assert len(set(many.tolist())) == 500 and np.ptp(np.diff(many)) <= 1
+
+
+def textured(number=20, side=64):
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (number, 8, 8, 3))
+    fine = np.kron(coarse, np.ones((1, side // 8, side // 8, 1))) * 0.7 + rng.integers(0, 70, (number, side, side, 3))
+    return {3 * i: picture for i, picture in enumerate(fine.astype(np.uint8))}
+
+
+def files_of(jpegs):
+    head, tails = jpegs
+    return {i: base64.b64decode(head + tail, validate=True) for i, tail in tails.items()}
+
+
+def size_of(jpegs):
+    head, tails = jpegs
+    return len(head) + sum(len(tail) for tail in tails.values())
+
+
+def test_the_middle_square_of_each_image(tmp_path):
+    wide = np.zeros((20, 60, 3), np.uint8)
+    wide[:, :20], wide[:, 20:40], wide[:, 40:] = RED, GREEN, BLUE
+    Image.fromarray(wide).save(tmp_path / '0.png')
+    Image.fromarray(wide.transpose(1, 0, 2)).save(tmp_path / '1.png')
+    (tmp_path / '2.png').write_bytes(b'')
+    reads = []
+
+    def note(results):
+        reads.append(results['img_path'])
+        return results
+
+    found = read_thumbnails(ImageFolder(str(tmp_path)), [0, 1, 2], 16, load=[note, dict(type='clim_mm.LoadImage')])
+    for i in (0, 1):
+        assert found[i].shape == (16, 16, 3) and (found[i] == GREEN[::-1]).all(), 'BGR, nothing of red and blue'
+    assert found[2] == 'the file is empty'
+    assert len(reads) == 3
+
+
+def test_smaller_images_are_enlarged(tmp_path):
+    Image.new('RGB', (10, 12), BLUE).save(tmp_path / '0.png')
+    assert read_thumbnails(ImageFolder(str(tmp_path)), [0], 32)[0].shape == (32, 32, 3)
+
+
+def test_files_come_back_from_head_and_tail():
+    made = textured()
+    jpegs = encode_within(made, 10**7)
+    assert sorted(files_of(jpegs)) == sorted(made)
+    for i, file in files_of(jpegs).items():
+        seen = np.asarray(Image.open(io.BytesIO(file)))[:, :, ::-1].astype(float)
+        assert seen.shape == (64, 64, 3)
+        assert np.abs(seen - made[i]).mean() < 25  # noise does not survive; another picture would be 60 off
+        other = made[(i + 3) % 60]
+        assert np.abs(seen - made[i]).mean() < 0.6 * np.abs(seen - other).mean()
+    assert len(jpegs[0]) > 700, 'the tables are said once'
+
+
+def test_as_good_as_the_room_admits():
+    made = textured()
+    sizes = []
+    for most in (10**7, 50_000, 30_000, 15_000, 8_000):
+        jpegs = encode_within(made, most)
+        assert size_of(jpegs) <= most
+        sizes.append(size_of(jpegs))
+    assert sizes == sorted(sizes, reverse=True) and len(set(sizes)) == 5
+    assert encode_within(made, sizes[1]) == encode_within(made, 50_000), 'what just fits is taken'
+    smallest = files_of(encode_within(made, 1))
+    assert len(smallest) == len(made), 'nothing is left out'
+    assert {Image.open(io.BytesIO(file)).size for file in smallest.values()} == {(16, 16)}
+
+
+@pytest.mark.parametrize('number', [0, 1])
+def test_few_textured(number):
+    jpegs = encode_within(textured(number), 10**6)
+    assert len(files_of(jpegs)) == number
+    for file in files_of(jpegs).values():
+        assert Image.open(io.BytesIO(file)).size == (64, 64)

@@ -1,0 +1,111 @@
+"""Figures of anchors beside their positives, and of features by t-SNE.
+
+matplotlib and scikit-learn are imported where they are used: trainings import this module, and draw nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Optional
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+
+from clim_mm.checks import check_whole
+from clim_mm.datasets import LoadImage
+from clim_mm.picture_file import write_picture
+
+FEWEST_IMAGES, MOST_CLASSES = 3, 20  # of t-SNE; tab20 has 20 colours
+_PERPLEXITY = 30.0  # scikit-learn's default; fewer images take less
+
+
+def draw_positives(source: BaseDataset,
+                   positives: np.ndarray,
+                   anchors: Sequence[int],
+                   path: str,
+                   labels: Optional[np.ndarray] = None,
+                   title: str = '') -> None:
+    """Draw one row per anchor: the anchor, then its positives.
+
+    Args:
+        source: The dataset that the ids in ``positives`` refer to.
+        positives: (N, P) int, -1 = none, drawn as a gap.
+        anchors: Ids of the anchors.
+        path: The file extension sets the format.
+        labels: (N,) int; positives with the anchor's label get a green frame, others a red one.
+    """
+    from matplotlib.figure import Figure
+
+    num_positives, load = positives.shape[1], LoadImage()
+    figure = Figure(figsize=(0.9 * (num_positives + 1.5), 0.95 * len(anchors) + 0.8), layout='constrained')
+    grid = figure.subplots(
+        len(anchors), num_positives + 1, squeeze=False, gridspec_kw=dict(width_ratios=[1.3] + [1] * num_positives))
+    for row, anchor in zip(grid, anchors, strict=True):
+        for place, (axes, image_id) in enumerate(zip(row, [anchor, *positives[anchor]], strict=True)):
+            axes.set(xticks=[], yticks=[])
+            if image_id < 0:
+                axes.axis('off')
+                continue
+            axes.imshow(load(source.get_data_info(int(image_id)))['img'][..., ::-1])
+            color = 'black'
+            if labels is not None and place > 0:
+                color = 'tab:green' if labels[image_id] == labels[anchor] else 'tab:red'
+            axes.spines[:].set(color=color, linewidth=2.5)
+    grid[0, 0].set_title('anchor', fontsize=9)
+    grid[0, 1].set_title('positives', fontsize=9, loc='left')
+    figure.suptitle(title, fontsize=10)
+    write_picture(figure, path, dpi=110)
+
+
+def choose_images(labels: np.ndarray, num_classes: int = 10, per_class: int = 200, seed: int = 0,
+                  class_seed: Optional[int] = None) -> np.ndarray:
+    """Choose the images that t-SNE shows: (n,) int64 ids, ordered by class.
+
+    Args:
+        labels: (N,) int.
+        num_classes: At most; the paper shows 10.
+        per_class: At most, drawn at random with ``seed``.
+        class_seed: Draws the classes at random, as the paper does; None takes the first ones.
+    """
+    rng = np.random.default_rng(seed)
+    classes = np.unique(labels)
+    if class_seed is not None:
+        classes = np.random.default_rng(class_seed).permutation(classes)
+    chosen = [np.flatnonzero(labels == label) for label in np.sort(classes[:num_classes])]
+    return np.concatenate([
+        np.sort(rng.choice(ids, per_class, replace=False)) if len(ids) > per_class else ids for ids in chosen])
+
+
+def draw_tsne(features: np.ndarray,
+              labels: np.ndarray,
+              classes: Sequence[str],
+              path: str,
+              title: str = '',
+              seed: int = 0) -> None:
+    """Draw the features in two dimensions by t-SNE, one colour per class (paper Figure 3).
+
+    Args:
+        features: (n, d) float.
+        labels: (n,) int.
+        classes: Names by label.
+        path: The file extension sets the format.
+
+    Raises:
+        ConfigError: With fewer than three images or more than 20 classes.
+    """
+    check_whole('The number of images of t-SNE', len(features), least=FEWEST_IMAGES)
+    check_whole('The number of classes of t-SNE', len(np.unique(labels)), least=1, most=MOST_CLASSES)
+    from matplotlib import colormaps
+    from matplotlib.figure import Figure
+    from sklearn.manifold import TSNE
+
+    perplexity = min(_PERPLEXITY, (len(features) - 1) / 3)
+    places = TSNE(perplexity=perplexity, init='pca', random_state=seed).fit_transform(np.asarray(features))
+    figure = Figure(figsize=(7, 6), layout='constrained')
+    axes = figure.subplots()
+    shown = np.unique(labels)
+    color_of = colormaps['tab10' if len(shown) <= 10 else 'tab20']
+    for number, label in enumerate(shown):
+        x, y = places[labels == label].T
+        axes.scatter(x, y, s=9, color=color_of(number), label=classes[label], alpha=0.7, linewidths=0)
+    axes.set(xticks=[], yticks=[], title=title)
+    axes.legend(loc='center left', bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2)
+    write_picture(figure, path)
