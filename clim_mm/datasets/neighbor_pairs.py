@@ -12,7 +12,7 @@ from clim_mm.neighbors import NeighborTable
 from clim_mm.neighbors.sizes import default_num_positives
 from clim_mm.registry import DATASETS
 
-from .landmarks import Landmarks
+from .disk_faults import DiskProbe
 from .quarantine import Quarantine
 from .run_pipeline import run_pipeline
 from .sample_randomness import SampleRandomness
@@ -73,7 +73,7 @@ class NeighborPairs(Dataset):
         self.table = NeighborTable(len(self), num_positives or default_num_positives(len(self)))
         self.randomness = SampleRandomness()
         self.quarantine = Quarantine(len(self), max_unreadable)
-        self._landmarks = Landmarks(self.dataset)
+        self._disk = DiskProbe(self.dataset)
 
     @property
     def metainfo(self) -> dict:
@@ -126,7 +126,7 @@ class NeighborPairs(Dataset):
                 try:
                     return run_pipeline(self.pipeline, results, sample_idx)
                 except UnreadableImage as error:
-                    if self._landmarks.have_returned(error):
+                    if self._disk.has_returned(error):
                         continue
                     is_positive = has_positive and error.path != anchor['img_path']
                     culprit = positive_idx if is_positive else sample_idx

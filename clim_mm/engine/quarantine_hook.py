@@ -5,7 +5,7 @@ from typing import Any, Optional
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from clim_mm.datasets.mended import mended
+from clim_mm.datasets.disk_faults import readable_again
 from clim_mm.registry import HOOKS
 
 from .runner_parts import pairs_of, resumed, taking_up
@@ -35,7 +35,7 @@ class QuarantineHook(Hook):
         if resumed(runner) and self._loaded is not None:
             with taking_up('list of unreadable images'):
                 dataset.quarantine.load_state_dict(self._loaded)
-            if ids := mended(dataset):
+            if ids := readable_again(dataset):
                 dataset.quarantine.release(ids)
                 runner.logger.info(f'{len(ids)} images of the quarantine are there again, and are trained on.')
 

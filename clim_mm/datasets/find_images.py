@@ -11,7 +11,7 @@ from mmengine.fileio.backends import LocalBackend
 
 from clim_mm.errors import DataError, printable, some_of
 
-from .file_backend import backend_of
+from .image_storage import backend_of
 
 # What the decoder reads; in capitals, too. HEIC, JPEG XL and raw files of cameras it does not.
 IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.avif', '.gif', '.bmp', '.dib', '.tif', '.tiff',
@@ -19,11 +19,10 @@ IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.avif', 
 # What systems and programs put among a user's folders; all that begin with a dot come to it.
 _SYSTEM_FOLDERS = ('__macosx', '__pycache__', 'lost+found', '@eadir', '#recycle', '@recycle', '#snapshot',
                    '$recycle.bin', 'recycler', 'system volume information')
-_MOST_NAMES = 5  # that a sentence has room for
 
 
 @dataclass(frozen=True)
-class Listing:
+class FoundImages:
     """What is below a folder.
 
     Attributes:
@@ -37,10 +36,10 @@ class Listing:
     left_out: str
 
 
-def list_images(folder: str, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> Listing:
-    """List the images at any depth, each file once.
+def find_images(folder: str, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> FoundImages:
+    """Find the images at any depth, each file once.
 
-    Left out, and told, are files with other endings, hidden and system files and folders, and what is listed already:
+    Left out, and told, are files with other endings, hidden and system files and folders, and what is found already:
     second links to a file or folder, or a link beside it.
 
     Raises:
@@ -53,7 +52,7 @@ def list_images(folder: str, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> Li
     else:
         for path in backend.list_dir_or_file(folder, list_dir=False, list_file=True, recursive=True):
             search.take_remote(path)
-    return search.listing()
+    return search.found()
 
 
 class _Search:
@@ -106,8 +105,8 @@ class _Search:
                 elif not (os.path.isfile(entry.path) if is_link else entry.is_file()):
                     self._odd.append(entry.path)
                 else:
-                    inode = os.stat(entry.path).st_ino if is_link else entry.inode()
-                    self._take(os.path.join(below, entry.name), inode)
+                    self._images.append(os.path.join(below, entry.name))
+                    self._inodes.append(os.stat(entry.path).st_ino if is_link else entry.inode())
                     if is_link:
                         self._links.add(self._images[-1])
 
@@ -117,7 +116,8 @@ class _Search:
         if not any([self._leaves_out(folder, is_folder=True) for folder in folders] +
                    [self._leaves_out(name, is_folder=False)]):
             self._folders.update(folders[:1])
-            self._take(path, len(self._images))
+            self._inodes.append(len(self._images))
+            self._images.append(path)
 
     def _leaves_out(self, name: str, is_folder: bool) -> bool:
         lower = name.lower()
@@ -127,28 +127,23 @@ class _Search:
             return is_system
         if lower.startswith('.'):
             self._hidden += 1
-            return True
-        if lower.endswith(self._extensions):
+        elif lower.endswith(self._extensions):
             return False
-        self._endings[os.path.splitext(lower)[1] or 'without an ending'] += 1
+        else:
+            self._endings[os.path.splitext(lower)[1] or 'without an ending'] += 1
         return True
 
-    def _take(self, path: str, inode: int) -> None:
-        self._images.append(path)
-        self._inodes.append(inode)
-
-    def listing(self) -> Listing:
+    def found(self) -> FoundImages:
         """What was found, each file once."""
         if self._odd:
             raise DataError(f'{len(self._odd)} image(s) below {self._root} are links that lead nowhere, or no files at '
                             f'all ({some_of(sorted(self._odd), 3)}): mend them, or take them out of the data folder.')
         again = self._files_again()
         self._again += again
-        images = sorted(set(self._images).difference(again)) if again else sorted(self._images)
-        return Listing(images, sorted(self._folders), self._left_out())
+        return FoundImages(sorted(set(self._images).difference(again)), sorted(self._folders), self._left_out())
 
     def _files_again(self) -> list[str]:
-        """Images that are one file with another, which is no link if one of them is none."""
+        """Images that are one file with another; if one of them is no link, it is not among them."""
         inodes = np.asarray(self._inodes)
         values, counts = np.unique(inodes, return_counts=True)
         suspects = np.flatnonzero(np.isin(inodes, values[counts > 1]))  # only these are asked for
@@ -157,20 +152,14 @@ class _Search:
         return [path for path in paths if first.setdefault(_identity(os.path.join(self._root, path)), path) != path]
 
     def _left_out(self) -> str:
-        parts = []
-        if self._endings:
-            kinds = self._endings.most_common(_MOST_NAMES)
-            rest = self._endings.total() - sum(number for _, number in kinds)
-            words = [f'{number} {printable(ending)}' for ending, number in kinds] + [f'{rest} others'] * bool(rest)
-            parts.append(f'{_counted(self._endings.total(), "file")} ({", ".join(words)})')
-        if self._hidden:
-            parts.append(_counted(self._hidden, 'hidden file'))
-        if self._system:
-            parts.append(f'folders of the system ({some_of(sorted(self._system), _MOST_NAMES)})')
-        if self._again:
-            names = some_of([printable(path) for path in sorted(self._again)], 3)
-            parts.append(f'{_counted(len(self._again), "further name")} of what is listed already ({names})')
-        return ', '.join(parts)
+        endings = [f'{number} {printable(ending)}' for ending, number in self._endings.most_common()]
+        again = [printable(path) for path in sorted(self._again)]
+        parts = [f'{_counted(self._endings.total(), "file")} ({some_of(endings, 5)})' if endings else '',
+                 _counted(self._hidden, 'hidden file') if self._hidden else '',
+                 f'folders of the system ({some_of(sorted(self._system), 5)})' if self._system else '',
+                 f'{_counted(len(again), "further name")} of what is listed already ({some_of(again, 3)})'
+                 if again else '']
+        return ', '.join(filter(None, parts))
 
 
 def _identity(path: str) -> tuple[int, int]:
