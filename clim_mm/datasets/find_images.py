@@ -1,12 +1,11 @@
 """Which files below a folder are images, by one rule for all datasets, and what is left out."""
 
 import os
-from array import array
+import os.path as osp
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from mmengine.fileio.backends import LocalBackend
 
 from clim_mm.errors import DataError, printable, some_of
@@ -37,135 +36,91 @@ class FoundImages:
 
 
 def find_images(folder: str, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> FoundImages:
-    """Find the images at any depth, each file once.
+    """Find the images at any depth.
 
-    Left out, and told, are files with other endings, hidden and system files and folders, and what is found already:
-    second links to a file or folder, or a link beside it.
+    Left out, and told, are files with other endings, hidden and system files and folders, and links to what is found
+    anyway.
 
     Raises:
         DataError: If images are links to nowhere or no files, or a link leads back to a folder that it is in.
     """
-    search = _Search(folder.rstrip('/') or folder, tuple(extensions))
-    backend = backend_of(folder)
+    endings, backend = tuple(extensions), backend_of(folder)
     if isinstance(backend, LocalBackend):
-        search.walk()
+        files, folders, system, again = _walk(folder.rstrip('/') or folder, endings)
     else:
+        files, folders, system, again = [], set(), set(), []
         for path in backend.list_dir_or_file(folder, list_dir=False, list_file=True, recursive=True):
-            search.take_remote(path)
-    return search.found()
+            above = path.split('/')[:-1]
+            system.update(of_system := set(filter(_is_of_system, above)))
+            if not of_system:
+                files.append(path)
+                folders.update(above[:1])
+    visible = [path for path in files if not osp.basename(path).startswith('.')]
+    images = sorted(path for path in visible if path.lower().endswith(endings))
+    others = Counter(osp.splitext(path.lower())[1] or 'without an ending' for path in visible
+                     if not path.lower().endswith(endings))
+    by_number = sorted(others.items(), key=lambda kind: (-kind[1], kind[0]))
+    kinds = [f'{number} {printable(ending)}' for ending, number in by_number]
+    links = [printable(path) for path in sorted(again)]
+    parts = [f'{_counted(others.total(), "file")} ({some_of(kinds, 5)})' if kinds else '',
+             _counted(len(files) - len(visible), 'hidden file') if len(visible) < len(files) else '',
+             f'folders of the system ({some_of(sorted(system), 5)})' if system else '',
+             f'{_counted(len(links), "further name")} of what is listed already ({some_of(links, 3)})' if links else '']
+    return FoundImages(images, sorted(folders), ', '.join(filter(None, parts)))
 
 
-class _Search:
+def _walk(root: str, endings: tuple[str, ...]) -> tuple[list[str], set[str], set[str], list[str]]:
+    """Files, names of the folders right in the root, system folders, and links to what is among the files anyway.
 
-    def __init__(self, root: str, extensions: tuple[str, ...]) -> None:
-        self._root = root
-        self._extensions = extensions
-        self._images: list[str] = []
-        self._inodes = array('Q')  # of the images, in their order
-        self._links: set[str] = set()  # images that are links
-        self._folders: set[str] = set()
-        self._endings: Counter[str] = Counter()
-        self._hidden = 0
-        self._system: set[str] = set()
-        self._again: list[str] = []
-        self._odd: list[str] = []
-
-    def walk(self) -> None:
-        """Go through each folder once, through those behind links last."""
-        seen: set[tuple[int, int]] = set()
-        folders: deque[tuple[str, dict]] = deque([('', {})])
-        links: deque[tuple[str, dict]] = deque()
-        while folders or links:
-            below, above = (folders or links).popleft()
-            path = os.path.join(self._root, below) if below else self._root
-            identity = _identity(path)
-            if identity in above:
-                raise DataError(f'{path} is a link to {above[identity]}, which it is in, so that images would be '
-                                'listed again and again: take the link out of the data folder.')
-            if identity in seen:
-                self._again.append(below)
-                continue
-            seen.add(identity)
-            if below and os.sep not in below:
-                self._folders.add(below)
-            down_to_here = {**above, identity: path}
-            for name, is_link in sorted(self._scan(path, below)):  # everywhere in one order
-                (links if is_link else folders).append((os.path.join(below, name), down_to_here))
-
-    def _scan(self, path: str, below: str) -> Iterator[tuple[str, bool]]:
-        """Take the images of one folder; name its folders, and whether they are links."""
-        with os.scandir(path) as entries:
-            for entry in entries:  # the file system is asked about links alone
-                is_link = entry.is_symlink()
-                is_folder = os.path.isdir(entry.path) if is_link else entry.is_dir()
-                if self._leaves_out(entry.name, is_folder):
-                    continue
-                if is_folder:
-                    yield entry.name, is_link
-                elif not (os.path.isfile(entry.path) if is_link else entry.is_file()):
-                    self._odd.append(entry.path)
+    Each folder is gone through once, those behind links last. The file system is asked about folders and links alone.
+    """
+    files: list[str] = []
+    folders, system = set[str](), set[str]()
+    again, odd = list[str](), list[str]()
+    real_folders: dict[str, str] = {}  # paths below the root by real paths
+    links: dict[str, str] = {}  # real paths of images by their paths below the root
+    within, behind_links = deque(['']), deque[str]()
+    while within or behind_links:
+        below = (within or behind_links).popleft()
+        real = osp.realpath(osp.join(root, below))
+        if real_folders.setdefault(real, below) != below:
+            again.append(below)
+            continue
+        if below and os.sep not in below:
+            folders.add(below)
+        with os.scandir(osp.join(root, below)) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):  # everywhere in one order
+                path, is_link = osp.join(below, entry.name), entry.is_symlink()
+                if osp.isdir(entry.path) if is_link else entry.is_dir():
+                    if _is_of_system(entry.name):
+                        system.add(entry.name)
+                        continue
+                    if is_link and osp.join(real, '').startswith(osp.join(target := osp.realpath(entry.path), '')):
+                        raise DataError(f'{entry.path} is a link to {target}, which it is in, so that images would be '
+                                        'listed again and again: take the link out of the data folder.')
+                    (behind_links if is_link else within).append(path)
+                elif entry.name.startswith('.') or not entry.name.lower().endswith(endings):
+                    files.append(path)
+                elif not (osp.isfile(entry.path) if is_link else entry.is_file()):
+                    odd.append(entry.path)
+                elif is_link:
+                    links[path] = osp.realpath(entry.path)
                 else:
-                    self._images.append(os.path.join(below, entry.name))
-                    self._inodes.append(os.stat(entry.path).st_ino if is_link else entry.inode())
-                    if is_link:
-                        self._links.add(self._images[-1])
-
-    def take_remote(self, path: str) -> None:
-        """Take a file of a storage that has no links."""
-        *folders, name = path.split('/')
-        if not any([self._leaves_out(folder, is_folder=True) for folder in folders] +
-                   [self._leaves_out(name, is_folder=False)]):
-            self._folders.update(folders[:1])
-            self._inodes.append(len(self._images))
-            self._images.append(path)
-
-    def _leaves_out(self, name: str, is_folder: bool) -> bool:
-        lower = name.lower()
-        if is_folder:
-            if is_system := lower.startswith('.') or lower in _SYSTEM_FOLDERS:
-                self._system.add(name)
-            return is_system
-        if lower.startswith('.'):
-            self._hidden += 1
-        elif lower.endswith(self._extensions):
-            return False
-        else:
-            self._endings[os.path.splitext(lower)[1] or 'without an ending'] += 1
-        return True
-
-    def found(self) -> FoundImages:
-        """What was found, each file once."""
-        if self._odd:
-            raise DataError(f'{len(self._odd)} image(s) below {self._root} are links that lead nowhere, or no files at '
-                            f'all ({some_of(sorted(self._odd), 3)}): mend them, or take them out of the data folder.')
-        again = self._files_again()
-        self._again += again
-        return FoundImages(sorted(set(self._images).difference(again)), sorted(self._folders), self._left_out())
-
-    def _files_again(self) -> list[str]:
-        """Images that are one file with another; if one of them is no link, it is not among them."""
-        inodes = np.asarray(self._inodes)
-        values, counts = np.unique(inodes, return_counts=True)
-        suspects = np.flatnonzero(np.isin(inodes, values[counts > 1]))  # only these are asked for
-        paths = sorted((self._images[i] for i in suspects), key=lambda path: (path in self._links, path))
-        first: dict[tuple[int, int], str] = {}
-        return [path for path in paths if first.setdefault(_identity(os.path.join(self._root, path)), path) != path]
-
-    def _left_out(self) -> str:
-        endings = [f'{number} {printable(ending)}' for ending, number in self._endings.most_common()]
-        again = [printable(path) for path in sorted(self._again)]
-        parts = [f'{_counted(self._endings.total(), "file")} ({some_of(endings, 5)})' if endings else '',
-                 _counted(self._hidden, 'hidden file') if self._hidden else '',
-                 f'folders of the system ({some_of(sorted(self._system), 5)})' if self._system else '',
-                 f'{_counted(len(again), "further name")} of what is listed already ({some_of(again, 3)})'
-                 if again else '']
-        return ', '.join(filter(None, parts))
+                    files.append(path)
+    if odd:
+        raise DataError(f'{len(odd)} image(s) below {root} are links that lead nowhere, or no files at all '
+                        f'({some_of(sorted(odd), 3)}): mend them, or take them out of the data folder.')
+    if links:
+        real_of = {below: real for real, below in real_folders.items()}
+        taken = {osp.join(real_of[osp.dirname(path)], osp.basename(path)) for path in files}
+        for path, real in sorted(links.items()):
+            (again if real in taken else files).append(path)
+            taken.add(real)
+    return files, folders, system, again
 
 
-def _identity(path: str) -> tuple[int, int]:
-    """By which a file or folder is known, whatever links lead to it."""
-    status = os.stat(path)
-    return status.st_dev, status.st_ino
+def _is_of_system(folder: str) -> bool:
+    return folder.startswith('.') or folder.lower() in _SYSTEM_FOLDERS
 
 
 def _counted(number: int, word: str) -> str:

@@ -17,12 +17,6 @@ _SIGNATURES = {
     b'\xff\xd8\xff': 'JPEG', b'\x89PNG\r\n\x1a\n': 'PNG', b'GIF8': 'GIF', b'BM': 'BMP', b'II*\0': 'TIFF',
     b'MM\0*': 'TIFF', b'II+\0': 'TIFF', b'MM\0+': 'TIFF', b'\0\0\0\x0cjP': 'JPEG 2000', b'\xff\x4f\xff\x51': 'JPEG 2000'
 }
-# What bears the name of an image now and then; in small letters.
-_OTHERS = {
-    b'\xff\x0a': 'JPEG XL', b'\0\0\0\x0cjxl': 'JPEG XL', b'8bps': 'Photoshop', b'%pdf': 'PDF', b'pk\x03\x04': 'ZIP',
-    b'\x93numpy': 'NumPy', b'<svg': 'SVG', b'<?xml': 'XML', b'<html': 'HTML', b'<!doctype html': 'HTML',
-    b'v/1\x01': 'OpenEXR', b'version https://git-lfs': 'a pointer of Git LFS'
-}
 _ORIENTATION = 274  # of EXIF, and of TIFF
 _BITS, _PHOTOMETRIC, _SAMPLES, _PLANES, _EXTRA, _FORMAT = 258, 262, 277, 284, 338, 339  # tags of TIFF
 _WHITE_IS_ZERO, _CMYK, _SEPARATE, _NO_UNSIGNED = 0, 5, 2, (2, 3, 5, 6)  # values of them
@@ -78,17 +72,14 @@ def header_of(content: bytes) -> Header:
     if content[4:8] == b'ftyp' and re.search(b'avi[fs]', content[8:32]):
         extra = ALPHA if b'auxiliary:alpha' in content[:_AVIF_BOXES] else ''
         return Header('AVIF', extra=extra, orientation=_orientation(content))
-    return _of_pnm(content) if re.match(rb'P[1-6]\s', content) else Header(kind)
-
-
-def why_unread(content: bytes, header: Header) -> str:
-    """Why the decoder gives nothing for a file, in a few words."""
-    if header.kind or not content:
-        return 'it is cut off or damaged, or of a rare kind' if header.kind else 'the file is empty'
-    start = content[:64].lstrip().lower()
-    name = next((name for signature, name in _OTHERS.items() if start.startswith(signature)), '')
-    name = 'HEIC or a video' if content[4:8] == b'ftyp' else name
-    return f'it is {name}, which is not read' if name else 'it is in no image format that the decoder knows'
+    if re.match(rb'P[1-6]\s', content):
+        words = re.sub(rb'#[^\n]*', b'', content[:1000]).split(maxsplit=4)  # kind, width, height and value of white
+        if words[0] in (b'P1', b'P4') or len(words) < 4 or not words[3].isdigit():
+            return Header('PNM')
+        white = int(words[3])
+        done_by_opencv = white in (255, 65535) or (white < 255 and words[0] in (b'P2', b'P3'))
+        return Header('PNM', bits=8 if white < 256 else 16, white=None if done_by_opencv else white)
+    return Header(kind)
 
 
 def _of_tiff(content: bytes) -> Header:
@@ -108,15 +99,6 @@ def _of_tiff(content: bytes) -> Header:
         extra=FURTHER if 0 in extra else ALPHA if extra else '',
         plain=photometric != _WHITE_IS_ZERO and samples != 2 and (samples == 1 or directory.get(_PLANES) != _SEPARATE),
         orientation=directory.get(_ORIENTATION, 1))
-
-
-def _of_pnm(content: bytes) -> Header:
-    words = re.sub(rb'#[^\n]*', b'', content[:1000]).split(maxsplit=4)  # width, height and value of white follow
-    if words[0] in (b'P1', b'P4') or len(words) < 4 or not words[3].isdigit():
-        return Header('PNM')
-    white = int(words[3])
-    done_by_opencv = white in (255, 65535) or (white < 255 and words[0] in (b'P2', b'P3'))
-    return Header('PNM', bits=8 if white < 256 else 16, white=None if done_by_opencv else white)
 
 
 def _orientation(content: bytes) -> int:

@@ -1,9 +1,8 @@
 """Lists of images in text files: what is meant is read, and what is not is told with its line."""
 
 import re
-from dataclasses import dataclass
 from os.path import normpath
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 import mmcls.datasets.custom
 from mmcls.datasets import CustomDataset
@@ -22,16 +21,8 @@ _LABELLED = re.compile(rf'(.*(?:{_IMAGE})"?)[ \t]*[,;|][ \t]*(-?\d{{1,6}})|(.*\S
 _WORDED = re.compile(rf'.*(?:{_IMAGE})"?(?:[ \t]+|(?=[,;|]))(.*)', re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Line:
-    """Image that a list names.
-
-    Attributes:
-        number: Of the line, from 1.
-        text: The line, without its end.
-        name: Path of the image.
-        label: Number of its class; None for none.
-    """
+class Line(NamedTuple):
+    """Image that a list names: number and text of its line, its path, and the number of its class or None."""
 
     number: int
     text: str

@@ -4,19 +4,15 @@ import os
 from functools import partial
 from typing import Any, Union
 
-import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
 from clim_mm.causes import machine_error
-from clim_mm.errors import ConfigError, DataError, UserError, on_one_line, printable
+from clim_mm.errors import ConfigError, DataError, UserError, on_one_line
 from clim_mm.registry import DATASETS
 from clim_mm.storage import is_there, patiently
 
-from .find_images import find_images
-from .image_folders import ClassFolder, ImageFolder, as_class_folder
-
-_LOOKED_FOR = 16  # of the images in a list [ours]
+from .image_folders import as_class_folder
 
 
 def build_source(dataset: Union[dict, BaseDataset],
@@ -40,24 +36,19 @@ def build_source(dataset: Union[dict, BaseDataset],
     cfg = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in dataset.items()}
     if cfg.get('type') == 'mmselfsup.ImageList':
         cfg['type'] = 'clim_mm.ImageList'
-    local = [path for path in _paths(cfg) if '://' not in path and not path.startswith('s3:')]
-    for path in local:
-        if not is_there(path):
+    for path in _paths(cfg):
+        if '://' not in path and not path.startswith('s3:') and not is_there(path):
             raise DataError(f'{path} does not exist: set data_root, data_prefix and ann_file of {key} to where your '
                             f'images are, for example with --cfg-options {key}.data_root=FOLDER.')
     try:
-        for path in filter(os.path.isdir, local if _is_searched_by_mmengine(cfg) else ()):
-            # MMEngine lists no links to nowhere, and with one that leads back up lists for ever.
-            patiently(partial(find_images, path), path)
         source = patiently(partial(DATASETS.build, as_class_folder(cfg)), place_of(cfg))
-        _check_listed(source, cfg)
         number = len(source)
     except UserError:
         raise
     # What MMEngine's and MMClassification's datasets raise for a folder or list without a usable line.
     except (RuntimeError, ValueError, IndexError, OSError, AssertionError) as error:
-        is_folder = str(cfg.get('type')).rpartition('.')[2] == 'ImageFolder' or cfg.get('ann_file')
-        remedy = '' if is_folder else '. For a folder without class folders use type="ImageFolder"'
+        is_plain = str(cfg.get('type')).rpartition('.')[2] == 'ImageFolder' or cfg.get('ann_file')
+        remedy = '' if is_plain else '. For a folder without class folders use type="ImageFolder"'
         raise machine_error(error) or DataError(
             f'{place_of(cfg)} cannot be used as {cfg.get("type")}: {on_one_line(error).rstrip(".")}{remedy}.'
         ) from error
@@ -81,20 +72,3 @@ def _paths(cfg: dict) -> list[str]:
             raise ConfigError(f'{name} of the dataset must be a path, not {value!r}.')
     named = [path for path in (prefix, cfg.get('ann_file', '')) if path]
     return [join_path(root, path) if root else path for path in named] or [root] * bool(root)
-
-
-def _is_searched_by_mmengine(cfg: dict) -> bool:
-    kind = as_class_folder(cfg).get('type')
-    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
-    return not (cfg.get('ann_file') or isinstance(kind, type) and issubclass(kind, (ClassFolder, ImageFolder)))
-
-
-def _check_listed(source: BaseDataset, cfg: dict) -> None:
-    """Check that some of the images that a list names are there: if not one is, its paths are meant otherwise."""
-    if not cfg.get('ann_file'):
-        return
-    ids = np.unique(np.linspace(0, len(source) - 1, min(_LOOKED_FOR, len(source))).astype(int)).tolist()
-    paths = [str(source.get_data_info(i).get('img_path', '')) for i in ids]
-    if paths and all('://' not in path and not is_there(path) for path in paths):
-        raise DataError(f'{place_of(cfg)} names no image that is there ({len(paths)} were looked for, the first is '
-                        f'{printable(paths[0])}): write paths as they are below data_prefix, with / between folders.')

@@ -106,13 +106,6 @@ def test_of_two_links_to_elsewhere_one_is_taken(class_folder, tmp_path):
     assert found.left_out == '2 further names of what is listed already (b/0.png, more)'
 
 
-def test_names_of_one_file(class_folder):
-    os.link(class_folder / 'dog' / '3.png', class_folder / 'cat' / '9.png')
-    found = find_images(str(class_folder))
-    assert 'cat/9.png' in found.images and 'dog/3.png' not in found.images and len(found.images) == 12
-    assert found.left_out == '1 further name of what is listed already (dog/3.png)'
-
-
 def test_a_tree_of_links_is_gone_through_once(tmp_path):
     for depth in range(30):  # 2^30 paths lead to the image
         (tmp_path / 'set' / str(depth)).mkdir(parents=True)
@@ -125,34 +118,6 @@ def test_a_tree_of_links_is_gone_through_once(tmp_path):
 def test_equal_images_in_files_of_their_own_are_all_taken(class_folder):
     copies(class_folder, 'dog/copy.png')
     assert len(find_images(str(class_folder)).images) == 13
-
-
-def test_inode_numbers_that_say_nothing(class_folder, monkeypatch):
-    """Some network file systems give every file the same number where they list a folder."""
-    scandir = os.scandir
-
-    class Entry:
-        def __init__(self, entry):
-            self._entry = entry
-
-        def __getattr__(self, name):
-            return getattr(self._entry, name)
-
-        def inode(self):
-            return 2**32 - 1
-
-    class Scan:
-        def __init__(self, path):
-            self._entries = scandir(path)
-
-        def __enter__(self):
-            return (Entry(entry) for entry in self._entries)
-
-        def __exit__(self, *_):
-            self._entries.close()
-
-    monkeypatch.setattr(os, 'scandir', Scan)
-    assert len(find_images(str(class_folder)).images) == 12
 
 
 def test_a_class_without_an_image_keeps_its_label_and_is_told(class_folder, told):

@@ -16,7 +16,7 @@ from clim_mm.errors import UnreadableImage, UserError, on_one_line, printable
 from clim_mm.registry import TRANSFORMS
 from clim_mm.storage import patiently
 
-from ..image_formats import ALPHA, Header, decode, header_of, why_unread
+from ..image_formats import ALPHA, Header, decode, header_of
 from ..image_storage import backend_of, warn_once
 
 DARK = 64  # [ours] of 256: no value of a 16-bit image beyond it looks like fewer bits in a file of 16
@@ -89,7 +89,9 @@ class LoadImage(LoadImageFromFile):
             raise UnreadableImage.of(path, 'max_value is not for 16 bits in planes, with alpha or with 0 for white')
         image = decode(content, header, self.max_value, upright=self.color_type == 'color') if content else None
         if image is None:
-            raise UnreadableImage.of(path, why_unread(content, header))
+            reason = 'it is cut off or damaged, or of a rare kind' if header.kind else (
+                'it is in no image format that the decoder knows' if content else 'the file is empty')
+            raise UnreadableImage.of(path, reason)
         self._tell_of_losses(path, header, image)
         return image
 
