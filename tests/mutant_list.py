@@ -140,7 +140,7 @@ MUTANTS = [
     Mutant('MixUp blends the other way round', 'datasets/transforms/mixing.py',
            'lam * image + (1.0 - lam) * other', '(1.0 - lam) * image + lam * other'),
     Mutant('unmixed term pulled to the positive', 'datasets/transforms/mixing.py',
-           '[1.0] * len(unmixed)', '[0.0] * len(unmixed)'),
+           '[1.0] * (len(sizes)', '[0.0] * (len(sizes)'),
     Mutant('mixed by the batch instead of the sample', 'datasets/transforms/mixing.py',
            "'batch_rng' if self.per_batch else 'rng'", "'rng' if self.per_batch else 'batch_rng'"),
     Mutant('resolutions show different views', 'datasets/transforms/multi_res.py', 'start.restore()', 'pass'),

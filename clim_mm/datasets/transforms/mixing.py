@@ -44,26 +44,21 @@ class Mixing(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Mix ``query`` and set ``lam``."""
         query = results['query']
-        if any(isinstance(view, DeferredView) for view in query):
-            return self._deferred(results)
+        is_deferred = any(isinstance(view, DeferredView) for view in query)
+        sizes = ([(r, r) for view in query for r in DeferredView.of(view).resolutions] if is_deferred else
+                 [image.shape[:2] for image in query])
+        mixtures, has_positive = [Mixture()] * len(sizes), results['positive_idx'] >= 0
+        if has_positive:
+            mixtures = self.draw(sizes, results['batch_rng' if self.per_batch else 'rng'])
+        lam = [mixture.lam for mixture in mixtures] + [1.0] * (len(sizes) if self.unmixed_term else 0)
+        if is_deferred:
+            return dict(results, mixtures=mixtures, unmixed_term=self.unmixed_term, lam=lam)
         unmixed = [image.copy() for image in query] if self.unmixed_term else []
-        if results['positive_idx'] >= 0:
-            mixtures = self.draw([image.shape[:2] for image in query], self._rng(results))
+        if has_positive:
             query = [self.mix(*pair) for pair in zip(query, results['positive_query'], mixtures, strict=True)]
-            results['lam'] = [mixture.lam for mixture in mixtures] + [1.0] * len(unmixed)
+            results['lam'] = lam
         results['query'] = query + unmixed
         return results
-
-    def _deferred(self, results: dict) -> dict:
-        sizes = [(r, r) for view in results['query'] for r in DeferredView.of(view).resolutions]
-        mixtures = [Mixture()] * len(sizes)
-        if results['positive_idx'] >= 0:
-            mixtures = self.draw(sizes, self._rng(results))
-        lam = [mixture.lam for mixture in mixtures] + [1.0] * (len(sizes) if self.unmixed_term else 0)
-        return dict(results, mixtures=mixtures, unmixed_term=self.unmixed_term, lam=lam)
-
-    def _rng(self, results: dict) -> np.random.Generator:
-        return results['batch_rng' if self.per_batch else 'rng']
 
     @abstractmethod
     def draw(self, sizes: Sequence[tuple[int, int]], rng: np.random.Generator) -> list[Mixture]:
