@@ -48,13 +48,12 @@ def find_images(folder: str, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> Fo
     if isinstance(backend, LocalBackend):
         files, folders, system, again = _walk(folder.rstrip('/') or folder, endings)
     else:
-        files, folders, system, again = [], set(), set(), []
+        files, system, again = [], set(), []
         for path in backend.list_dir_or_file(folder, list_dir=False, list_file=True, recursive=True):
             above = path.split('/')[:-1]
             system.update(of_system := set(filter(_is_of_system, above)))
-            if not of_system:
-                files.append(path)
-                folders.update(above[:1])
+            files += [] if of_system else [path]
+        folders = {path.split('/')[0] for path in files if '/' in path and path.lower().endswith(endings)}
     visible = [path for path in files if not osp.basename(path).startswith('.')]
     images = sorted(path for path in visible if path.lower().endswith(endings))
     others = Counter(osp.splitext(path.lower())[1] or 'without an ending' for path in visible
