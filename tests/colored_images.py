@@ -44,7 +44,7 @@ def make_text(path):
     path.write_text('404 not found\n')
 
 
-REASONS = {cut_off: 'it is cut off or damaged', empty: 'the file is empty',
+REASONS = {cut_off: 'it is cut off or damaged, or of a rare kind', empty: 'the file is empty',
            make_text: 'it is in no image format that the decoder knows'}
 
 

@@ -1,13 +1,10 @@
 """Which images there are, and what happens to them until they are a batch."""
 
-from .balanced_split import balanced_split
-from .class_folder import ClassFolder
 from .collate import stack_collate
 from .collate_views import collate_views
-from .image_folder import ImageFolder
+from .image_folders import ClassFolder, ImageFolder, LabelSplit
 from .image_list import ImageList
-from .label_split import LabelSplit
-from .labels import labels_of
+from .labels import balanced_split, labels_of
 from .neighbor_pairs import NeighborPairs
 from .quarantine import Quarantine
 from .sample_randomness import SampleRandomness

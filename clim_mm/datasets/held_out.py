@@ -1,7 +1,11 @@
-"""Whether images to train on and images to measure on are one task: of the same classes, and none of them in both."""
+"""Checks that held-out images are of the training images' classes, and that none of them is trained on."""
 
+import hashlib
+import os
 import os.path as osp
-from collections.abc import Mapping, Sequence
+import stat
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -10,7 +14,9 @@ from mmengine.dataset import BaseDataset
 
 from clim_mm.errors import ConfigError, some_of
 
-from .apart import check_apart
+_LOOKED_INTO = 100  # held-out images that are searched for copies [ours]
+_COPIES = 0.05  # of them: more are no accident [ours]
+_MOST_ASKED, _MOST_READ = 100_000, 10_000  # training images, for their size and for their content [ours]
 
 
 def classes_of(source: BaseDataset) -> Optional[tuple[str, ...]]:
@@ -21,10 +27,10 @@ def classes_of(source: BaseDataset) -> Optional[tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class Listing:
-    """What a dataset lists.
+    """Images and classes of a dataset.
 
     Attributes:
-        classes: Their names by label; None for none.
+        classes: Names by label; None for none.
         folders: The folders of the classes by label, where the dataset has found its classes so. They need not be
             called what a config calls the classes.
         labels: Of the images that have one, int64.
@@ -40,7 +46,7 @@ class Listing:
     def of(cls, source: BaseDataset) -> 'Listing':
         """Go through an MMEngine-style image dataset once."""
         labels, paths = [], []
-        for i in range(len(source)):
+        for i in range(len(source)):  # of a million images not all infos at once
             info = source.get_data_info(i)
             if isinstance(info.get('gt_label'), (int, np.integer)):
                 labels.append(info['gt_label'])
@@ -52,34 +58,34 @@ class Listing:
 
 
 def check_held_out(train: Listing, held_out: Listing, setting: str) -> str:
-    """Check that what is measured on held-out images is what training images were for.
+    """Check that what is measured on held-out images is what training images were for; a sentence for the log.
 
     Args:
-        train, held_out: The images.
-        setting: That names the held-out images.
-
-    Returns:
-        A sentence for the log.
+        setting: Name of the setting that chooses the held-out images.
 
     Raises:
         ConfigError: If their classes are not the same, or an image is in both.
     """
-    _check_same_classes(train, held_out, setting)
-    check_apart(train.paths, held_out.paths, setting)
+    _check_labels(train, 'training')
+    _check_labels(held_out, 'held-out')
+    _check_same_names(train.classes, held_out.classes, 'classes', setting)
+    if train.folders and held_out.folders:
+        _check_same_names(train.folders, held_out.folders, 'class folders', setting)
+    else:
+        _check_numbered_alike(_label_of_folders(train), _label_of_folders(held_out), setting)
+    unknown = np.setdiff1d(held_out.labels, train.labels).tolist() if len(train.labels) else []
+    if unknown:
+        raise ConfigError(f'No training image has the label of some held-out images ({some_of(unknown, 3)}): set '
+                          f'{setting} to images of the same classes, numbered likewise.')
+    _check_apart(train.paths, held_out.paths, setting)
     same = f'are of the same {len(train.classes)} classes, and ' if train.classes else ''
     return f'{len(held_out.paths)} held-out images {same}are apart from the {len(train.paths)} training images.'
 
 
 def check_num_classes(train: Listing, num_classes: int) -> None:
-    """Check that a classifier has as many outputs as there are classes; without names, an output for each label.
-
-    Raises:
-        ConfigError: If it has more or fewer, or there is only one class.
-    """
+    """Check that a classifier has as many outputs as there are classes; without names, an output for each label."""
     _check_labels(train, 'training')
-    number = int(train.labels.max(initial=-1)) + 1
-    if train.classes is not None:
-        number = max(number, len(train.classes))
+    number = max(int(train.labels.max(initial=-1)) + 1, len(train.classes or ()))
     if number > num_classes or (train.classes is not None and number < num_classes):
         raise ConfigError(f'The classifier has {num_classes} outputs, but the training images are of {number} classes: '
                           f'set model.head.num_classes={number}.')
@@ -94,9 +100,6 @@ def check_top_k(evaluator: Any, num_classes: int) -> None:
     Args:
         evaluator: The config of one metric, or of several.
         num_classes: Outputs of the classifier.
-
-    Raises:
-        ConfigError: If one is.
     """
     metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
     wanted = [metric.get('topk', 1) for metric in metrics if isinstance(metric, Mapping)]
@@ -111,20 +114,6 @@ def _check_labels(listing: Listing, which: str) -> None:
     if beyond:
         raise ConfigError(f'The {which} images have labels that none of their {len(listing.classes or ())} classes has '
                           f'({some_of(beyond, 3)}): number the classes from 0 on, or correct `classes`.')
-
-
-def _check_same_classes(train: Listing, held_out: Listing, setting: str) -> None:
-    _check_labels(train, 'training')
-    _check_labels(held_out, 'held-out')
-    _compare(train.classes, held_out.classes, 'classes', setting)
-    if train.folders and held_out.folders:
-        _compare(train.folders, held_out.folders, 'class folders', setting)
-    else:
-        _check_numbered_alike(_label_of_folders(train), _label_of_folders(held_out), setting)
-    unknown = np.setdiff1d(held_out.labels, train.labels).tolist() if len(train.labels) else []
-    if unknown:
-        raise ConfigError(f'No training image has the label of some held-out images ({some_of(unknown, 3)}): set '
-                          f'{setting} to images of the same classes, numbered likewise.')
 
 
 def _label_of_folders(listing: Listing) -> dict[str, int]:
@@ -146,7 +135,7 @@ def _check_numbered_alike(train: Mapping[str, int], held_out: Mapping[str, int],
                           'images.')
 
 
-def _compare(names: Optional[Sequence[str]], others: Optional[Sequence[str]], what: str, setting: str) -> None:
+def _check_same_names(names: Optional[Sequence[str]], others: Optional[Sequence[str]], what: str, setting: str) -> None:
     if names == others:
         return
     if names is None or others is None:
@@ -159,3 +148,64 @@ def _compare(names: Optional[Sequence[str]], others: Optional[Sequence[str]], wh
     raise ConfigError(f'The held-out images have {len(others)} {what} that are not the {len(names)} of the training '
                       f'images: {", ".join(reasons) or "they are in another order"}; set {setting} to images of the '
                       'same classes.')
+
+
+def _check_apart(train: Sequence[str], held_out: Sequence[str], setting: str) -> None:
+    """Check that no image is in both, by whatever links, and that few of a sample of held-out images are copies."""
+    there = set(_resolved(train))
+    both = [path for path, real in zip(held_out, _resolved(held_out), strict=True) if real in there]
+    if both:
+        raise ConfigError(f'{len(both)} of the {len(held_out)} held-out images are training images ({some_of(both, 3)}'
+                          f'), so that the figures would say nothing: set {setting} to images that are not trained on.')
+    sample = sorted({held_out[i] for i in np.linspace(0, len(held_out) - 1, _LOOKED_INTO).astype(int)}
+                    if held_out else ())
+    copies = _copies(sample, train)
+    if len(copies) > _COPIES * len(sample):
+        raise ConfigError(f'{len(copies)} of {len(sample)} held-out images that were looked into are copies of '
+                          f'training images ({some_of(copies, 3)}), so that the figures would say nothing: set '
+                          f'{setting} to images that are not trained on.')
+
+
+def _resolved(paths: Iterable[str]) -> Iterator[str]:
+    """Where they lead. The file system is asked about folders and links, and not about each of a million files."""
+    folders: dict[str, tuple[str, set[str]]] = {}
+    for path in paths:
+        folder, name = osp.split(path)
+        if folder not in folders:
+            folders[folder] = folder, set()
+            if '://' not in folder and osp.isdir(folder or '.'):
+                with os.scandir(folder or '.') as entries:
+                    folders[folder] = osp.realpath(folder), {entry.name for entry in entries if entry.is_symlink()}
+        real, links = folders[folder]
+        yield osp.realpath(path) if name in links else osp.join(real, name)
+
+
+def _copies(held_out: Sequence[str], train: Sequence[str]) -> list[str]:
+    """Those whose content a training image has, too; in a large set only one of the same name, in a folder alike."""
+    held_out = [path for path in held_out if _size(path)]
+    names = set(map(_class_and_name, held_out))
+    if len(train) > _MOST_ASKED:
+        train = [path for path in train if _class_and_name(path) in names]
+    sizes = set(map(_size, held_out))
+    alike = [path for path in train if _size(path) in sizes]
+    if len(alike) > _MOST_READ:  # of files without compression the size tells nothing
+        alike = [path for path in alike if _class_and_name(path) in names]
+    contents = set(map(_digest, alike))
+    return sorted(path for path in held_out if _digest(path) in contents) if contents else []
+
+
+def _size(path: str) -> Optional[int]:
+    """Bytes of a local file; None of any other, and of an empty one."""
+    with suppress(OSError):
+        status = os.stat(path)
+        return status.st_size if stat.S_ISREG(status.st_mode) and status.st_size else None
+    return None
+
+
+def _digest(path: str) -> bytes:
+    with open(path, 'rb') as file:
+        return hashlib.sha256(file.read()).digest()
+
+
+def _class_and_name(path: str) -> tuple[str, str]:
+    return osp.basename(osp.dirname(path)), osp.basename(path)

@@ -1,9 +1,8 @@
 """Lists of images in text files: what is meant is read, and what is not is told with its line."""
 
 import re
-from dataclasses import dataclass
 from os.path import normpath
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional
 
 import mmcls.datasets.custom
 from mmcls.datasets import CustomDataset
@@ -13,27 +12,17 @@ from clim_mm.errors import DataError, StorageError, on_one_line, printable
 from clim_mm.registry import DATASETS
 from clim_mm.storage import patiently
 
-from .file_backend import backend_of
-from .image_folder import IMAGE_EXTENSIONS
-from .tell_once import tell_once
+from .find_images import IMAGE_EXTENSIONS
+from .image_storage import backend_of, warn_once
 
 _IMAGE = '|'.join(map(re.escape, IMAGE_EXTENSIONS))
-_NUMBERED = re.compile(rf'(.*(?:{_IMAGE})"?)[ \t]*[,;|][ \t]*(-?\d+)|(.*\S)[ \t]+(-?\d+)', re.IGNORECASE)
+# A label of more than 6 digits is the id of something else [ours].
+_LABELLED = re.compile(rf'(.*(?:{_IMAGE})"?)[ \t]*[,;|][ \t]*(-?\d{{1,6}})|(.*\S)[ \t]+(-?\d{{1,6}})', re.IGNORECASE)
 _WORDED = re.compile(rf'.*(?:{_IMAGE})"?(?:[ \t]+|(?=[,;|]))(.*)', re.IGNORECASE)
-_MOST_LABEL = 10**6  # [ours]: what is beyond is the id of something else
-_MOST_SHOWN = 80  # characters of a line
 
 
-@dataclass(frozen=True)
-class Line:
-    """Of a list: its place in the file, from 1, and what it says.
-
-    Attributes:
-        number: The place.
-        text: The line, without its end.
-        name: Of the image.
-        label: Of its class; None for none.
-    """
+class Line(NamedTuple):
+    """Image that a list names: number and text of its line, its path, and the number of its class or None."""
 
     number: int
     text: str
@@ -42,7 +31,7 @@ class Line:
 
 
 def lines_of(path: str) -> list[tuple[int, str]]:
-    """The lines of a list, with their numbers from 1, without those that name no image: empty ones, and comments.
+    """The lines of a list, with their numbers from 1, without empty ones and comments.
 
     Any line end will do, and a mark of the encoding at the beginning; names need not be UTF-8. A comment begins with
     ``#``, and a space follows or it has no image's ending in it.
@@ -61,19 +50,22 @@ def lines_of(path: str) -> list[tuple[int, str]]:
     except (OSError, ValueError) as error:
         raise DataError(f'The list {path} cannot be read ({on_one_line(error)}): give the path of a text file with an '
                         'image a line.') from error
-    lines = text.replace('\r\n', '\n').split('\n' if '\n' in text else '\r')
-    return [(number, line) for number, line in enumerate(lines, start=1) if line.strip() and not _is_comment(line)]
+    lines = enumerate(re.split('\r\n|\n|\r', text), start=1)
+    return [(number, line) for number, line in lines if line.strip() and not _is_comment(line.lstrip())]
 
 
-def read_image_list(path: str, labelled: Optional[bool] = None) -> list[Line]:
-    """The images of a list, each ``PATH`` or ``PATH LABEL``, with a number for the label.
+def _is_comment(text: str) -> bool:
+    return text.startswith(('# ', '#\t')) or (text.startswith('#') and not re.search(_IMAGE, text, re.IGNORECASE))
 
-    Paths may have spaces, and quotation marks around them; a comma, a semicolon or a bar may stand before the label.
-    An image that is listed again counts once; see ``lines_of`` for the rest.
+
+def read_image_list(path: str, labelled: bool = False) -> list[Line]:
+    """The images of a list, each ``PATH``, ``PATH LABEL`` or ``PATH,LABEL``, with a number for the label.
+
+    Paths may have spaces, and quotation marks around them. An image that is listed again counts once; see
+    ``lines_of`` for the rest.
 
     Args:
-        path: Of the list.
-        labelled: Whether the images must have labels; None if either all or none have.
+        labelled: Whether the images must have labels; otherwise all have, or none.
 
     Raises:
         DataError: If the list cannot be read or names no image, or at the first line that cannot be meant.
@@ -81,22 +73,38 @@ def read_image_list(path: str, labelled: Optional[bool] = None) -> list[Line]:
     lines = [_parsed(path, number, text.strip()) for number, text in lines_of(path)]
     if not lines:
         raise DataError(f'The list {path} names no image: write a path in each line.')
+    once: dict[str, Line] = {}
     for line in lines:
+        first = once.setdefault(normpath(line.name), line)
         if labelled and (line.label is None or line.label < 0):
             raise _refusal(path, line, 'has no label', 'write the number of its class behind the path, or take '
                            'type="ImageList" for images without labels')
         if (line.label is None) != (lines[0].label is None):
             raise _refusal(path, line, f'has {"no" if line.label is None else "a"} label, unlike line '
                            f'{lines[0].number}', 'give all images labels, or none')
-    once: dict[str, Line] = {}
-    for line in lines:
-        first = once.setdefault(normpath(line.name), line)
         if first.label != line.label:
             raise _refusal(path, line, f'has another label than the same image in line {first.number}',
                            'give each image one')
     if again := len(lines) - len(once):
-        tell_once(path, f'{len(once)} images in {path}; {again} further line(s) name images that are listed already.')
+        warn_once(path, f'{len(once)} images in {path}; {again} further line(s) name images that are listed already.')
     return [*once.values()]
+
+
+def _parsed(path: str, number: int, text: str) -> Line:
+    found = _LABELLED.fullmatch(text)
+    name, label = (found[1] or found[3], int(found[2] or found[4])) if found else (text, None)
+    name = name[1:-1] if len(name) > 2 and name[0] == name[-1] == '"' else name
+    line = Line(number, text, name, label)
+    if not name.lower().endswith(IMAGE_EXTENSIONS) and (word := _WORDED.fullmatch(text)):
+        raise _refusal(path, line, f'ends in {printable(word[1])!r}, which is no number of a class', 'give each class '
+                       'a number, from 0 on, and write that behind the path, with a space between')
+    if label is not None and label < -1:
+        raise _refusal(path, line, f'has the label {label}', 'number the classes from 0 on')
+    return line
+
+
+def _refusal(path: str, line: Line, fault: str, remedy: str) -> DataError:
+    return DataError(f'Line {line.number} of {path} ({printable(line.text)[:80]}) {fault}: {remedy}.')
 
 
 @DATASETS.register_module()
@@ -124,25 +132,3 @@ def _lines_for_mmcls(path: str, **_: Any) -> list[str]:
 
 # By this name MMClassification's datasets of images with labels read their lists, and take each line for sound.
 mmcls.datasets.custom.list_from_file = _lines_for_mmcls
-
-
-def _parsed(path: str, number: int, text: str) -> Line:
-    numbered = _NUMBERED.fullmatch(text)
-    name, label = (numbered[1] or numbered[3], int(numbered[2] or numbered[4])) if numbered else (text, None)
-    name = name[1:-1] if len(name) > 2 and name[0] == name[-1] == '"' else name
-    line = Line(number, text, name, label)
-    if not name.lower().endswith(IMAGE_EXTENSIONS) and (found := _WORDED.fullmatch(text)):
-        raise _refusal(path, line, f'ends in {printable(found[1])!r}, which is no number', 'give each class a number, '
-                       'from 0 on, and write that behind the path, with a space between')
-    if label is not None and not -1 <= label <= _MOST_LABEL:
-        raise _refusal(path, line, f'has the label {label}', 'number the classes from 0 on')
-    return line
-
-
-def _is_comment(text: str) -> bool:
-    text = text.lstrip()
-    return text.startswith(('# ', '#\t')) or (text.startswith('#') and not re.search(_IMAGE, text, re.IGNORECASE))
-
-
-def _refusal(path: str, line: Line, fault: str, remedy: str) -> DataError:
-    return DataError(f'Line {line.number} of {path} ({printable(line.text)[:_MOST_SHOWN]}) {fault}: {remedy}.')

@@ -10,7 +10,7 @@ from clim_mm.checks import check_list
 from clim_mm.errors import DataError, UnreadableImage
 from clim_mm.registry import DATASETS
 
-from .landmarks import Landmarks
+from .disk_faults import DiskProbe
 from .quarantine import Quarantine
 from .run_pipeline import run_pipeline
 from .sample_randomness import SampleRandomness
@@ -57,7 +57,7 @@ class ImageSamples(Dataset):
         self.pipeline = Compose(pipeline)
         self.randomness = SampleRandomness()
         self.quarantine = Quarantine(len(self), max_unreadable)
-        self._landmarks = Landmarks(self.dataset)
+        self._disk = DiskProbe(self.dataset)
 
     @property
     def metainfo(self) -> dict:
@@ -110,7 +110,7 @@ class ImageSamples(Dataset):
                 try:
                     return _told(run_pipeline(self.pipeline, results, sample_idx), unreadable)
                 except UnreadableImage as error:
-                    if self._landmarks.have_returned(error):
+                    if self._disk.has_returned(error):
                         continue
                     is_own = error.path == self.dataset.get_data_info(sample_idx)['img_path']
                     culprit = sample_idx if is_own else other_idx

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from clim_mm.errors import UnreadableImage
 from clim_mm.registry import DATASETS
 
-from .landmarks import Landmarks
+from .disk_faults import DiskProbe
 from .quarantine import Quarantine
 from .run_pipeline import run_pipeline
 from .source import build_source
@@ -46,7 +46,7 @@ class SingleViews(Dataset):
         self.dataset = build_source(dataset)
         self.pipeline = Compose(pipeline)
         self.quarantine = quarantine
-        self._landmarks = Landmarks(self.dataset)
+        self._disk = DiskProbe(self.dataset)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -59,7 +59,7 @@ class SingleViews(Dataset):
         try:
             return self._view(sample_idx)
         except UnreadableImage as error:
-            return self[sample_idx] if self._landmarks.have_returned(error) else NoView(sample_idx, error.entry)
+            return self[sample_idx] if self._disk.has_returned(error) else NoView(sample_idx, error.entry)
 
     def _view(self, sample_idx: int) -> Any:
         return run_pipeline(self.pipeline, self.dataset.get_data_info(sample_idx), sample_idx)

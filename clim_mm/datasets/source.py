@@ -4,20 +4,15 @@ import os
 from functools import partial
 from typing import Any, Union
 
-import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
 from clim_mm.causes import machine_error
-from clim_mm.errors import ConfigError, DataError, UserError, on_one_line, printable
+from clim_mm.errors import ConfigError, DataError, UserError, on_one_line
 from clim_mm.registry import DATASETS
 from clim_mm.storage import is_there, patiently
 
-from .class_folder import ClassFolder, as_class_folder
-from .image_folder import ImageFolder
-from .listing import list_images
-
-_LOOKED_FOR = 16  # of the images in a list [ours]
+from .image_folders import as_class_folder
 
 
 def build_source(dataset: Union[dict, BaseDataset],
@@ -25,11 +20,10 @@ def build_source(dataset: Union[dict, BaseDataset],
     """Build an MMEngine-style image dataset from its config; a dataset is given back as it is.
 
     Args:
-        dataset: The config.
         key: Where a config has it, for messages.
 
     Raises:
-        ConfigError: If it is neither a dataset nor a config, or names its folder by something else than a string.
+        ConfigError: If it is neither a dataset nor a config.
         DataError: If its folder or list does not exist, holds no image, or holds a link that leads nowhere or to a
             folder that the link is in.
         StorageError: If the disk or the network fails for a minute.
@@ -42,46 +36,26 @@ def build_source(dataset: Union[dict, BaseDataset],
     cfg = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in dataset.items()}
     if cfg.get('type') == 'mmselfsup.ImageList':
         cfg['type'] = 'clim_mm.ImageList'
-    _check_strings(cfg)
-    for path in _local_paths(cfg):
-        if not is_there(path):
+    for path in _paths(cfg):
+        if '://' not in path and not path.startswith('s3:') and not is_there(path):
             raise DataError(f'{path} does not exist: set data_root, data_prefix and ann_file of {key} to where your '
                             f'images are, for example with --cfg-options {key}.data_root=FOLDER.')
     try:
-        for path in _scanned(cfg):
-            # MMEngine lists no links to nowhere, and with one that leads back up lists for ever.
-            patiently(partial(list_images, path), path)
         source = patiently(partial(DATASETS.build, as_class_folder(cfg)), place_of(cfg))
-        empty = len(source) == 0
-        _check_listed(source, cfg)
+        number = len(source)
     except UserError:
         raise
     # What MMEngine's and MMClassification's datasets raise for a folder or list without a usable line.
     except (RuntimeError, ValueError, IndexError, OSError, AssertionError) as error:
+        is_plain = str(cfg.get('type')).rpartition('.')[2] == 'ImageFolder' or cfg.get('ann_file')
+        remedy = '' if is_plain else '. For a folder without class folders use type="ImageFolder"'
         raise machine_error(error) or DataError(
-            f'{place_of(cfg)} cannot be used as {cfg.get("type")}: {on_one_line(error).rstrip(".")}{_remedy(cfg)}.'
+            f'{place_of(cfg)} cannot be used as {cfg.get("type")}: {on_one_line(error).rstrip(".")}{remedy}.'
         ) from error
-    if empty:
+    if not number:
         raise DataError(f'{place_of(cfg)} holds no image: set data_root and data_prefix of {key} to where the images '
                         'are.')
     return source
-
-
-def _check_listed(source: BaseDataset, cfg: dict) -> None:
-    """Whether some of the images that a list names are there: if not one is, its paths are meant otherwise."""
-    if not cfg.get('ann_file'):
-        return
-    ids = np.unique(np.linspace(0, len(source) - 1, min(_LOOKED_FOR, len(source))).astype(int)).tolist()
-    paths = [str(source.get_data_info(i).get('img_path', '')) for i in ids]
-    if paths and all('://' not in path and not is_there(path) for path in paths):
-        raise DataError(f'{place_of(cfg)} names no image that is there ({len(paths)} were looked for, the first is '
-                        f'{printable(paths[0])}): write paths as they are below data_prefix, with / between folders.')
-
-
-def _remedy(cfg: dict) -> str:
-    if str(cfg.get('type')).rpartition('.')[2] == 'ImageFolder' or cfg.get('ann_file'):
-        return ''
-    return '. For a folder without class folders use type="ImageFolder"'
 
 
 def place_of(cfg: dict) -> str:
@@ -89,30 +63,12 @@ def place_of(cfg: dict) -> str:
     return ', '.join(_paths(cfg)) or 'The dataset'
 
 
-def _check_strings(cfg: dict) -> None:
-    prefix = cfg.get('data_prefix')
-    named = dict(data_root=cfg.get('data_root'), ann_file=cfg.get('ann_file'))
-    named.update(prefix if isinstance(prefix, dict) else dict(data_prefix=prefix))
-    for name, value in named.items():
-        if not isinstance(value, (str, os.PathLike, type(None))):
-            raise ConfigError(f'{name} of the dataset must be a path, not {value!r}.')
-
-
 def _paths(cfg: dict) -> list[str]:
     prefix: Any = cfg.get('data_prefix', '')
     prefix = prefix.get('img_path', '') if isinstance(prefix, dict) else prefix
     root = cfg.get('data_root', '')
+    for name, value in dict(data_root=root, data_prefix=prefix, ann_file=cfg.get('ann_file')).items():
+        if not isinstance(value, (str, os.PathLike, type(None))):
+            raise ConfigError(f'{name} of the dataset must be a path, not {value!r}.')
     named = [path for path in (prefix, cfg.get('ann_file', '')) if path]
     return [join_path(root, path) if root else path for path in named] or [root] * bool(root)
-
-
-def _scanned(cfg: dict) -> list[str]:
-    """Folders that MMEngine searches for images; a list tells its images itself."""
-    kind = as_class_folder(cfg).get('type')
-    kind = DATASETS.get(kind) if isinstance(kind, str) else kind
-    ours = isinstance(kind, type) and issubclass(kind, (ClassFolder, ImageFolder))
-    return [] if ours or cfg.get('ann_file') else [path for path in _local_paths(cfg) if os.path.isdir(path)]
-
-
-def _local_paths(cfg: dict) -> list[str]:
-    return [path for path in _paths(cfg) if '://' not in path and not path.startswith('s3:')]

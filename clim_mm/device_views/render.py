@@ -1,40 +1,42 @@
-"""From a batch of deferred views to the network's inputs."""
+"""Render a batch of deferred views: colour, blur, resolutions, mixing; each image by its own draws.
+
+Images are (N, 3, H, W) float32, BGR, 0 to 255, and come back as new ones; nothing is rounded.
+"""
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Optional
 
 import torch
 import torch.nn.functional as F
 
-from .blur import blurred
-from .color import jittered
-from .deferred_view import RenderPlan
-from .mixture import mixed
+from .deferred_view import BLENDS, ROW, RenderPlan
+
+_LUMA = (0.114, 0.587, 0.299)  # of blue, green and red; ITU-R BT.601
+_CORNERS = (1, 3, 5)  # where on the hue's circle of six blue, green and red begin to fall
 
 
 def rendered(views: Mapping[str, Sequence[torch.Tensor]], photometric: Mapping[str, torch.Tensor],
              mixtures: Optional[torch.Tensor], plan: RenderPlan) -> dict[str, list[torch.Tensor]]:
     """Colour and blur each view, downsize it to its resolutions, and mix the queries.
 
-    Runs where the tensors are, and asks nothing of them: a GPU need not be waited for.
+    Runs where the tensors are and never reads a value on the host, so that a GPU is not waited for.
 
     Args:
         views: By name V tensors (N, 3, r, r), uint8 or float32, BGR, 0 to 255.
         photometric: By name (N, V, ROW) float32 of ``PhotometricDraws.as_row``.
         mixtures: (N, Q, 7) float32 of ``Mixture.as_row``, for each query at each of its resolutions: ``query`` is mixed
             with ``positive_query``. None if nothing is mixed.
-        plan: What the views are.
 
     Returns:
         By name the tensors (N, 3, r, r) float32, BGR, 0 to 255, that ``PackPair`` gives of finished views.
     """
-    looks = {
-        name: list(chain.from_iterable(
-            at_resolutions(_photometric(image.float(), photometric[name][:, place], plan.largest_sigma), resolutions)
-            for place, (image, resolutions) in enumerate(zip(images, plan.resolutions[name], strict=True))))
-        for name, images in views.items()
-    }
+    looks: dict[str, list[torch.Tensor]] = {name: [] for name in views}
+    for name, images in views.items():
+        for place, (view, resolutions) in enumerate(zip(images, plan.resolutions[name], strict=True)):
+            rows = photometric[name][:, place]
+            image = blurred(jittered(view.float(), rows), rows[:, -1], plan.largest_sigma)
+            looks[name] += [image if r == view.shape[-1] else
+                            F.interpolate(image, (r, r), mode='bilinear', antialias=True) for r in resolutions]
     if mixtures is not None:
         pairs = zip(looks['query'], looks.pop('positive_query'), mixtures.unbind(1), strict=True)
         of_both = [mixed(query, other, row) for query, other, row in pairs]
@@ -42,13 +44,110 @@ def rendered(views: Mapping[str, Sequence[torch.Tensor]], photometric: Mapping[s
     return looks
 
 
-def at_resolutions(images: torch.Tensor, resolutions: Sequence[int]) -> list[torch.Tensor]:
-    """(N, 3, r, r) for each resolution, bilinear and antialiased; the images' own is not resampled."""
-    side = images.shape[-1]
-    return [
-        images if r == side else F.interpolate(images, (r, r), mode='bilinear', antialias=True) for r in resolutions
-    ]
+def jittered(images: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Brightness, contrast, saturation, hue and gray, by (N, ROW) rows of ``PhotometricDraws``."""
+    blends = rows[:, :ROW - 3].view(-1, 2 * BLENDS, 3).unbind(1)  # six of (N, 3)
+    for blend in blends[:BLENDS]:
+        images = blended(images, *blend.unbind(1))
+    images = hue_turned(images, rows[:, -3])
+    for blend in blends[BLENDS:]:
+        images = blended(images, *blend.unbind(1))
+    return grayed(images, rows[:, -2])
 
 
-def _photometric(images: torch.Tensor, rows: torch.Tensor, largest_sigma: float) -> torch.Tensor:
-    return blurred(jittered(images, rows), rows[:, -1], largest_sigma)
+def blended(images: torch.Tensor, factor: torch.Tensor, gray_share: torch.Tensor,
+            mean_share: torch.Tensor) -> torch.Tensor:
+    """Blend with black (both shares 0), with each pixel's gray (saturation) or with the mean gray (contrast).
+
+    Args:
+        factor: (N,) share of the image itself; above 1 it moves away. 1 with shares of 0 changes no bit.
+        gray_share, mean_share: (N,) of 0 or 1, not both 1.
+    """
+    gray = luma(images)
+    toward = _each(gray_share) * gray + _each(mean_share) * gray.mean(dim=(1, 2, 3), keepdim=True)
+    return (toward + _each(factor) * (images - toward)).clamp(0, 255)
+
+
+def hue_turned(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
+    """Turn the hue of HSV by (N,) ``shift`` turns, -0.5 to 0.5; 0 changes no bit."""
+    blue, green, red = images.unbind(1)
+    value, chroma = images.amax(1), images.amax(1) - images.amin(1)
+    slope = 1 / chroma.clamp(min=torch.finfo(images.dtype).tiny)  # where there is no colour, it is multiplied by 0
+    sixths = torch.where(
+        value == red, (green - blue) * slope,
+        torch.where(value == green, 2 + (blue - red) * slope, 4 + (red - green) * slope))
+    sixths = sixths + 6 * shift.view(-1, 1, 1)
+    places = torch.stack([(corner + sixths) % 6 for corner in _CORNERS], dim=1)
+    turned = value[:, None] - chroma[:, None] * torch.minimum(places, 4 - places).clamp(0, 1)
+    return torch.where(_each(shift) != 0, turned, images)
+
+
+def grayed(images: torch.Tensor, gray: torch.Tensor) -> torch.Tensor:
+    """Luma in every channel where ``gray``, (N,), is 1."""
+    return torch.where(_each(gray) != 0, luma(images), images)
+
+
+def luma(images: torch.Tensor) -> torch.Tensor:
+    """Weighted mean of the channels, (N, 1, H, W)."""
+    blue, green, red = images.split(1, dim=1)
+    return _LUMA[0] * blue + _LUMA[1] * green + _LUMA[2] * red
+
+
+def blurred(images: torch.Tensor, sigma: torch.Tensor, largest: float) -> torch.Tensor:
+    """Gaussian blur with the kernels of OpenCV's on uint8, cut off at some 3 sigma; the border is repeated outwards.
+
+    Args:
+        sigma: (N,) float32, in pixels; 0 leaves an image as it is.
+        largest: Upper bound of sigma: a number of the host's, so that the kernels' size need not be asked of the
+            device.
+    """
+    radius = reach(largest)
+    if not radius:
+        return images
+    number, channels, height, width = images.shape
+    kernels = gaussian_kernels(sigma, radius)[:, None].expand(-1, channels, -1).reshape(number * channels, 1, -1)
+    # One group for each channel of each image: a convolution of a single image with N * C channels.
+    flat = images.reshape(1, number * channels, height, width)
+    flat = F.pad(flat, (radius, radius, radius, radius), mode='replicate')
+    flat = F.conv2d(flat, kernels[:, :, None, :], groups=number * channels)
+    return F.conv2d(flat, kernels[:, :, :, None], groups=number * channels).reshape(images.shape)
+
+
+def gaussian_kernels(sigma: torch.Tensor, radius: int) -> torch.Tensor:
+    """(N, 2 * radius + 1) normalised Gaussians, each 0 beyond the reach of its sigma."""
+    offsets = torch.arange(-radius, radius + 1, device=sigma.device, dtype=sigma.dtype)
+    width = sigma.clamp(min=1e-3)[:, None]  # narrower ones have all their weight at 0, too
+    within = offsets.abs() <= torch.div((6 * sigma + 1).round(), 2, rounding_mode='floor')[:, None]
+    weights = torch.exp(-0.5 * (offsets / width)**2) * within
+    return weights / weights.sum(dim=1, keepdim=True)
+
+
+def reach(sigma: float) -> int:
+    """Pixels to each side that OpenCV's kernel takes on uint8: its width is ``round(6 * sigma + 1) | 1``."""
+    return round(6 * sigma + 1) // 2
+
+
+def mixed(images: torch.Tensor, others: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """Mix each image with the other of its place in the batch, by (N, 7) rows of ``Mixture``."""
+    height, width = images.shape[-2:]
+    top, left, bottom, right, from_top, from_left, share = rows.unbind(1)
+    within_rows, rows_from = _line(height, top, bottom, from_top)
+    within_columns, columns_from = _line(width, left, right, from_left)
+    patch = others.gather(2, rows_from[:, None, :, None].expand_as(others))
+    patch = patch.gather(3, columns_from[:, None, None, :].expand_as(others))
+    inside = within_rows[:, None, :, None] & within_columns[:, None, None, :]
+    share = _each(share)
+    return torch.where(inside, share * images + (1 - share) * patch, images)
+
+
+def _line(length: int, begin: torch.Tensor, end: torch.Tensor,
+          source: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Along one side: (N, length) bool, what is in the box, and (N, length) int64, from where it is taken."""
+    places = torch.arange(length, device=begin.device, dtype=begin.dtype)[None]
+    within = (places >= begin[:, None]) & (places < end[:, None])
+    return within, (places + (source - begin)[:, None]).clamp(0, length - 1).long()
+
+
+def _each(numbers: torch.Tensor) -> torch.Tensor:
+    """(N, 1, 1, 1): one number for each image."""
+    return numbers.view(-1, 1, 1, 1)

@@ -5,7 +5,7 @@ from typing import Any, Optional
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from clim_mm.datasets.mended import mended
+from clim_mm.datasets.disk_faults import readable_again
 from clim_mm.protocols import Quarantining
 from clim_mm.registry import HOOKS
 
@@ -35,7 +35,7 @@ class QuarantineHook(Hook):
         if resumed(runner) and self._loaded is not None:
             with part_of_checkpoint('list of unreadable images'):
                 dataset.quarantine.load_state_dict(self._loaded)
-            if ids := mended(dataset):
+            if ids := readable_again(dataset):
                 dataset.quarantine.release(ids)
                 runner.logger.info(f'{len(ids)} images of the quarantine are there again, and are trained on.')
 

@@ -3,7 +3,7 @@
 import io
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Optional
@@ -13,8 +13,8 @@ from PIL import Image
 
 from clim_mm.causes import machine_error
 from clim_mm.datasets import LoadImage
-from clim_mm.datasets.file_backend import backend_of
-from clim_mm.datasets.image_header import FURTHER, header_of
+from clim_mm.datasets.image_formats import FURTHER, header_of
+from clim_mm.datasets.image_storage import backend_of
 from clim_mm.errors import StorageError, UnreadableImage
 from clim_mm.storage import patiently
 
@@ -80,18 +80,6 @@ def source_of(dataset: Any) -> Optional[Any]:
     while dataset is not None and not hasattr(dataset, 'get_data_info'):
         dataset = getattr(dataset, 'dataset', None)
     return dataset
-
-
-def loader_of(dataset: Any) -> LoadImage:
-    """What reads the images in a dataset's pipeline; with its defaults where that has none of ours."""
-    return next((part for part in _parts(getattr(dataset, 'pipeline', None)) if isinstance(part, LoadImage)),
-                LoadImage())
-
-
-def _parts(pipeline: Any) -> Iterator[Any]:
-    for transform in getattr(pipeline, 'transforms', ()):
-        yield transform
-        yield from _parts(getattr(transform, 'load', None))  # of PairViews
 
 
 def sample_images(source: Any, number: int = 64, seed: int = 0, seconds: float = 2.0,

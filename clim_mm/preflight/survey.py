@@ -6,11 +6,12 @@ from typing import Optional
 from mmengine import dist
 from mmengine.runner import Runner
 
+from clim_mm.datasets.transforms.load_image import loader_of
 from clim_mm.protocols import RefreshesNeighbors
 
 from .facts import Facts
 from .forecast import forecast
-from .image_sample import loader_of, sample_images, source_of
+from .image_sample import sample_images, source_of
 from .lr_rules import LrRule
 from .machine import this_machine
 from .measurements import measure

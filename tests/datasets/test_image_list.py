@@ -79,18 +79,16 @@ def test_names_that_are_no_utf_8(listed, class_folder):
 @pytest.mark.parametrize('kind', ['ImageList', 'mmselfsup.ImageList', 'mmcls.CustomDataset', 'mmcls.ImageNet'])
 @pytest.mark.parametrize('content, words', [
     ('cat/0.png 0\n\ncat/a b.png cat\n', r'Line 3 of .*list.txt \(cat/a b.png cat\) ends in \'cat\', which is no '
-     'number: give each class a number'),
+     'number of a class: give each class a number'),
     ('cat/0.png 0\ncat/a b.png 1.5\n', r'Line 2 of .* ends in \'1.5\', which is no number'),
     ('cat/0.png 0\ndog/3.png\n', r'Line 2 of .*list.txt \(dog/3.png\) has no label'),
     ('cat/0.png 0 1\n', r'Line 1 of .* ends in \'0 1\', which is no number'),
-    ('cat/0.png,0,1\n', r'Line 1 of .* ends in \',0,1\', which is no number: .* with a space between'),
+    ('cat/0.png,0,1\n', r'Line 1 of .* ends in \',0,1\', which is no number of a class: .* with a space between'),
     ('cat/0.png,\n', r'ends in \',\', which is no number'),
     ('path,label\ncat/0.png,0\n', r'Line [12] of .*has (no|a) label'),
     ('cat/0.png 0\n./cat/0.png 1\n', r'Line 2 of .* has another label than the same image in line 1'),
     ('cat/0.png -7\n', 'Line 1 of .* has (the label -7|no label)'),
-    ('cat/0.png 99999999999999999999\n', 'has the label 99999999999999999999: number the classes from 0 on'),
-    ('cat\\0.png 0\ncat\\1.png 0\n', r'names no image that is there \(2 were looked for, the first is .*images/cat'),
-    ('images/cat/0.png 0\n', r'no image that is there .1 were looked for, the first is .*/images/images/cat/0.png'),
+    ('cat/0.png 99999999999999999999\n', r'ends in \'99999999999999999999\', which is no number of a class'),
     ('\n  \n# nothing\n', 'list.txt names no image: write a path in each line'),
     ('', 'list.txt names no image'),
     (b'\x89PNG\r\n\x1a\n\0\0\0\rIHDR', 'list.txt cannot be read .it is no text.: give the path of a text file'),

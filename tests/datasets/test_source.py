@@ -137,10 +137,17 @@ def test_a_link_that_leads_back_up_is_an_error(class_folder, type_, links):
         assert message.startswith(f'{class_folder / first} is a link to {class_folder / target}, which it is in')
 
 
-def test_a_link_that_leads_above_the_folder_is_an_error_where_it_comes_back(class_folder):
+def test_a_link_that_leads_above_the_folder_is_an_error(class_folder):
     (class_folder / 'cat' / 'above').symlink_to(class_folder.parent)
     assert error_of(type='ImageFolder', data_root=str(class_folder)).startswith(
-        f'{class_folder}/cat/above/{class_folder.name} is a link to {class_folder}, which it is in')
+        f'{class_folder}/cat/above is a link to {class_folder.parent}, which it is in')
+
+
+def test_a_link_to_elsewhere_that_leads_back_lists_nothing_twice(class_folder, tmp_path):
+    (tmp_path / 'elsewhere').mkdir()
+    (tmp_path / 'elsewhere' / 'back').symlink_to(class_folder)
+    (class_folder / 'cat' / 'out').symlink_to(tmp_path / 'elsewhere')
+    assert len(build_source(dict(type='ImageFolder', data_root=str(class_folder)))) == 12
 
 
 @pytest.mark.parametrize('type_', ['ImageFolder', 'mmcls.CustomDataset'])

@@ -11,8 +11,7 @@ from natural_image import natural_image
 
 from clim_mm.datasets import ColorJitter, RandomGaussianBlur, RandomGrayscale
 from clim_mm.device_views import PhotometricDraws
-from clim_mm.device_views.blur import blurred
-from clim_mm.device_views.color import jittered
+from clim_mm.device_views.render import blurred, jittered
 
 DRAWS = 600
 STRENGTHS = dict(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)

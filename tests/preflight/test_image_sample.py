@@ -6,7 +6,8 @@ from PIL import Image
 from tiff_files import tiff
 
 from clim_mm.datasets import ImageFolder, LoadImage, MultiRes, NeighborPairs, PackPair, PairViews
-from clim_mm.preflight.image_sample import loader_of, sample_images, source_of, spread_ids
+from clim_mm.datasets.transforms.load_image import loader_of
+from clim_mm.preflight.image_sample import sample_images, source_of, spread_ids
 
 
 def test_ids_are_spread_over_the_set():

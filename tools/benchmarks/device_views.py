@@ -32,8 +32,7 @@ from pipeline import clim_pairs, draw_jpegs
 from clim_mm.checks import check_whole
 from clim_mm.datasets import ColorJitter, RandomGaussianBlur, RandomGrayscale, stack_collate
 from clim_mm.device_views import PhotometricDraws
-from clim_mm.device_views.blur import blurred
-from clim_mm.device_views.color import jittered
+from clim_mm.device_views.render import blurred, jittered
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.registry import MODELS
 

@@ -1,27 +1,24 @@
-"""Read an image, or say which one could not be read."""
+"""Reading an image file."""
 
 import errno
 import os
 import stat
 from contextlib import suppress
 from functools import partial
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 
+from clim_mm.causes import machine_error
 from clim_mm.checks import check_choice, check_whole
-from clim_mm.errors import DataError, UnreadableImage, UserError, on_one_line, printable
+from clim_mm.errors import UnreadableImage, UserError, on_one_line, printable
 from clim_mm.registry import TRANSFORMS
 from clim_mm.storage import patiently
 
-from ..decode import decode
-from ..file_backend import backend_of
-from ..image_header import ALPHA, Header, header_of, why_unread
-from ..tell_once import tell_once
+from ..image_formats import ALPHA, Header, decode, header_of
+from ..image_storage import backend_of, warn_once
 
-_FAULTS_OF_THE_PROCESS = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-_COLOR_TYPES = ('color', 'color_ignore_orientation')
 DARK = 64  # [ours] of 256: no value of a 16-bit image beyond it looks like fewer bits in a file of 16
 
 
@@ -43,10 +40,9 @@ class LoadImage(LoadImageFromFile):
         imdecode_backend: ``cv2``: the others turn, blend or scale in their own ways.
 
     Raises:
-        ConfigError: If a number is out of range, the images would not be colour images, or there is no such backend.
         UnreadableImage: If the file is missing, is no image, is cut off, or is too small or too large.
         StorageError: If the disk or the network fails for a minute.
-        DataError: If the process has no memory, or may open no further file.
+        MachineError: If the process has no memory, or may open no further file.
     """
 
     def __init__(self,
@@ -58,7 +54,7 @@ class LoadImage(LoadImageFromFile):
                  backend_args: Optional[dict] = None) -> None:
         check_whole('min_side of LoadImage', min_side, least=1)
         check_whole('max_value of LoadImage', max_value, least=1, most=65535, optional=True)
-        check_choice('color_type of LoadImage', color_type, _COLOR_TYPES)
+        check_choice('color_type of LoadImage', color_type, ('color', 'color_ignore_orientation'))
         check_choice('imdecode_backend of LoadImage', imdecode_backend, ('cv2', ))
         super().__init__(to_float32=to_float32, color_type=color_type, backend_args=backend_args)
         self.min_side = min_side
@@ -72,10 +68,8 @@ class LoadImage(LoadImageFromFile):
         except UserError:
             raise
         except Exception as error:  # the decoders raise whatever they like
-            if isinstance(error, MemoryError) or getattr(error, 'errno', None) in _FAULTS_OF_THE_PROCESS:
-                raise DataError(f'Cannot read the image {printable(path)} ({type(error).__name__}: '
-                                f'{on_one_line(error)}), for which the file is not to blame: let the process open more '
-                                'files, or take less memory, as with fewer workers.') from error
+            if not isinstance(error, PermissionError) and (fault := machine_error(error)):
+                raise fault from error
             raise UnreadableImage.of(path, _reason(error)) from error
         height, width = shape = image.shape[:2]
         if min(height, width) < self.min_side:
@@ -84,16 +78,20 @@ class LoadImage(LoadImageFromFile):
         return results
 
     def _load(self, path: str) -> np.ndarray:
-        _refuse_endless(path)
+        with suppress(FileNotFoundError):  # perhaps it is no local file
+            if not (stat.S_ISREG(mode := os.stat(path).st_mode) or stat.S_ISDIR(mode)):
+                raise OSError(errno.EINVAL, 'it is a pipe or a device')  # which might never end
         content = backend_of(path, self.backend_args).get(path)
         header = header_of(content)
-        if header.kind and header.fault:  # OpenCV would give something else than the picture, or nothing
+        if header.fault:
             raise UnreadableImage.of(path, header.fault)
         if self.max_value is not None and header.bits == 16 and header.white is None and not header.plain:
             raise UnreadableImage.of(path, 'max_value is not for 16 bits in planes, with alpha or with 0 for white')
         image = decode(content, header, self.max_value, upright=self.color_type == 'color') if content else None
         if image is None:
-            raise UnreadableImage.of(path, why_unread(content, header))
+            reason = 'it is cut off or damaged, or of a rare kind' if header.kind else (
+                'it is in no image format that the decoder knows' if content else 'the file is empty')
+            raise UnreadableImage.of(path, reason)
         self._tell_of_losses(path, header, image)
         return image
 
@@ -101,11 +99,11 @@ class LoadImage(LoadImageFromFile):
         if header.extra:
             what = 'transparency' if header.extra == ALPHA else 'a further band beside its colours'
             fate = 'blended with black' if (header.kind, header.extra) == ('TIFF', ALPHA) else 'left out'
-            tell_once(f'{header.kind} with {header.extra}',
+            warn_once(f'{header.kind} with {header.extra}',
                       f'{printable(path)} has {what}, which is {fate} here and in all images like it.')
         is_deep = header.bits == 16 and header.white is None and self.max_value is None
         if is_deep and (largest := int(image.max())) < DARK:
-            tell_once('depth of images',
+            warn_once('depth of images',
                       f'{printable(path)} {loss_of_depth(largest)}, if the other images are like it.')
 
 
@@ -115,11 +113,11 @@ def loss_of_depth(largest: int) -> str:
             f'bits: set max_value={256 * 2**largest.bit_length() - 1} of every LoadImage in the config')
 
 
-def _refuse_endless(path: str) -> None:
-    """A pipe or a device might never end."""
-    with suppress(FileNotFoundError):  # perhaps it is no local file
-        if not (stat.S_ISREG(mode := os.stat(path).st_mode) or stat.S_ISDIR(mode)):
-            raise OSError(errno.EINVAL, 'it is a pipe or a device')
+def loader_of(dataset: Any) -> LoadImage:
+    """The LoadImage of a dataset's pipeline, also within its PairViews; with its defaults where that has none."""
+    transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
+    of_pairs = [part for pairs in transforms for part in getattr(getattr(pairs, 'load', None), 'transforms', ())]
+    return next((part for part in (*transforms, *of_pairs) if isinstance(part, LoadImage)), LoadImage())
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What CutMix and MixUp have in common: when to mix, from which draws, and what is told of it."""
+"""Mixing an anchor's views with its positive's: CutMix and MixUp."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -8,21 +8,20 @@ from mmcv.transforms import BaseTransform
 
 from clim_mm.checks import check_bool, check_number
 from clim_mm.device_views import DeferredView, Mixture
+from clim_mm.registry import TRANSFORMS
 
 
 class Mixing(BaseTransform):
-    """Mix an anchor's views with its positive's, and tell the anchor's share ``lam`` of each.
-
-    A sample without a positive stays as it is: its ``lam`` is 1.0.
+    """Base of :class:`CutMix` and :class:`MixUp`. A sample without a positive stays as it is: its ``lam`` is 1.0.
 
     Required keys: ``views`` of :class:`PairViews`, of which ``positive_query`` is used up; ``lam``; ``positive_idx``;
     ``rng``, or ``batch_rng`` with ``per_batch``.
 
-    Modified keys: ``views``: ``query``; ``lam``, a float for each image of ``query``.
+    Modified keys: ``views``: ``query``; ``lam``, the anchor's share, a float for each image of ``query``.
 
-    Queries that are deferred to the device (:class:`MultiRes` with ``on_device``) stay as they are: they must be
-    coloured before they are mixed. What was drawn follows them, as ``mixtures``, one for each query at each of its
-    resolutions, and ``unmixed_term``.
+    Queries that are deferred to the device (:class:`MultiRes` with ``on_device``) stay as they are, since colour comes
+    before mixing. What was drawn follows them, as ``mixtures``, one for each query at each of its resolutions, and
+    ``unmixed_term``.
 
     Args:
         alpha: Of ``lam ~ Beta(alpha, alpha)``, above 0.
@@ -31,9 +30,6 @@ class Mixing(BaseTransform):
             over the queries, becomes ``(L_mix + NCE(f_q(x_i), f_k(x_i))) / 2``: one more forward and backward for
             each image [ours, the plainest reading; csml averages three terms: the mixed one and one each of the
             unmixed anchor and the unmixed positive, pulled to both keys in equal parts after its first epochs].
-
-    Raises:
-        ConfigError: If alpha is no number above 0, or a switch is none.
     """
 
     def __init__(self, alpha: float, per_batch: bool = False, unmixed_term: bool = False) -> None:
@@ -49,46 +45,128 @@ class Mixing(BaseTransform):
         """Mix ``query`` and set ``lam``."""
         views = dict(results['views'])
         query = views['query']
-        if any(isinstance(view, DeferredView) for view in query):
-            return self._deferred(results)
-        unmixed = [image.copy() for image in query] if self.unmixed_term else []
-        lam, others = results['lam'], views.pop('positive_query')
-        if results['positive_idx'] >= 0:
-            mixtures = self.draw([image.shape[:2] for image in query], self._rng(results))
-            query = [self.mix(*pair) for pair in zip(query, others, mixtures, strict=True)]
-            lam = [mixture.lam for mixture in mixtures]
-        return dict(results, views=dict(views, query=query + unmixed), lam=lam + [1.0] * len(unmixed))
-
-    def _deferred(self, results: dict) -> dict:
-        sizes = [(r, r) for view in results['views']['query'] for r in DeferredView.of(view).resolutions]
-        mixtures = [Mixture()] * len(sizes)
-        if results['positive_idx'] >= 0:
-            mixtures = self.draw(sizes, self._rng(results))
+        is_deferred = any(isinstance(view, DeferredView) for view in query)
+        sizes = ([(r, r) for view in query for r in DeferredView.of(view).resolutions] if is_deferred else
+                 [image.shape[:2] for image in query])
+        mixtures, has_positive = [Mixture()] * len(sizes), results['positive_idx'] >= 0
+        if has_positive:
+            mixtures = self.draw(sizes, results['batch_rng' if self.per_batch else 'rng'])
         lam = [mixture.lam for mixture in mixtures] + [1.0] * (len(sizes) if self.unmixed_term else 0)
-        return dict(results, mixtures=mixtures, unmixed_term=self.unmixed_term, lam=lam)
-
-    def _rng(self, results: dict) -> np.random.Generator:
-        return results['batch_rng' if self.per_batch else 'rng']
+        if is_deferred:
+            return dict(results, mixtures=mixtures, unmixed_term=self.unmixed_term, lam=lam)
+        unmixed = [image.copy() for image in query] if self.unmixed_term else []
+        others = views.pop('positive_query')
+        if has_positive:
+            query = [self.mix(*pair) for pair in zip(query, others, mixtures, strict=True)]
+        return dict(results, views=dict(views, query=query + unmixed), lam=lam)
 
     @abstractmethod
     def draw(self, sizes: Sequence[tuple[int, int]], rng: np.random.Generator) -> list[Mixture]:
-        """Draw how the images of a sample are mixed.
-
-        Args:
-            sizes: Height and width of each.
-            rng: Of all draws.
-        """
+        """Draw how the images of a sample are mixed, by the height and width of each."""
 
     @abstractmethod
     def mix(self, image: np.ndarray, other: np.ndarray, mixture: Mixture) -> np.ndarray:
-        """Mix an image of the anchor with that of the positive which has its shape.
-
-        Args:
-            image: The anchor's, (H, W, 3) uint8. It may be written to.
-            other: The positive's, which stays as it is.
-            mixture: As drawn.
-        """
+        """Mix an image of the anchor, which may be written to, with the positive's of the same shape; uint8."""
 
     def __repr__(self) -> str:
         options = ', '.join(f'{name}={value}' for name, value in vars(self).items())
         return f'{type(self).__name__}({options})'
+
+
+@TRANSFORMS.register_module()
+class CutMix(Mixing):
+    """Paste a rectangle of the positive's view into the anchor's (paper equation 3; Yun et al., ICCV 2019).
+
+    ``x_mix = M * x_i + (1 - M) * x~_i``. The rectangle is the same in relative coordinates at every
+    resolution, and ``lam`` is the share of anchor pixels that remain at each. Keys: as for :class:`Mixing`.
+
+    Args:
+        alpha: Of ``lam ~ Beta(alpha, alpha)``, above 0. The paper's best is 2 (Table 9).
+        same_place: Take the rectangle from the same place of the positive's view [csml; also Yun et al.]. False
+            takes it from a place of its own, uniformly [the paper's "randomly selected patch"].
+        **kwargs: ``per_batch``, ``unmixed_term``, as for :class:`Mixing`.
+    """
+
+    def __init__(self, alpha: float = 2.0, same_place: bool = True, **kwargs) -> None:
+        super().__init__(alpha, **kwargs)
+        check_bool('same_place of CutMix', same_place)
+        self.same_place = same_place
+
+    def draw(self, sizes: Sequence[tuple[int, int]], rng: np.random.Generator) -> list[Mixture]:
+        """Draw one rectangle for all."""
+        rectangle = relative_rectangle(rng.beta(self.alpha, self.alpha), rng)
+        elsewhere = None if self.same_place else rng.random(2)
+        mixtures = []
+        for height, width in sizes:
+            box = pixel_box(rectangle, height, width)
+            corner = box[:2] if elsewhere is None else moved(box, elsewhere, height, width)
+            mixtures.append(Mixture(box, corner, lam=anchor_share(box, height, width)))
+        return mixtures
+
+    def mix(self, image: np.ndarray, other: np.ndarray, mixture: Mixture) -> np.ndarray:
+        """Paste the rectangle, in place."""
+        (top, left, bottom, right), (from_top, from_left) = mixture.box, mixture.corner
+        image[top:bottom, left:right] = other[from_top:from_top + bottom - top, from_left:from_left + right - left]
+        return image
+
+
+def relative_rectangle(lam: float, rng: np.random.Generator) -> np.ndarray:
+    """Draw a rectangle of area ratio ``1 - lam`` with a uniform centre, and clip it to the image.
+
+    Returns:
+        (4,) float64: top, left, bottom, right, as shares of the height and the width.
+    """
+    half_side = np.sqrt(1.0 - lam) / 2
+    center = rng.random(2)
+    return np.clip(np.concatenate([center - half_side, center + half_side]), 0.0, 1.0)
+
+
+def pixel_box(rectangle: np.ndarray, height: int, width: int) -> tuple[int, int, int, int]:
+    """Round a relative rectangle to whole pixels: top, left, bottom, right, the last two exclusive."""
+    top, left, bottom, right = np.rint(np.asarray(rectangle) * [height, width, height, width]).astype(int).tolist()
+    return top, left, bottom, right
+
+
+def moved(box: Sequence[int], place: np.ndarray, height: int, width: int) -> tuple[int, int]:
+    """Top and left of a box of the same size; ``place`` is the share, 0 to 1, of the room above and left of it."""
+    top, left, bottom, right = box
+    room = np.array([height - (bottom - top), width - (right - left)])
+    new_top, new_left = np.rint(place * room).astype(int).tolist()
+    return new_top, new_left
+
+
+def anchor_share(box: Sequence[int], height: int, width: int) -> float:
+    """The ``lam`` of a box: the exact share of the image's pixels outside it."""
+    top, left, bottom, right = box
+    return 1.0 - (bottom - top) * (right - left) / (height * width)
+
+
+@TRANSFORMS.register_module()
+class MixUp(Mixing):
+    """Blend the positive's view into the anchor's (paper Table 10; Zhang et al., ICLR 2018).
+
+    ``x_mix = lam * x_i + (1 - lam) * x~_i`` at each pixel, with the same ``lam`` at every resolution. The mixture
+    is rounded to uint8, so that each value is off by half a grey level at most; ``lam`` is as it was drawn. Keys: as
+    for :class:`Mixing`.
+
+    Args:
+        alpha: Of ``lam ~ Beta(alpha, alpha)``, above 0. The paper's best is 0.2 (Table 10).
+        **kwargs: ``per_batch``, ``unmixed_term``, as for :class:`Mixing`.
+    """
+
+    def __init__(self, alpha: float = 0.2, **kwargs) -> None:
+        super().__init__(alpha, **kwargs)
+
+    def draw(self, sizes: Sequence[tuple[int, int]], rng: np.random.Generator) -> list[Mixture]:
+        """Draw one ``lam`` for all."""
+        lam = float(rng.beta(self.alpha, self.alpha))
+        return [Mixture((0, 0, height, width), share=lam, lam=lam) for height, width in sizes]
+
+    def mix(self, image: np.ndarray, other: np.ndarray, mixture: Mixture) -> np.ndarray:
+        """Blend the two."""
+        return blend(image, other, mixture.share)
+
+
+def blend(image: np.ndarray, other: np.ndarray, lam: float) -> np.ndarray:
+    """``lam * image + (1 - lam) * other`` in uint8, rounded to the nearest whole number (halves to the even one)."""
+    return np.rint(lam * image + (1.0 - lam) * other).astype(np.uint8)

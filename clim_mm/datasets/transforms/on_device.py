@@ -7,10 +7,7 @@ from mmcv.transforms import RandomApply
 
 from clim_mm.errors import ConfigError
 
-from .color_jitter import ColorJitter
-from .random_flip import RandomFlip
-from .random_gaussian_blur import RandomGaussianBlur
-from .random_grayscale import RandomGrayscale
+from .photometric import ColorJitter, RandomFlip, RandomGaussianBlur, RandomGrayscale
 
 _ORDER = (ColorJitter, RandomGrayscale, RandomGaussianBlur)
 _WORDS = ('clim_mm\'s ColorJitter, RandomGrayscale and RandomGaussianBlur in this order, each at most once, and '

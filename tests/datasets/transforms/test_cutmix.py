@@ -5,7 +5,7 @@ import pytest
 from scipy.special import beta
 
 from clim_mm.datasets import CutMix
-from clim_mm.datasets.transforms.cutmix import anchor_share, pixel_box, relative_rectangle
+from clim_mm.datasets.transforms.mixing import anchor_share, pixel_box, relative_rectangle
 from clim_mm.errors import ConfigError
 
 

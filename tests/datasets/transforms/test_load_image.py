@@ -12,13 +12,13 @@ import pytest
 from PIL import Image, ImageOps
 
 from clim_mm.datasets import LoadImage
-from clim_mm.errors import ConfigError, DataError, UnreadableImage, sentence
+from clim_mm.errors import ConfigError, MachineError, UnreadableImage, sentence
 
 # (40, 48, 4): blocks of eight pixels, so that JPEG keeps them well.
 PIXELS = np.kron(np.random.default_rng(0).integers(40, 216, (5, 6, 4)), np.ones((8, 8, 1))).astype(np.uint8)
 RGB, GREY = PIXELS[..., :3], PIXELS[..., 0]
 NO_IMAGE = 'it is in no image format that the decoder knows'
-DAMAGED = 'it is cut off or damaged'
+DAMAGED = 'it is cut off or damaged, or of a rare kind'
 TOO_LARGE = 'it claims to have more pixels than OPENCV_IO_MAX_IMAGE_PIXELS admits'
 
 
@@ -274,13 +274,12 @@ def test_a_fault_of_the_process_is_none_of_the_image(tmp_path):
         with contextlib.suppress(OSError):
             while True:
                 held.append(open(os.devnull))
-        with pytest.raises(DataError, match='the file is not to blame') as caught:
+        with pytest.raises(MachineError, match='may open no further file .*ulimit -n'):
             LoadImage()(dict(img_path=str(tmp_path / 'sound.png')))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
         for file in held:
             file.close()
-    assert not isinstance(caught.value, UnreadableImage)
     assert (LoadImage()(dict(img_path=str(tmp_path / 'sound.png')))['img'] == 7).all()
 
 

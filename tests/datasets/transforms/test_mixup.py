@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clim_mm.datasets import MixUp
-from clim_mm.datasets.transforms.mixup import blend
+from clim_mm.datasets.transforms.mixing import blend
 from clim_mm.errors import ConfigError
 
 

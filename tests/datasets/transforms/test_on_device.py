@@ -6,7 +6,7 @@ import pytest
 from mmcv.transforms import RandomApply
 
 from clim_mm.datasets import ColorJitter, MultiRes, RandomFlip, RandomGaussianBlur, RandomGrayscale
-from clim_mm.device_views.draws import ROW
+from clim_mm.device_views.deferred_view import ROW
 from clim_mm.errors import ConfigError
 
 FLIP, GRAY, BLUR = RandomFlip(0.5), RandomGrayscale(0.2), RandomGaussianBlur(0.1, 1.5)

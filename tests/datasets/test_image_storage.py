@@ -4,8 +4,8 @@ import pytest
 from colored_images import write_colored
 
 from clim_mm.datasets import ImageFolder, LoadImage, MultiRes, NeighborPairs, PackPair, PairViews
-from clim_mm.datasets.file_backend import backend_of
-from clim_mm.datasets.listing import list_images
+from clim_mm.datasets.find_images import find_images
+from clim_mm.datasets.image_storage import backend_of
 from clim_mm.errors import ConfigError
 from clim_mm.preflight.image_sample import sample_images
 
@@ -32,7 +32,7 @@ def test_no_image_is_blamed(paths, backend_args, words):
 
 def test_an_unknown_beginning_of_a_path():
     with pytest.raises(ConfigError, match='there is no backend .s4'):
-        list_images('s4://bucket/images')
+        find_images('s4://bucket/images')
 
 
 def test_one_backend_a_process_and_setting(paths):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clim_mm.device_views import PhotometricDraws
-from clim_mm.device_views.draws import ROW
+from clim_mm.device_views.deferred_view import ROW
 
 NOTHING = [1, 0, 0]
 

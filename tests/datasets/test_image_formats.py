@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 from tiff_files import tiff
 
-from clim_mm.datasets import LoadImage, tell_once
+from clim_mm.datasets import LoadImage, image_storage
 from clim_mm.errors import UnreadableImage
 
 # (40, 48, 5): blocks of eight pixels, so that formats that lose something keep them well.
@@ -23,8 +23,8 @@ DEEP = PIXELS.astype(np.uint16) * 16  # 12 bits
 def told(monkeypatch):
     """The warnings of a process that has told nothing yet."""
     sentences = []
-    monkeypatch.setattr(tell_once, '_told', set())
-    monkeypatch.setattr(tell_once, 'print_log', lambda text, logger, level: sentences.append(text))
+    monkeypatch.setattr(image_storage, '_warned', set())
+    monkeypatch.setattr(image_storage, 'print_log', lambda text, logger, level: sentences.append(text))
     return sentences
 
 
@@ -91,28 +91,30 @@ def test_kinds_of_which_the_decoder_alone_gives_something_else(tmp_path, content
 
 
 @pytest.mark.parametrize('content, words', [
-    (tiff(PIXELS), 'it has 5 channels, and at most 4 are read'),
-    (tiff(PIXELS, planes=True), 'it has 5 channels, and at most 4 are read'),
-    (tiff(DEEP), 'it has 5 channels, and at most 4 are read'),
-    (tiff(RGB.astype(np.float32), numbers=3), 'its values are floating-point numbers; '),
-    (tiff(GREY.astype(np.float16), numbers=3), 'its values are floating-point numbers; '),
-    (tiff(GREY.astype(np.float64), numbers=3), 'its values are floating-point numbers; '),
-    (tiff(GREY.astype(np.int16), numbers=2), 'its values are signed numbers; '),  # OpenCV would give nonsense
-    (tiff(GREY.view(np.int8), numbers=2), 'its values are signed numbers; '),
-    (tiff(GREY.astype(np.uint32)), 'its samples have 32 bits; '),
-    (tiff(DEEP[..., :4], photometric=5), 'its samples have 16 bits of CMYK; '),
-    (tiff(RGB, compression=34925), 'it is cut off or damaged, or compressed as TIFF\'s 34925, which few read'),
+    (tiff(PIXELS), 'a TIFF of 5 channel(s) of 8 bits, '),
+    (tiff(PIXELS, planes=True), 'a TIFF of 5 channel(s) of 8 bits, '),
+    (tiff(DEEP), 'a TIFF of 5 channel(s) of 16 bits, '),
+    (tiff(RGB.astype(np.float32), numbers=3), 'a TIFF of 3 channel(s) of 32 bits, sample format 3, is not read'),
+    (tiff(GREY.astype(np.float16), numbers=3), 'a TIFF of 1 channel(s) of 16 bits, sample format 3'),
+    (tiff(GREY.astype(np.float64), numbers=3), 'a TIFF of 1 channel(s) of 64 bits, sample format 3'),
+    # OpenCV would give nonsense.
+    (tiff(GREY.astype(np.int16), numbers=2), 'a TIFF of 1 channel(s) of 16 bits, sample format 2'),
+    (tiff(GREY.view(np.int8), numbers=2), 'a TIFF of 1 channel(s) of 8 bits, sample format 2'),
+    (tiff(GREY.astype(np.uint32)), 'a TIFF of 1 channel(s) of 32 bits, sample format 1'),
+    (tiff(DEEP[..., :4], photometric=5), 'a TIFF of 4 channel(s) of 16 bits, '),
+    (tiff(RGB, compression=34925), 'it is cut off or damaged, or of a rare kind'),
     (tiff(RGB)[:3000], 'it is cut off or damaged'),
     (b'II*\0\xff\xff\xff\x0f', 'it is cut off or damaged'),
-    (encoded(IMAGE, 'JPEG').replace(b'\xff\xc0\0\x11\x08', b'\xff\xc0\0\x11\x0c'), 'its samples have 12 bits, '),
+    (encoded(IMAGE, 'JPEG').replace(b'\xff\xc0\0\x11\x08', b'\xff\xc0\0\x11\x0c'),
+     'it is cut off or damaged, or of a rare kind'),
     (encoded(IMAGE, 'JPEG')[:-200], 'it is cut off or damaged'),
-    (encoded(IMAGE, 'AVIF')[:-50], 'it is cut off or damaged, or OpenCV was built without AVIF'),
-    (b'\0\0\0\x18ftypheic\0\0\0\0mif1heic' + bytes(99), 'it is HEIC or a video, which is not read'),
-    (b'\xff\x0a' + bytes(99), 'it is JPEG XL, which is not read'),
-    (b'\n<!DOCTYPE html><html><body>404</body></html>', 'it is HTML, which is not read'),
+    (encoded(IMAGE, 'AVIF')[:-50], 'it is cut off or damaged, or of a rare kind'),
+    (b'\0\0\0\x18ftypheic\0\0\0\0mif1heic' + bytes(99), 'it is in no image format that the decoder knows'),
+    (b'\xff\x0a' + bytes(99), 'it is in no image format that the decoder knows'),
+    (b'\n<!DOCTYPE html><html><body>404</body></html>', 'it is in no image format that the decoder knows'),
     (b'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n',
-     'it is a pointer of Git LFS, which is not read'),
-    (b'v/1\x01' + bytes(99), 'it is OpenEXR, which is not read'),
+     'it is in no image format that the decoder knows'),
+    (b'v/1\x01' + bytes(99), 'it is in no image format that the decoder knows'),
     (b'hello', 'it is in no image format that the decoder knows'),
     (b'', 'the file is empty'),
 ])

@@ -18,8 +18,8 @@ from clim_mm.datasets import (
     Quarantine,
     SingleViews,
 )
+from clim_mm.datasets.disk_faults import readable_again
 from clim_mm.datasets.manifest import Manifest
-from clim_mm.datasets.mended import mended
 from clim_mm.datasets.source import build_source
 from clim_mm.errors import StorageError
 from clim_mm.preflight.image_sample import sample_images
@@ -110,7 +110,7 @@ def test_what_the_disk_was_to_blame_for_comes_back(paths):
     dataset.quarantine.add({
         2: f'{paths[2]}\tInput/output error', 3: f'{paths[3]}\tNo such file or directory', 4: f'{paths[4]}\t{reason}',
         5: f'{paths[5]}\tNo such file or directory'})
-    assert mended(dataset) == [2, 5], 'damaged images stay'
+    assert readable_again(dataset) == [2, 5], 'damaged images stay'
     dataset.quarantine.release([2, 5])
     assert dataset.quarantine.readable.tolist() == [i for i in range(N) if i not in (3, 4)]
     assert sorted(dataset.quarantine.entries) == [3, 4]
