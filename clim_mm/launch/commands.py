@@ -21,8 +21,7 @@ from clim_mm.causes import cause_of, machine_error
 from clim_mm.checkpoints import HeldFolder
 from clim_mm.checkpoints.transfer import backbone_init
 from clim_mm.checks import suggestion
-from clim_mm.distributed.end_process import tie_children
-from clim_mm.distributed.starter import end_with_starter
+from clim_mm.distributed.end_process import end_with_starter, tie_children
 from clim_mm.errors import ConfigError, UserError, chain_of, on_one_line, sentence
 from clim_mm.log_files import say_failures_once, write_to_log
 from clim_mm.runtime import HistoryHook, LoaderWatchHook, ResumeGuardHook

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from clim_mm.checkpoints import HeldFolder, latest_checkpoint
-from clim_mm.distributed.starter import environment_of_a_part
+from clim_mm.distributed.end_process import starter_environment
 from clim_mm.errors import TrainingError
 
 from .runs import PRETRAINING, Run, Stage, write_config
@@ -55,7 +55,7 @@ def execute(run: Run, stage: Stage, tools: str) -> None:
 def _call(run: Run, stage: Stage, command: Sequence[str]) -> None:
     log = osp.join(run.folder, f'{stage.name}.log')
     # Trainings of this size mostly wait for each other on more threads.
-    environment = dict(environment_of_a_part(), OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', '1'))
+    environment = dict(starter_environment(), OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', '1'))
     with open(log, 'w') as output:
         status = subprocess.call(
             [sys.executable, *command], stdout=output, stderr=subprocess.STDOUT, env=environment)
