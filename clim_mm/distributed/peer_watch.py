@@ -214,7 +214,7 @@ class PeerWatch:
 
 
 def _listen_towards(address: str, port: int) -> socket.socket:
-    """A socket that listens, only where this machine reaches ``address``; whoever connects to it sees this process die."""
+    """A socket that listens where this machine reaches ``address``: who is connected to it sees this process die."""
     with suppress(OSError):
         family, kind, _, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_DGRAM)[0]
         with socket.socket(family, kind) as probe:

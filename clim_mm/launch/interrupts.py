@@ -6,11 +6,10 @@ import signal
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.util import register_after_fork
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import NoReturn, Optional
 
 from clim_mm.distributed.end_process import end_process, say
@@ -38,20 +37,19 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def interruptible(sentence: Callable[[Interrupted, Iterable[FrameType]], str]) -> Iterator[None]:
+def interruptible(sentence: Callable[[Interrupted], str]) -> Iterator[None]:
     """A context in which SIGINT, SIGTERM and SIGHUP raise :class:`Interrupted` in the main thread, once.
 
     If that has not left the context after seconds, the process ends nevertheless. Workers that are forked in it leave
     these signals, which a terminal sends to all, to this process.
 
     Args:
-        sentence: From the signal, and the frames that the main thread is in, to what is said where the process ends
-            past it.
+        sentence: Gives what is said where the process ends past the main thread.
     """
     caught = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
               if signal.getsignal(number) in _DEFAULTS]
-    main, over = threading.main_thread(), threading.Event()
-    if threading.current_thread() is not main or not caught:
+    over = threading.Event()
+    if threading.current_thread() is not threading.main_thread() or not caught:
         yield
         return
     before = {number: signal.getsignal(number) for number in caught}
@@ -67,8 +65,7 @@ def interruptible(sentence: Callable[[Interrupted, Iterable[FrameType]], str]) -
         while heard := os.read(hear, 1):
             if heard[0] in caught and not over.wait(_SECONDS):
                 interrupted = Interrupted(heard[0])
-                frames = [frame for frame, _ in traceback.walk_stack(sys._current_frames().get(main.ident or 0))]
-                end_process('' if _is_told() else sentence(interrupted, frames), interrupted.status)
+                end_process('' if _is_told() else sentence(interrupted), interrupted.status)
         os.close(hear)
 
     for number in caught:

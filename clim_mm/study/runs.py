@@ -11,8 +11,8 @@ from mmengine.config import Config
 
 from clim_mm.causes import machine_error
 from clim_mm.checkpoints import write_atomically
+from clim_mm.config_file import load_config
 from clim_mm.errors import ConfigError, DataError
-from clim_mm.launch.commands import load_config
 
 from .study_file import Row, Study
 

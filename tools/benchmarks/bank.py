@@ -25,14 +25,15 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from pairs import write_json
 
+from clim_mm.config_file import load_config
 from clim_mm.datasets import SingleViews, labels_of
 from clim_mm.distributed import unwrapped
 from clim_mm.engine.center_wise_neighbor_hook import refresh_seed
 from clim_mm.engine.refresher import refresher_of
 from clim_mm.evaluation.refresh_settings import refresh_settings
-from clim_mm.launch.commands import errors_in_a_sentence, load_config
+from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.launch.framework_settings import check_settings
-from clim_mm.launch.launch_checks import check_config
+from clim_mm.launch.launch_checks import check_training
 from clim_mm.neighbors.refresh import Refresh, purity
 
 CONFIG = 'configs/clim/clim_r18_1xb32-20e_digits.py'
@@ -105,7 +106,7 @@ def config_of(path: str, work_dir: str, seed: int, epochs: Optional[int], averag
     if epochs is not None:
         cfg.merge_from_dict({'train_cfg.max_epochs': epochs})
     check_settings(cfg)
-    check_config(cfg, world_size=1)
+    check_training(cfg, world_size=1)
     return cfg
 
 

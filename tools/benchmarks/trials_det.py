@@ -20,9 +20,10 @@ import clim_mm  # noqa: F401  (limits pictures before cv2 is imported)
 from clim_mm.checkpoints import write_atomically
 from clim_mm.checkpoints.weights_hash import file_sha256
 from clim_mm.checks import check_whole
+from clim_mm.config_file import load_config
 from clim_mm.distributed.end_process import starter_environment
 from clim_mm.errors import TrainingError
-from clim_mm.launch.commands import errors_in_a_sentence, load_config
+from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.transfer.detector_config import run_name
 from clim_mm.transfer.trials import check_premises, table_of_trials, trials_of
 
