@@ -19,9 +19,9 @@ from clim_mm.config_file import load_config
 from clim_mm.distributed import prepare_launch, watch_peers
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, start_backbone, train
 from clim_mm.launch.framework_settings import check_settings
-from clim_mm.launch.held_folders import held_folders
 from clim_mm.launch.launch_checks import check_training
 from clim_mm.launch.process_limits import keep_memory
+from clim_mm.launch.run_folders import held_folders
 
 
 def parse_args() -> argparse.Namespace:

@@ -27,7 +27,7 @@ from clim_mm.runtime import HistoryHook, LoaderWatchHook, ResumeGuardHook
 
 from .interrupts import Interrupted, interruptible, leave
 from .process_limits import raise_open_files
-from .run_hook import RunHook
+from .run_folders import RunHook
 
 
 class Options(DictAction):

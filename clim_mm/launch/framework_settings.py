@@ -1,7 +1,7 @@
 """Values that MMEngine and torch would take as they are, and that would go wrong silently or hours later."""
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from numbers import Real
 from typing import Any
@@ -12,18 +12,15 @@ from clim_mm.checks import MOST_WORKERS, check_bool, check_keys, check_list, che
 from clim_mm.config_file import KNOWN_KEYS, dicts_below
 from clim_mm.errors import ConfigError
 
+_Rule = Callable[[str, Any], None]
 _NEEDED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
-_DICTS = (*_NEEDED, 'train_dataloader.dataset', 'train_dataloader.sampler', 'default_hooks', 'optim_wrapper.optimizer')
 _OPTIMIZERS_WITH_LR = ('SGD', 'Adam', 'AdamW', 'LARS')  # torch's own default fits no training
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-# They are used when the first epoch has ended.
-_SCHEDULE_COUNTS = ('T_max', 'begin', 'end', 'step_size')
-_SCHEDULE_NUMBERS = ('eta_min', 'eta_min_ratio', 'gamma', 'start_factor', 'end_factor', 'power', 'factor')
 
 
-def _check_string(name: str, value: Any, optional: bool = False) -> None:
-    if not isinstance(value, str) and not (value is None and optional):
-        raise ConfigError(f'{name} must be a string{" or None" if optional else ""}, not {value!r}.')
+def _check_kind(name: str, value: Any, kind: Any, words: str) -> None:
+    if not isinstance(value, kind):
+        raise ConfigError(f'{name} must be {words}, not {value!r}.')
 
 
 def _check_numbers(name: str, value: Any, above: float) -> None:
@@ -38,14 +35,24 @@ def _check_interval(name: str, value: Any) -> None:
         raise ConfigError(f'{name} must be a whole number of at least 1, or -1 for never, not 0.')
 
 
-_RULES_OF_LOADERS: dict[str, Callable[[str, Any], None]] = {
+def _check_probability(name: str, value: Any) -> None:
+    if isinstance(value, Real):  # some transforms take a list
+        check_number(name, value, least=0, most=1)
+
+
+_DICT: _Rule = partial(_check_kind, kind=Mapping, words='a dict')
+_STRING: _Rule = partial(_check_kind, kind=str, words='a string')
+_RULES_OF_LOADERS: dict[str, _Rule] = {
     'batch_size': partial(check_whole, least=1),
     'num_workers': partial(check_whole, most=MOST_WORKERS),
     'pin_memory': check_bool,
     'drop_last': check_bool,
     'sampler.shuffle': check_bool,
 }
-_RULES: dict[str, Callable[[str, Any], None]] = {
+_RULES: dict[str, _Rule] = {
+    **dict.fromkeys([*_NEEDED, 'train_dataloader.dataset', 'train_dataloader.sampler', 'default_hooks',
+                     'optim_wrapper.optimizer'], _DICT),
+    'custom_hooks': partial(_check_kind, kind=(list, tuple, type(None)), words='a list'),
     **{f'{loader}.{key}': rule for loader in _LOADERS for key, rule in _RULES_OF_LOADERS.items()},
     'train_cfg.max_epochs': partial(check_whole, least=1),
     'optim_wrapper.accumulative_counts': partial(check_whole, least=1),
@@ -70,9 +77,18 @@ _RULES: dict[str, Callable[[str, Any], None]] = {
     'env_cfg.cudnn_benchmark': check_bool,
     'env_cfg.mp_cfg': partial(check_keys, required=(), allowed=('mp_start_method', 'opencv_num_threads')),
     'resume': check_bool,
-    'work_dir': _check_string,
-    'default_scope': _check_string,
-    'load_from': partial(_check_string, optional=True),
+    'work_dir': _STRING,
+    'default_scope': _STRING,
+    'load_from': partial(_check_kind, kind=(str, type(None)), words='a string or None'),
+}
+# By the last key. The schedules' are used when the first epoch has ended.
+_RULES_BELOW: dict[str, dict[str, _Rule]] = {
+    'train_dataloader': dict(prob=_check_probability),
+    'param_scheduler': dict(
+        T_max=partial(check_whole, least=1, optional=True),
+        **dict.fromkeys(('begin', 'end', 'step_size'), partial(check_whole, optional=True)),
+        **dict.fromkeys(('eta_min', 'eta_min_ratio', 'gamma', 'start_factor', 'end_factor', 'power', 'factor'),
+                        partial(check_number, optional=True))),
 }
 
 
@@ -84,27 +100,14 @@ def check_settings(cfg: Config) -> None:
     for name in _NEEDED:
         if cfg.get(name) is None:
             raise ConfigError(f'The config lacks {name}: set it, or inherit from one of the configs below configs/.')
-    settings = dict(cfg.items())  # a Config is no Mapping itself
-    for path in _DICTS:
-        for value in _values(settings, path):
-            if not isinstance(value, Mapping):
-                raise ConfigError(f'{path} must be a dict, not {value!r}.')
-    if not isinstance(settings.get('custom_hooks', []), (list, tuple, type(None))):
-        raise ConfigError(f'custom_hooks must be a list, not {settings["custom_hooks"]!r}.')
-    for path, check in _RULES.items():
-        for value in _values(settings, path):
-            check(path, value)
+    for path, part in dicts_below(dict(cfg.items())):  # a Config is no Mapping itself
+        for key, value in part.items():
+            name = f'{path}.{key}' if path else key
+            rule = _RULES.get(name) or _RULES_BELOW.get(name.partition('.')[0], {}).get(key)
+            if rule is not None:
+                rule(name, value)
     _check_loader(cfg)
     _check_optimizer(cfg.optim_wrapper)
-    for path, schedule in dicts_below(dict(param_scheduler=settings.get('param_scheduler'))):
-        for name, value in schedule.items():
-            if name in _SCHEDULE_COUNTS:
-                check_whole(f'{path}.{name}', value, least=1 if name == 'T_max' else 0, optional=True)
-            elif name in _SCHEDULE_NUMBERS:
-                check_number(f'{path}.{name}', value, optional=True)
-    for path, part in dicts_below(dict(train_dataloader=cfg.train_dataloader)):
-        if isinstance(part.get('prob'), Real):  # of a transform; some take a list
-            check_number(f'{path}.prob', part['prob'], least=0, most=1)
 
 
 def _check_loader(cfg: Config) -> None:
@@ -114,8 +117,8 @@ def _check_loader(cfg: Config) -> None:
             raise ConfigError(f'train_dataloader lacks {name!r}: set it.')
     if 'batch_size' not in loader and 'batch_sampler' not in loader:
         raise ConfigError('train_dataloader lacks \'batch_size\', and torch would take 1: set it.')
-    by_epoch = loop.get('by_epoch') or _is(loop.get('type'), 'EpochBasedTrainLoop')
-    if by_epoch and _is(loader['sampler'].get('type'), 'InfiniteSampler'):
+    by_epoch = loop.get('by_epoch') or loop.get('type') == 'EpochBasedTrainLoop'
+    if by_epoch and loader['sampler'].get('type') == 'InfiniteSampler':
         raise ConfigError('train_dataloader.sampler.type="InfiniteSampler" never ends an epoch: take "DefaultSampler", '
                           'or a loop by iterations.')
 
@@ -126,18 +129,3 @@ def _check_optimizer(wrapper: Mapping) -> None:
     optimizer = wrapper.get('optimizer', {})
     if optimizer.get('type') in _OPTIMIZERS_WITH_LR and 'lr' not in optimizer:
         raise ConfigError('optim_wrapper.optimizer lacks \'lr\', and torch would take 0.001: set it.')
-
-
-def _is(type_name: Any, name: str) -> bool:
-    """Whether a config's ``type`` means ``name``, with or without a scope."""
-    return isinstance(type_name, str) and type_name.rpartition('.')[2] == name
-
-
-def _values(settings: Mapping, path: str) -> Iterator[Any]:
-    """What a dotted key leads to, if it leads anywhere."""
-    value: Any = settings
-    for key in path.split('.'):
-        if not isinstance(value, Mapping) or key not in value:
-            return
-        value = value[key]
-    yield value

@@ -11,7 +11,7 @@ from toy_runs import NUMBERS, toy_config
 from clim_mm.checkpoints.run_file import read_run
 from clim_mm.errors import CheckpointError, ConfigError, MachineError
 from clim_mm.launch.commands import how_to_go_on, train
-from clim_mm.launch.held_folders import held_folders
+from clim_mm.launch.run_folders import held_folders
 
 
 @pytest.fixture(autouse=True)

@@ -19,8 +19,8 @@ from clim_mm.checks import check_whole
 from clim_mm.distributed import prepare_launch, watch_peers
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, train
 from clim_mm.launch.framework_settings import check_settings
-from clim_mm.launch.held_folders import held_folders
 from clim_mm.launch.launch_checks import check_training
+from clim_mm.launch.run_folders import held_folders
 from clim_mm.transfer.detector_config import check_detector, detector_config, without_synchronization
 from clim_mm.transfer.start import start_from
 

@@ -13,8 +13,7 @@ from clim_mm.checkpoints import read_checkpoint
 from clim_mm.checkpoints.run_file import RUN_FILE, read_run
 from clim_mm.errors import CheckpointError
 from clim_mm.file_lock import try_lock
-from clim_mm.launch.held_folders import held_folders
-from clim_mm.launch.run_hook import RunHook
+from clim_mm.launch.run_folders import RunHook, held_folders
 
 
 @pytest.fixture(autouse=True)
