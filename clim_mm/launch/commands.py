@@ -20,12 +20,12 @@ from clim_mm.causes import cause_of, machine_error
 from clim_mm.checkpoints import HeldFolder
 from clim_mm.checkpoints.latest import checkpoints_of
 from clim_mm.checkpoints.transfer import backbone_init
-from clim_mm.distributed.end_process import end_with_starter, tie_children
+from clim_mm.distributed.end_process import end_process, end_with_starter, tie_children
 from clim_mm.errors import CheckpointError, ConfigError, UserError, chain_of, on_one_line, sentence
 from clim_mm.log_files import say_failures_once, write_to_log
 from clim_mm.runtime import HistoryHook, LoaderWatchHook, ResumeGuardHook
 
-from .interrupts import Interrupted, interruptible, leave
+from .interrupts import Interrupted, interruptible, is_told
 from .process_limits import raise_open_files
 from .run_folders import RunHook
 
@@ -156,8 +156,9 @@ def errors_in_a_sentence(resumes: bool = False) -> Iterator[None]:
         interrupted = next((link for link in chain_of(error) if isinstance(link, Interrupted)), None)
         if interrupted is not None:  # of which others may have made an error of their own
             text = _ended(interrupted, resumes)
-            write_to_log(logging.WARNING, text)
-            leave(text, interrupted.status)
+            if is_told():
+                write_to_log(logging.WARNING, text)
+            end_process('' if is_told() else text, interrupted.status)
         cause = cause_of(error)
         said = sentence(error) if isinstance(error, UserError) else cause.sentence if cause else None
         write_to_log(logging.ERROR, 'The training has ended:\n' + ''.join(traceback.format_exception(error)))

@@ -1,6 +1,5 @@
 """Signals that end a program: as an exception of its main thread, or past it where that does not come back."""
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -10,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.util import register_after_fork
 from types import TracebackType
-from typing import NoReturn, Optional
+from typing import Optional
 
-from clim_mm.distributed.end_process import end_process, say
+from clim_mm.distributed.end_process import end_process
 from clim_mm.early_end import end_at_once
 
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler, end_at_once)  # not where it is ignored, as under nohup
@@ -65,7 +64,7 @@ def interruptible(sentence: Callable[[Interrupted], str]) -> Iterator[None]:
         while heard := os.read(hear, 1):
             if heard[0] in caught and not over.wait(_SECONDS):
                 interrupted = Interrupted(heard[0])
-                end_process('' if _is_told() else sentence(interrupted), interrupted.status)
+                end_process('' if is_told() else sentence(interrupted), interrupted.status)
         os.close(hear)
 
     for number in caught:
@@ -89,24 +88,8 @@ def interruptible(sentence: Callable[[Interrupted], str]) -> Iterator[None]:
                 signal.signal(number, before[number])
 
 
-def leave(sentence: str, status: int) -> NoReturn:
-    """End this program by ``SystemExit``, and without it if that takes seconds; its children at once.
-
-    Args:
-        sentence: What to say; nothing is said where torchrun does, which has passed on the signal.
-        status: Of the program.
-    """
-    for child in multiprocessing.active_children():
-        child.kill()
-    if not _is_told():
-        say(f'Error: {sentence}')
-    last_resort = threading.Timer(_SECONDS, os._exit, args=(status, ))
-    last_resort.daemon = True
-    last_resort.start()
-    sys.exit(status)
-
-
-def _is_told() -> bool:
+def is_told() -> bool:
+    """Whether torchrun, which has passed on the signal, says so."""
     return 'TORCHELASTIC_RUN_ID' in os.environ
 
 
