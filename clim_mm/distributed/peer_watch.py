@@ -77,6 +77,7 @@ class PeerWatch:
 
     def __enter__(self) -> 'PeerWatch':
         self._lines['own'] = own = _listen_towards(*self._place)
+        self._store.set(f'beat/{self._rank}', '')
         self._store.set(f'peer/{self._rank}', json.dumps([socket.gethostname(), *own.getsockname()[:2]]))
         with suppress(OSError):
             self._lines['store'] = socket.create_connection(self._place, self._patience)
@@ -198,7 +199,7 @@ class PeerWatch:
     def _watch_store(self) -> None:
         while not self._over.wait(self._interval):
             self._store_silent_beats += 1
-            if self._store_silent_beats * self._interval > self._patience + self._patience / 4:
+            if self._store_silent_beats * self._interval > 1.25 * self._patience:  # first let who sees more tell
                 end_process(self._silence(0) + _TAIL)
 
     def _silence(self, rank: int) -> str:

@@ -45,8 +45,9 @@ def member(folder, rank, world_size, work, start_timeout, patience, port, serves
 class Members:
     """The processes of one training, by rank."""
 
-    def __init__(self, folder, processes):
+    def __init__(self, folder, processes, port):
         self.folder = folder
+        self.port = port
         self.processes = processes
 
     def all_working(self):
@@ -85,7 +86,7 @@ def members(tmp_path):
                 [(member, (tmp_path, rank, world_size, work, start_timeout, patience, port, serves and rank == 0))
                  for rank in ranks],
                 [tmp_path / f'output.{rank}' for rank in ranks]))
-            return Members(tmp_path, dict(zip(ranks, processes, strict=True)))
+            return Members(tmp_path, dict(zip(ranks, processes, strict=True)), port)
 
         yield start
 
@@ -298,6 +299,20 @@ def load(folder, rank):
     part.write_text(json.dumps([worker.pid for worker in multiprocessing.active_children()]))
     part.rename(folder / f'workers.{rank}')
     wait(folder, rank)
+
+
+def test_strangers_at_the_port_change_nothing(members):
+    training = members(2, until_told)
+    training.all_working()
+    store = torch_dist.TCPStore('localhost', training.port, is_master=False, wait_for_workers=False)
+    for rank in (0, 1):
+        _, address, port = json.loads(store.get(f'clim_mm/peer/{rank}'))
+        for noise in (b'', b'GET / HTTP/1.1\r\n\r\n'):
+            with socket.create_connection((address, port), 5) as stranger:
+                stranger.sendall(noise)
+    time.sleep(PATIENCE)
+    (training.folder / 'go on').touch()
+    assert [training.end_of(rank) for rank in (0, 1)] == [(0, '')] * 2
 
 
 def test_who_does_not_come_is_waited_for_in_words_and_not_for_ever(members):
