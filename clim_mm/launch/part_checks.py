@@ -57,7 +57,8 @@ def check_parts(settings: Mapping[str, Any]) -> None:
                 registry, given, unseen = place
                 if 'type' in part or path != 'train_cfg':  # which has by_epoch instead
                     made_by = _class_of(path, part, registry, part.get('_scope_') or scope)
-                    _check_keywords(path, part, made_by, given, unseen)
+                    if section != 'optim_wrapper' or 'constructor' not in value:  # which may take some for itself
+                        _check_keywords(path, part, made_by, given, unseen)
             elif section in _INNER and isinstance(part.get('type'), str) and not _is_special(path, settings):
                 _check_inner(path, part, _INNER[section], part.get('_scope_') or scope)
     for loader in _LOADERS:

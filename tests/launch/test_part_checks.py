@@ -92,6 +92,7 @@ def test_the_setting_is_named(settings, path, value, sentence):
     (f'{VIEW}.transforms.0', dict(type='Albu', transforms=[dict(type='RandomFlipp', p=1)])),
     ('param_scheduler.0.convert_to_iter_based', True),
     ('custom_hooks.0.priority', 'LOW'),
+    ('optim_wrapper', dict(constructor='Mine', optimizer=dict(type='SGD', lr=0.1, model_type='vit'))),
     ('default_hooks.checkpoint', dict(type='CheckpointHook', backend_args=None, save_best='auto', priority='LOW')),
 ])
 def test_what_others_look_at_is_left_to_them(settings, path, value):
