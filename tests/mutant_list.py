@@ -288,10 +288,10 @@ MUTANTS = [
     # Several processes.
     Mutant('batch statistics of rank 0 for all', 'distributed/process_group.py',
            'broadcast_buffers=False', 'broadcast_buffers=True'),
-    Mutant('let go when the first has finished', 'distributed/peer_loop.py',
-           'all(link.finished for link in self._links)', 'any(link.finished for link in self._links)'),
-    Mutant('a word does not end the silence', 'distributed/peer_link.py',
-           "split(b'\\n')\n        self.silent_beats = 0", "split(b'\\n')"),
+    Mutant('let go when the first has finished', 'distributed/peer_watch.py',
+           "check(self._keys('finished'))", "check([f'finished/{self._rank}'])"),
+    Mutant('a beat does not end the silence', 'distributed/peer_watch.py',
+           'self._silent_beats + 1 if beat == self._beat_of_next else 0', 'self._silent_beats + 1'),
     # Evaluation.
     Mutant('temperature multiplies the votes', 'evaluation/knn.py', '- 1.0) / temperature)', '- 1.0) * temperature)'),
     Mutant('voters of a later block taken for the first\'s', 'evaluation/knn.py',

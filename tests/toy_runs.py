@@ -38,6 +38,13 @@ class Linear(BaseModel):
         return dict(loss=((y - labels)**2).mean()) if mode == 'loss' else y
 
 
+class Stumbling(Linear):
+    """Cannot be trained."""
+
+    def forward(self, inputs, labels=None, mode='tensor'):  # noqa: D102
+        raise LookupError('where am I?')
+
+
 def toy_config(work_dir, epochs=1, checkpoint=None, **settings):
     """The config of such a run; ``settings`` beside the parts that are objects."""
     return Config(

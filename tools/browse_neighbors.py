@@ -11,6 +11,7 @@ import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pic
 # isort: split
 from clim_mm.checkpoints import read_checkpoint, write_atomically
 from clim_mm.checks import check_whole
+from clim_mm.config_file import load_config
 from clim_mm.datasets import labels_of
 from clim_mm.evaluation.checkpoint_neighbors import (
     CheckpointNeighbors,
@@ -18,7 +19,7 @@ from clim_mm.evaluation.checkpoint_neighbors import (
     neighbors_of_checkpoint,
     table_of,
 )
-from clim_mm.launch.commands import Options, errors_in_a_sentence, load_config
+from clim_mm.launch.commands import Options, errors_in_a_sentence
 from clim_mm.launch.framework_settings import check_settings
 from clim_mm.neighbors.refresh import purity
 from clim_mm.visualization import PageHead, evenly_spread, positives_page

@@ -16,10 +16,11 @@ from mmengine.registry import init_default_scope
 
 from clim_mm.checkpoints import read_checkpoint
 from clim_mm.checks import check_whole
+from clim_mm.config_file import load_config
 from clim_mm.datasets.source import build_source
 from clim_mm.errors import ConfigError
 from clim_mm.evaluation.checkpoint_neighbors import table_of
-from clim_mm.launch.commands import Options, errors_in_a_sentence, load_config
+from clim_mm.launch.commands import Options, errors_in_a_sentence
 from clim_mm.launch.framework_settings import check_settings
 from clim_mm.picture_file import check_picture, write_picture
 from clim_mm.protocols import SeededSamples, TakesNeighbors

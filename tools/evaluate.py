@@ -25,6 +25,7 @@ from mmengine.config import Config
 
 from clim_mm.checkpoints import write_atomically
 from clim_mm.checks import check_number, check_whole
+from clim_mm.config_file import load_config
 from clim_mm.evaluation import (
     LabelledViews,
     diagnose,
@@ -38,7 +39,7 @@ from clim_mm.evaluation import (
 from clim_mm.evaluation.knn import TEMPERATURE, VOTERS, check_voters
 from clim_mm.evaluation.probe import CLASSIFIERS, check_classes
 from clim_mm.evaluation.representation import check_pairs
-from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, load_config
+from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence
 from clim_mm.models import CLIM
 from clim_mm.neighbors.sizes import default_num_positives, neighbor_sizes
 from clim_mm.picture_file import check_picture

@@ -16,11 +16,12 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from clim_mm.checkpoints import write_atomically
+from clim_mm.config_file import load_config
 from clim_mm.errors import ConfigError
 from clim_mm.hooks.preflight_hook import PreflightHook
-from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, load_config
+from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence
 from clim_mm.launch.framework_settings import check_settings
-from clim_mm.launch.launch_checks import check_config
+from clim_mm.launch.launch_checks import check_training
 from clim_mm.preflight import Plan
 
 
@@ -49,7 +50,7 @@ def parse_args() -> argparse.Namespace:
 def make_plan(cfg: Config, processes: int) -> Plan:
     """Prepare the config's training as far as its first epoch, in a folder that is removed again."""
     check_settings(cfg)
-    check_config(cfg, world_size=processes)
+    check_training(cfg, world_size=processes)
     options = cfg.setdefault('default_hooks', {}).pop('preflight', None) or {}
     options = {name: value for name, value in options.items() if name not in ('type', '_scope_')}
     if options.get('seconds') == 0:  # no preflight at the start of trainings; here it is asked for

@@ -20,7 +20,7 @@ from prepare_digits import write_digits
 from clim_mm.checkpoints import HeldFolder, latest_checkpoint, read_checkpoint, write_atomically
 from clim_mm.datasets import labels_of
 from clim_mm.datasets.source import build_source
-from clim_mm.distributed.starter import environment_of_a_part
+from clim_mm.distributed.end_process import starter_environment
 from clim_mm.evaluation import frozen_features, knn_top1, load_model, loading_of, train_and_held_out
 from clim_mm.health import STATES
 from clim_mm.launch.commands import errors_in_a_sentence
@@ -68,7 +68,7 @@ def train() -> None:
     command = [sys.executable, 'tools/train.py', CONFIG, '--work-dir', WORK_DIR]
     with open(osp.join(WORK_DIR, 'train.log'), 'w') as log:
         # On so small a network several threads mostly wait for each other, and for the loader's workers.
-        environment = dict(environment_of_a_part(), OMP_NUM_THREADS='1')
+        environment = dict(starter_environment(), OMP_NUM_THREADS='1')
         process = subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert process.stdout is not None

@@ -15,12 +15,13 @@ import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pic
 from mmengine.config import Config
 from mmengine.device import get_device
 
+from clim_mm.config_file import load_config
 from clim_mm.distributed import prepare_launch, watch_peers
-from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, load_config, train
+from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, start_backbone, train
 from clim_mm.launch.framework_settings import check_settings
-from clim_mm.launch.held_folders import held_folders
-from clim_mm.launch.kept_memory import keep_memory
-from clim_mm.launch.launch_checks import check_config
+from clim_mm.launch.launch_checks import check_training
+from clim_mm.launch.process_limits import keep_memory
+from clim_mm.launch.run_folders import held_folders
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,7 +39,9 @@ def parse_args() -> argparse.Namespace:
 
 def config_of(args: argparse.Namespace) -> Config:
     """The config as the command line has it."""
-    cfg = load_config(args.config, args.work_dir, args.amp, args.cfg_options, args.launcher, args.pretrained)
+    cfg = load_config(args.config, args.work_dir, args.amp, args.cfg_options, args.launcher)
+    if args.pretrained is not None:
+        start_backbone(cfg, args.pretrained)
     check_settings(cfg)
     return cfg
 
@@ -47,7 +50,7 @@ def main() -> None:
     args = parse_args()
     with errors_in_a_sentence(resumes=True), watch_peers(args.launcher) as peers:
         cfg = config_of(args)
-        check_config(cfg, world_size=int(os.environ.get('WORLD_SIZE', 1)))
+        check_training(cfg, world_size=int(os.environ.get('WORLD_SIZE', 1)))
         with held_folders(cfg, args.resume, peers) as folders:
             prepare_launch(cfg, args.launcher)
             if get_device() == 'cpu':

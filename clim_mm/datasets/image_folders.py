@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmcls.datasets import CustomDataset, ImageNet
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
 from clim_mm.errors import DataError, on_one_line, some_of
+from clim_mm.host import CustomDataset, ImageNet
 from clim_mm.registry import DATASETS
 
 from .find_images import IMAGE_EXTENSIONS, find_images

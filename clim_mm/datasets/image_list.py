@@ -4,11 +4,10 @@ import re
 from os.path import normpath
 from typing import Any, NamedTuple, Optional
 
-import mmcls.datasets.custom
-from mmcls.datasets import CustomDataset
 from mmengine.fileio import join_path
 
 from clim_mm.errors import DataError, StorageError, on_one_line, printable
+from clim_mm.host import CustomDataset, read_image_lists_by
 from clim_mm.registry import DATASETS
 from clim_mm.storage import patiently
 
@@ -131,4 +130,4 @@ def _lines_for_mmcls(path: str, **_: Any) -> list[str]:
 
 
 # By this name MMClassification's datasets of images with labels read their lists, and take each line for sound.
-mmcls.datasets.custom.list_from_file = _lines_for_mmcls
+read_image_lists_by(_lines_for_mmcls)

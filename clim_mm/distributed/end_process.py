@@ -1,4 +1,8 @@
-"""How a process ends whose main thread may never come back, and that its children end with it."""
+"""How a process ends whose main thread may never come back, and that it ends with what has started it.
+
+Who trains by hand may log out, and the training goes on. But the processes of a torchrun, a study or the quickstart
+have nobody left who would end them when it is killed, and would train beside the one that is started next.
+"""
 
 import ctypes
 import logging
@@ -7,14 +11,18 @@ import os
 import signal
 import sys
 import threading
+import time
 from contextlib import suppress
 from multiprocessing.util import register_after_fork
+from pathlib import Path
 
 from clim_mm.log_files import write_to_log
 
-_SECONDS = 2.0
+_SECONDS_TO_END = 2.0
 _ENDING = threading.Lock()
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+_STARTED_BY = 'CLIM_STARTED_BY'  # tools/dist_train.sh sets it, too
+_SECONDS_BETWEEN_LOOKS = 1.0
 
 
 def end_process(sentence: str, status: int = 1) -> None:
@@ -25,10 +33,10 @@ def end_process(sentence: str, status: int = 1) -> None:
 
     Args:
         sentence: What to say; empty for nothing. The first to say one is heard.
-        status: With which the process ends.
+        status: Exit status of the process.
     """
     _ENDING.acquire()
-    last_resort = threading.Timer(_SECONDS, os._exit, args=(status, ))
+    last_resort = threading.Timer(_SECONDS_TO_END, os._exit, args=(status, ))
     last_resort.daemon = True
     last_resort.start()
     if sentence:
@@ -65,3 +73,67 @@ def _die_with_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None and os.getppid() != parent.pid:  # it was quicker
         os._exit(1)
+
+
+def starter_environment() -> dict[str, str]:
+    """The environment for a command of tools/ that is to end when this process does."""
+    return dict(os.environ, **{_STARTED_BY: f'{os.environ.get(_STARTED_BY, "")} {os.getpid()}:{_namespace()}'.strip()})
+
+
+def end_with_starter(variable: str = 'TORCHELASTIC_RUN_ID') -> None:
+    """End this process, with a sentence and status 1, soon after what has started it is gone.
+
+    That is whoever made a :func:`starter_environment`, and the launcher. Each is looked for among the processes above
+    this one, so a wrapper between the two, a number that is given again, and a zombie make no difference. One that
+    cannot be seen from here, as from inside a container, is not watched.
+
+    Args:
+        variable: By which a launcher tells each process which it is.
+    """
+    here = _namespace()
+    marks = [mark.partition(':') for mark in os.environ.get(_STARTED_BY, '').split()]
+    starters = {int(pid) for pid, _, namespace in marks if namespace and namespace == here}
+    if variable in os.environ:  # the launcher is the first process above that does not have it
+        own = f'{variable}={os.environ[variable]}'.encode()
+        starters.update([pid for pid in _ancestors() if own not in _environment(pid)][:1])
+    if starters:
+        threading.Thread(target=_watch, args=(starters, ), name='StarterWatch', daemon=True).start()
+
+
+def _watch(starters: set[int]) -> None:
+    gone: set[int] = set()
+    while not gone:
+        with suppress(OSError):  # too many open files, say: it cannot be seen now
+            gone = starters.difference(_ancestors())
+        # All processes of a machine look at the same moments: each can say so before another's end is noticed.
+        time.sleep(0 if gone else _SECONDS_BETWEEN_LOOKS - time.time() % _SECONDS_BETWEEN_LOOKS)
+    end_process(f'Process {min(gone)}, which has started this one, is gone, and so this one ends; a training goes on '
+                'from its last checkpoint when it is started again with --resume.')
+
+
+def _ancestors() -> list[int]:
+    """The processes above this one, from its parent up; where there is no /proc, the parent."""
+    pids, pid = [], os.getppid()
+    while pid > 0:
+        pids.append(pid)
+        try:
+            pid = int(Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            break
+    return pids
+
+
+def _environment(pid: int) -> list[bytes]:
+    """The variables that a process began with; none of one that is somebody else's."""
+    try:
+        return Path(f'/proc/{pid}/environ').read_bytes().split(b'\0')
+    except OSError:
+        return []
+
+
+def _namespace() -> str:
+    """Where process numbers mean the same; empty where /proc is not there, or not that of here."""
+    try:
+        return str(os.stat('/proc/self/ns/pid').st_ino) if os.readlink('/proc/self') == str(os.getpid()) else ''
+    except OSError:
+        return ''

@@ -6,15 +6,14 @@ import numpy as np
 import torch
 from mmengine import dist
 
-from clim_mm.neighbors.sizes import DEFAULT_MEMORY
-
 from .process_group import host_group
 
+_MEMORY = 2**28  # bytes of features that are on their way at once [ours]
 _BYTES_OF_A_NUMBER, _BYTES_OF_AN_ID = 4, 8
 
 
 def gather_by_id(ids: torch.Tensor, rows: torch.Tensor, num_samples: int,
-                 num_missing: int = 0, memory: int = DEFAULT_MEMORY) -> Optional[np.ndarray]:
+                 num_missing: int = 0, memory: int = _MEMORY) -> Optional[np.ndarray]:
     """Bring the processes' rows to rank 0, in the order of their ids.
 
     They come in blocks, so that rank 0 holds all rows once, besides its own.
@@ -61,13 +60,13 @@ def gather_by_id(ids: torch.Tensor, rows: torch.Tensor, num_samples: int,
 
 
 def gathering_bytes(num_samples: int, dim: int, processes: int, main: bool = True,
-                    memory: int = DEFAULT_MEMORY) -> int:
+                    memory: int = _MEMORY) -> int:
     """What a process holds at most while ``gather_by_id`` works, its own rows among it.
 
     Args:
-        num_samples, dim: N, d.
-        processes: That have about as many rows each.
-        main: Of rank 0; otherwise of one of the others.
+        num_samples, dim: N and d of ``gather_by_id``.
+        processes: They have about as many rows each.
+        main: Whether this is rank 0.
         memory: As for ``gather_by_id``.
     """
     row = _BYTES_OF_A_NUMBER * dim
@@ -84,7 +83,6 @@ def gathering_bytes(num_samples: int, dim: int, processes: int, main: bool = Tru
 
 
 def _rows_at_once(dim: int, processes: int, memory: int) -> int:
-    """Of each process."""
     return max(1, memory // (_BYTES_OF_A_NUMBER * max(1, dim) * processes))
 
 

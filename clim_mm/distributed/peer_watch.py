@@ -5,26 +5,25 @@ would keep them all waiting as long.
 """
 
 import json
-import secrets
 import socket
 import threading
+import time
 from contextlib import suppress
-from datetime import timedelta
+from multiprocessing.connection import wait
 from multiprocessing.util import register_after_fork
 from types import TracebackType
 from typing import Optional
 
 import torch.distributed as torch_dist
 
-from clim_mm.errors import UserError, on_one_line
+from clim_mm.errors import UserError
 
-from .listen import listen_at
-from .peer_link import PeerLink
-from .peer_loop import BEATS_OF_PATIENCE, PeerLoop
+from .end_process import end_process, say
 
-_STORE_KEY, _WORD_KEY = 'clim_mm/peer_watch', 'clim_mm/from_rank_0'
-_SECONDS_OF_A_GOODBYE = 2.0
-_LONGEST = timedelta(days=1)
+_LONGEST_BEAT = 1.0  # seconds
+_DIED = 'has died: it closed its connection without a goodbye'
+_TAIL = ('; the training ends here, and goes on from its last checkpoint when it is started again with --resume, on '
+         'fewer machines if need be.')
 
 
 class PeerLostError(UserError, ConnectionError):
@@ -34,76 +33,76 @@ class PeerLostError(UserError, ConnectionError):
 class PeerWatch:
     """Ends this process, with one sentence and status 1, soon after another process of the training is gone.
 
-    A thread in every process says over a TCP connection of its own that the process lives: each to rank 0, and
-    rank 0 to each. A process that dies closes its connection; a machine that dies falls silent. Rank 0 tells the
-    others which it was, and each ends, whatever its main thread is waiting for. That rank 0 itself is gone, each of
-    the others notices.
+    A thread in every process counts up a key of the store at each beat, and looks at that of the next rank. It also
+    holds a connection to the next process, over which nothing is said: the system closes it when that process dies. The
+    first loss that any process sees is put into the store, and each process ends with it, whatever its main thread is
+    waiting for. A second thread notices that the store itself does not answer.
 
     Silence is counted in one's own beats, not by the clock: a process that was itself stopped for minutes does not
     take the others for dead. The main thread may compute or wait as long as it likes, so long as it lets Python's
     other threads run.
 
     As a context: at the end each process waits, still watched, until all have finished. When an exception leaves it,
-    the others are told. A ``RuntimeError`` may be that of a collective whose partner has died: if the watch knows
-    of one, or hears of one soon, the process ends with the sentence instead.
+    the others are told. If the exception is that of a collective whose partner has died, the process ends with the
+    sentence instead.
 
     Args:
-        store: One of ``torch.distributed`` that all processes share; from it they learn rank 0's port.
+        store: One of ``torch.distributed`` that all processes share.
         rank, world_size: Of this process, and how many there are.
-        address: Where rank 0's machine is reached.
-        one_machine: Whether all processes are on one.
+        place: Address and port of the store, by which rank 0's machine is reached.
+        serves: Whether the store's server is in this process.
         patience: Seconds of silence after which a process counts as gone.
         start_timeout: Seconds after which a process counts as gone that has not come.
-
-    Raises:
-        PeerLostError: By ``with``, if rank 0 cannot be reached.
     """
 
-    def __init__(self,
-                 store: torch_dist.Store,
-                 rank: int,
-                 world_size: int,
-                 address: str,
-                 one_machine: bool = False,
-                 patience: float = 40.0,
-                 start_timeout: float = 600.0) -> None:
-        self._store = store  # its server may live in this process
+    def __init__(self, store: torch_dist.Store, rank: int, world_size: int, place: tuple[str, int],
+                 serves: bool = False, patience: float = 40.0, start_timeout: float = 600.0) -> None:
+        self._store = torch_dist.PrefixStore('clim_mm', store)
         self._rank = rank
-        self._world_size = world_size
-        self._address = address
-        self._one_machine = one_machine
-        self._interval = patience / BEATS_OF_PATIENCE
+        self._ranks = range(world_size)
+        self._next = (rank + 1) % world_size
+        self._place = place
+        self._serves = serves
+        self._interval = min(_LONGEST_BEAT, patience / 16)
+        self._patience = patience
         self._start_timeout = start_timeout
-        self._host = socket.gethostname()
-        # The main thread's words reach the loop as the other processes' do.
-        self._to_loop, self._from_main = (PeerLink(end, rank) for end in socket.socketpair())
-        self._loop = PeerLoop(rank, world_size, self._interval, start_timeout, self._from_main)
-        self._thread = threading.Thread(target=self._loop.run, name='PeerWatch', daemon=True)
+        self._start = 0.0
+        self._peers: dict[int, tuple[str, str, int]] = {}  # host, address and port of those who have come
+        self._lines: dict[str, socket.socket] = {}  # 'own' listens; 'next' and 'store' are connections
+        self._beat_of_next, self._silent_beats, self._store_silent_beats, self._goodbyes = b'', 0, 0, 0
+        self._loss = ''
+        self._finished = False
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name='PeerWatch', daemon=True)
 
     def __enter__(self) -> 'PeerWatch':
-        if self._rank == 0:
-            self._open()
-        else:
-            self._join()
-        # A forked DataLoader worker that holds the connections open would hide that its parent has died.
+        self._lines['own'] = own = _listen_towards(*self._place)
+        self._store.set(f'beat/{self._rank}', '')
+        self._store.set(f'peer/{self._rank}', json.dumps([socket.gethostname(), *own.getsockname()[:2]]))
+        with suppress(OSError):
+            self._lines['store'] = socket.create_connection(self._place, self._patience)
+        # A forked DataLoader worker that holds the sockets open would hide that its parent has died.
         register_after_fork(self, PeerWatch._close)
+        self._start = time.monotonic()
         self._thread.start()
+        threading.Thread(target=self._watch_store, name='StoreWatch', daemon=True).start()
         return self
 
     def __exit__(self, kind: Optional[type[BaseException]], error: Optional[BaseException],
                  traceback: Optional[TracebackType]) -> None:
         if error is None:
-            self._to_loop.say('finished')
+            self._finished = True
             self._thread.join()
         else:
-            if isinstance(error, RuntimeError):
-                # Longer than a beat, which a machine that has started anew answers by closing the connection, and
-                # than the others are left to show their errors.
-                self._thread.join(self._interval + 1)
-            self._to_loop.say('failed')
-            self._thread.join(_SECONDS_OF_A_GOODBYE)
-        if not self._thread.is_alive():
-            self._close()
+            if isinstance(error, RuntimeError) and (self._loss or _is_of_collective(error)):
+                self._thread.join(1.5 * self._patience)
+            with suppress(RuntimeError):
+                self._tell(f'{self._name(self._rank)} has stopped with an error, which its own output shows')
+            self._over.set()
+            if self._serves:
+                time.sleep(2 * self._interval)  # for the others to read it
+            self._thread.join(self._interval)
+        self._close()
 
     def from_rank_0(self, text: str = '') -> str:
         """What rank 0 says, before there is a process group; all processes call it together, once.
@@ -115,43 +114,120 @@ class PeerWatch:
             The text of rank 0, when all have it.
         """
         if self._rank == 0:
-            self._store.set(_WORD_KEY, text)
-        self._store.wait([_WORD_KEY], _LONGEST)
-        heard = self._store.get(_WORD_KEY).decode()
-        self._store.set(f'{_WORD_KEY}/{self._rank}', '')
+            self._store.set('word', text)
+        self._await(['word'])
+        heard = self._store.get('word').decode()
+        self._store.set(f'heard/{self._rank}', '')
         if self._rank == 0:  # with it the store may go
-            self._store.wait([f'{_WORD_KEY}/{rank}' for rank in range(self._world_size)], _LONGEST)
+            self._await(self._keys('heard'))
         return heard
 
-    def _open(self) -> None:
-        servers = listen_at(self._address, self._one_machine)
-        token = secrets.token_hex()  # anybody can knock at the port
-        self._loop.expect(servers, token)
-        hosts = [server.getsockname()[0] for server in servers]
-        self._store.set(_STORE_KEY, json.dumps([self._host, servers[0].getsockname()[1], token, hosts]))
+    def _await(self, keys: list[str]) -> None:
+        while not self._store.check(keys):  # a wait of the store's would keep the thread from it
+            time.sleep(self._interval / 4)
 
-    def _join(self) -> None:
-        try:
-            host, port, token, hosts = json.loads(self._store.get(_STORE_KEY))
-            link = PeerLink(self._connection(port, hosts), 0, host)
-        except (RuntimeError, OSError) as error:
-            raise PeerLostError(
-                f'Rank {self._rank} on {self._host} cannot reach rank 0 at {self._address}: see the output there, and '
-                f'let the machines reach each other on every port ({on_one_line(error)}).') from error
-        link.say(token, self._rank, self._host)
-        self._loop.add(link)
+    def _keys(self, name: str) -> list[str]:
+        return [f'{name}/{rank}' for rank in self._ranks]
 
-    def _connection(self, port: int, hosts: list[str]) -> socket.socket:
-        """To rank 0, by the address that all have, else by what that means on rank 0's machine."""
-        try:
-            return socket.create_connection((self._address, port), self._start_timeout)
-        except OSError:
-            for host in hosts:
-                with suppress(OSError):
-                    return socket.create_connection((host, port), self._start_timeout)
-            raise
+    def _watch(self) -> None:
+        """Beat and look at the others until all have finished or one is gone."""
+        beat = 0
+        while not self._loss:
+            try:
+                self._loss = self._beat(beat)
+            except torch_dist.DistError:  # the store is gone
+                self._loss = f'{self._name(0)} {_DIED}'
+            self._store_silent_beats = 0
+            if self._over.wait(self._interval):
+                return
+            beat += 1
+        if not self._over.wait(self._patience / 8):  # in which this process may show an error of its own
+            end_process(self._loss + _TAIL)
+
+    def _beat(self, beat: int) -> str:
+        """Say that this process lives, and see whether others do; gives the first loss that any process has seen."""
+        if _is_closed(self._lines.get('store')):
+            return f'{self._name(0)} {_DIED}'
+        self._store.set(f'beat/{self._rank}', str(beat))
+        if missing := [rank for rank in self._ranks if rank not in self._peers]:
+            self._meet(missing, beat)
+        if self._next in self._peers and not self._store.check([f'left/{self._next}']):
+            self._look_at_next()
+        if self._finished:
+            self._leave()
+        return self._tell('')
+
+    def _meet(self, missing: list[int], beat: int) -> None:
+        """See who has come, and say who is still missing, and that it is enough."""
+        for rank in missing:
+            if self._store.check([f'peer/{rank}']):
+                self._peers[rank] = tuple(json.loads(self._store.get(f'peer/{rank}')))
+                if rank == self._next:
+                    with suppress(OSError):  # then its beats must do
+                        self._lines['next'] = socket.create_connection(self._peers[rank][1:], self._patience / 4)
+        seconds = time.monotonic() - self._start
+        still = ', '.join(str(rank) for rank in missing if rank not in self._peers)
+        if still and seconds >= self._start_timeout:
+            self._tell(f'Rank {still} of {len(self._ranks)} processes did not come within {self._start_timeout:.0f} s, '
+                       'and its machine shows why')
+        elif still and self._rank == 0 and beat and beat % round(self._patience / self._interval) == 0:
+            say(f'Waiting for rank {still} of {len(self._ranks)} processes since {seconds:.0f} s, until '
+                f'{self._start_timeout:.0f} s.')
+
+    def _look_at_next(self) -> None:
+        beat = self._store.get(f'beat/{self._next}')
+        self._silent_beats = self._silent_beats + 1 if beat == self._beat_of_next else 0
+        self._beat_of_next = beat
+        if self._silent_beats > 2 and _is_closed(self._lines.get('next')):
+            self._tell(f'{self._name(self._next)} {_DIED}')
+        elif self._silent_beats * self._interval > self._patience:
+            self._tell(self._silence(self._next))
+
+    def _leave(self) -> None:
+        """Stop watching once all have finished; rank 0, which may have the store, as the last."""
+        self._store.set(f'finished/{self._rank}', '')
+        if self._store.check(self._keys('finished')):
+            self._store.set(f'left/{self._rank}', '')
+            self._goodbyes += 1
+            if self._rank or self._store.check(self._keys('left')) or self._goodbyes * self._interval > self._patience:
+                self._over.set()
+
+    def _tell(self, loss: str) -> str:
+        """Put a loss into the store if it is the first one; gives the first one, or nothing."""
+        return self._store.compare_set('loss', '', loss).decode()
+
+    def _watch_store(self) -> None:
+        while not self._over.wait(self._interval):
+            self._store_silent_beats += 1
+            if self._store_silent_beats * self._interval > 1.25 * self._patience:  # first let who sees more tell
+                end_process(self._silence(0) + _TAIL)
+
+    def _silence(self, rank: int) -> str:
+        return f'{self._name(rank)} has been silent for {self._patience:.0f} s: its machine or the network is down'
+
+    def _name(self, rank: int) -> str:
+        host = socket.gethostname() if rank == self._rank else self._peers.get(rank, self._place)[0]
+        return f'Rank {rank} on {host}'
 
     def _close(self) -> None:
-        self._loop.close()
-        for end in (self._to_loop, self._from_main):
-            end.close()
+        for line in self._lines.values():
+            line.close()
+
+
+def _listen_towards(address: str, port: int) -> socket.socket:
+    """A socket that listens where this machine reaches ``address``: who is connected to it sees this process die."""
+    with suppress(OSError):
+        family, kind, _, _, place = socket.getaddrinfo(address, port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.connect(place)  # sends nothing
+            return socket.create_server((probe.getsockname()[0], 0), family=family)
+    return socket.create_server(('localhost', 0))
+
+
+def _is_closed(line: Optional[socket.socket]) -> bool:
+    """Whether the process at the other end is gone; nothing is ever said over a line."""
+    return line is not None and bool(wait([line], 0))
+
+
+def _is_of_collective(error: RuntimeError) -> bool:
+    return isinstance(error, torch_dist.DistError) or 'gloo' in str(error)

@@ -5,6 +5,8 @@ alone that is there already: here gloo is started first, and a wrapper takes no 
 """
 
 import os
+import sys
+import time
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from functools import lru_cache
@@ -20,9 +22,8 @@ from mmengine.runner import Runner
 from clim_mm.errors import ConfigError, on_one_line
 from clim_mm.registry import MODEL_WRAPPERS
 
+from .end_process import end_with_starter
 from .peer_watch import PeerLostError, PeerWatch
-from .settle_before_fork import settle_before_fork
-from .starter import end_with_starter
 
 # One rank may cluster for hours while the others wait; a process that is gone is PeerWatch's to notice.
 _HOST_TIMEOUT = timedelta(days=1)
@@ -43,9 +44,7 @@ class DeviceDDP(MMDistributedDataParallel):
     """MMEngine's DDP on the device where the module is: one GPU, or the CPU.
 
     Args:
-        module: The model.
         device_ids: As MMEngine passes it; left out where the module is on the CPU.
-        **kwargs: As for ``MMDistributedDataParallel``.
     """
 
     def __init__(self, module: torch.nn.Module, device_ids: Optional[list] = None, **kwargs) -> None:
@@ -67,12 +66,7 @@ def watch_peers(launcher: str) -> AbstractContextManager:
         launcher: ``none``, ``pytorch`` (torchrun), ``slurm`` or ``mpi``.
 
     Returns:
-        A :class:`PeerWatch`; one that does nothing for a single process.
-
-    Raises:
-        ConfigError: If the launcher's variables are not there, the patience is no number of seconds, or the port is
-            taken.
-        PeerLostError: If the process of rank 0, or the torchrun that starts it, cannot be reached.
+        A :class:`PeerWatch`; a context that does nothing for a single process.
     """
     if launcher == 'none':
         return nullcontext()
@@ -84,9 +78,7 @@ def watch_peers(launcher: str) -> AbstractContextManager:
         if not by_torchrun:
             os.environ['MASTER_PORT'] = '0'  # any that is free: nobody is to be met
         return nullcontext()
-    options = {}
-    if 'CLIM_PEER_PATIENCE' in os.environ:
-        options['patience'] = _seconds('CLIM_PEER_PATIENCE')
+    patience = _patience()
     try:
         timeout = _STORE_TIMEOUT if by_torchrun else _START_TIMEOUT
         store, rank, world_size = next(torch_dist.rendezvous('env://', timeout=timeout))
@@ -101,19 +93,17 @@ def watch_peers(launcher: str) -> AbstractContextManager:
             f'{os.environ["MASTER_PORT"]}: see the output on every machine, and start again '
             f'({on_one_line(error)}).') from error
     attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')  # torchrun keeps its store when it starts anew
-    return PeerWatch(torch_dist.PrefixStore(attempt, store), rank, world_size, os.environ['MASTER_ADDR'],
-                     on_one_machine(launcher), start_timeout=_START_TIMEOUT.total_seconds(), **options)
+    return PeerWatch(torch_dist.PrefixStore(attempt, store), rank, world_size,
+                     (os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT'])), serves=rank == 0 and not by_torchrun,
+                     patience=patience, start_timeout=_START_TIMEOUT.total_seconds())
 
 
 def prepare_launch(cfg: Config, launcher: str) -> None:
     """Make ``cfg`` and this process ready for a Runner of several processes. Does nothing for one.
 
     Args:
-        cfg: The config; without GPUs its model wrapper is set to :class:`DeviceDDP`.
-        launcher: ``none``, ``pytorch`` (torchrun), ``slurm`` or ``mpi``.
-
-    Raises:
-        ConfigError: If this machine has fewer GPUs than processes.
+        cfg: Without GPUs its model wrapper is set to :class:`DeviceDDP`.
+        launcher: As for :func:`watch_peers`.
     """
     if launcher == 'none':
         return
@@ -146,20 +136,13 @@ def _set_variables(launcher: str) -> None:
                           'tools/slurm_train.sh, or set them in the environment of each process.')
 
 
-def on_one_machine(launcher: str) -> bool:
-    """Whether all processes of the training are on this machine, as far as the launcher tells."""
-    if launcher == 'slurm':
-        return os.environ.get('SLURM_NNODES') == '1'
-    return os.environ.get('LOCAL_WORLD_SIZE') == os.environ['WORLD_SIZE']
-
-
-def _seconds(variable: str) -> float:
+def _patience() -> float:
     try:
-        seconds = float(os.environ[variable])
+        seconds = float(text := os.environ.get('CLIM_PEER_PATIENCE', '40'))
     except ValueError:
         seconds = 0
     if not seconds > 0:
-        raise ConfigError(f'{variable}={os.environ[variable]} must be a number of seconds above 0.')
+        raise ConfigError(f'CLIM_PEER_PATIENCE={text} must be a number of seconds above 0.')
     return seconds
 
 
@@ -171,3 +154,15 @@ def host_group() -> Optional[torch_dist.ProcessGroup]:
     processes have to call this together the first time.
     """
     return torch_dist.new_group(backend='gloo', timeout=_HOST_TIMEOUT) if is_distributed() else None
+
+
+@lru_cache(maxsize=1)
+def settle_before_fork() -> None:
+    """Pause before each fork of this process, from now on, so that no DataLoader worker hangs as it is forked.
+
+    After a collective, a thread of gloo may hold a lock of the interpreter for a moment. In early releases of Python
+    3.10 and 3.11 a process forked in that moment waits for the lock for ever (python/cpython#112275). A pause makes
+    that unlikely; only a newer Python rules it out.
+    """
+    if sys.version_info < (3, 12):
+        os.register_at_fork(before=lambda: time.sleep(0.05))  # a thread needs microseconds, when busy milliseconds

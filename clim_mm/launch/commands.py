@@ -1,4 +1,4 @@
-"""What the commands share: their arguments, how a config becomes ready, and how errors are said."""
+"""What the commands share: their arguments, how a training is started, and how errors are said."""
 
 import argparse
 import gc
@@ -7,10 +7,9 @@ import os
 import os.path as osp
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from types import FrameType
 from typing import Any, Optional
 
 from mmengine.config import Config, DictAction
@@ -20,19 +19,15 @@ from mmengine.runner import Runner
 from clim_mm.causes import cause_of, machine_error
 from clim_mm.checkpoints import HeldFolder
 from clim_mm.checkpoints.backbone import backbone_init
-from clim_mm.checks import suggestion
-from clim_mm.distributed.end_process import tie_children
-from clim_mm.distributed.starter import end_with_starter
-from clim_mm.errors import ConfigError, UserError, chain_of, on_one_line, sentence
+from clim_mm.checkpoints.resume_point import checkpoints_of
+from clim_mm.distributed.end_process import end_process, end_with_starter, tie_children
+from clim_mm.errors import CheckpointError, ConfigError, UserError, chain_of, on_one_line, sentence
 from clim_mm.log_files import say_failures_once, write_to_log
 from clim_mm.runtime import HistoryHook, LoaderWatchHook, ResumeGuardHook
 
-from .config_errors import explain
-from .framework_settings import KNOWN_KEYS
-from .going_on import how_to_go_on
-from .interrupts import Interrupted, interruptible, leave
-from .open_files import raise_open_files
-from .run_hook import RunHook
+from .interrupts import Interrupted, interruptible, is_told
+from .process_limits import raise_open_files
+from .run_folders import RunHook
 
 
 class Options(DictAction):
@@ -57,58 +52,11 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         help='override settings, as in train_cfg.max_epochs=100 model.queue_len=4096')
 
 
-def load_config(path: str,
-                work_dir: Optional[str] = None,
-                amp: bool = False,
-                cfg_options: Optional[dict] = None,
-                launcher: str = 'none',
-                pretrained: Optional[str] = None) -> Config:
-    """Read a config and let the command line's options override it.
-
-    Args:
-        path: The config file.
-        work_dir: Defaults to the config's, or ``work_dirs/CONFIG_NAME``.
-        amp: Train in mixed precision.
-        cfg_options: Settings by dotted keys.
-        launcher: ``none``, ``pytorch``, ``slurm`` or ``mpi``.
-        pretrained: A pretraining checkpoint that the model's backbone starts from.
-
-    Raises:
-        ConfigError: If there is no such file, it cannot be read, or an option fits nowhere; or if a checkpoint is given
-            for a model without a backbone.
-    """
-    if not osp.isfile(path):
-        raise ConfigError(f'There is no config {path}: the ones of this project are below configs/.')
-    try:
-        cfg = Config.fromfile(path)
-    except Exception as error:  # a config is code
-        raise machine_error(error) or ConfigError(
-            f'The config {path} cannot be read ({type(error).__name__}: {on_one_line(error)}): correct it.') from error
-    cfg.launcher = launcher
-    if cfg_options is not None:
-        _merge(cfg, cfg_options)
-    name = osp.splitext(osp.basename(path))[0]
-    cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
-    if pretrained is not None:
-        if 'backbone' not in cfg.get('model', {}):
-            raise ConfigError(f'--pretrained {pretrained}: the model of {path} has no backbone to start from it.')
-        cfg.model.backbone.init_cfg = backbone_init(pretrained)
-    if amp:
-        cfg.optim_wrapper.type = 'AmpOptimWrapper'
-        cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
-    return cfg
-
-
-def _merge(cfg: Config, options: dict) -> None:
-    for key in options:
-        if (name := key.partition('.')[0]) not in (*cfg, *KNOWN_KEYS):
-            raise ConfigError(f'--cfg-options {key}: there is no {name} in the config, and nothing would read it'
-                              f'{suggestion(name, [*cfg, *KNOWN_KEYS])}.')
-        try:
-            cfg.merge_from_dict({key: options[key]})
-        except (TypeError, KeyError, AttributeError) as error:
-            raise ConfigError(f'--cfg-options {key} does not fit the config ({on_one_line(error)}): correct '
-                              'it.') from error
+def start_backbone(cfg: Config, checkpoint: str) -> None:
+    """Let the model's backbone start from a pretraining checkpoint."""
+    if 'backbone' not in cfg.get('model', {}):
+        raise ConfigError(f'--pretrained {checkpoint}: the model of {cfg.filename} has no backbone to start from it.')
+    cfg.model.backbone.init_cfg = backbone_init(checkpoint)
 
 
 def train(cfg: Config, folders: Sequence[HeldFolder]) -> None:
@@ -118,28 +66,70 @@ def train(cfg: Config, folders: Sequence[HeldFolder]) -> None:
         cfg: The config.
         folders: As ``held_folders`` gives them.
     """
-    runner = _RunnerOfCommands.from_cfg(cfg)
-    if folders:
-        runner.register_hook(RunHook(folders))
-    for kind in (HistoryHook, LoaderWatchHook, ResumeGuardHook):  # what a config of another's does not have
-        if not any(isinstance(hook, kind) for hook in runner.hooks):
-            runner.register_hook(kind())
-    runner.train()
+    CommandRunner.current = None
+    try:
+        runner = CommandRunner.from_cfg(cfg)
+        if folders:
+            runner.register_hook(RunHook(folders))
+        for kind in (HistoryHook, LoaderWatchHook, ResumeGuardHook):  # what a config of another's does not have
+            if not any(isinstance(hook, kind) for hook in runner.hooks):
+                runner.register_hook(kind())
+        CommandRunner.current = runner
+        runner.train()
+    except Exception as error:
+        if isinstance(error, UserError) or (CommandRunner.current and CommandRunner.current.is_set_up):
+            raise
+        raise machine_error(error) or ConfigError(
+            f'The training cannot be set up ({type(error).__name__}: {on_one_line(error)}).') from error
 
 
-class _RunnerOfCommands(Runner):
+class CommandRunner(Runner):
     """MMEngine's, with a logger that a full disk does not bother, and without the copy of the config in the work dir.
 
     That is left to :class:`RunHook`: a start that is refused must not write over it.
+
+    Attributes:
+        current: The one that trains in this process, if there is one.
+        is_set_up: Whether all its parts are built.
     """
 
+    current: Optional['CommandRunner'] = None
+    is_set_up = False
+
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Build MMEngine's logger."""
         logger = super().build_logger(*args, **kwargs)
         say_failures_once(logger)
         return logger
 
     def dump_config(self) -> None:
-        pass
+        """Write nothing."""
+
+    def load_or_resume(self) -> None:
+        """Take up a checkpoint, if there is one; it is the last step before the first epoch."""
+        self.is_set_up = True
+        try:
+            super().load_or_resume()
+        except UserError:
+            raise
+        except Exception as error:
+            raise machine_error(error) or CheckpointError(
+                f'The checkpoint {self._load_from} cannot be taken up ({type(error).__name__}: {on_one_line(error)}): '
+                'give one that a training with this config has saved.') from error
+
+
+def how_to_go_on() -> str:
+    """What to do with a training that something has ended, to be put behind a sentence; empty if none had begun."""
+    runner = CommandRunner.current
+    if runner is None:
+        return ''
+    saved = runner.message_hub.get_info('last_ckpt', None)
+    started_from = runner.cfg.get('load_from') if runner.cfg.get('resume') else None
+    if last := next((path for path in (saved, started_from) if path and osp.isfile(path)), None):
+        return f' {last} is whole: the same command with --resume goes on from it.'
+    if started_from or checkpoints_of(runner.cfg):  # it is nothing local, or another was about to be written
+        return ' The same command with --resume goes on from the last checkpoint.'
+    return ' No checkpoint was written yet, so that the training begins anew.'
 
 
 @contextmanager
@@ -165,27 +155,25 @@ def errors_in_a_sentence(resumes: bool = False) -> Iterator[None]:
             sys.stdout.flush()  # the sentence comes last in a file of both
         interrupted = next((link for link in chain_of(error) if isinstance(link, Interrupted)), None)
         if interrupted is not None:  # of which others may have made an error of their own
-            text = _ended(interrupted, _frames(error), resumes)
-            write_to_log(logging.WARNING, text)
-            leave(text, interrupted.status)
-        said = sentence(error) if isinstance(error, UserError) else explain(error)
+            text = _ended(interrupted, resumes)
+            if is_told():
+                write_to_log(logging.WARNING, text)
+            end_process('' if is_told() else text, interrupted.status)
+        cause = cause_of(error)
+        said = sentence(error) if isinstance(error, UserError) else cause.sentence if cause else None
         write_to_log(logging.ERROR, 'The training has ended:\n' + ''.join(traceback.format_exception(error)))
         if said is None:
             traceback.print_exc()
             said = f'{type(error).__name__}: {on_one_line(error)}. The lines above show where that came from.'
-        if resumes and cause_of(error):
-            said += how_to_go_on(_frames(error))
+        if resumes and cause:
+            said += how_to_go_on()
         sys.exit(f'Error: {said}')
     finally:
         gc.freeze()  # and at the end of the program, where that would take seconds
 
 
-def _ended(interrupted: Interrupted, frames: Iterable[FrameType], resumes: bool) -> str:
+def _ended(interrupted: Interrupted, resumes: bool) -> str:
     rank = os.environ.get('RANK', '0')
     if rank != '0':  # the first one tells the rest
         return f'{interrupted} has ended rank {rank}.'
-    return f'{interrupted} has ended the program.{how_to_go_on(frames) if resumes else ""}'
-
-
-def _frames(error: BaseException) -> list[FrameType]:
-    return [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return f'{interrupted} has ended the program.{how_to_go_on() if resumes else ""}'

@@ -1,19 +1,17 @@
 """Signals that end a program: as an exception of its main thread, or past it where that does not come back."""
 
-import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.util import register_after_fork
-from types import FrameType, TracebackType
-from typing import NoReturn, Optional
+from types import TracebackType
+from typing import Optional
 
-from clim_mm.distributed.end_process import end_process, say
+from clim_mm.distributed.end_process import end_process
 from clim_mm.startup import end_at_once
 
 _DEFAULTS = (signal.SIG_DFL, signal.default_int_handler, end_at_once)  # not where it is ignored, as under nohup
@@ -38,20 +36,19 @@ class Interrupted(KeyboardInterrupt):
 
 
 @contextmanager
-def interruptible(sentence: Callable[[Interrupted, Iterable[FrameType]], str]) -> Iterator[None]:
+def interruptible(sentence: Callable[[Interrupted], str]) -> Iterator[None]:
     """A context in which SIGINT, SIGTERM and SIGHUP raise :class:`Interrupted` in the main thread, once.
 
     If that has not left the context after seconds, the process ends nevertheless. Workers that are forked in it leave
     these signals, which a terminal sends to all, to this process.
 
     Args:
-        sentence: From the signal, and the frames that the main thread is in, to what is said where the process ends
-            past it.
+        sentence: Gives what is said where the process ends past the main thread.
     """
     caught = [number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
               if signal.getsignal(number) in _DEFAULTS]
-    main, over = threading.main_thread(), threading.Event()
-    if threading.current_thread() is not main or not caught:
+    over = threading.Event()
+    if threading.current_thread() is not threading.main_thread() or not caught:
         yield
         return
     before = {number: signal.getsignal(number) for number in caught}
@@ -67,8 +64,7 @@ def interruptible(sentence: Callable[[Interrupted, Iterable[FrameType]], str]) -
         while heard := os.read(hear, 1):
             if heard[0] in caught and not over.wait(_SECONDS):
                 interrupted = Interrupted(heard[0])
-                frames = [frame for frame, _ in traceback.walk_stack(sys._current_frames().get(main.ident or 0))]
-                end_process('' if _is_told() else sentence(interrupted, frames), interrupted.status)
+                end_process('' if is_told() else sentence(interrupted), interrupted.status)
         os.close(hear)
 
     for number in caught:
@@ -92,24 +88,8 @@ def interruptible(sentence: Callable[[Interrupted, Iterable[FrameType]], str]) -
                 signal.signal(number, before[number])
 
 
-def leave(sentence: str, status: int) -> NoReturn:
-    """End this program by ``SystemExit``, and without it if that takes seconds; its children at once.
-
-    Args:
-        sentence: What to say; nothing is said where torchrun does, which has passed on the signal.
-        status: Of the program.
-    """
-    for child in multiprocessing.active_children():
-        child.kill()
-    if not _is_told():
-        say(f'Error: {sentence}')
-    last_resort = threading.Timer(_SECONDS, os._exit, args=(status, ))
-    last_resort.daemon = True
-    last_resort.start()
-    sys.exit(status)
-
-
-def _is_told() -> bool:
+def is_told() -> bool:
+    """Whether torchrun, which has passed on the signal, says so."""
     return 'TORCHELASTIC_RUN_ID' in os.environ
 
 

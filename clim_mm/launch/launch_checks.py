@@ -4,11 +4,12 @@ from mmengine.config import Config
 from mmengine.device import get_device
 
 from clim_mm.checks import check_whole
+from clim_mm.config_file import dicts_below
 from clim_mm.errors import ConfigError
 from clim_mm.neighbors.sizes import PAPER_QUEUE_LEN
 from clim_mm.transfer.environment import check_scope
 
-from .config_errors import dicts_below
+from .part_checks import check_parts
 
 # The hooks without which a NeighborPairs goes wrong silently, and what each does for it.
 _HOOKS_OF_PAIRS = dict(
@@ -16,31 +17,28 @@ _HOOKS_OF_PAIRS = dict(
     QuarantineHook='lists its unreadable images')
 
 
-def check_config(cfg: Config, world_size: int) -> None:
-    """Check a config that is about to be trained, whoever's it is.
+def check_training(cfg: Config, world_size: int) -> None:
+    """Check the parts of a config that is about to be trained, and how they fit together, whoever's it is.
 
     Args:
-        cfg: The config.
+        cfg: After ``check_settings``.
         world_size: Processes that will train.
-
-    Raises:
-        ConfigError: If a dataset has no hook to fill its table, nothing finishes its deferred views, the queue is
-            shorter than a step's keys, mixed precision is wanted without a GPU, or CLIM's checkpoints could not be
-            resumed from.
-        MissingDependencyError: If MMDetection's models are wanted and mmcv has no compiled operators.
     """
+    check_scope(cfg.get('default_scope'))  # what follows imports its modules
+    check_parts(dict(cfg.items()))
+    check_config(cfg, world_size)
+
+
+def check_config(cfg: Config, world_size: int) -> None:
+    """Check that the parts of a config fit together, and fit the machine; arguments as for ``check_training``."""
     check_scope(cfg.get('default_scope'))
-    _check_mixed_precision(cfg)
+    if (cfg.get('optim_wrapper') or {}).get('type') == 'AmpOptimWrapper' and get_device() == 'cpu':
+        raise ConfigError('Mixed precision needs a GPU, and this machine shows none: leave out --amp (or set '
+                          'optim_wrapper.type to "OptimWrapper", or to "Bf16OptimWrapper", which needs none).')
     _check_pairs_have_their_hooks(cfg)
     _check_views_are_finished(cfg)
     _check_queue(cfg, world_size)
     _check_checkpoints(cfg)
-
-
-def _check_mixed_precision(cfg: Config) -> None:
-    if cfg.get('optim_wrapper', {}).get('type') == 'AmpOptimWrapper' and get_device() == 'cpu':
-        raise ConfigError('Mixed precision needs a GPU, and this machine shows none: leave out --amp (or set '
-                          'optim_wrapper.type to "OptimWrapper", or to "Bf16OptimWrapper", which needs none).')
 
 
 def _check_pairs_have_their_hooks(cfg: Config) -> None:

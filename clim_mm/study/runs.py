@@ -15,9 +15,9 @@ from mmengine.config import Config
 
 from clim_mm.causes import machine_error
 from clim_mm.checkpoints import HeldFolder, latest_checkpoint, write_atomically
-from clim_mm.distributed.starter import environment_of_a_part
+from clim_mm.config_file import load_config
+from clim_mm.distributed.end_process import starter_environment
 from clim_mm.errors import ConfigError, DataError, TrainingError
-from clim_mm.launch.commands import load_config
 
 from .study_file import Row, Study
 
@@ -104,7 +104,7 @@ class Run(NamedTuple):
     def _call(self, stage: Stage, command: Sequence[str]) -> None:
         log = Path(self.file(stage, 'log'))
         # Trainings of this size mostly wait for each other on more threads.
-        environment = dict(environment_of_a_part(), OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', '1'))
+        environment = dict(starter_environment(), OMP_NUM_THREADS=os.environ.get('OMP_NUM_THREADS', '1'))
         with log.open('w') as output:
             status = subprocess.call([sys.executable, *command], stdout=output, stderr=subprocess.STDOUT,
                                      env=environment)

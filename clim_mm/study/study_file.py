@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from clim_mm.checks import check_bool, check_choice, check_keys, check_list, check_whole
+from clim_mm.config_file import load_config
 from clim_mm.errors import ConfigError
-from clim_mm.launch.commands import load_config
 
 
 class Row(NamedTuple):

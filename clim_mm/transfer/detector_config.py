@@ -8,8 +8,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.registry import MODELS, DefaultScope
 
-from clim_mm.launch.commands import load_config
-from clim_mm.launch.config_errors import dicts_below
+from clim_mm.config_file import dicts_below, load_config
 
 from .annotations import check_annotations
 from .environment import check_environment

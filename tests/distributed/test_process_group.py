@@ -3,6 +3,8 @@
 import os
 import signal
 import socket
+import subprocess
+import sys
 import time
 from datetime import timedelta
 
@@ -17,7 +19,6 @@ from processes import started
 
 from clim_mm.distributed import DeviceDDP, host_group, prepare_launch, watch_peers
 from clim_mm.distributed.peer_watch import PeerLostError, PeerWatch
-from clim_mm.distributed.process_group import on_one_machine
 from clim_mm.errors import ConfigError
 
 INPUTS = torch.tensor([[1.0, 2.0], [3.0, 5.0]])
@@ -126,19 +127,6 @@ def test_a_meeting_place_that_is_not_there_is_named(torchrun, by_torchrun, timeo
         watch_peers('pytorch')
 
 
-@pytest.mark.parametrize(('launcher', 'variables', 'is_one'), [
-    ('pytorch', dict(LOCAL_WORLD_SIZE='2'), True), ('pytorch', dict(LOCAL_WORLD_SIZE='1'), False),
-    ('pytorch', {}, False),
-    ('slurm', dict(SLURM_NNODES='1'), True), ('slurm', dict(SLURM_NNODES='2', LOCAL_WORLD_SIZE='2'), False),
-    ('slurm', {}, False), ('mpi', dict(LOCAL_WORLD_SIZE='2'), True)])
-def test_one_machine_is_known_by_the_launcher(torchrun, launcher, variables, is_one):
-    for name in ('LOCAL_WORLD_SIZE', 'SLURM_NNODES'):
-        torchrun.delenv(name, raising=False)
-    for name, value in variables.items():
-        torchrun.setenv(name, value)
-    assert on_one_machine(launcher) == is_one
-
-
 def test_a_port_that_is_taken_is_named(torchrun):
     torchrun.setenv('RANK', '0')
     with socket.create_server(('', 0)) as taken:
@@ -241,3 +229,26 @@ def test_device_ids_are_left_out_on_the_cpu():
 def wrapped_device_ids():
     """The devices that DDP was given."""
     return DeviceDDP(torch.nn.Linear(2, 1), device_ids=[0]).device_ids
+
+
+FORKS = """
+import os, sys, threading
+from clim_mm.distributed.process_group import settle_before_fork
+
+wake, awake = threading.Event(), threading.Event()
+threading.Thread(target=lambda: (wake.wait(), awake.set())).start()
+{}
+sys.setswitchinterval(60)  # the thread runs when this one waits, not before
+wake.set()
+child = os.fork()
+if child == 0:
+    os._exit(0 if awake.is_set() else 7)
+os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+NEEDED = sys.version_info < (3, 12)
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize('settle, status', [('', 7), ('settle_before_fork()', 0 if NEEDED else 7)])
+def test_threads_run_before_a_fork(settle, status):
+    assert subprocess.run([sys.executable, '-c', FORKS.format(settle)], timeout=60, check=False).returncode == status

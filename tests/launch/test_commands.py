@@ -5,8 +5,9 @@ import gc
 
 import pytest
 
-from clim_mm.errors import ConfigError, DataError
-from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, load_config
+from clim_mm.config_file import load_config
+from clim_mm.errors import DataError
+from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence
 
 CONFIG = """
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))
@@ -31,18 +32,6 @@ def test_the_arguments_reach_the_config(config):
     assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
 
 
-def test_defaults(config):
-    cfg = load_config(config)
-    assert (cfg.work_dir, cfg.launcher, cfg.optim_wrapper.type) == ('work_dirs/mine', 'none', 'OptimWrapper')
-    assert load_config(config, cfg_options={'work_dir': 'set'}).work_dir == 'set'
-    assert load_config(config, 'there', cfg_options={'work_dir': 'set'}).work_dir == 'there'
-
-
-def test_a_config_that_is_not_there():
-    with pytest.raises(ConfigError, match='There is no config nowhere.py'):
-        load_config('nowhere.py')
-
-
 def test_errors_of_users_end_in_a_sentence():
     with pytest.raises(SystemExit) as end, errors_in_a_sentence():
         raise DataError('Mend it.')
@@ -56,27 +45,6 @@ def test_other_errors_show_their_traceback_before_a_sentence(capsys):
         raise ValueError('a\nfault')
     assert end.value.code == 'Error: ValueError: a fault. The lines above show where that came from.'
     assert 'raise ValueError(\'a\\nfault\')' in capsys.readouterr().err
-
-
-@pytest.mark.parametrize('text', ['a = ', 'a = b', '_base_ = "nowhere.py"', 'raise OSError("me")', '_base_ = 3'])
-def test_a_config_that_cannot_be_read(tmp_path, text):
-    path = tmp_path / 'mine.py'
-    path.write_text(text)
-    with pytest.raises(ConfigError, match=f'The config {path} cannot be read .*: correct it.') as caught:
-        load_config(str(path))
-    assert len(str(caught.value).splitlines()) == 1
-
-
-@pytest.mark.parametrize('option, words', [
-    ({'optim_wraper.optimizer.lr': 1}, 'there is no optim_wraper in the config, .* .did you mean \'optim_wrapper\'?.'),
-    ({'train_cfg.max_epochs.x': 1}, 'train_cfg.max_epochs.x does not fit the config'),
-    ({'custom_hooks.3.interval': 1}, 'custom_hooks.3.interval does not fit the config'),
-])
-def test_an_option_that_fits_nowhere(tmp_path, option, words):
-    path = tmp_path / 'mine.py'
-    path.write_text(CONFIG + 'custom_hooks = [dict(type="EMAHook")]')
-    with pytest.raises(ConfigError, match=words):
-        load_config(str(path), cfg_options=option)
 
 
 @pytest.mark.parametrize('argument', ['a', 'a=(1,2', 'a=[1,2))', 'a=dict(b="c", d=1)'])

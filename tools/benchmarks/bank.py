@@ -25,13 +25,14 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from pairs import write_json
 
+from clim_mm.config_file import load_config
 from clim_mm.datasets import SingleViews, labels_of
 from clim_mm.distributed import unwrapped
 from clim_mm.evaluation.refresh_settings import refresh_settings
 from clim_mm.hooks.runner_parts import needed_refresher
-from clim_mm.launch.commands import errors_in_a_sentence, load_config
+from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.launch.framework_settings import check_settings
-from clim_mm.launch.launch_checks import check_config
+from clim_mm.launch.launch_checks import check_training
 from clim_mm.neighbors.refresh import Refresh, purity, refresh_seed
 
 CONFIG = 'configs/clim/clim_r18_1xb32-20e_digits.py'
@@ -104,7 +105,7 @@ def config_of(path: str, work_dir: str, seed: int, epochs: Optional[int], averag
     if epochs is not None:
         cfg.merge_from_dict({'train_cfg.max_epochs': epochs})
     check_settings(cfg)
-    check_config(cfg, world_size=1)
+    check_training(cfg, world_size=1)
     return cfg
 
 

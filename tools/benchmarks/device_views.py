@@ -21,7 +21,6 @@ import clim_mm  # noqa: F401  (opens the host's version gate, and limits picture
 # isort: split
 import cv2
 import mmcv.transforms
-import mmselfsup.datasets.transforms as framework
 import numpy as np
 import torch
 from devices import clock_of, device_of
@@ -29,6 +28,7 @@ from mmengine.config import Config
 from pairs import write_json
 from pipeline import clim_pairs, draw_jpegs
 
+from clim_mm import host as framework
 from clim_mm.checks import check_whole
 from clim_mm.datasets import ColorJitter, RandomGaussianBlur, RandomGrayscale, stack_collate
 from clim_mm.device_views import PhotometricDraws

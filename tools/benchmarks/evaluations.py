@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 
 from pairs import write_json
 
-from clim_mm.distributed.starter import environment_of_a_part
+from clim_mm.distributed.end_process import starter_environment
 from clim_mm.errors import CheckpointError, TrainingError
 from clim_mm.launch.commands import errors_in_a_sentence
 
@@ -70,7 +70,7 @@ def main() -> None:
             raise CheckpointError(f'There is no checkpoint {args.checkpoint}: run bash tools/quickstart.sh first.')
         for name, command in commands(args.checkpoint, folder).items():
             start = time.perf_counter()
-            done = subprocess.run([sys.executable, *command], text=True, check=False, env=environment_of_a_part(),
+            done = subprocess.run([sys.executable, *command], text=True, check=False, env=starter_environment(),
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             if done.returncode != 0:
                 raise TrainingError(f'{name} has ended with status {done.returncode}: '

@@ -19,8 +19,8 @@ from clim_mm.checks import check_whole
 from clim_mm.distributed import prepare_launch, watch_peers
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, train
 from clim_mm.launch.framework_settings import check_settings
-from clim_mm.launch.held_folders import held_folders
-from clim_mm.launch.launch_checks import check_config
+from clim_mm.launch.launch_checks import check_training
+from clim_mm.launch.run_folders import held_folders
 from clim_mm.transfer.detector_config import check_detector, detector_config, without_synchronization
 from clim_mm.transfer.start import start_from
 
@@ -55,7 +55,7 @@ def main() -> None:
     args = parse_args()
     with errors_in_a_sentence(resumes=True), watch_peers(args.launcher) as peers:
         cfg = config_of(args)
-        check_config(cfg, world_size=int(os.environ.get('WORLD_SIZE', 1)))
+        check_training(cfg, world_size=int(os.environ.get('WORLD_SIZE', 1)))
         start_from(cfg, args.checkpoint)
         with held_folders(cfg, args.resume, peers) as folders:
             if folders:  # on rank 0; when it ends, the others end too

@@ -20,9 +20,10 @@ import clim_mm  # noqa: F401  (limits pictures before cv2 is imported)
 from clim_mm.checkpoints import write_atomically
 from clim_mm.checkpoints.atomic_write import file_sha256
 from clim_mm.checks import check_whole
-from clim_mm.distributed.starter import environment_of_a_part
+from clim_mm.config_file import load_config
+from clim_mm.distributed.end_process import starter_environment
 from clim_mm.errors import TrainingError
-from clim_mm.launch.commands import errors_in_a_sentence, load_config
+from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.transfer.detector_config import run_name
 from clim_mm.transfer.trials import check_premises, table_of_trials, trials_of
 
@@ -61,7 +62,7 @@ def main() -> None:
             script = osp.join(osp.dirname(__file__), 'dist_train_det.sh')
             command = ['bash', script, args.config, args.checkpoint, str(args.gpus), '--work-dir', trial.folder,
                        '--seed', str(trial.seed), '--resume', *more]
-            status = subprocess.call(command, env=environment_of_a_part())
+            status = subprocess.call(command, env=starter_environment())
             if status != 0 or trial.figures() is None:
                 raise TrainingError(f'The trial with seed {trial.seed} has ended with status {status} and without its '
                                     f'last figures: see {trial.folder}; what is finished is kept.')

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from mmcv.image.geometric import cv2_interp_codes
 from mmengine.dataset import Compose
-from mmselfsup.datasets.transforms import RandomResizedCrop
 
 from clim_mm.checks import check_bool, check_choice, check_range, check_whole
 from clim_mm.device_views import DeferredView, PhotometricDraws
 from clim_mm.errors import ConfigError
+from clim_mm.host import RandomResizedCrop
 from clim_mm.registry import TRANSFORMS
 
 from ..sample_randomness import GlobalRandomness

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import cv2
 import mmcv.transforms
-import mmselfsup.datasets.transforms as mmselfsup_transforms
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from clim_mm import host
 from clim_mm.checks import check_number
 from clim_mm.registry import TRANSFORMS
 
@@ -57,7 +57,7 @@ _JITTER = (brightened, contrasted, saturated, hue_shifted)  # in the order of th
 
 
 @TRANSFORMS.register_module()
-class ColorJitter(mmselfsup_transforms.ColorJitter):
+class ColorJitter(host.ColorJitter):
     """``mmselfsup.ColorJitter`` by OpenCV: the same operations in the same order, some 9 times as fast.
 
     Args:
@@ -97,7 +97,7 @@ class RandomGrayscale(mmcv.transforms.RandomGrayscale):
 
 
 @TRANSFORMS.register_module()
-class RandomGaussianBlur(mmselfsup_transforms.RandomGaussianBlur):
+class RandomGaussianBlur(host.RandomGaussianBlur):
     """``mmselfsup.RandomGaussianBlur`` by OpenCV, some 5 times as fast.
 
     OpenCV's is a Gaussian cut off at 3 sigma, where Pillow takes three box filters.

@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from pipeline import draw_jpegs
 from refresh import clustered, moved, seconds_of
 
-from clim_mm.launch.commands import load_config
+from clim_mm.config_file import load_config
 from clim_mm.neighbors import search
 from clim_mm.neighbors.faiss_backend import num_gpus
 from clim_mm.neighbors.refresh import Refresh, refresh

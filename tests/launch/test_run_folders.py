@@ -12,8 +12,7 @@ from toy_runs import NUMBERS, toy_config, toy_runner
 from clim_mm.checkpoints import read_checkpoint
 from clim_mm.checkpoints.run_folder import RUN_FILE, read_run
 from clim_mm.errors import CheckpointError
-from clim_mm.launch.held_folders import held_folders
-from clim_mm.launch.run_hook import RunHook
+from clim_mm.launch.run_folders import RunHook, held_folders
 from clim_mm.storage import try_lock
 
 

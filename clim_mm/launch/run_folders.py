@@ -1,0 +1,148 @@
+"""The folders that a training writes to: no other writes there, and they tell where a resumed one goes on from."""
+
+import json
+import os
+import os.path as osp
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Optional
+
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from clim_mm.checkpoints.atomic_write import remedy, remove_abandoned, write_atomically
+from clim_mm.checkpoints.resume_point import checkpoint_folder, checkpoints_of, resume_latest
+from clim_mm.checkpoints.run_folder import RUN_ID, HeldFolder, Run, marked_run
+from clim_mm.distributed.peer_watch import PeerWatch
+from clim_mm.errors import CheckpointError, UserError, some_of
+from clim_mm.transfer.figures_hook import FIGURES_FILE
+
+
+@contextmanager
+def held_folders(cfg: Config, resume: Optional[str], peers: Optional[PeerWatch]) -> Iterator[list[HeldFolder]]:
+    """Hold the work dir and the folder of the checkpoints for one training, and settle where it goes on from.
+
+    The process of rank 0 does it; the others wait for what it says, and touch nothing before.
+
+    Args:
+        cfg: Gets ``resume`` and ``load_from``.
+        resume: A checkpoint; ``auto`` for the latest; None for what the config says.
+        peers: As ``watch_peers`` gives them; None for a single process.
+
+    Yields:
+        The folders, that of the checkpoints first; none on other ranks than 0.
+
+    Raises:
+        CheckpointError: On every process, if another training holds one of the folders, one cannot be written to, or
+            there are checkpoints that cannot be resumed from.
+    """
+    with ExitStack() as stack:
+        if peers is None:
+            yield _hold(cfg, resume, stack)
+            return
+        folders, said = [], ''
+        if int(os.environ['RANK']) == 0:
+            refusal = ''
+            try:
+                folders = _hold(cfg, resume, stack)
+            except UserError as error:  # the others must not wait for this process
+                refusal = str(error)
+            said = json.dumps([refusal, bool(cfg.get('resume')), cfg.get('load_from')])
+        refusal, cfg.resume, cfg.load_from = json.loads(peers.from_rank_0(said))
+        if refusal:
+            raise CheckpointError(refusal)
+        yield folders
+
+
+def _hold(cfg: Config, resume: Optional[str], stack: ExitStack) -> list[HeldFolder]:
+    paths = {osp.realpath(path): path for path in (checkpoint_folder(cfg), cfg.work_dir) if '://' not in path}
+    folders = []
+    for path in paths.values():
+        folders.append(HeldFolder(path))
+        stack.callback(folders[-1].release)
+        for inside in (path, *filter(osp.isdir, (osp.join(path, name) for name in os.listdir(path)))):
+            remove_abandoned(inside)
+    _check_places(cfg)
+    if resume not in (None, 'auto'):
+        cfg.resume, cfg.load_from = True, resume
+    elif resume == 'auto' or (cfg.get('resume') and cfg.get('load_from') is None):
+        resume_latest(cfg)
+    return folders
+
+
+def _check_places(cfg: Config) -> None:
+    """Look at what must be written over; it would be found out after the first epochs."""
+    for name in ('last_checkpoint', FIGURES_FILE, osp.basename(cfg.filename or '')):
+        path = osp.join(cfg.work_dir, name)
+        if name and osp.lexists(path):
+            try:
+                os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
+            except OSError as error:
+                raise CheckpointError(f'Cannot write {path} ({error.strerror}){remedy(error, path)}.') from error
+
+
+class RunHook(Hook):
+    """Gives a training its id: that of the checkpoint that it is resumed from, or a new one.
+
+    It goes into the meta of each checkpoint, and from the first epoch on, when all that can be refused at a start has
+    been looked at, the folders' ``run.json`` names this run as their latest, and the work dir has a copy of its config.
+
+    Args:
+        folders: As ``held_folders`` gives them.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, folders: Sequence[HeldFolder]) -> None:
+        self._folders = folders
+        self._run = Run(uuid.uuid4().hex, 1)
+        self._begun = False
+
+    def before_run(self, runner: Runner) -> None:
+        """Warn of checkpoints that a fresh start will write over."""
+        if not runner.cfg.get('resume'):
+            self._warn(runner, 'starts anew', 'start it with --resume to go on with the earlier run, or with another '
+                       '--work-dir to keep it')
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Go on with the run of the checkpoint, if the training is resumed."""
+        if not runner.cfg.get('resume'):
+            return
+        before, folder = marked_run(checkpoint.get('meta') or {}), self._folders[0]
+        starts = [before.start, *([folder.run.start] if folder.run.id == before.id else [])]
+        path = osp.abspath(runner.cfg.load_from)
+        if osp.realpath(osp.dirname(path)) == osp.realpath(folder.folder):
+            path = osp.basename(path)  # it stays true in a copy of the folder
+        elif folder.run.id != before.id:
+            self._warn(runner, f'goes on from {path}', 'start it with another --work-dir to keep that one')
+        self._run = replace(before, id=before.id or self._run.id, start=max(starts) + 1, checkpoint=path)
+
+    def _warn(self, runner: Runner, does: str, remedy: str) -> None:
+        """Say what happens to the checkpoints of another run, if there are any."""
+        if names := [osp.basename(path) for path in checkpoints_of(runner.cfg)]:
+            runner.logger.warning(
+                f'{self._folders[0].folder} has checkpoints of an earlier run ({some_of(names, 3)}), and this training '
+                f'{does} and writes over them, number by number: {remedy}.')
+
+    def before_train(self, runner: Runner) -> None:
+        """Tell the id to whoever writes records."""
+        runner.message_hub.update_info(RUN_ID, self._run.id)
+        runner.logger.info(f'Run {self._run.id}, start {self._run.start}.')
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Let the folders belong to this run, and the work dir have its config, as MMEngine names the copy."""
+        if not self._begun:
+            name = osp.basename(runner.cfg.filename or f'{runner.timestamp}.py')
+            write_atomically(osp.join(runner.work_dir, name), runner.cfg.dump().encode())
+            for folder in self._folders:
+                folder.begin(self._run)
+            self._begun = True
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Mark the checkpoint, if the folder is still this training's."""
+        for folder in self._folders:
+            folder.check()
+        checkpoint['meta']['run'] = self._run.mark
