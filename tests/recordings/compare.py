@@ -43,7 +43,7 @@ def record(training: Training, tree: Path, data: Path) -> dict:
             [*start, '--work-dir', str(work_dir)], env=env, cwd=scratch, text=True, errors='replace',
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         if done.returncode:
-            raise RuntimeError(f'{training.config} ended with status {done.returncode} in {tree}:\n{done.stdout[-3000:]}')
+            raise RuntimeError(f'{training.config}: status {done.returncode} in {tree}:\n{done.stdout[-3000:]}')
         ranks = [json.loads(Path(f'{out}.{rank}').read_text()) for rank in range(training.processes)]
         figures = {f'rank {rank} {name}' if rank else name: values
                    for rank, result in enumerate(ranks) for name, values in result['figures'].items()}
@@ -104,8 +104,8 @@ def main() -> int:
     parser.add_argument('--cache', type=Path, default=Path(tempfile.gettempdir(), 'clim_mm_recordings'),
                         help='where the images and the results of the earlier version are kept (default: %(default)s)')
     args = parser.parse_args()
-    commit = subprocess.run(['git', 'rev-parse', '--verify', f'{args.before}^{{commit}}'], cwd=ROOT, check=True, text=True,
-                            stdout=subprocess.PIPE).stdout.strip()
+    commit = subprocess.run(['git', 'rev-parse', '--verify', f'{args.before}^{{commit}}'], cwd=ROOT, check=True,
+                            text=True, stdout=subprocess.PIPE).stdout.strip()
     cache = args.cache.resolve()
     cache.mkdir(parents=True, exist_ok=True)
     data = cache / 'digits'
@@ -125,7 +125,8 @@ def main() -> int:
         bad += not worst <= BOUND
         said = f'differ by up to {worst:.1e}' if worst else f'identical ({len(found)} figures, all weights)'
         print(f'| {name} | {len(after["figures"]["train/loss"])} | {said} |', flush=True)
-        for figure in sorted((figure for figure in found if found[figure]), key=found.get, reverse=True)[:12]:
+        differing = [figure for figure in found if found[figure]]
+        for figure in sorted(differing, key=lambda figure: (figure.startswith('weight'), -found[figure]))[:12]:
             print(f'    {figure}: {found[figure]:.1e}', flush=True)
         if lonely := sorted(before['figures'].keys() ^ after['figures'].keys()):
             print(f'    only one logs: {", ".join(lonely)}', flush=True)
