@@ -33,7 +33,7 @@ def test_the_features_are_the_same(tmp_path, encoder, layer):
 
 
 def test_the_next_epoch_is_the_same(tmp_path):
-    # Of what the checkpoint keeps, the losses depend on weights, optimizer, schedule, queue, key bank and quarantine.
+    # Of what the checkpoint keeps, the losses depend on weights, optimizer, schedule, and the queue with its ids.
     checkpoint = shutil.copy(CHECKPOINT, tmp_path)
     runner, losses = train(images(tmp_path / 'images'), tmp_path / 'run', 3, str(checkpoint))
     assert (runner.epoch, runner.iter) == (3, 9)

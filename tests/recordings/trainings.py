@@ -33,13 +33,20 @@ def _accumulate(cfg: Config) -> None:
 
 
 def _mocov2_of_digits(cfg: Config) -> None:
-    """MMSelfSup's MoCo v2, with the quickstart's network on its images."""
+    """MMSelfSup's MoCo v2, with the quickstart's network on its images.
+
+    Its samples are drawn as the framework does, from the workers' global generators: since ``ImageSamples`` draws them
+    by (seed, epoch, id), the config alone gives other views than it did before.
+    """
     cfg.model.update(queue_len=256, momentum=0.99)
     cfg.model.backbone = dict(
         type='mmcls.ResNet_CIFAR', depth=18, base_channels=16, stem_channels=16, out_indices=(3, ))
     cfg.model.neck.update(in_channels=128, hid_channels=128)
     loader = cfg.train_dataloader
     loader.update(batch_size=32, num_workers=2, pin_memory=False)
+    loader.dataset = dict(loader.dataset.pop('dataset', loader.dataset), pipeline=loader.dataset.pipeline)
+    for name in ('quarantine', 'manifest'):
+        cfg.default_hooks.pop(name, None)
     next(step for step in _dicts(loader.dataset) if str(step.get('type')).endswith('RandomResizedCrop')).size = 16
     cfg.optim_wrapper.optimizer.lr = 0.02
 
