@@ -346,10 +346,9 @@ MUTANTS = [
            '[values[seed] - baseline[seed] for seed in sorted(values.keys() & baseline.keys())]',
            '[value - other for value, other in zip(values.values(), baseline.values())]'),
     # Transfer, and the launch.
-    Mutant('depth of a ResNet off by one', 'transfer/resnet_names.py',
-           'depth = 2 + convolutions', 'depth = 1 + convolutions'),
-    Mutant('unfinished trials count', 'transfer/trials.py', 'return figures if finished else None', 'return figures'),
-    Mutant('last validation not known as the last', 'transfer/figures_hook.py',
+    Mutant('unfinished trials count', 'transfer/trials.py',
+           "return content['figures'] if content['finished'] else None", "return content['figures']"),
+    Mutant('last validation not known as the last', 'transfer/detector_hooks.py',
            'runner.iter >= runner.max_iters', 'runner.iter > runner.max_iters'),
     Mutant('keys of one process compared with the queue', 'launch/launch_checks.py',
            'batch_size * world_size * (2 if', 'batch_size * (2 if'),

@@ -15,9 +15,9 @@ from mmengine.runner import Runner
 
 from clim_mm.checks import MOST_WORKERS, check_bool, check_keys, check_list, check_number, check_whole, suggestion
 from clim_mm.errors import ConfigError
-from clim_mm.transfer.environment import check_scope
 
 from .config_errors import dicts_below, registered_names
+from .detection_packages import check_scope
 
 # What a Runner takes from a config, or looks up in it.
 KNOWN_KEYS = (*(name for name in inspect.signature(Runner).parameters if name != 'cfg'), 'compile', 'custom_imports',

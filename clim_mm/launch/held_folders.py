@@ -14,7 +14,8 @@ from clim_mm.checkpoints.latest import checkpoint_folder, resume_latest
 from clim_mm.checkpoints.run_file import HeldFolder
 from clim_mm.distributed.peer_watch import PeerWatch
 from clim_mm.errors import CheckpointError, UserError
-from clim_mm.transfer.figures_hook import FIGURES_FILE
+
+FIGURES_FILE = 'figures.json'  # of a detector's last validation
 
 
 @contextmanager

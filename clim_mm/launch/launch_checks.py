@@ -6,9 +6,9 @@ from mmengine.device import get_device
 from clim_mm.checks import check_whole
 from clim_mm.errors import ConfigError
 from clim_mm.neighbors.sizes import PAPER_QUEUE_LEN
-from clim_mm.transfer.environment import check_scope
 
 from .config_errors import dicts_below
+from .detection_packages import check_scope
 
 # The hooks without which a NeighborPairs goes wrong silently, and what each does for it.
 _HOOKS_OF_PAIRS = dict(

@@ -104,7 +104,7 @@ def test_a_slim_network_and_a_name_that_is_taken(run, trained, resnet18, tmp_pat
     assert taken.read_text() == 'mine'
     result = run('tools/export.py', trained('small').checkpoint(), '--to', 'timm', '--out', tmp_path / 'out.pth')
     assert result.returncode == 1 and 'Traceback' not in result.stdout
-    assert 'conv1.weight (8, 3, 7, 7) instead of (64, 3, 7, 7)' in result.stdout.strip().splitlines()[-1]
+    assert '(stem_channels=8; base_channels=8)' in result.stdout.strip().splitlines()[-1]
     assert not (tmp_path / 'out.pth').exists()
     assert '`--to torch` writes it' in result.stdout
     result = run('tools/export.py', trained('small').checkpoint(), '--to', 'torch', '--out', tmp_path / 'slim.pt2')
