@@ -5,7 +5,8 @@ import logging
 import os
 import os.path as osp
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,16 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS, DefaultScope
 
 from clim_mm.errors import DataError, on_one_line, some_of
+from clim_mm.launch.config_errors import dicts_below
 from clim_mm.storage import patiently
 
-_LISTS = ('images', 'annotations', 'categories')
 _LVIS = dict(LVISV05Dataset='v0.5', LVISV1Dataset='v1', LVISDataset='v0.5')
-_COCO_SITE = 'http://images.cocodataset.org/'
 
 
 def check_annotations(cfg: Config, names: Sequence[str] = ('train', 'val', 'test')) -> None:
     """Check every data set of a detector's loaders, once each: its version, images, files, categories and classes."""
-    datasets = {name: [*_datasets((cfg.get(f'{name}_dataloader') or {}).get('dataset'))] for name in names}
+    datasets = {name: [dataset for _, dataset in dicts_below((cfg.get(f'{name}_dataloader') or {}).get('dataset'))
+                       if dataset.get('ann_file')] for name in names}
     done = []
     for dataset in sum(datasets.values(), []):
         what = (dataset['type'], _path(dataset), dataset.get('data_prefix'))
@@ -37,19 +38,6 @@ def check_annotations(cfg: Config, names: Sequence[str] = ('train', 'val', 'test
                   'ann_file of val_dataloader and test_dataloader.', logger='current', level=logging.WARNING)
 
 
-def _datasets(dataset: Any) -> Iterator[Mapping]:
-    """Those that have annotations, inside of whatever repeats, balances or joins them."""
-    if isinstance(dataset, (list, tuple)):
-        for part in dataset:
-            yield from _datasets(part)
-    elif isinstance(dataset, Mapping):
-        inner = dataset.get('dataset') or dataset.get('datasets')
-        if inner is not None:
-            yield from _datasets(inner)
-        elif dataset.get('ann_file'):
-            yield dataset
-
-
 def _path(dataset: Mapping) -> str:
     return osp.join(dataset.get('data_root') or '', dataset['ann_file'])
 
@@ -60,7 +48,6 @@ def _check(dataset: Mapping) -> None:
     if classes is None:
         with DefaultScope.overwrite_default_scope('mmdet'):
             classes = getattr(DATASETS.get(f'mmdet.{kind}'), 'METAINFO', {}).get('classes', ())
-    classes = [classes] if isinstance(classes, str) else list(classes)
     path, root, prefix = _path(dataset), dataset.get('data_root') or '', dataset.get('data_prefix') or {}
     if not osp.isfile(path):
         raise DataError(f'There is no {path}: put the data set there or link it, as docs/detection.md shows, or set '
@@ -72,47 +59,35 @@ def _check(dataset: Mapping) -> None:
 
 
 def check_coco(path: str, images: str, classes: Sequence[str], lvis: str = '') -> None:
-    """Check a file of annotations in COCO's or LVIS's format.
+    """Check a file of annotations in COCO's format, or LVIS's with ``lvis`` as ``v0.5`` or ``v1``.
 
-    Args:
-        path: The file.
-        images: Folder of the images.
-        classes: The data set's; those of a COCO file are found by their names, those of LVIS by their order.
-        lvis: ``v0.5`` or ``v1`` for LVIS, of which the file has to be; empty for COCO.
+    The classes of a COCO file are found by their names, those of LVIS by their order.
     """
-    content = _read(path, json.loads)
-    if not isinstance(content, dict) or not all(isinstance(content.get(name), list) for name in _LISTS):
-        raise DataError(f'{path} has no lists of {", ".join(_LISTS)}: give a file of annotations in the format of '
-                        'COCO.')
-    names = {category.get('id'): category.get('name') for category in content['categories']}
+    lists = itemgetter('images', 'annotations', 'categories')
+    listed, annotations, categories = _read(path, lambda text: lists(json.loads(text)))
+    names = {category.get('id'): category.get('name') for category in categories}
     absent = [] if lvis else [name for name in classes if name not in names.values()]
     if absent:
         raise DataError(f'{path} lacks {len(absent)} of the {len(classes)} classes of the config ({some_of(absent, 3)}'
                         '), and MMDetection would number the others anew: give the full annotations, or set metainfo '
                         'and num_classes.')
-    has_names = any('file_name' in image for image in content['images'])
+    has_names = any('file_name' in image for image in listed)
     if lvis and (has_names is not (lvis == 'v0.5') or len(names) != len(classes)):
         raise DataError(f'{path} is not LVIS {lvis} as published: it has {len(names)} categories and images '
                         f'{"with" if has_names else "without"} file names, not {len(classes)} and images '
                         f'{"with" if lvis == "v0.5" else "without"}: give the annotations of {lvis}, or take the '
                         'config of the other version.')
-    ids = {image.get('id') for image in content['images']}
-    for annotation in content['annotations']:
+    ids = {image.get('id') for image in listed}
+    for annotation in annotations:
         for key, known, things in (('image_id', ids, 'images'), ('category_id', names, 'categories')):
             if annotation.get(key) not in known:
                 raise DataError(f'Annotation {annotation.get("id")} of {path} has {key}={annotation.get(key)}, which '
                                 f'is not among its {len(known)} {things}: give the annotations as published.')
-    _check_files(path, [osp.join(images, _file_name(image, lvis)) for image in content['images']])
+    _check_files(path, [osp.join(images, _file_name(image, lvis)) for image in listed])
 
 
 def check_voc(path: str, year: str, classes: Sequence[str]) -> None:
-    """Check a list of VOC's images and what belongs to them.
-
-    Args:
-        path: The list, such as ``VOC2007/ImageSets/Main/trainval.txt``.
-        year: Folder with ``Annotations`` and ``JPEGImages``.
-        classes: That objects may be of; MMDetection would leave out others without a word.
-    """
+    """Check a list of VOC's images, and their files below the folder ``year``."""
     ids = _read(path, bytes.decode).split()
     if not ids:
         raise DataError(f'{path} names no image: fetch the data set anew.')
@@ -129,14 +104,14 @@ def _read(path: str, parse: Callable[[bytes], Any]) -> Any:
     content = patiently(Path(path).read_bytes, path)
     try:
         return parse(content)
-    except (ValueError, ElementTree.ParseError) as error:
+    except (ValueError, LookupError, TypeError, ElementTree.ParseError) as error:
         raise DataError(f'The annotations {path} cannot be read ({on_one_line(error)}): fetch them anew.') from error
 
 
 def _file_name(image: Mapping, lvis: str) -> str:
     """As MMDetection makes it: of LVIS v1 out of the address, of v0.5 without COCO 2014's prefix."""
     if lvis == 'v1':
-        return str(image.get('coco_url', '')).replace(_COCO_SITE, '')
+        return str(image.get('coco_url', '')).replace('http://images.cocodataset.org/', '')
     name = str(image.get('file_name', ''))
     return name[-16:] if lvis and name.startswith('COCO') else name
 

@@ -33,16 +33,10 @@ def pretrained_part(detector: nn.Module) -> nn.Module:
 
 def check_fits(part: nn.Module, preprocessor: Mapping[str, Any], checkpoint: str,
                kind: str) -> tuple[dict[str, torch.Tensor], str]:
-    """Check that a detector can start from a checkpoint.
-
-    Args:
-        part: See :func:`pretrained_part`; its weights do not matter.
-        preprocessor: The detector's ``data_preprocessor``.
-        checkpoint: A file, or an address that MMEngine knows.
-        kind: ``pretraining`` or ``supervised``.
+    """Check that a detector can start from a checkpoint of a ``kind``, ``pretraining`` or ``supervised``.
 
     Returns:
-        The weights by their names in ``part``, all of them, and a sentence on how images are normalised.
+        All weights by their names in ``part``, see :func:`pretrained_part`; a sentence on how images are normalised.
     """
     found = read_backbone(checkpoint)
     if found.classifies and kind == 'pretraining':
@@ -74,14 +68,12 @@ def check_nothing_frozen(part: nn.Module) -> int:
 def check_norms_train(detector: nn.Module, processes: int) -> tuple[int, bool]:
     """Check that batch normalisation uses the batch's own statistics, those of all processes where that is possible.
 
-    The detector is in training mode afterwards: it is its own ``train()`` that leaves norms in evaluation mode.
-
     Returns:
         Number of the pretrained part's norms, and whether they are synchronised over several processes.
     """
     part = pretrained_part(detector)
     norms = {name: module for name, module in part.named_modules() if isinstance(module, _BatchNorm)}
-    detector.train()
+    detector.train()  # MMDetection's, which leaves norms in evaluation mode if it is told to
     still = [name for name, norm in norms.items() if not norm.training]
     if still:
         raise ConfigError(f'{len(still)} of the backbone\'s {len(norms)} norms keep the pretraining\'s statistics '

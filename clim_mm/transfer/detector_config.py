@@ -2,7 +2,6 @@
 
 import argparse
 import os.path as osp
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Optional
 
@@ -20,20 +19,13 @@ from clim_mm.launch.detection_packages import check_detection_packages
 from .annotations import check_annotations
 from .detector_checks import check_fits, check_norms_train, check_nothing_frozen, pretrained_part
 
-_WITH_RESULT_FILES = ('CocoMetric', 'LVISMetric')
-
 
 @dataclass(frozen=True)
 class Start:
-    """What a detector's backbone starts from.
+    """What a detector's backbone starts from."""
 
-    Attributes:
-        kind: ``pretraining``, ``supervised`` or ``random``.
-        checkpoint: A file, or an address that MMEngine knows; empty for ``random``.
-    """
-
-    kind: str
-    checkpoint: str = ''
+    kind: str  # pretraining, supervised or random
+    checkpoint: str = ''  # a file, or an address that MMEngine knows
 
     def row(self, config: str) -> str:
         """The name of a table's row: the config's, with ``_supervised`` or ``_random``."""
@@ -68,28 +60,26 @@ def start_of(args: argparse.Namespace) -> Start:
 
 def detector_config(config: str, work_dir: str, amp: bool = False, cfg_options: Optional[dict] = None,
                     launcher: str = 'none') -> Config:
-    """Read a detector's config, as ``load_config`` does.
-
-    Its evaluations keep their result files, ``results.bbox.json`` and the like, in the work dir.
-    """
+    """Read a detector's config as ``load_config`` does, with its evaluations' result files in the work dir."""
     check_detection_packages(lvis='lvis' in osp.basename(config))
     cfg = load_config(config, work_dir, amp, cfg_options, launcher)
-    for name in ('val_evaluator', 'test_evaluator'):
-        evaluators: Any = cfg.get(name) or []
-        for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
-            if evaluator.get('type') in _WITH_RESULT_FILES:
-                evaluator.setdefault('outfile_prefix', osp.join(work_dir, 'results'))
+    evaluators = [cfg.get(name) for name in ('val_evaluator', 'test_evaluator')]
+    for evaluator in _parts(evaluators, 'CocoMetric', 'LVISMetric'):
+        evaluator.setdefault('outfile_prefix', osp.join(work_dir, 'results'))
     return cfg
+
+
+def _parts(settings: Any, *types: str) -> list[Any]:
+    """All dicts with one of these types in nested settings."""
+    return [part for _, part in dicts_below(settings) if part.get('type') in types]
 
 
 def start_from(cfg: Config, start: Start) -> None:
     """Let a config's detector start from a checkpoint: its backbone, and with C4 the head that boxes share."""
-    hooks: Any = [hook for hook in cfg.get('custom_hooks') or []
-                  if isinstance(hook, Mapping) and hook.get('type') == 'TransferPreflightHook']
+    hooks = _parts(cfg.get('custom_hooks'), 'TransferPreflightHook')
     if not hooks:
-        raise ConfigError('The config has no TransferPreflightHook in custom_hooks, without which a backbone that is '
-                          'half at random would go unnoticed: inherit from a config below '
-                          'configs/benchmarks/mmdetection.')
+        raise ConfigError('The config has no TransferPreflightHook in custom_hooks, which checks the backbone\'s '
+                          'weights: inherit from a config below configs/benchmarks/mmdetection.')
     hooks[0]['start'] = start.kind
     init_cfg: Any = backbone_init(start.checkpoint) if start.checkpoint else None
     cfg.model.backbone.init_cfg = init_cfg
@@ -111,8 +101,7 @@ def check_detector(cfg: Config, start: Start) -> None:
 
 def without_synchronization(cfg: Config) -> None:
     """Take plain batch normalisation on a machine without GPUs, where torch does not synchronise it, and say so."""
-    settings: Any = dict(cfg.items())
-    found: list[Any] = [part for _, part in dicts_below(dict(model=settings['model'])) if part.get('type') == 'SyncBN']
+    found = _parts(cfg.model, 'SyncBN')
     if found and not torch.cuda.is_available():
         for part in found:
             part['type'] = 'BN'

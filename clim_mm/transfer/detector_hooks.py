@@ -30,11 +30,8 @@ class TransferPreflightHook(StartHook):
     """Hook that makes sure that a detector trains what pretraining has made, all of it, and says so in four lines.
 
     MMEngine loads what fits and logs the rest, and MMDetection's configs freeze stages and norms unless they are told
-    otherwise: both cost points that no figure shows (DenseCL#7 tells of 35.5 instead of 37.5 AP).
-
-    Args:
-        start: What the backbone starts from: ``pretraining``, ``supervised`` or ``random``; the commands set it, and
-            ``model.backbone.init_cfg`` names the checkpoint.
+    otherwise: both cost points that no figure shows (DenseCL#7 tells of 35.5 instead of 37.5 AP). The commands set
+    ``start``, and ``model.backbone.init_cfg`` names the checkpoint.
     """
 
     priority = 'VERY_HIGH'
@@ -78,11 +75,7 @@ class TransferPreflightHook(StartHook):
 
 @HOOKS.register_module()
 class FiguresHook(Hook):
-    """Hook that writes what a validation has measured into ``figures.json`` of the work dir.
-
-    ``iter`` is the number of iterations behind it, ``finished`` whether these are all, ``seed`` the training's, and
-    ``figures`` a dictionary.
-    """
+    """Hook that writes what a validation has measured into ``figures.json`` of the work dir."""
 
     priority = 'LOW'
 

@@ -24,12 +24,7 @@ VISBACKENDS.register_module(name='WholeLinesVisBackend', module=LocalVisBackend)
 
 @MODELS.register_module()
 class NormedResLayer(ResLayer):
-    """MMDetection's ``ResLayer`` with a norm behind it [moco: the extra BN that follows res5 in its C4 detectors].
-
-    Args:
-        norm_cfg: Of all norms, the new one included.
-        **kwargs: As for ``ResLayer``.
-    """
+    """MMDetection's ``ResLayer`` with a norm behind it [moco: the extra BN that follows res5 in its C4 detectors]."""
 
     def __init__(self, norm_cfg: dict, **kwargs: Any) -> None:
         super().__init__(norm_cfg=norm_cfg, **kwargs)
@@ -53,10 +48,7 @@ class TrainOnDifficult(BaseTransform):
 
 
 def let_lvis_run() -> None:
-    """Give the package lvis 0.5.3 the ``np.float`` that numpy 1.24 has dropped (lvis-dataset/lvis-api#42).
-
-    numpy itself stays as it is.
-    """
+    """Give lvis 0.5.3 the ``np.float`` that numpy 1.24 has dropped (lvis-dataset/lvis-api#42); numpy stays as it is."""
     try:
         import lvis.eval
     except ImportError:

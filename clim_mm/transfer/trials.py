@@ -38,7 +38,7 @@ def trials_of(work_dir: str, number: int, first_seed: int = 0) -> list[Trial]:
 
 
 def check_premises(work_dir: str, premises: Mapping[str, Any]) -> None:
-    """Note in ``trials.json`` what decides the trials' outcome beside the seed, or check that it is as noted."""
+    """Note in ``trials.json`` what decides the outcome beside the seed, or check that it is as noted."""
     path = osp.join(work_dir, 'trials.json')
     before = _read(path) if osp.isfile(path) else premises
     if others := [name for name in premises if before.get(name) != premises[name]]:
