@@ -224,6 +224,13 @@ def test_a_machine_without_the_operators(shell, data, tmp_path):
     assert last.startswith('Error: ') and 'mmcv has none' in last and 'tools/setup_det.sh' in last
 
 
+def test_the_script_takes_a_start_in_place_of_a_checkpoint(shell, tmp_path, free_port):
+    ended = shell('bash', ROOT / 'tools/benchmarks/dist_train_det.sh', FOLDER / f'{C4}.py', 1, '--start', 'random',
+                  folder=tmp_path, PORT=free_port())
+    assert ended.returncode == 1 and 'Error: There is no data/coco/' in ended.stdout, ended.stdout[-3000:]
+    assert (tmp_path / f'work_dirs/{Path(C4).name}_random').is_dir()
+
+
 @pytest.fixture(scope='module')
 def shapes(tmp_path_factory):
     """A folder with a dozen pictures of shapes below data/coco, each with one object or two."""
