@@ -44,4 +44,4 @@ export CLIM_STARTED_BY
 exec "${PYTHON:-python}" -m clim_mm.launch.ranks \
     "${meeting[@]}" \
     --nproc_per_node="$gpus" \
-    "$script" "$config" --launcher pytorch "${@:3}"
+    -- "$script" "$config" --launcher pytorch "${@:3}"  # torchrun would take a --start for its own --start-method

@@ -2,10 +2,10 @@
 
 from clim_mm.checkpoints.weights import weights_sha256
 
+from .backbone import DEPTHS
 from .checkpoint_export import Exported, export
 from .formats import FORMATS
 from .header import read_header
-from .libraries import library_of
-from .plain_resnet import DEPTHS
+from .parity import library_of
 
 __all__ = ['DEPTHS', 'FORMATS', 'Exported', 'export', 'library_of', 'read_header', 'weights_sha256']

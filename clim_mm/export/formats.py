@@ -1,7 +1,8 @@
-"""What the libraries read: from tensors and a header to the bytes of a file, or of the files of a folder."""
+"""The files that other libraries read: their names of a ResNet's tensors, and what stands around these."""
 
 import io
 import json
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,18 +13,12 @@ from torch import nn
 
 from clim_mm.checkpoints.backbone import KEY
 from clim_mm.checkpoints.weights import COUNTER
-from clim_mm.errors import MissingDependencyError
+from clim_mm.errors import ConfigError, MissingDependencyError, on_one_line
 
-from . import names
 from .header import PROGRAM, WEIGHTS_FILE
-from .placing import ENDINGS
-from .program import program_file
 
-# Blocks of the stages and channels of their outputs are read off the tensors; this is what cannot be.
-_SETTINGS = dict(
-    model_type='resnet', architectures=['ResNetModel'], num_channels=3, hidden_act='relu',
-    downsample_in_first_stage=False, downsample_in_bottleneck=False)
-_SHARE_OF_SHORTER_SIDE = 0.875  # 224 of 256 pixels, as a refresh and every evaluation here take it
+# (N, 3, H, W) images to (N, C, h, w), the last stage's output, and (N, C), its mean over the positions.
+Network = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -31,69 +26,68 @@ class Format:
     """How a library wants the weights.
 
     Attributes:
-        rename: From MMSelfSup's name of a tensor to the library's.
-        write: From tensors and header to the contents of the files, by their names; a single file has the name ``''``.
-        counters: Whether the library's model has the counters of batch normalisation.
+        rename: MMSelfSup's name of a tensor to the library's.
+        write: Tensors and header to the contents of the files, by name; a single file has the name ``''``. None for
+            :func:`program_file`, which takes the backbone.
+        counters: Whether the library keeps ``num_batches_tracked``.
         is_folder: Whether there are several files.
-        program: From the backbone and the header to the contents, in place of ``write``, where the computation goes
-            with the weights, so that any backbone will do.
-        endings: Of the name of a file.
+        endings: Allowed endings of a single file's name.
     """
 
     rename: Callable[[str], str]
     write: Optional[Callable[[Mapping[str, torch.Tensor], Mapping[str, Any]], dict[str, bytes]]] = None
     counters: bool = True
     is_folder: bool = False
-    program: Optional[Callable[[nn.Module, Mapping[str, Any]], dict[str, bytes]]] = None
-    endings: tuple[str, ...] = ENDINGS
+    endings: tuple[str, ...] = ('.pth', '.pt')
 
     def tensors(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The tensors of a backbone by the library's names, in the same order."""
+        """A backbone's tensors by the library's names, in the same order."""
         return {self.rename(name): value for name, value in weights.items()
                 if self.counters or not name.endswith(COUNTER)}
 
-    def files(self, backbone: nn.Module, header: Mapping[str, Any]) -> dict[str, bytes]:
-        """The contents of the files of a backbone, by their names."""
-        if self.program is not None:
-            return self.program(backbone, header)
-        assert self.write is not None
-        return self.write(self.tensors(backbone.state_dict()), header)
+
+def detectron2_name(name: str) -> str:
+    """The name in detectron2, such as ``res2.0.conv1.norm.weight``: it counts the stem as the first stage."""
+    name = re.sub(r'layer(\d)', lambda stage: f'res{int(stage[1]) + 1}', name) if 'layer' in name else f'stem.{name}'
+    name = name.replace('downsample.0', 'shortcut').replace('downsample.1', 'shortcut.norm')
+    return re.sub(r'\bbn(\d)', r'conv\1.norm', name)
+
+
+def huggingface_name(name: str) -> str:
+    """The name in transformers' ``ResNetModel``: ``encoder.stages.0.layers.0.layer.0.normalization.weight``."""
+    if 'layer' not in name:
+        return re.sub(r'(conv|bn)1', lambda kind: f'embedder.embedder.{_KINDS[kind[1]]}', name)
+    name = re.sub(r'layer(\d)\.', lambda stage: f'encoder.stages.{int(stage[1]) - 1}.layers.', name)
+    name = name.replace('downsample.0', 'shortcut.convolution').replace('downsample.1', 'shortcut.normalization')
+    return re.sub(r'(conv|bn)(\d)', lambda part: f'layer.{int(part[2]) - 1}.{_KINDS[part[1]]}', name)
+
+
+_KINDS = dict(conv='convolution', bn='normalization')
 
 
 def state_dict_file(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> dict[str, bytes]:
     """A plain ``state_dict``, as torchvision and timm publish their weights."""
     plain = OrderedDict(tensors)
     plain._metadata = OrderedDict({KEY: dict(header)})  # type: ignore[attr-defined]  # as Module.state_dict() does
-    return {'': _saved(plain)}
+    return _saved(plain)
 
 
 def mmdet_file(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> dict[str, bytes]:
     """A checkpoint of MMEngine: ``state_dict`` and ``meta``."""
-    return {'': _saved(dict(meta={KEY: dict(header)}, state_dict=dict(tensors)))}
+    return _saved(dict(meta={KEY: dict(header)}, state_dict=dict(tensors)))
 
 
 def detectron2_file(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> dict[str, bytes]:
-    """What detectron2's ``DetectionCheckpointer`` reads from a ``.pth`` file.
-
-    It looks for ``model``, and matches each name with the model's name that ends with it, whether it begins with
-    ``backbone.bottom_up`` as in an FPN or with ``roi_heads`` as in a C4 model. ``__author__`` and
-    ``matching_heuristics`` are as in its model zoo.
-    """
-    content = {'model': dict(tensors), '__author__': 'clim_mm', 'matching_heuristics': True, KEY: dict(header)}
-    return {'': _saved(content)}
+    """A ``.pth`` of detectron2's model zoo; the heuristics match names by their endings, in FPN and C4 alike."""
+    return _saved({'model': dict(tensors), '__author__': 'clim_mm', 'matching_heuristics': True, KEY: dict(header)})
 
 
 def huggingface_folder(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> dict[str, bytes]:
-    """A folder for ``from_pretrained``: the model's settings, its weights, and how images are prepared.
-
-    Raises:
-        MissingDependencyError: If safetensors is not installed.
-    """
+    """A folder for ``from_pretrained``: the model's settings, its weights, and how images are prepared."""
     try:
         from safetensors.torch import save
     except ModuleNotFoundError as error:
-        raise MissingDependencyError('safetensors is missing, which files for Hugging Face are written with: `pip '
-                                     'install safetensors`.') from error
+        raise MissingDependencyError('Files for Hugging Face need safetensors: `pip install safetensors`.') from error
     metadata = {'format': 'pt', KEY: json.dumps(header)}
     files = {
         'config.json': _json(huggingface_config(tensors)),
@@ -103,32 +97,59 @@ def huggingface_folder(tensors: Mapping[str, torch.Tensor], header: Mapping[str,
     if wanted['channel_order'] == 'RGB' and wanted['size'] is not None:  # transformers has no preparation for BGR
         files['preprocessor_config.json'] = _json(dict(
             image_processor_type='ConvNextImageProcessor', do_resize=True, size=dict(shortest_edge=wanted['size']),
-            crop_pct=_SHARE_OF_SHORTER_SIDE, do_rescale=True, rescale_factor=1 / 255, do_normalize=True,
+            crop_pct=0.875,  # 224 of 256 pixels, as in every evaluation here
+            do_rescale=True, rescale_factor=1 / 255, do_normalize=True,
             image_mean=[mean / 255 for mean in wanted['mean']], image_std=[std / 255 for std in wanted['std']]))
     return files
 
 
 def huggingface_config(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """The settings of transformers' ``ResNetConfig`` that fit the tensors.
-
-    Args:
-        tensors: By the names of its ``ResNetModel``.
-    """
-    stages = range(4)
+    """The settings of transformers' ``ResNetConfig`` for tensors by the names of its ``ResNetModel``."""
     depths = [len({name.split('.')[4] for name in tensors if name.startswith(f'encoder.stages.{stage}.')})
-              for stage in stages]
+              for stage in range(4)]
     is_bottleneck = 'encoder.stages.0.layers.0.layer.2.convolution.weight' in tensors
     last = f'layer.{2 if is_bottleneck else 1}.convolution.weight'
     return dict(
-        _SETTINGS, depths=depths, embedding_size=len(tensors['embedder.embedder.convolution.weight']),
-        hidden_sizes=[len(tensors[f'encoder.stages.{stage}.layers.0.{last}']) for stage in stages],
+        model_type='resnet', architectures=['ResNetModel'], num_channels=3, hidden_act='relu',
+        downsample_in_first_stage=False, downsample_in_bottleneck=False, depths=depths,
+        embedding_size=len(tensors['embedder.embedder.convolution.weight']),
+        hidden_sizes=[len(tensors[f'encoder.stages.{stage}.layers.0.{last}']) for stage in range(4)],
         layer_type='bottleneck' if is_bottleneck else 'basic')
 
 
-def _saved(content: Any) -> bytes:
+class Features(nn.Module):
+    """A backbone with the pooling of every evaluation here: a ``Network``."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The last stage's output, and its mean over the positions."""
+        last = self.backbone(images)[-1]
+        return last, last.mean(dim=(2, 3))
+
+
+def program_file(backbone: nn.Module, header: Mapping[str, Any]) -> dict[str, bytes]:
+    """A file for ``torch.export.load``: weights and computation, for images of any number and size."""
+    any_size = dict(images={axis: torch.export.Dim.DYNAMIC for axis in (0, 2, 3)})
+    try:
+        program = torch.export.export(Features(backbone).eval(), (torch.zeros(2, 3, 64, 64), ),
+                                      dynamic_shapes=any_size)
+    except Exception as error:  # torch has no class for what it cannot trace
+        raise ConfigError(f'The computation of a {type(backbone).__name__} cannot be exported for images of any size '
+                          f'({on_one_line(error)}).') from error
+    for node in program.graph.nodes:
+        node.meta.pop('stack_trace', None)  # paths of this machine
+    file = io.BytesIO()
+    torch.export.save(program, file, extra_files={KEY: json.dumps(header)})
+    return {'': file.getvalue()}
+
+
+def _saved(content: Any) -> dict[str, bytes]:
     file = io.BytesIO()
     torch.save(content, file)
-    return file.getvalue()
+    return {'': file.getvalue()}
 
 
 def _json(content: Mapping[str, Any]) -> bytes:
@@ -136,10 +157,10 @@ def _json(content: Mapping[str, Any]) -> bytes:
 
 
 FORMATS = {
-    'torchvision': Format(names.same, state_dict_file),
-    'timm': Format(names.same, state_dict_file),
-    'detectron2': Format(names.detectron2, detectron2_file, counters=False),  # none in its published files
-    'mmdet': Format(names.same, mmdet_file),
-    'huggingface': Format(names.huggingface, huggingface_folder, is_folder=True),
-    'torch': Format(names.same, program=program_file, endings=(PROGRAM, )),
+    'torchvision': Format(str, state_dict_file),
+    'timm': Format(str, state_dict_file),
+    'detectron2': Format(detectron2_name, detectron2_file, counters=False),  # none in its published files
+    'mmdet': Format(str, mmdet_file),
+    'huggingface': Format(huggingface_name, huggingface_folder, is_folder=True),
+    'torch': Format(str, endings=(PROGRAM, )),
 }

@@ -7,8 +7,8 @@ from clim_mm.checks import check_whole
 from clim_mm.config_file import dicts_below
 from clim_mm.errors import ConfigError
 from clim_mm.neighbors.sizes import PAPER_QUEUE_LEN
-from clim_mm.transfer.environment import check_scope
 
+from .detection_packages import check_scope
 from .part_checks import check_parts
 
 # The hooks without which a NeighborPairs goes wrong silently, and what each does for it.

@@ -18,7 +18,8 @@ from clim_mm.checkpoints.resume_point import checkpoint_folder, checkpoints_of, 
 from clim_mm.checkpoints.run_folder import RUN_ID, HeldFolder, Run, marked_run
 from clim_mm.distributed.peer_watch import PeerWatch
 from clim_mm.errors import CheckpointError, UserError, some_of
-from clim_mm.transfer.figures_hook import FIGURES_FILE
+
+FIGURES_FILE = 'figures.json'  # of a detector's last validation
 
 
 @contextmanager

@@ -104,7 +104,7 @@ class Settings:
         return self.batch_size * self.processes * self.accumulation
 
 
-def settings_of(runner: Runner,
+def read_settings(runner: Runner,
                 neighbor_hook: Optional[RefreshesNeighbors] = None,
                 processes: Optional[int] = None) -> Settings:
     """Read them from a Runner that is about to train by epochs.

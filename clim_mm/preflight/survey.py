@@ -19,7 +19,7 @@ from .plan import Plan
 from .rehearsal import untouched_randomness
 from .resource_checks import check_resources
 from .setting_checks import check_settings
-from .settings import settings_of
+from .settings import read_settings
 
 NUM_IMAGES, SECONDS = 64, 10.0  # where nothing else is set [ours]
 _FOR_IMAGES = 0.2  # share of the time
@@ -54,7 +54,7 @@ def survey(runner: Runner,
         TrainingError: If the model's loss is not finite.
         MissingDependencyError: If faiss is needed and missing.
     """
-    settings = settings_of(runner, neighbor_hook, processes)
+    settings = read_settings(runner, neighbor_hook, processes)
     device = next(runner.model.parameters()).device
     machine = this_machine(device, checkpoints or runner.work_dir)
     with untouched_randomness(device):

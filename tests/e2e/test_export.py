@@ -104,7 +104,7 @@ def test_a_slim_network_and_a_name_that_is_taken(run, trained, resnet18, tmp_pat
     assert taken.read_text() == 'mine'
     result = run('tools/export.py', trained('small').checkpoint(), '--to', 'timm', '--out', tmp_path / 'out.pth')
     assert result.returncode == 1 and 'Traceback' not in result.stdout
-    assert 'its first convolution is 7x7 from 3 to 8 channels instead of' in result.stdout.strip().splitlines()[-1]
+    assert '(stem_channels=8; base_channels=8)' in result.stdout.strip().splitlines()[-1]
     assert not (tmp_path / 'out.pth').exists()
     assert '`--to torch` writes it' in result.stdout
     result = run('tools/export.py', trained('small').checkpoint(), '--to', 'torch', '--out', tmp_path / 'slim.pt2')

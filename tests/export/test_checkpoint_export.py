@@ -10,8 +10,9 @@ from mmcls.models.backbones import ResNet_CIFAR
 from mmselfsup.models.backbones import ResNetV1d
 from written_checkpoints import checkpoint_of, config_text, contents, written
 
-from clim_mm.errors import UserError, sentence
+from clim_mm.errors import CheckpointError, ConfigError, UserError, sentence
 from clim_mm.export import FORMATS, export, read_header
+from clim_mm.export.checkpoint_export import check_place, place_folder
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -87,7 +88,7 @@ def test_somebody_elses_safetensors_file(tmp_path):
     save_file({'x': torch.zeros(2)}, tmp_path / 'model.safetensors')
     for path in (tmp_path / 'model.safetensors', tmp_path):
         text = refusal(path, out=str(tmp_path / 'out.pth'))
-        assert 'has weights for Hugging Face and no training' in text
+        assert 'has weights and no training' in text
 
 
 @pytest.mark.parametrize('length', [0, 3, 1000, 0.5, 0.999])
@@ -126,14 +127,14 @@ def test_no_config_of_the_training(resnet18, tmp_path):
 
 def test_another_depth_than_asked_for(checkpoint18, tmp_path):
     text = refusal(checkpoint18, out=str(tmp_path / 'out.pth'), depth=50)
-    assert text.startswith(f'--depth 50: the backbone of {checkpoint18} is a ResNet-18, so give the checkpoint of a')
+    assert text.startswith(f'--depth 50: the backbone of {checkpoint18} is a ResNet of depth 18: give another')
 
 
 @pytest.mark.parametrize('model, settings, words', [
     (lambda: ResNet_CIFAR(depth=18, stem_channels=16, base_channels=16),
      dict(depth=18, type='mmcls.ResNet_CIFAR', stem_channels=16, base_channels=16),
-     'its first convolution is 3x3 from 3 to 16 channels instead of 7x7 from 3 to 64 channels; it is a'),
-    (lambda: ResNetV1d(depth=18), dict(depth=18, type='mmselfsup.ResNetV1d'), 'its stem is of several convolutions'),
+     'it is a mmcls.ResNet_CIFAR; stem_channels=16; base_channels=16'),
+    (lambda: ResNetV1d(depth=18), dict(depth=18, type='mmselfsup.ResNetV1d'), 'it is a mmselfsup.ResNetV1d'),
 ])
 def test_another_stem(model, settings, words, tmp_path):
     text = refusal(written(tmp_path / 'x.pth', model(), config_text(**settings)))
@@ -149,10 +150,84 @@ def test_the_checkpoint_itself_and_unknown_libraries(checkpoint18, tmp_path):
     folder = Path(checkpoint18).parent
     before = contents(folder)
     text = refusal(checkpoint18, out=checkpoint18, force=True)
-    assert text == f'--out {checkpoint18} is the checkpoint itself: give another name.'
+    assert 'is not an export of this command' in text
     assert contents(folder) == before
     assert "did you mean 'torchvision'?" in refusal(checkpoint18, 'torchvison', str(tmp_path / 'out.pth'))
 
 
 def test_the_place_is_looked_at_before_the_checkpoint_is_read(tmp_path):
     assert 'let it end in .pth' in refusal(tmp_path / 'no.pth', out=str(tmp_path / 'out.pkl'))
+
+
+FILE, FOLDER = FORMATS['torchvision'], FORMATS['huggingface']
+FILES = {'config.json': b'{}', 'model.safetensors': b'weights'}
+
+
+def refused_place(out, is_folder=False, force=False):
+    with pytest.raises(ConfigError) as raised:
+        check_place(str(out), FOLDER if is_folder else FILE, force)
+    return sentence(raised.value)
+
+
+def test_free_places(tmp_path):
+    (tmp_path / 'empty').mkdir()
+    check_place(str(tmp_path / 'x.pth'), FILE, False)
+    check_place(str(tmp_path / 'new' / 'x.pt'), FILE, False)
+    check_place(str(tmp_path / 'x'), FOLDER, False)
+    check_place(str(tmp_path / 'empty'), FOLDER, False)
+
+
+def test_names_that_tell_another_kind(tmp_path):
+    for name in ('x.pkl', 'x.safetensors', 'x', 'x.pth/'):
+        assert 'let it end in .pth' in refused_place(tmp_path / name if '/' not in name else f'{tmp_path}/{name}')
+
+
+def test_what_is_in_the_way(tmp_path, export18):
+    (tmp_path / 'folder.pth').mkdir()
+    (tmp_path / 'file').write_text('x')
+    (tmp_path / 'mine').mkdir()
+    (tmp_path / 'mine' / 'thesis.tex').write_text('x')
+    (tmp_path / 'other.pth').write_text('x')
+    (tmp_path / 'link.pth').symlink_to(tmp_path / 'nowhere')
+    assert '--force to replace it' in refused_place(tmp_path / 'folder.pth')
+    assert 'is not an export of this command' in refused_place(tmp_path / 'folder.pth', force=True)
+    assert 'is not an export of this command' in refused_place(tmp_path / 'file', is_folder=True, force=True)
+    assert '--force to replace it' in refused_place(tmp_path / 'mine', is_folder=True)
+    assert '--force to replace it' in refused_place(tmp_path / 'other.pth')
+    assert '--force to replace it' in refused_place(tmp_path / 'link.pth')
+    assert 'is not an export of this command' in refused_place(tmp_path / 'mine', is_folder=True, force=True)
+    assert 'is not an export of this command' in refused_place(tmp_path / 'other.pth', force=True)
+    for target in ('torchvision', 'huggingface'):
+        path, _ = export18(target)
+        is_folder = target == 'huggingface'
+        assert '--force to replace it' in refused_place(path, is_folder)
+        check_place(path, FORMATS[target], force=True)
+
+
+def test_a_folder_is_there_as_a_whole(tmp_path):
+    out = tmp_path / 'deep' / 'model'
+    place_folder(f'{out}/', FILES)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == FILES
+    assert os.listdir(tmp_path / 'deep') == ['model']
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    place_folder(str(tmp_path / 'model'), dict(FILES, old=b'x'))
+    place_folder(str(tmp_path / 'model'), dict(FILES, new=b'x'))
+    assert set(contents(tmp_path)) == {'model/config.json', 'model/model.safetensors', 'model/new'}
+
+
+def test_a_place_that_cannot_be_written(tmp_path):
+    (tmp_path / 'file').write_text('x')
+    before = contents(tmp_path)
+    with pytest.raises(CheckpointError):
+        place_folder(str(tmp_path / 'file' / 'model'), FILES)
+    assert contents(tmp_path) == before
+
+
+def test_what_was_there_stays_if_the_new_one_cannot_be_written(tmp_path):
+    place_folder(str(tmp_path / 'model'), FILES)
+    before = contents(tmp_path)
+    with pytest.raises(CheckpointError):
+        place_folder(str(tmp_path / 'model'), {'a': b'x', 'a/b': b'x'})
+    assert contents(tmp_path) == before

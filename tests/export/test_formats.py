@@ -1,15 +1,19 @@
-"""What each library's file holds, and that it is data alone."""
+"""What each library calls the tensors, what its file holds, and that it is data alone."""
 
 import json
 from collections import OrderedDict
 
 import pytest
 import torch
+from detectron2_r50 import detectron2_resnet50, published_shapes
 from safetensors import safe_open
+from written_checkpoints import features_of, images, random_resnet
 
 from clim_mm.checkpoints import read_checkpoint
 from clim_mm.export import FORMATS
-from clim_mm.export.formats import huggingface_config, huggingface_folder
+from clim_mm.export.formats import detectron2_name, huggingface_config, huggingface_folder, huggingface_name
+
+pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
 TENSORS = {'torchvision': 120, 'timm': 120, 'detectron2': 100, 'mmdet': 120}  # 20 convolutions; 20 counters
 
@@ -74,3 +78,37 @@ def test_the_config_of_a_deep_network():
     assert config['depths'] == [3, 8, 36, 3] and config['layer_type'] == 'bottleneck'
     assert config['embedding_size'] == 64 and config['hidden_sizes'] == [256, 512, 1024, 2048]
     assert not config['downsample_in_bottleneck'] and not config['downsample_in_first_stage']
+
+
+@pytest.mark.parametrize('name, in_detectron2, in_transformers', [
+    ('conv1.weight', 'stem.conv1.weight', 'embedder.embedder.convolution.weight'),
+    ('bn1.running_var', 'stem.conv1.norm.running_var',
+     'embedder.embedder.normalization.running_var'),
+    ('layer1.0.conv3.weight', 'res2.0.conv3.weight',
+     'encoder.stages.0.layers.0.layer.2.convolution.weight'),
+    ('layer3.22.bn2.bias', 'res4.22.conv2.norm.bias',
+     'encoder.stages.2.layers.22.layer.1.normalization.bias'),
+    ('layer4.0.downsample.0.weight', 'res5.0.shortcut.weight',
+     'encoder.stages.3.layers.0.shortcut.convolution.weight'),
+    ('layer2.0.downsample.1.weight', 'res3.0.shortcut.norm.weight',
+     'encoder.stages.1.layers.0.shortcut.normalization.weight'),
+])
+def test_each_kind_of_tensor(name, in_detectron2, in_transformers):
+    assert detectron2_name(name) == in_detectron2 and huggingface_name(name) == in_transformers
+
+
+def test_detectron2s_names_are_those_of_its_published_resnet50():
+    published = published_shapes()
+    assert len(published) == 265
+    weights = random_resnet(50).state_dict()
+    ours = FORMATS['detectron2'].tensors(weights)
+    assert {name: tuple(value.shape) for name, value in ours.items()} == published
+
+
+def test_detectron2s_network_gives_the_same():
+    model = random_resnet(50)
+    tensors = FORMATS['detectron2'].tensors(model.state_dict())
+    with torch.no_grad():
+        theirs = detectron2_resnet50(tensors, images(1))
+    own, _ = features_of(model, images(1))
+    assert own.abs().mean() > 0.05 and (theirs - own).abs().max() < 1e-5

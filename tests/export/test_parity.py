@@ -8,8 +8,8 @@ import torch
 from written_checkpoints import features_of, images, random_resnet
 
 from clim_mm.errors import CheckpointError, sentence
-from clim_mm.export.libraries import Library
-from clim_mm.export.parity import IMAGES, MOST, SIDE, check_parity, largest_difference, network_of
+from clim_mm.export.formats import Features
+from clim_mm.export.parity import MOST, Library, check_parity, largest_difference
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -27,7 +27,7 @@ def library(network, calls=None):
 
 
 def test_the_pooled_features_are_the_mean_over_the_places(resnet18):
-    last, pooled = network_of(resnet18)(images())
+    last, pooled = Features(resnet18)(images())
     assert last.shape == (2, 512, 3, 3)
     torch.testing.assert_close(pooled[1, 7], last[1, 7].sum() / 9)
 
@@ -51,10 +51,10 @@ def test_the_largest_difference_by_hand():
 def test_the_same_network_passes_on_the_same_images_each_time(resnet18):
     calls = []
     for _ in range(2):
-        assert check_parity(resnet18, library(network_of(resnet18), calls), 'x.pth', 18) == 0
+        assert check_parity(resnet18, library(Features(resnet18), calls), 'x.pth', 18) == 0
     (path, depth, first), (_, _, second) = calls
     assert (path, depth) == ('x.pth', 18) and torch.equal(first, second)
-    assert first.shape == (IMAGES, 3, SIDE, SIDE) == (2, 3, 224, 224) and 0.9 < first.std() < 1.1
+    assert first.shape == (2, 3, 224, 224) and 0.9 < first.std() < 1.1
 
 
 @pytest.mark.parametrize('change, passes', [(0, True), (MOST / 4, True), (1e-3, False), (math.nan, False)])
@@ -62,10 +62,10 @@ def test_a_network_that_differs_by_one_statistic(resnet18, change, passes):
     other = copy.deepcopy(resnet18)
     other.layer4[1].bn2.bias.data[3] += change
     if passes:
-        assert check_parity(resnet18, library(network_of(other)), 'x.pth', 18) <= MOST == 1e-5
+        assert check_parity(resnet18, library(Features(other)), 'x.pth', 18) <= MOST == 1e-5
     else:
         with pytest.raises(CheckpointError) as raised:
-            check_parity(resnet18, library(network_of(other)), 'x.pth', 18)
+            check_parity(resnet18, library(Features(other)), 'x.pth', 18)
         assert sentence(raised.value).startswith('The features of a library with the exported weights differ from the')
         assert 'so nothing is written' in sentence(raised.value)
 

@@ -7,7 +7,7 @@ from prepared_runs import Stop, neighbor_hook_of, prepared
 from training_runs import BATCH, STEPS, N, P, hook_cfg, model_cfg
 
 from clim_mm.preflight.schedules import Schedule
-from clim_mm.preflight.settings import RefreshSettings, settings_of
+from clim_mm.preflight.settings import RefreshSettings, read_settings
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -17,7 +17,7 @@ MOCO = model_cfg(
 
 def read(folder, work_dir, processes=None, **kwargs):
     runner = prepared(folder, work_dir, num_workers=0, **kwargs)
-    return settings_of(runner, neighbor_hook_of(runner), processes)
+    return read_settings(runner, neighbor_hook_of(runner), processes)
 
 
 def test_the_settings_of_a_run(folder, tmp_path):
@@ -78,7 +78,7 @@ def test_the_rate_before_a_schedule(folder, tmp_path):
     warm_up = [dict(type='LinearLR', start_factor=0.1, begin=0, end=1, by_epoch=True)]
     runner = prepared(folder, tmp_path, num_workers=0, epochs=2, param_scheduler=warm_up)
     assert runner.optim_wrapper.param_groups[0]['lr'] == pytest.approx(0.05)
-    assert settings_of(runner).lr == 0.5
+    assert read_settings(runner).lr == 0.5
 
 
 def test_checkpoints_by_iteration(folder, tmp_path):
@@ -95,7 +95,7 @@ def test_no_checkpoints(folder, tmp_path):
 
 def test_the_baseline(folder, tmp_path):
     runner = prepared(folder, tmp_path, num_workers=0, model=MOCO, custom_hooks=[Stop()])
-    settings = settings_of(runner)
+    settings = read_settings(runner)
     assert (settings.model, settings.queue_must_divide, settings.queue_len) == ('MoCo', True, 24)
     assert settings.refresh is None and settings.bn_splits is None
 
@@ -109,6 +109,6 @@ def test_a_model_without_queue(folder, tmp_path):
         def train_step(self, data, optim_wrapper):
             """Never called."""
 
-    settings = settings_of(prepared(folder, tmp_path, num_workers=0, model=Plain(), custom_hooks=[Stop()]))
+    settings = read_settings(prepared(folder, tmp_path, num_workers=0, model=Plain(), custom_hooks=[Stop()]))
     assert (settings.queue_len, settings.key_dim, settings.momentum, settings.bn_splits) == (None, ) * 4
     assert settings.model_sizes.trainable == 4 * (2 * 3 + 3) and not settings.batch_norm

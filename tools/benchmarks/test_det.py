@@ -9,7 +9,6 @@ results.*.json beside it.
 """
 
 import argparse
-import json
 import os.path as osp
 
 import clim_mm  # noqa: F401  (lets MMEngine load checkpoints as data, and limits pictures before cv2 is imported)
@@ -18,12 +17,12 @@ import clim_mm  # noqa: F401  (lets MMEngine load checkpoints as data, and limit
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from clim_mm.checkpoints import write_atomically
 from clim_mm.distributed import prepare_launch, watch_peers
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence
 from clim_mm.transfer.annotations import check_annotations
+from clim_mm.transfer.detector_checks import check_whole_detector
 from clim_mm.transfer.detector_config import detector_config, without_synchronization
-from clim_mm.transfer.trained_detector import check_trained
+from clim_mm.transfer.detector_hooks import write_json
 
 
 def parse_args() -> argparse.Namespace:
@@ -38,16 +37,16 @@ def main() -> None:
     args = parse_args()
     with errors_in_a_sentence(), watch_peers(args.launcher):
         work_dir = args.work_dir or osp.join(osp.dirname(osp.abspath(args.checkpoint)), 'test')
-        cfg = detector_config(args.config, args.checkpoint, work_dir, args.amp, args.cfg_options, args.launcher)
-        check_trained(cfg, args.checkpoint)
+        cfg = detector_config(args.config, work_dir, args.amp, args.cfg_options, args.launcher)
+        check_whole_detector(cfg, args.checkpoint)
         check_annotations(cfg, names=('test', ))
         cfg.load_from = args.checkpoint
         prepare_launch(cfg, args.launcher)
         without_synchronization(cfg)
         figures = Runner.from_cfg(cfg).test()
         if is_main_process():
-            content = dict(checkpoint=args.checkpoint, figures={name: float(value) for name, value in figures.items()})
-            write_atomically(osp.join(work_dir, 'figures.json'), (json.dumps(content, indent=2) + '\n').encode())
+            write_json(osp.join(work_dir, 'figures.json'), dict(
+                checkpoint=args.checkpoint, figures={name: float(value) for name, value in figures.items()}))
 
 
 if __name__ == '__main__':

@@ -3,6 +3,7 @@ r"""Train a detector of MMDetection from a pretraining checkpoint. Usually start
     bash tools/benchmarks/dist_train_det.sh \
         configs/benchmarks/mmdetection/voc0712/faster-rcnn_r50-c4_ms-24k_voc0712.py \
         work_dirs/clim_r50_16xb32-200e_in1k/epoch_200.pth 8
+    bash tools/benchmarks/dist_train_det.sh configs/benchmarks/mmdetection/coco/... 8 --start random   # or supervised
 
 Before training it is checked that all of the pretraining lands in the detector and trains: docs/detection.md.
 """
@@ -21,28 +22,35 @@ from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, 
 from clim_mm.launch.framework_settings import check_settings
 from clim_mm.launch.launch_checks import check_training
 from clim_mm.launch.run_folders import held_folders
-from clim_mm.transfer.detector_config import check_detector, detector_config, without_synchronization
-from clim_mm.transfer.start import start_from
+from clim_mm.transfer.detector_config import (
+    add_start_arguments,
+    check_detector,
+    detector_config,
+    start_from,
+    start_of,
+    without_synchronization,
+)
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Train a detector from a pretraining checkpoint.')
     add_config_arguments(parser)
-    parser.add_argument(
-        'checkpoint', help='as pretraining wrote it; a file of supervised weights, or the word none, for a config that '
-        'is made for those')
+    add_start_arguments(parser)
     parser.add_argument(
         '--resume', nargs='?', const='auto', metavar='CHECKPOINT',
         help='go on from this checkpoint of the detector, or from the latest in the work dir')
     parser.add_argument('--seed', type=int, help='of the training (default: a new one each time)')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none')
-    return parser.parse_args()
+    return parser.parse_intermixed_args()
 
 
 def config_of(args: argparse.Namespace) -> Config:
     """The config as the command line has it."""
     check_whole('--seed', args.seed, optional=True)
-    cfg = detector_config(args.config, args.checkpoint, args.work_dir, args.amp, args.cfg_options, args.launcher)
+    start = start_of(args)
+    work_dir = args.work_dir or start.work_dir(args.config)
+    cfg = detector_config(args.config, work_dir, args.amp, args.cfg_options, args.launcher)
+    start_from(cfg, start)
     if args.seed is not None:
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=args.seed)
     seed = (cfg.get('randomness') or {}).get('seed')
@@ -56,10 +64,9 @@ def main() -> None:
     with errors_in_a_sentence(resumes=True), watch_peers(args.launcher) as peers:
         cfg = config_of(args)
         check_training(cfg, world_size=int(os.environ.get('WORLD_SIZE', 1)))
-        start_from(cfg, args.checkpoint)
         with held_folders(cfg, args.resume, peers) as folders:
             if folders:  # on rank 0; when it ends, the others end too
-                check_detector(cfg, args.checkpoint)
+                check_detector(cfg, start_of(args))
             prepare_launch(cfg, args.launcher)
             without_synchronization(cfg)
             train(cfg, folders)

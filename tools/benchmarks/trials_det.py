@@ -24,7 +24,7 @@ from clim_mm.config_file import load_config
 from clim_mm.distributed.end_process import starter_environment
 from clim_mm.errors import TrainingError
 from clim_mm.launch.commands import errors_in_a_sentence
-from clim_mm.transfer.detector_config import run_name
+from clim_mm.transfer.detector_config import Start, add_start_arguments, start_of
 from clim_mm.transfer.trials import check_premises, table_of_trials, trials_of
 
 
@@ -33,17 +33,17 @@ def parse_args() -> tuple[argparse.Namespace, list[str]]:
         description='Train a detector with several seeds.',
         epilog='Further arguments go to tools/benchmarks/train_det.py, such as --amp or --cfg-options.')
     parser.add_argument('config', help='the config file')
-    parser.add_argument('checkpoint', help='as for tools/benchmarks/dist_train_det.sh')
+    add_start_arguments(parser)
     parser.add_argument('gpus', type=int, help='processes of each training')
     parser.add_argument('--trials', type=int, default=5, help='how many (default: 5, as in the paper)')
     parser.add_argument('--first-seed', type=int, default=0, help='the others follow it (default: 0)')
-    parser.add_argument('--work-dir', help='default: work_dirs/CONFIG_NAME/CHECKPOINT_NAME-trials')
-    return parser.parse_known_args()
+    parser.add_argument('--work-dir', help='default: work_dirs/ROW/CHECKPOINT_NAME-trials')
+    return parser.parse_known_intermixed_args()
 
 
-def premises_of(args: argparse.Namespace, more: list[str]) -> dict[str, Any]:
+def premises_of(args: argparse.Namespace, start: Start, more: list[str]) -> dict[str, Any]:
     """What decides the outcome of the trials beside their seeds; a checkpoint that is a file by what it holds."""
-    checkpoint = file_sha256(args.checkpoint) if osp.isfile(args.checkpoint) else args.checkpoint
+    checkpoint = file_sha256(start.checkpoint) if osp.isfile(start.checkpoint) else start.checkpoint or 'none'
     return {'config': load_config(args.config).pretty_text, 'checkpoint': checkpoint, 'number of GPUs': args.gpus,
             'set of further arguments': more}
 
@@ -54,14 +54,16 @@ def main() -> None:
         check_whole('GPUS', args.gpus, least=1)
         check_whole('--trials', args.trials, least=1)
         check_whole('--first-seed', args.first_seed)
-        name = osp.splitext(osp.basename(args.config))[0]
-        work_dir = args.work_dir or osp.join('work_dirs', name, f'{run_name(args.checkpoint)}-trials')
-        check_premises(work_dir, premises_of(args, more))
+        start = start_of(args)
+        name = start.row(args.config)
+        work_dir = args.work_dir or f'{start.work_dir(args.config)}-trials'
+        check_premises(work_dir, premises_of(args, start, more))
         trials = trials_of(work_dir, args.trials, args.first_seed)
         for trial in [trial for trial in trials if trial.figures() is None]:
             script = osp.join(osp.dirname(__file__), 'dist_train_det.sh')
-            command = ['bash', script, args.config, args.checkpoint, str(args.gpus), '--work-dir', trial.folder,
-                       '--seed', str(trial.seed), '--resume', *more]
+            command = ['bash', script, args.config, *([start.checkpoint] if start.checkpoint else []), str(args.gpus),
+                       *([] if start.kind == 'pretraining' else ['--start', start.kind]),
+                       '--work-dir', trial.folder, '--seed', str(trial.seed), '--resume', *more]
             status = subprocess.call(command, env=starter_environment())
             if status != 0 or trial.figures() is None:
                 raise TrainingError(f'The trial with seed {trial.seed} has ended with status {status} and without its '

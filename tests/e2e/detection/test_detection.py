@@ -17,7 +17,7 @@ from torchvision.models import resnet50
 from trained import ROOT
 
 from clim_mm.checkpoints.weights import weights_sha256
-from clim_mm.transfer.lvis_numpy import let_lvis_run
+from clim_mm.transfer.mmdet_parts import let_lvis_run
 
 pytestmark = pytest.mark.e2e
 FOLDER = ROOT / 'configs/benchmarks/mmdetection'
@@ -25,7 +25,8 @@ VOC = 'voc0712/faster-rcnn_r50-c4_ms-24k_voc0712'
 C4, FPN = 'coco/mask-rcnn_r50-c4_ms-1x_coco', 'coco/mask-rcnn_r50-fpn_ms-1x_coco'
 LVIS_CONFIG = 'lvis/mask-rcnn_r50-fpn_ms-2x_lvis-{}'
 # Each that is executed otherwise; test_detection_configs.py compares the others with them.
-CONFIGS = [VOC, C4, FPN, LVIS_CONFIG.format('v0.5'), LVIS_CONFIG.format('v1'), f'{C4}_supervised', f'{FPN}_random']
+ROWS = [*((config, 'pretraining') for config in (VOC, C4, FPN, LVIS_CONFIG.format('v0.5'), LVIS_CONFIG.format('v1'))),
+        (C4, 'supervised'), (FPN, 'random')]
 TRAIN = 'tools/benchmarks/train_det.py'
 SLIM_CONFIG = Path(__file__).parent / 'detection_shapes.py'
 let_lvis_run()
@@ -75,13 +76,11 @@ def slim(trained):
 
 @pytest.fixture
 def start_of(pretrained, tmp_path):
-    """What a config starts from: ``start_of(config)``."""
+    """A checkpoint for a row, None for none: ``start_of(kind)``."""
 
-    def start(config):
-        if config.endswith('_random'):
-            return 'none'
-        if not config.endswith('_supervised'):
-            return pretrained
+    def start(kind):
+        if kind != 'supervised':
+            return pretrained if kind == 'pretraining' else None
         torch.manual_seed(0)
         torch.save(resnet50(weights=None).state_dict(), tmp_path / 'resnet50.pth')
         return tmp_path / 'resnet50.pth'
@@ -89,9 +88,10 @@ def start_of(pretrained, tmp_path):
     return start
 
 
-def train_words(config, checkpoint, work_dir, options=()):
+def train_words(config, checkpoint, work_dir, options=(), kind='pretraining'):
     """The arguments of the training command."""
-    return [FOLDER / f'{config}.py', checkpoint, '--work-dir', work_dir, '--cfg-options', *fast(config), *options]
+    start = [*([] if checkpoint is None else [checkpoint]), *([] if kind == 'pretraining' else ['--start', kind])]
+    return [FOLDER / f'{config}.py', *start, '--work-dir', work_dir, '--cfg-options', *fast(config), *options]
 
 
 def hash_of(checkpoint, prefix='backbone.'):
@@ -141,19 +141,19 @@ def log_of(work_dir):
     return log.read_text()
 
 
-@pytest.mark.parametrize('config', CONFIGS)
-def test_each_config_trains_and_evaluates(run, data, start_of, config, tmp_path):
-    start, work_dir = start_of(config), tmp_path / 'work'
-    result = run(TRAIN, *train_words(config, start, work_dir), folder=data)
+@pytest.mark.parametrize('config, kind', ROWS)
+def test_each_config_trains_and_evaluates(run, data, start_of, config, kind, tmp_path):
+    start, work_dir = start_of(kind), tmp_path / 'work'
+    result = run(TRAIN, *train_words(config, start, work_dir, kind=kind), folder=data)
     assert result.returncode == 0, result.stdout[-3000:]
     losses = losses_of(work_dir)
     assert len(losses) == 2 and all(math.isfinite(loss) and loss > 0 for loss in losses)
     log = log_of(work_dir)
     shared = ', shared head included,' if '-c4_' in config else ''
-    if start == 'none':
+    if start is None:
         assert 'all 318 tensors of the backbone are initialised at random' in log
     else:
-        digest = hash_of(start, '' if 'supervised' in config else 'backbone.')
+        digest = hash_of(start, '' if kind == 'supervised' else 'backbone.')
         assert f'all 318 tensors of the backbone{shared} are those of {start} (sha256 {digest})' in log
         assert 'normalised as in the pretraining (RGB, mean [123.675, 116.28, 103.53]' in log
     assert 'no stage is frozen, all 159 weights of the backbone train' in log
@@ -179,7 +179,7 @@ print(sorted({{'mmselfsup', 'mmcls', 'mmdet'}} & set(sys.modules)))
 
 def test_a_detector_needs_no_mmselfsup(shell, data, tmp_path):
     code = WHAT_IS_IMPORTED.format(folder=str((ROOT / TRAIN).parent))
-    result = shell(sys.executable, '-c', code, ROOT / TRAIN, *train_words(f'{FPN}_random', 'none', tmp_path),
+    result = shell(sys.executable, '-c', code, ROOT / TRAIN, *train_words(FPN, None, tmp_path, kind='random'),
                    folder=data)
     assert result.returncode == 0 and result.stdout.splitlines()[-1] == "['mmdet']", result.stdout[-3000:]
 
@@ -190,14 +190,13 @@ LVIS_FILE = 'train_dataloader.dataset.dataset.ann_file={{data}}/data/lvis_{0}/an
 @pytest.mark.parametrize('config, prepare, options, words', [
     (VOC, 'headless.pth', [], 'has no backbone'),
     (VOC, 'cut.pth', [], 'cut.pth'),
-    (FPN, None, ['model.backbone.depth=101'], 'the detector has a ResNet-101'),
+    (FPN, None, ['model.backbone.depth=101'], 'missing: layer3.6.conv1.weight'),
     (FPN, None, ['model.backbone.frozen_stages=2'], 'weights are frozen (first conv1.weight)'),
     (C4, None, ['model.roi_head.shared_head.norm_eval=True'],
      'norms keep the pretraining\'s statistics (first layer4.0.bn1)'),
-    (FPN, None, ['train_dataloader.dataset.data_prefix.img=nowhere'], 'images that data/coco'),
-    (f'{FPN}_random', None, [], 'give the word none'),
-    (LVIS_CONFIG.format('v0.5'), None, [LVIS_FILE.format('v1')], 'is LVIS v1 ('),
-    (LVIS_CONFIG.format('v1'), None, [LVIS_FILE.format('v0.5')], 'is LVIS v0.5 ('),
+    (FPN, None, ['train_dataloader.dataset.data_prefix.img=nowhere'], 'files that data/coco'),
+    (LVIS_CONFIG.format('v0.5'), None, [LVIS_FILE.format('v1')], 'is not LVIS v0.5 as published'),
+    (LVIS_CONFIG.format('v1'), None, [LVIS_FILE.format('v0.5')], 'is not LVIS v1 as published'),
 ])
 def test_bad_input_ends_in_a_sentence_before_any_training(
         run, data, pretrained, tmp_path, config, prepare, options, words):
@@ -218,11 +217,18 @@ def test_bad_input_ends_in_a_sentence_before_any_training(
 
 def test_a_machine_without_the_operators(shell, data, tmp_path):
     write_pure_python_mmcv(tmp_path)
-    result = shell(sys.executable, ROOT / TRAIN, FOLDER / f'{VOC}.py', 'none', folder=data,
+    result = shell(sys.executable, ROOT / TRAIN, FOLDER / f'{VOC}.py', '--start', 'random', folder=data,
                    PYTHONPATH=str(tmp_path))
     assert result.returncode == 1 and 'Traceback' not in result.stdout, result.stdout[-3000:]
     last = result.stdout.strip().splitlines()[-1]
     assert last.startswith('Error: ') and 'mmcv has none' in last and 'tools/setup_det.sh' in last
+
+
+def test_the_script_takes_a_start_in_place_of_a_checkpoint(shell, tmp_path, free_port):
+    ended = shell('bash', ROOT / 'tools/benchmarks/dist_train_det.sh', FOLDER / f'{C4}.py', 1, '--start', 'random',
+                  folder=tmp_path, PORT=free_port())
+    assert ended.returncode == 1 and 'Error: There is no data/coco/' in ended.stdout, ended.stdout[-3000:]
+    assert (tmp_path / f'work_dirs/{Path(C4).name}_random').is_dir()
 
 
 @pytest.fixture(scope='module')

@@ -11,15 +11,14 @@ from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
 from clim_mm.transfer.annotations import check_annotations
-from clim_mm.transfer.start import start_of
+from clim_mm.transfer.detector_config import Start, start_from
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / 'configs/benchmarks/mmdetection'
 CONFIGS = sorted(path for path in FOLDER.rglob('*.py') if '_base_' not in path.parts)
-MAIN = [path for path in CONFIGS if not path.stem.endswith(('_supervised', '_random'))]
 NAME = re.compile(r'(?P<model>faster|mask)-rcnn_r(?P<depth>\d+)-(?P<neck>c4|fpn)_ms-(?P<schedule>1x|2x|24k)_'
-                  r'(?P<data>voc0712|coco|lvis-v0\.5|lvis-v1)(_(?P<start>supervised|random))?')
-FORM = 'MODEL-rcnn_rDEPTH-NECK_ms-SCHEDULE_DATA[_START]'
+                  r'(?P<data>voc0712|coco|lvis-v0\.5|lvis-v1)')
+FORM = 'MODEL-rcnn_rDEPTH-NECK_ms-SCHEDULE_DATA'
 CLASSES = {'voc0712': 20, 'coco': 80, 'lvis-v0.5': 1230, 'lvis-v1': 1203}
 ROOTS = {'voc0712': 'data/VOCdevkit/', 'coco': 'data/coco/', 'lvis-v0.5': 'data/lvis_v0.5/',
          'lvis-v1': 'data/lvis_v1/'}
@@ -49,14 +48,10 @@ def sources(loader):
 
 
 def test_all_that_the_paper_has_are_there():
-    assert {path.stem for path in MAIN} == {
+    assert {path.stem for path in CONFIGS} == {
         'faster-rcnn_r50-c4_ms-24k_voc0712', 'mask-rcnn_r50-c4_ms-1x_coco', 'mask-rcnn_r50-c4_ms-2x_coco',
         'mask-rcnn_r50-fpn_ms-1x_coco', 'mask-rcnn_r50-fpn_ms-2x_coco', 'mask-rcnn_r50-fpn_ms-2x_lvis-v0.5',
         'mask-rcnn_r50-fpn_ms-2x_lvis-v1'}
-    assert len(CONFIGS) == 3 * len(MAIN)
-    for path in MAIN:
-        for row in ('supervised', 'random'):
-            assert path.with_name(f'{path.stem}_{row}.py') in CONFIGS
 
 
 @each(CONFIGS)
@@ -70,7 +65,7 @@ def test_the_name_says_what_is_in_it(path):
     assert cfg.model.roi_head.bbox_head.num_classes == CLASSES[name['data']]
     assert cfg.model.roi_head.get('mask_head', dict(num_classes=CLASSES[name['data']])).get(
         'num_classes') == CLASSES[name['data']]
-    assert start_of(cfg) == (name['start'] or 'pretraining')
+    assert cfg.custom_hooks == [dict(type='TransferPreflightHook', start='pretraining')]
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
         for source in sources(loader):
             assert source.data_root == ROOTS[name['data']]
@@ -114,11 +109,17 @@ def test_the_protocol(path):
 
 
 def test_the_rows_differ_in_what_they_start_from_alone():
-    for path in MAIN:
+    for path in CONFIGS:
         own = load(path).to_dict()
-        for row in ('supervised', 'random'):
-            other = load(path.with_name(f'{path.stem}_{row}.py')).to_dict()
-            assert other.pop('custom_hooks') == [dict(type='TransferPreflightHook', start=row)]
+        for start in (Start('supervised', 'resnet50.pth'), Start('random')):
+            changed = copy.deepcopy(load(path))
+            start_from(changed, start)
+            other = changed.to_dict()
+            assert other.pop('custom_hooks') == [dict(type='TransferPreflightHook', start=start.kind)]
+            for part in (other['model']['backbone'], other['model']['roi_head'].get('shared_head', {})):
+                if part and start.checkpoint:
+                    assert part['init_cfg'].pop('checkpoint') == 'backbone://resnet50.pth'
+                    part['init_cfg'] = None
             assert other == {name: value for name, value in own.items() if name != 'custom_hooks'}
 
 
@@ -172,7 +173,7 @@ def test_lvis_counts_300_detections():
         assert version in cfg.val_evaluator.ann_file and cfg.train_dataloader.dataset.oversample_thr == 1e-3
 
 
-@each(MAIN)
+@each(CONFIGS)
 def test_the_detector_builds(path):
     cfg = load(path)
     with DefaultScope.overwrite_default_scope('mmdet'):
@@ -182,7 +183,7 @@ def test_the_detector_builds(path):
         assert model.roi_head.shared_head.norm.num_features == 2048
 
 
-@each(MAIN)
+@each(CONFIGS)
 def test_data_that_is_not_there_is_told_with_its_place(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OSError, match=f'There is no {ROOTS[named(path)["data"]]}.* docs/detection.md'):

@@ -14,7 +14,7 @@ from pycocotools import mask as mask_utils
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from clim_mm.transfer.lvis_numpy import let_lvis_run
+from clim_mm.transfer.mmdet_parts import let_lvis_run
 
 let_lvis_run()
 ROOT = Path(__file__).parents[3]

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.e2e
 
 
 def test_lvis_finds_the_name_and_numpy_does_not():
-    code = ('import numpy as np, lvis.eval\nfrom clim_mm.transfer.lvis_numpy import let_lvis_run\nlet_lvis_run()\n'
+    code = ('import numpy as np, lvis.eval\nfrom clim_mm.transfer.mmdet_parts import let_lvis_run\nlet_lvis_run()\n'
             'print(lvis.eval.np.float is float, lvis.eval.np.cumsum is np.cumsum, hasattr(np, "float"))')
     result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert result.stdout.split() == ['True', 'True', str(hasattr(np, 'float'))]

@@ -1,15 +1,12 @@
-"""The figures of the last validation are in a file."""
+"""What the hooks of a detector's training write."""
 
 import json
 from types import SimpleNamespace
 
-import pytest
-
-from clim_mm.errors import ConfigError
-from clim_mm.transfer.figures_hook import FiguresHook
+from clim_mm.transfer.detector_hooks import FiguresHook
 
 
-def test_they_are_written_after_each_validation(tmp_path):
+def test_figures_are_written_after_each_validation(tmp_path):
     hook = FiguresHook(seed=3)
     runner = SimpleNamespace(iter=5, max_iters=10, work_dir=str(tmp_path))
     hook.after_val_epoch(runner, {'coco/bbox_mAP': 0.25})
@@ -19,8 +16,3 @@ def test_they_are_written_after_each_validation(tmp_path):
     hook.after_val_epoch(runner, {'coco/bbox_mAP': 0.5})
     assert json.loads((tmp_path / 'figures.json').read_text()) == dict(
         iter=10, finished=True, seed=3, figures={'coco/bbox_mAP': 0.5})
-
-
-def test_a_seed_is_a_whole_number():
-    with pytest.raises(ConfigError, match='seed of FiguresHook'):
-        FiguresHook(seed='3')

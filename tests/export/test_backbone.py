@@ -8,9 +8,14 @@ from mmselfsup.models.backbones import ResNet, ResNetV1d
 from written_checkpoints import features_of, images
 
 from clim_mm.errors import ConfigError, sentence
-from clim_mm.export.plain_resnet import DEPTHS, depth_of, plain_resnet
+from clim_mm.export import DEPTHS
+from clim_mm.export.backbone import depth_of, rebuilt_backbone
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
+
+
+def plain_resnet(weights, settings, checkpoint):
+    return rebuilt_backbone(weights, settings, checkpoint, plain=True)
 
 
 @pytest.mark.parametrize('depth', DEPTHS)
@@ -46,12 +51,11 @@ def refusal(weights, **settings):
 
 
 @pytest.mark.parametrize('model, words', [
-    (lambda: ResNet_CIFAR(depth=18), 'its first convolution is 3x3 from 3 to 64 channels instead of 7x7'),
-    (lambda: ResNetV1d(depth=18), 'its stem is of several convolutions'),
-    (lambda: ResNet(depth=18, deep_stem=True), 'its stem is of several convolutions'),
-    (lambda: ResNet(depth=18, stem_channels=8, base_channels=8),
-     'its first convolution is 7x7 from 3 to 8 channels instead of 7x7 from 3 to 64 channels'),
-    (lambda: ResNet(depth=18, in_channels=2), 'is 7x7 from 2 to 64'),
+    (lambda: ResNet_CIFAR(depth=18), 'of another shape: conv1.weight (64, 3, 3, 3) instead of (64, 3, 7, 7)'),
+    (lambda: ResNetV1d(depth=18), 'unknown to the model: stem.0.conv.weight'),
+    (lambda: ResNet(depth=18, deep_stem=True), 'unknown to the model: stem.0.conv.weight'),
+    (lambda: ResNet(depth=18, stem_channels=8, base_channels=8), 'conv1.weight (8, 3, 7, 7) instead of (64, 3, 7, 7)'),
+    (lambda: ResNet(depth=18, in_channels=2), 'conv1.weight (64, 2, 7, 7) instead of (64, 3, 7, 7)'),
     (lambda: ResNet(depth=18, base_channels=32), 'of another shape: layer1.0.conv1.weight (32, 64, 3, 3) instead of'),
     (lambda: ResNet(depth=18, avg_down=True), 'missing: layer2.0.downsample.0.weight'),
     (lambda: ResNet(depth=18, norm_cfg=dict(type='GN', num_groups=4)), 'missing: bn1.weight'),
@@ -89,14 +93,14 @@ def test_a_frozen_stem_alone(resnet18):
     assert '(frozen_stages=0)' in refusal(resnet18.state_dict(), frozen_stages=0)
 
 
-def test_weights_that_are_missing_left_over_or_no_numbers(resnet18):
+def test_weights_that_are_missing_left_over_or_not_finite(resnet18):
     weights = resnet18.state_dict()
     fewer = {name: value for name, value in weights.items() if name != 'layer2.0.bn1.running_mean'}
     assert '1 missing: layer2.0.bn1.running_mean' in refusal(fewer)
     assert '1 unknown to the model: fc.weight' in refusal(dict(weights, **{'fc.weight': torch.zeros(2, 512)}))
-    assert 'its normalisation keeps no statistics' in refusal({k: v for k, v in weights.items() if 'running' not in k})
+    assert '40 missing: bn1.running_mean' in refusal({k: v for k, v in weights.items() if 'running' not in k})
     shorter = {name: value for name, value in weights.items() if not name.startswith('layer4.1.')}
-    assert 'it has another number of blocks' in refusal(shorter)
+    assert 'no ResNet has as many blocks' in refusal(shorter)
     bad = dict(weights, **{'layer1.0.bn1.bias': torch.full((64, ), float('nan'))})
     text = refusal(bad)
-    assert text.startswith('layer1.0.bn1.bias of the backbone of x.pth has values that are no numbers')
+    assert text.startswith('layer1.0.bn1.bias of the backbone of x.pth has non-finite values')

@@ -1,4 +1,4 @@
-"""A detector starts from a checkpoint as pretraining wrote it, and from nothing that merely looks like one."""
+"""A detector takes a checkpoint as pretraining wrote it, nothing that merely looks like one, and trains all of it."""
 
 import pytest
 import torch
@@ -9,18 +9,78 @@ from published_files import write as write_published
 from torch import nn
 
 from clim_mm.errors import CheckpointError, ConfigError
-from clim_mm.transfer.start import check_fits, read_start, start_from, start_of
+from clim_mm.transfer.detector_checks import check_fits, check_norms_train, check_nothing_frozen, pretrained_part
 
 RGB = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], bgr_to_rgb=True)
-TOLD = dict(mean=RGB['mean'], std=RGB['std'], order='RGB')
 
 
-def config(start='pretraining', shared=False):
-    model = dict(backbone=dict(type='ResNet', init_cfg=None))
-    if shared:
-        model['roi_head'] = dict(shared_head=dict(type='NormedResLayer', init_cfg=None))
-    return Config(dict(model=model, custom_hooks=[dict(type='EMAHook'), dict(type='TransferPreflightHook',
-                                                                            start=start)]))
+class Stages(nn.Module):
+    """A backbone in small: a stem and two stages."""
+
+    def __init__(self, norm=nn.BatchNorm2d, stages=2, norm_eval=False):
+        super().__init__()
+        self.conv1, self.bn1, self.norm_eval = nn.Conv2d(3, 4, 3), norm(4), norm_eval
+        for number in range(1, stages + 1):
+            self.add_module(f'layer{number}', nn.Sequential(nn.Conv2d(4, 4, 3), norm(4)))
+
+    def train(self, mode=True):  # noqa: D102
+        super().train(mode)
+        if self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, nn.BatchNorm2d):
+                    module.eval()
+        return self
+
+
+def detector(backbone, shared=None):
+    found = nn.Module()
+    found.backbone, found.roi_head = backbone, nn.Module()
+    found.neck = nn.Conv2d(4, 4, 1)
+    if shared is not None:
+        found.roi_head.shared_head = shared
+    return found
+
+
+def test_the_backbone_alone():
+    backbone = Stages()
+    part = pretrained_part(detector(backbone))
+    assert list(part.state_dict()) == list(backbone.state_dict())
+    assert part.conv1 is backbone.conv1
+
+
+def test_with_c4_the_shared_head_belongs_to_it_and_its_new_norm_does_not():
+    shared = nn.Module()
+    shared.layer3, shared.norm = nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4)
+    part = pretrained_part(detector(Stages(), shared))
+    assert [name for name, _ in part.named_children()] == ['conv1', 'bn1', 'layer1', 'layer2', 'layer3']
+
+
+def test_a_frozen_weight_is_named():
+    backbone = Stages()
+    assert check_nothing_frozen(backbone) == 12
+    backbone.layer1[0].bias.requires_grad = False
+    with pytest.raises(ConfigError, match=r'1 of the backbone\'s 12 weights are frozen \(first layer1.0.bias\)'):
+        check_nothing_frozen(backbone)
+
+
+@pytest.mark.parametrize('mode', [True, False])
+def test_norms_that_train(mode):
+    found = detector(Stages()).train(mode)
+    assert check_norms_train(found, processes=1) == (3, False)
+
+
+def test_norms_on_the_cpu_need_not_be_synchronised():
+    assert check_norms_train(detector(Stages()), processes=2) == (3, False)
+
+
+def test_synchronised_norms_are_told():
+    assert check_norms_train(detector(Stages(nn.SyncBatchNorm)), processes=2) == (3, True)
+    assert check_norms_train(detector(Stages(nn.SyncBatchNorm)), processes=1) == (3, False)
+
+
+def test_norms_that_stay_in_evaluation_mode():
+    with pytest.raises(ConfigError, match=r'3 of the backbone\'s 3 norms .* \(first bn1\).* norm_eval=False'):
+        check_norms_train(detector(Stages(norm_eval=True)), processes=1)
 
 
 def small(depth=18):
@@ -47,33 +107,6 @@ def refused(path, start='pretraining', part=None, preprocessor=RGB):
     return str(caught.value)
 
 
-def test_the_config_says_what_it_starts_from():
-    assert start_of(config('random')) == 'random'
-    assert start_of(Config(dict(custom_hooks=[dict(type='TransferPreflightHook')]))) == 'pretraining'
-    with pytest.raises(ConfigError, match='no TransferPreflightHook in custom_hooks'):
-        start_of(Config(dict(custom_hooks=None)))
-
-
-@pytest.mark.parametrize('shared', [False, True])
-@pytest.mark.parametrize('start, checkpoint, wanted', [
-    ('pretraining', 'a/epoch_1.pth', dict(type='Pretrained', checkpoint='backbone://a/epoch_1.pth')),
-    ('supervised', 'resnet50.pth', dict(type='Pretrained', checkpoint='backbone://resnet50.pth')),
-    ('random', 'none', None)])
-def test_the_checkpoint_is_given_to_all_that_is_pretrained(start, checkpoint, wanted, shared):
-    cfg = config(start, shared)
-    start_from(cfg, checkpoint)
-    assert cfg.model.backbone.init_cfg == wanted
-    assert not shared or cfg.model.roi_head.shared_head.init_cfg == wanted
-
-
-@pytest.mark.parametrize('start, checkpoint, words', [
-    ('pretraining', 'none', 'a config that ends in _random'), ('supervised', 'none', 'a file of supervised weights'),
-    ('random', 'epoch_1.pth', 'give the word none')])
-def test_a_checkpoint_that_the_config_is_not_for(start, checkpoint, words):
-    with pytest.raises(ConfigError, match=words):
-        start_from(config(start), checkpoint)
-
-
 def test_a_sound_checkpoint(sound):
     backbone, path = sound
     weights, normalized = check_fits(small(), RGB, path, 'pretraining')
@@ -85,13 +118,13 @@ def test_a_sound_checkpoint(sound):
 
 def test_another_depth(sound):
     message = refused(sound[1], part=small(34))
-    assert 'holds a ResNet-18 with a stem of 4 channels, 7 x 7, the detector has a ResNet-34' in message
+    assert 'missing: layer1.2.conv1.weight' in message
     assert 'set model.backbone as the pretraining had it' in message
 
 
 def test_another_stem(tmp_path):
     message = refused(write(tmp_path / 'a.pth', ResNet_CIFAR(18, **NARROW)))
-    assert 'holds a ResNet-18 with a stem of 4 channels, 3 x 3, the detector has a ResNet-18' in message
+    assert 'conv1.weight (4, 3, 3, 3) instead of (4, 3, 7, 7)' in message
 
 
 def test_a_weight_too_few(tmp_path):
@@ -100,7 +133,7 @@ def test_a_weight_too_few(tmp_path):
     loaded = torch.load(path)
     del loaded['state_dict']['backbone.layer4.1.bn2.weight']
     torch.save(loaded, path)
-    assert 'does not fit the detector\'s a ResNet-18' in refused(path) and 'layer4.1.bn2.weight' in refused(path)
+    assert 'does not fit the detector\'s backbone' in refused(path) and 'layer4.1.bn2.weight' in refused(path)
 
 
 def test_no_backbone(tmp_path):
@@ -118,8 +151,8 @@ def test_an_exported_backbone(tmp_path, prefix, owner):
 
 def test_supervised_weights_and_a_pretraining_are_not_mistaken_for_each_other(tmp_path, sound):
     torch.save(random_resnet(narrow=True).state_dict(), tmp_path / 'resnet18.pth')
-    assert 'take the config that ends in _supervised' in refused(tmp_path / 'resnet18.pth')
-    assert 'take the same config without _supervised' in refused(sound[1], start='supervised')
+    assert 'add `--start supervised`' in refused(tmp_path / 'resnet18.pth')
+    assert 'leave out `--start supervised`' in refused(sound[1], start='supervised')
 
 
 def test_supervised_weights(tmp_path):
@@ -159,10 +192,6 @@ def test_a_truncated_checkpoint(tmp_path, sound):
         (tmp_path / 'cut.pth').write_bytes(file.read()[:100_000])
     assert str(tmp_path / 'cut.pth') in refused(tmp_path / 'cut.pth')
     assert 'There is no checkpoint' in refused(tmp_path / 'nowhere.pth')
-
-
-def test_reading_gives_the_normalization_too(sound):
-    assert read_start(sound[1], 'pretraining').normalization == TOLD
 
 
 @pytest.mark.parametrize('name', PUBLISHED)

@@ -10,8 +10,9 @@ from pure_python_mmcv import write_pure_python_mmcv
 pytestmark = pytest.mark.e2e
 
 CHECK = ('from clim_mm.errors import MissingDependencyError\n'
-         'from clim_mm.transfer.environment import check_environment\n'
-         'try:\n    check_environment({})\nexcept MissingDependencyError as error:\n    print("Missing:", error)\n'
+         'from clim_mm.launch.detection_packages import check_detection_packages\n'
+         'try:\n    check_detection_packages({})\n'
+         'except MissingDependencyError as error:\n    print("Missing:", error)\n'
          'import sys; print("mmdet" in sys.modules)')
 
 

@@ -1,3 +1,0 @@
-_base_ = 'mask-rcnn_r50-c4_ms-1x_coco.py'
-
-custom_hooks = [dict(type='TransferPreflightHook', start='random')]

@@ -1,3 +1,0 @@
-_base_ = 'mask-rcnn_r50-fpn_ms-2x_coco.py'
-
-custom_hooks = [dict(type='TransferPreflightHook', start='supervised')]
