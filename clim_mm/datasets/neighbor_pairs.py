@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from clim_mm.checks import check_list, check_whole
 from clim_mm.errors import DataError, UnreadableImage
 from clim_mm.neighbors import NeighborTable
-from clim_mm.neighbors.sizes import default_num_positives
+from clim_mm.neighbors.defaults import default_num_positives
 from clim_mm.registry import DATASETS
 
 from .landmarks import Landmarks

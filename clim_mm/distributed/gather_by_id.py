@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from mmengine import dist
 
-from clim_mm.neighbors.sizes import DEFAULT_MEMORY
+from clim_mm.neighbors.defaults import DEFAULT_MEMORY
 
 from .process_group import host_group
 

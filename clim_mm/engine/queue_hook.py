@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from mmengine.utils.dl_utils import has_batch_norm
 
 from clim_mm.errors import ConfigError
-from clim_mm.neighbors.sizes import default_queue_len, is_small
+from clim_mm.neighbors.defaults import default_queue_len, is_small
 from clim_mm.registry import HOOKS
 
 from .runner_parts import check_epochs, clim_of, resumed

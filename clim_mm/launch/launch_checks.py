@@ -5,7 +5,7 @@ from mmengine.device import get_device
 
 from clim_mm.checks import check_whole
 from clim_mm.errors import ConfigError
-from clim_mm.neighbors.sizes import PAPER_QUEUE_LEN
+from clim_mm.neighbors.defaults import PAPER_QUEUE_LEN
 from clim_mm.transfer.environment import check_scope
 
 from .config_errors import dicts_below

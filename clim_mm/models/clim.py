@@ -15,7 +15,7 @@ from mmselfsup.utils import batch_shuffle_ddp, batch_unshuffle_ddp, concat_all_g
 
 from clim_mm.checks import check_bool, check_number, check_whole
 from clim_mm.errors import ConfigError, TrainingError
-from clim_mm.neighbors.sizes import PAPER_QUEUE_LEN
+from clim_mm.neighbors.defaults import PAPER_QUEUE_LEN
 from clim_mm.registry import MODELS
 
 from .diagnostics import diagnose, not_finite

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from clim_mm.distributed import unwrapped
 from clim_mm.models import CLIM
-from clim_mm.neighbors.sizes import is_exact, neighbor_sizes
+from clim_mm.neighbors.defaults import is_exact, neighbor_sizes
 
 from .estimates import refreshes_between, steps_per_epoch
 from .model_sizes import ModelSizes, sizes_of

@@ -12,7 +12,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 
 from clim_mm.errors import printable
-from clim_mm.neighbors.explain import REASONS, Explanation, explain
+from clim_mm.neighbors.positive_reasons import REASONS, Explanation, explain_positives
 from clim_mm.neighbors.refresh import Refresh
 
 from .thumbnails import SIDE, encode_within, read_thumbnails
@@ -111,7 +111,7 @@ def _rows(features: np.ndarray, found: Refresh, anchors: np.ndarray, strategy: s
     positives, neighbors = found.positives[anchors].astype(np.int64), found.neighbors[anchors]
 
     def told(candidates: np.ndarray) -> Explanation:
-        return explain(
+        return explain_positives(
             features, found.centroids, found.assignments, anchors, candidates, positives, strategy)
 
     of_positives, of_neighbors = told(positives), told(neighbors)

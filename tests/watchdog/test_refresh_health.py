@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from clim_mm.neighbors.balance import cluster_balance, largest_cluster
+from clim_mm.neighbors.defaults import NeighborSizes
 from clim_mm.neighbors.refresh import refresh
-from clim_mm.neighbors.sizes import NeighborSizes
+from clim_mm.neighbors.refresh_statistics import cluster_balance, largest_cluster
 from clim_mm.watchdog import judge_refresh
 
 

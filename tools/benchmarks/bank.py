@@ -33,7 +33,8 @@ from clim_mm.evaluation.refresh_settings import refresh_settings
 from clim_mm.launch.commands import errors_in_a_sentence, load_config
 from clim_mm.launch.framework_settings import check_settings
 from clim_mm.launch.launch_checks import check_config
-from clim_mm.neighbors.refresh import Refresh, purity
+from clim_mm.neighbors.refresh import Refresh
+from clim_mm.neighbors.refresh_statistics import purity
 
 CONFIG = 'configs/clim/clim_r18_1xb32-20e_digits.py'
 WORK_DIR = 'work_dirs/bank'

@@ -3,7 +3,7 @@
 import pytest
 
 from clim_mm.errors import ConfigError
-from clim_mm.neighbors.sizes import (
+from clim_mm.neighbors.defaults import (
     NeighborSizes,
     default_exact,
     default_num_neighbors,
