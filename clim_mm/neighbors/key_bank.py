@@ -17,7 +17,7 @@ from clim_mm.checkpoints.run import run_id
 from clim_mm.errors import CheckpointError, StorageError
 from clim_mm.storage import is_there, patiently
 
-from .blocks import ROWS_PER_BLOCK
+from .faiss_backend import ROWS_PER_BLOCK
 
 _KEYS, _EPOCHS, _COUNTS, _HEADER = 'keys.f32', 'epochs.i32', 'counts.i32', 'bank.json'
 _NEVER = -1

@@ -243,7 +243,8 @@ def test_there_are_no_more_clusters_and_neighbours_than_readable_images(num_read
 
 def test_a_single_readable_image_has_no_positive():
     found = refresh(
-        with_holes(features_of(6), [0, 1, 2, 4, 5]), NeighborSizes(2, 3), readable=np.array([3]), previous=np.full((6, 2), -1),
+        with_holes(features_of(6), [0, 1, 2, 4, 5]), NeighborSizes(2, 3), readable=np.array([3]),
+        previous=np.full((6, 2), -1),
         num_positives=2)
     np.testing.assert_array_equal(found.positives, np.full((6, 2), -1))
     assert found.report['share_without_positive'] == 1.0

@@ -5,7 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from clim_mm.neighbors.refresh_statistics import cluster_balance, largest_cluster, positives_changed, share_with_copy
+from clim_mm.neighbors.refresh_statistics import (
+    cluster_balance,
+    largest_cluster,
+    positives_changed,
+    purity,
+    share_with_copy,
+)
 
 
 @pytest.mark.parametrize(('sizes', 'balance', 'largest'), [
