@@ -110,8 +110,6 @@ def test_unreadable_images_have_nothing_said_of_them():
     np.testing.assert_array_equal(np.isnan(told.to_anchor), [[True, True], [False, True]])
 
 
-def test_what_does_not_belong_together_is_refused():
+def test_an_unknown_strategy_is_refused():
     with pytest.raises(ValueError, match='strategy must be one of random, .*, not .nearest.'):
         line([1], 'nearest')
-    with pytest.raises(ValueError, match='2 anchors do not belong to 1 rows of candidates'):
-        explain_positives(LINE, CENTERS, CLUSTERS, np.array([0, 1]), CANDIDATES, np.array([[1]]))

@@ -254,11 +254,11 @@ def test_a_single_readable_image_has_no_positive():
 POSITIVES = np.array([[1, -1], [0, 3], [-1, -1], [1, 0], [-1, -1]], dtype=np.int32)
 CENTERS = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]], dtype=np.float32)
 FEATURES = np.array([[1, 0], [2, 0], [np.nan, np.nan], [8, 0], [0, 7]], dtype=np.float32)
-READABLE = np.array([0, 1, 3, 4])
+SEEN = np.array([0, 1, 3, 4])
 
 
 def test_a_case_by_hand():
-    found = refresh_from_table(FEATURES, READABLE, POSITIVES, CENTERS, 2)
+    found = refresh_from_table(FEATURES, SEEN, POSITIVES, CENTERS, 2)
     np.testing.assert_array_equal(found.assignments, [0, 0, -1, 1, 2])
     np.testing.assert_array_equal(found.neighbors, [[1, 3], [0, 3], [-1, -1], [1, 0], [0, 1]])
     np.testing.assert_array_equal(found.positives, POSITIVES)
@@ -267,7 +267,7 @@ def test_a_case_by_hand():
 
 
 def test_no_more_neighbours_than_images():
-    assert refresh_from_table(FEATURES, READABLE, POSITIVES, CENTERS, 40).neighbors.shape == (5, 3)
+    assert refresh_from_table(FEATURES, SEEN, POSITIVES, CENTERS, 40).neighbors.shape == (5, 3)
 
 
 def test_the_nearest_centre_against_brute_force():
@@ -280,4 +280,4 @@ def test_the_nearest_centre_against_brute_force():
 
 def test_centres_of_other_features_are_refused():
     with pytest.raises(ValueError, match='Features of length 2 do not belong to centres of length 3'):
-        refresh_from_table(FEATURES, READABLE, POSITIVES, np.zeros((2, 3), np.float32), 2)
+        refresh_from_table(FEATURES, SEEN, POSITIVES, np.zeros((2, 3), np.float32), 2)
