@@ -11,7 +11,7 @@ from torch import nn
 
 from clim_mm.datasets import LoadImage
 from clim_mm.models import CLIM, MoCo
-from clim_mm.neighbors.sizes import default_num_positives, default_queue_len
+from clim_mm.neighbors.defaults import default_num_positives, default_queue_len
 from clim_mm.preflight.lr_rules import PRETRAINING
 from clim_mm.registry import HOOKS, MODELS, TRANSFORMS
 

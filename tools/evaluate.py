@@ -41,7 +41,7 @@ from clim_mm.evaluation.probe import CLASSIFIERS, check_classes
 from clim_mm.evaluation.representation import check_pairs
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence
 from clim_mm.models import CLIM
-from clim_mm.neighbors.sizes import default_num_positives, neighbor_sizes
+from clim_mm.neighbors.defaults import default_num_positives, neighbor_sizes
 from clim_mm.picture_file import check_picture
 from clim_mm.visualization import choose_images, draw_tsne
 from clim_mm.visualization.figures import FEWEST_IMAGES, MOST_CLASSES

@@ -7,7 +7,7 @@ from mmengine.dataset import BaseDataset
 
 from clim_mm.checks import check_whole
 from clim_mm.neighbors import NeighborTable
-from clim_mm.neighbors.sizes import default_num_positives
+from clim_mm.neighbors.defaults import default_num_positives
 from clim_mm.registry import DATASETS
 
 from .image_samples import ImageSamples

@@ -12,10 +12,8 @@ from clim_mm.checkpoints import read_checkpoint
 from clim_mm.datasets import Quarantine, SingleViews
 from clim_mm.errors import CheckpointError, on_one_line
 from clim_mm.neighbors import NeighborTable
-from clim_mm.neighbors.readable import refresh_readable
-from clim_mm.neighbors.refresh import Refresh, refresh_seed
-from clim_mm.neighbors.restored import restored
-from clim_mm.neighbors.sizes import neighbor_sizes
+from clim_mm.neighbors.defaults import neighbor_sizes
+from clim_mm.neighbors.refresh import Refresh, refresh, refresh_from_table, refresh_seed
 
 from .features import frozen_features, load_model
 from .refresh_settings import extract_settings, loading_of, refresh_settings
@@ -72,8 +70,8 @@ def neighbors_of_checkpoint(cfg: Config, checkpoint: str, anew: bool = False) ->
         if 'memory_mib' in hook:
             search['memory'] = hook['memory_mib'] * 2**20
         seed = refresh_seed((cfg.get('randomness') or {}).get('seed') or 0, epochs or 0)
-        found = refresh_readable(
-            features, views.quarantine.readable, sizes, previous=table, num_positives=table.shape[1],
+        found = refresh(
+            features, sizes, readable=views.quarantine.readable, previous=table, num_positives=table.shape[1],
             strategy=strategy, seed=seed, **search)
     else:
         found = _restored(held, checkpoint, features, views.quarantine.readable, table, sizes.num_neighbors)
@@ -83,7 +81,7 @@ def neighbors_of_checkpoint(cfg: Config, checkpoint: str, anew: bool = False) ->
 def _restored(held: Mapping[str, Any], checkpoint: str, features: np.ndarray, readable: np.ndarray, table: np.ndarray,
               num_neighbors: int) -> Refresh:
     try:
-        return restored(features, readable, table, held['neighbors']['centroids'].numpy(), num_neighbors)
+        return refresh_from_table(features, readable, table, held['neighbors']['centroids'].numpy(), num_neighbors)
     except (KeyError, ValueError, AttributeError, IndexError) as error:
         raise CheckpointError(f'The centres of the checkpoint {checkpoint} cannot be used '
                               f'({on_one_line(error).rstrip(".")}): give one that was trained with this config, or '

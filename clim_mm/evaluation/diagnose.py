@@ -3,8 +3,8 @@
 import numpy as np
 
 from clim_mm.neighbors import STRATEGIES
+from clim_mm.neighbors.defaults import NeighborSizes
 from clim_mm.neighbors.refresh import refresh
-from clim_mm.neighbors.sizes import NeighborSizes
 
 from .representation import alignment, intra_class_similarity, uniformity
 

@@ -3,8 +3,7 @@
 import numpy as np
 
 from clim_mm.errors import ConfigError
-from clim_mm.neighbors.blocks import ROWS_PER_BLOCK
-from clim_mm.neighbors.faiss_backend import as_float32_matrix, load_faiss, on_every_core, on_gpus
+from clim_mm.neighbors.faiss_backend import ROWS_PER_BLOCK, as_float32_matrix, load_faiss, on_every_core, on_gpus
 
 from .representation import unit_rows
 

@@ -19,12 +19,11 @@ from clim_mm.evaluation.banked_features import banked_features, open_bank
 from clim_mm.evaluation.extraction import Extraction
 from clim_mm.evaluation.refresh_settings import extract_settings
 from clim_mm.neighbors import STRATEGIES
+from clim_mm.neighbors.defaults import DEFAULT_MEMORY, is_exact, neighbor_sizes
 from clim_mm.neighbors.faiss_backend import load_faiss
+from clim_mm.neighbors.ivf import blocks_of_queries
 from clim_mm.neighbors.key_bank import KeyBank
-from clim_mm.neighbors.readable import refresh_readable
-from clim_mm.neighbors.refresh import Refresh, refresh_seed
-from clim_mm.neighbors.search_lists import check_memory
-from clim_mm.neighbors.sizes import DEFAULT_MEMORY, is_exact, neighbor_sizes
+from clim_mm.neighbors.refresh import Refresh, refresh, refresh_seed
 from clim_mm.protocols import Embeds, HasQueues, TakesNeighbors
 from clim_mm.registry import HOOKS
 
@@ -147,8 +146,8 @@ class CenterWiseNeighborHook(Hook):
             f'at most {dataset.table.num_positives} positives by {self.strategy}, '
             f'refreshed every {self.interval} epochs from epoch {self.begin} on.')
         exact = is_exact(self.exact, len(dataset))
-        if not exact:
-            check_memory(len(dataset), model.embedding_dim, self.sizes.num_neighbors, self.memory_mib * 2**20)
+        if not exact:  # too little memory: likewise
+            blocks_of_queries(len(dataset), model.embedding_dim, self.sizes.num_neighbors, self.memory_mib * 2**20)
         if dist.is_main_process():
             self._labels = labels_of(dataset.dataset)
         if resumed(runner) and self._loaded is not None:
@@ -232,10 +231,10 @@ class CenterWiseNeighborHook(Hook):
             seed: Of the clustering and of random choices; None takes that of this refresh.
         """
         dataset = dataset_with(runner, TakesNeighbors, _NAME)
-        return refresh_readable(
+        return refresh(
             features,
-            dataset.quarantine.readable,
             self.sizes,
+            readable=dataset.quarantine.readable,
             labels=self._labels,
             previous=dataset.table.positives if dataset.table.version else None,
             num_positives=dataset.table.num_positives,

@@ -10,7 +10,7 @@ from mmengine.utils.dl_utils import has_batch_norm
 
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError
-from clim_mm.neighbors.sizes import default_queue_len, is_small
+from clim_mm.neighbors.defaults import default_queue_len, is_small
 from clim_mm.protocols import HasQueues, ShufflesKeys
 from clim_mm.registry import HOOKS
 

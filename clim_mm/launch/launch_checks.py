@@ -6,7 +6,7 @@ from mmengine.device import get_device
 from clim_mm.checks import check_whole
 from clim_mm.config_file import dicts_below
 from clim_mm.errors import ConfigError
-from clim_mm.neighbors.sizes import PAPER_QUEUE_LEN
+from clim_mm.neighbors.defaults import PAPER_QUEUE_LEN
 
 from .detection_packages import check_scope
 from .part_checks import check_parts

@@ -2,15 +2,13 @@
 
     features -> cluster -> search -> select_positives -> NeighborTable
 
-On large sets ``train_centroids`` and ``search_lists`` take the places of ``cluster`` and ``search``.
+On large sets ``train_centroids`` and ``ivf_search`` take the places of ``cluster`` and ``search``.
 """
 
-from .cluster import cluster, train_centroids
-from .search import search
-from .search_lists import search_lists
-from .select import STRATEGIES, select_positives
+from .exact_search import search
+from .ivf import ivf_search
+from .kmeans import cluster, train_centroids
+from .positives import STRATEGIES, select_positives
 from .table import NeighborTable
 
-__all__ = [
-    'STRATEGIES', 'NeighborTable', 'cluster', 'search', 'search_lists', 'select_positives', 'train_centroids'
-]
+__all__ = ['STRATEGIES', 'NeighborTable', 'cluster', 'ivf_search', 'search', 'select_positives', 'train_centroids']

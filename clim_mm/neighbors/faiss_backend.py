@@ -1,9 +1,9 @@
-"""faiss, asked for at run time: all its GPUs where it has some that work, all CPU cores otherwise."""
+"""faiss, imported on demand: on all GPUs that work, otherwise on all CPU cores; and the arrays that it is given."""
 
 import functools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import distributions
 from types import ModuleType
 from typing import Any, ParamSpec, TypeVar
@@ -12,14 +12,15 @@ import numpy as np
 import torch
 from mmengine.logging import print_log
 
-from clim_mm.errors import MissingDependencyError, on_one_line
+from clim_mm.errors import ConfigError, MissingDependencyError, on_one_line
 
-from .blocks import ROWS_PER_BLOCK
 from .gpu_trial import gpu_fault
 
 P = ParamSpec('P')
 T = TypeVar('T')
 
+ROWS_PER_BLOCK = 65536  # where no memory budget says otherwise
+_FEWEST_ROWS = 64  # below, faiss's work on a block is mostly overhead
 _ONE_ALONE = ('its packages share a folder, so take out all of them with `pip uninstall -y faiss-cpu faiss-gpu '
               'faiss-gpu-cu12`, then install one.')
 
@@ -55,7 +56,8 @@ def on_every_core(function: Callable[P, T]) -> Callable[P, T]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
         faiss = load_faiss()
         before = faiss.omp_get_max_threads()
-        faiss.omp_set_num_threads(max(before, _usable_cores()))
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+        faiss.omp_set_num_threads(max(before, cores))
         try:
             return function(*args, **kwargs)
         finally:
@@ -64,35 +66,24 @@ def on_every_core(function: Callable[P, T]) -> Callable[P, T]:
     return wrapped
 
 
-def _usable_cores() -> int:
-    """Cores this process may run on; not every system tells, then all cores."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-
-
 @functools.cache
 def num_gpus() -> int:
-    """How many GPUs faiss computes on: all that it has if each agrees with the CPU on a small search, else none.
-
-    Where it is none although GPUs were meant, it says so once.
-    """
+    """How many GPUs faiss computes on: all if each agrees with the CPU on a small search, else none, with a warning."""
     faiss = load_faiss()
     if not torch.cuda.is_available():  # a driver that fails would end the process in faiss
         return 0
     number, fault = faiss.get_num_gpus(), None
     if number:
-        torch.cuda.empty_cache()  # other processes try the GPUs
-        fault = gpu_fault(number)
-    elif not hasattr(faiss, 'StandardGpuResources') and (names := _gpu_packages()):
-        fault = (f'{names[0]} is installed, but the faiss in its place knows no GPUs, so that the CPU clusters and '
-                 f'searches: {_ONE_ALONE}')
+        torch.cuda.empty_cache()  # another process tries the GPUs
+        fault = gpu_fault()
+    elif not hasattr(faiss, 'StandardGpuResources'):
+        for name in (found.name for found in distributions()):
+            if name.startswith(('faiss-gpu', 'faiss-cuda')):
+                fault = (f'{name} is installed, but the faiss in its place knows no GPUs, so that the CPU clusters and '
+                         f'searches: {_ONE_ALONE}')
     if fault is not None:
         print_log(fault, logger='current', level=logging.WARNING)
     return 0 if fault else number
-
-
-def _gpu_packages() -> list[str]:
-    """Names of the installed packages of faiss for GPUs."""
-    return [name for found in distributions() if (name := found.name).startswith(('faiss-gpu', 'faiss-cuda'))]
 
 
 def on_gpus(index: Any) -> Any:
@@ -116,3 +107,22 @@ def as_float32_matrix(features: np.ndarray, name: str = 'features') -> np.ndarra
         rows = np.flatnonzero(~finite)
         raise ValueError(f'{name} has NaN or infinity in {len(rows)} of {len(matrix)} rows, first in row {rows[0]}.')
     return matrix
+
+
+def feature_bytes(num_features: int, dim: int) -> int:
+    """Bytes of an (N, d) float32 array."""
+    return num_features * dim * 4
+
+
+def blocks(num_rows: int, bytes_per_row: int, budget: int) -> Iterator[slice]:
+    """Slices that cover ``num_rows`` rows, each of at most ``budget`` bytes.
+
+    Raises:
+        ConfigError: If the budget does not hold a small block. At once, not with the first slice.
+    """
+    rows = budget // bytes_per_row
+    if rows < min(num_rows, _FEWEST_ROWS):
+        needed = -(-_FEWEST_ROWS * bytes_per_row // 2**20)
+        raise ConfigError(f'A memory budget of {budget / 2**20:.3g} MiB does not hold a block of {_FEWEST_ROWS} rows: '
+                          f'set memory_mib of CenterWiseNeighborHook to at least {needed}.')
+    return (slice(start, min(start + rows, num_rows)) for start in range(0, num_rows, rows))

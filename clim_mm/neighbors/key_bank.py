@@ -17,11 +17,10 @@ from clim_mm.checkpoints.run_folder import run_id
 from clim_mm.errors import CheckpointError, StorageError
 from clim_mm.storage import is_there, patiently
 
-from .blocks import ROWS_PER_BLOCK
+from .faiss_backend import ROWS_PER_BLOCK
 
 _KEYS, _EPOCHS, _COUNTS, _HEADER = 'keys.f32', 'epochs.i32', 'counts.i32', 'bank.json'
 _NEVER = -1
-_BYTES_OF_A_NUMBER = 4  # all three files' are float32 or int32
 _ENTRIES_TO_WAIT = 32  # the host reads from the device once in so many steps [ours]
 _REMEDY = 'delete that folder, and the features of the images that are not trained on until then are extracted'
 
@@ -39,8 +38,7 @@ class KeyBank:
     Make one with :meth:`create` or :meth:`open`.
 
     Attributes:
-        folder: Of the files.
-        identity: Of the bank, drawn when it was created: a checkpoint notes which one belongs to it.
+        identity: Drawn when the bank was created: a checkpoint notes which one belongs to it.
         epoch: That keys are added in.
         num_averaged: About how many of its last keys an image's mean is of; 1 for the last alone.
     """
@@ -57,13 +55,7 @@ class KeyBank:
 
     @classmethod
     def create(cls, folder: Union[str, os.PathLike], num_images: int, dim: int, num_averaged: int = 1) -> 'KeyBank':
-        """Begin an empty bank; one that is there is removed.
-
-        Args:
-            folder: Is made if it is not there.
-            num_images: N.
-            dim: C, the dimension of a key.
-            num_averaged: See above.
+        """Begin an empty bank of N x C in place of any that is there.
 
         Raises:
             CheckpointError: If the files cannot be written.
@@ -76,9 +68,8 @@ class KeyBank:
             with suppress(FileNotFoundError):
                 os.remove(osp.join(folder, _HEADER))
             # Written, not only made as long: a full disk would end the process at some later step.
-            _fill(osp.join(folder, _KEYS), 0, np.float32, num_images * dim)
-            _fill(osp.join(folder, _EPOCHS), _NEVER, np.int32, num_images)
-            _fill(osp.join(folder, _COUNTS), 0, np.int32, num_images)
+            for name, size in _file_bytes(num_images, dim).items():
+                _fill(osp.join(folder, name), b'\xff' if name == _EPOCHS else b'\0', size)
         except OSError as error:
             raise CheckpointError(
                 f'Cannot write the key bank {folder} of {bank_bytes(num_images, dim) / 2**20:,.1f} MiB '
@@ -90,13 +81,8 @@ class KeyBank:
     def open(cls, folder: Union[str, os.PathLike], num_images: int, dim: int, num_averaged: int = 1) -> 'KeyBank':
         """Go on with the bank that is there.
 
-        Args:
-            folder: Of a bank, see :meth:`exists`.
-            num_images, dim: N and C that are wanted.
-            num_averaged: From now on.
-
         Raises:
-            CheckpointError: If it is of another N or C, cut off, or cannot be read.
+            CheckpointError: If it is not N x C, cut off, or cannot be read.
         """
         folder = os.fspath(folder)
         try:
@@ -130,7 +116,7 @@ class KeyBank:
         return self._keys.shape[1]
 
     def add(self, keys: torch.Tensor, ids: torch.Tensor) -> None:
-        """Take up keys. They are held where they are, and written every few dozens of steps.
+        """Add keys. They are held where they are, and written every few dozens of steps.
 
         Args:
             keys: (n, C) float, L2-normalised, on any device; not to be changed afterwards.
@@ -144,7 +130,7 @@ class KeyBank:
         """Write what waits.
 
         Raises:
-            CheckpointError: If somebody has cut off a file meanwhile; to touch it would end the process by a signal.
+            CheckpointError: If a file has been cut off meanwhile; to touch it would end the process by a signal.
             ValueError: If an id is not below N, or keys have another dimension.
         """
         parts: dict[str, Any] = {_KEYS: self._keys, _EPOCHS: self._epochs, _COUNTS: self._counts}
@@ -177,9 +163,8 @@ class KeyBank:
     def sync(self) -> None:
         """Write what waits, and put all of it on the disk."""
         self.flush()
-        self._keys.flush()
-        self._epochs.flush()
-        self._counts.flush()
+        for part in (self._keys, self._epochs, self._counts):
+            part.flush()
 
     def features(self) -> np.ndarray:
         """(N, C) float32, L2-normalised, a copy in memory; rows of ``never_seen`` mean nothing."""
@@ -217,24 +202,18 @@ class KeyBank:
 
 
 def bank_bytes(num_images: int, dim: int) -> int:
-    """Of the files of a bank on the disk, but for the header.
-
-    Args:
-        num_images, dim: N and C.
-    """
+    """Bytes of a bank of N x C on the disk, but for the header."""
     return sum(_file_bytes(num_images, dim).values())
 
 
 def _file_bytes(num_images: int, dim: int) -> dict[str, int]:
-    numbers = {_KEYS: num_images * dim, _EPOCHS: num_images, _COUNTS: num_images}
-    return {name: number * _BYTES_OF_A_NUMBER for name, number in numbers.items()}
+    return {_KEYS: 4 * num_images * dim, _EPOCHS: 4 * num_images, _COUNTS: 4 * num_images}
 
 
-def _fill(path: str, value: int, dtype: type, number: int) -> None:
-    """Write ``number`` times the same, in blocks."""
-    block: np.ndarray = np.full(min(number, 2**20), value, dtype)
+def _fill(path: str, byte: bytes, size: int) -> None:
+    """Write ``size`` times the same byte: of an int32, 0xff is -1."""
     with open(path, 'wb') as file:
-        for start in range(0, number, 2**20):
-            file.write(block[:number - start].data)
+        for start in range(0, size, 2**22):
+            file.write(byte * min(2**22, size - start))
         file.flush()
         os.fsync(file.fileno())

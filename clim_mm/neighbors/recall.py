@@ -1,6 +1,6 @@
-"""How many of the true neighbours a search has found, on a sample."""
+"""The share of the true neighbours that a search finds, measured on a sample."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -9,8 +9,7 @@ from .faiss_backend import load_faiss, on_every_core
 _ROUNDING = 1e-6  # of the squared distances of two features at the same distance, relative
 
 
-@dataclass(frozen=True)
-class Sample:
+class Sample(NamedTuple):
     """Features whose true neighbours are known.
 
     Attributes:
@@ -26,32 +25,21 @@ class Sample:
 
 @on_every_core
 def draw_sample(features: np.ndarray, k: int, num_queries: int, seed: int) -> Sample:
-    """Draw features, and compare each with all.
-
-    Args:
-        features: (N, d) float32.
-        k: Neighbours of each.
-        num_queries: n, or all N if there are fewer.
-        seed: Of the draw.
-    """
+    """Draw ``num_queries`` of the (N, d) float32 features, or all if there are fewer, and compare each with all."""
     rng = np.random.default_rng(seed)
     ids = np.sort(rng.choice(len(features), min(num_queries, len(features)), replace=False))
-    faiss = load_faiss()
-    _, found = faiss.knn(features[ids], features, min(k + 1, len(features)))
+    _, found = load_faiss().knn(features[ids], features, min(k + 1, len(features)))
     distances = np.sort(_squared_distances(features, ids, found), axis=1)
     return Sample(ids, distances[:, -1], found)  # itself is one of the k + 1, at 0
 
 
 def recall_of(found: np.ndarray, features: np.ndarray, sample: Sample) -> float:
-    """The share of the k neighbours found that are as near as the exact search's; those at the same distance are alike.
+    """The share, 0 to 1, of neighbours as near as the exact search's; those at the same distance count alike.
 
     Args:
-        found: (n, k) int, ids of the neighbours found, -1 = none, distinct in a row and without the feature itself.
+        found: (n, k) int, neighbours of the sample, -1 = none, distinct in a row and without the feature itself.
         features: (N, d) float32.
         sample: Of the same features and the same k.
-
-    Returns:
-        From 0 to 1.
     """
     distances = _squared_distances(features, sample.ids, found)
     near = distances <= sample.reach[:, None] * (1 + _ROUNDING)
@@ -60,11 +48,7 @@ def recall_of(found: np.ndarray, features: np.ndarray, sample: Sample) -> float:
 
 
 def recall_bytes(num_queries: int, dim: int) -> int:
-    """What it takes to compare a sample with its neighbours: three float64 numbers for each of its own.
-
-    Args:
-        num_queries, dim: n, d.
-    """
+    """What it takes to compare a sample with its neighbours: three float64 numbers for each of its own."""
     return num_queries * dim * 3 * 8
 
 

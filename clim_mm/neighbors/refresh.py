@@ -7,12 +7,13 @@ from typing import Optional
 
 import numpy as np
 
-from .balance import cluster_balance, largest_cluster, positives_changed, share_with_copy
-from .cluster import cluster, train_centroids
-from .search import search
-from .search_lists import search_lists
-from .select import select_positives
-from .sizes import DEFAULT_MEMORY, NeighborSizes, is_exact
+from .defaults import DEFAULT_MEMORY, NeighborSizes, is_exact
+from .exact_search import search
+from .faiss_backend import as_float32_matrix
+from .ivf import ivf_search
+from .kmeans import cluster, nearest_centroids, train_centroids
+from .positives import select_positives
+from .refresh_statistics import cluster_balance, largest_cluster, positives_changed, purity, share_with_copy
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,13 @@ class Refresh:
     Attributes:
         positives: (N, P) int32, -1 = none.
         centroids: (m, d) float32.
-        assignments: (N,) int, the cluster of each image; -1 = not clustered.
+        assignments: (N,) int, the cluster of each image; -1 = unreadable.
         neighbors: (N, k) int32, nearest first; -1 = none.
-        report: Figures to log. ``seconds_*`` of each step, ``share_without_positive``, ``share_with_copy``,
-            ``num_clusters``, ``empty_clusters``, ``cluster_balance`` and ``largest_cluster``; if not exact also
-            ``recall`` and ``nprobe`` of :class:`~clim_mm.neighbors.search_lists.ListSearch`; with a table before also
-            ``positives_changed``, with labels also ``purity_<strategy>``. NaN where there is no positive to take a
-            share of.
+        report: Figures to log, of the readable images. ``seconds_*`` of each step, ``share_without_positive``,
+            ``share_with_copy``, ``num_clusters``, ``empty_clusters``, ``cluster_balance`` and ``largest_cluster``; if
+            not exact also ``recall`` and ``nprobe`` of :class:`~clim_mm.neighbors.ivf.IVFResult`; with a table before
+            also ``positives_changed``, with labels also ``purity_<strategy>``. NaN where there is no positive to take
+            a share of.
     """
 
     positives: np.ndarray
@@ -48,6 +49,7 @@ def refresh(features: np.ndarray,
             memory: int = DEFAULT_MEMORY,
             start: Optional[np.ndarray] = None,
             seed: int = 0,
+            readable: Optional[np.ndarray] = None,
             labels: Optional[np.ndarray] = None,
             compare: Sequence[str] = (),
             previous: Optional[np.ndarray] = None,
@@ -56,25 +58,34 @@ def refresh(features: np.ndarray,
 
     Args:
         features: (N, d) float32, L2-normalised.
-        sizes: Clusters and neighbours.
+        sizes: Clusters and neighbours; fewer where there are not enough readable images.
         num_positives, strategy: As in ``select_positives``.
         exact: k-means with 20 iterations on all features (256 a centre at most), and each feature compared with all.
-            False: ``train_centroids``, and ``search_lists``. None takes what the number of features asks for.
-        nprobe, least_recall, memory: As in ``search_lists``.
+            False: ``train_centroids``, and ``ivf_search``. None takes what the number of features asks for.
+        nprobe, least_recall, memory: As in ``ivf_search``.
         start: (m, d) float32, centres of the refresh before, for ``train_centroids``. Not used if of another shape.
         seed: Of the clustering and of the random choices.
+        readable: (n,) int64 ids, ascending. Any other image is excluded as anchor and as positive; its row of the
+            features is not looked at. None: all are readable.
         labels: (N,) int class labels, for the purity of the positives alone; they choose nothing.
         compare: Further strategies whose purity is reported beside that of ``strategy``.
         previous: (N, P) int positives of the refresh before, to report how many changed; they choose nothing.
         progress: Show faiss's iterations and a progress bar.
     """
+    num_images = len(features)
+    if readable is not None and len(readable) < num_images:
+        features, labels = features[readable], None if labels is None else labels[readable]
+        sizes = NeighborSizes(min(sizes.num_clusters, len(readable)),
+                              max(1, min(sizes.num_neighbors, len(readable) - 1)))
+    else:
+        readable = None
     exact = is_exact(exact, len(features))
     report = {}
 
     def timed(name, function, *args, **kwargs):
-        start = time.perf_counter()
+        begin = time.perf_counter()
         result = function(*args, **kwargs)
-        report[f'seconds_{name}'] = time.perf_counter() - start
+        report[f'seconds_{name}'] = time.perf_counter() - begin
         return result
 
     if exact:
@@ -86,7 +97,7 @@ def refresh(features: np.ndarray,
         centroids = timed(
             'cluster', train_centroids, features, sizes.num_clusters, seed=seed, start=start, progress=progress)
         found = timed(
-            'search', search_lists, features, sizes.num_neighbors, centroids, nprobe, least_recall, seed=seed,
+            'search', ivf_search, features, sizes.num_neighbors, centroids, nprobe, least_recall, seed=seed,
             memory=memory, progress=progress)
         assignments, neighbors = found.assignments, found.neighbors
         report.update(recall=found.recall, nprobe=float(found.nprobe))
@@ -102,27 +113,62 @@ def refresh(features: np.ndarray,
     report['empty_clusters'] = float((cluster_sizes == 0).sum())
     report['cluster_balance'] = cluster_balance(cluster_sizes)
     report['largest_cluster'] = largest_cluster(cluster_sizes)
-    if previous is not None:
-        report['positives_changed'] = positives_changed(previous, positives)
     if labels is not None:
         report[f'purity_{strategy}'] = purity(positives, labels)
         report.update({f'purity_{name}': purity(select(name), labels) for name in compare if name != strategy})
+    if readable is not None:
+        positives, neighbors = (_ids_of_all(rows, readable, num_images) for rows in (positives, neighbors))
+        assignments = _spread(assignments, readable, num_images)
+    if previous is not None:
+        report['positives_changed'] = positives_changed(previous, positives)
     return Refresh(positives, centroids, assignments, neighbors, report)
 
 
-def purity(positives: np.ndarray, labels: np.ndarray) -> float:
-    """Share of the positives that have their anchor's label.
+def refresh_from_table(features: np.ndarray, readable: np.ndarray, positives: np.ndarray, centroids: np.ndarray,
+                       num_neighbors: int) -> Refresh:
+    """What a checkpoint can still tell of its last refresh: its table beside clusters and neighbours by other features.
 
     Args:
-        positives: (N, P) int, -1 = none, which do not count.
-        labels: (N,) int.
+        features: (N, d) float32, L2-normalised; the rows of unreadable images are not looked at.
+        readable: (n,) int64 ids of the others, ascending.
+        positives: (N, P) int32, the table; -1 = none.
+        centroids: (m, d) float32, the centres that were found with it.
+        num_neighbors: k.
 
     Returns:
-        From 0 to 1; NaN if there is no positive at all.
+        The table and the centres as given; each image's nearest centre and nearest neighbours by the features. The
+        report says only ``share_without_positive``.
+
+    Raises:
+        ValueError: If a feature of a readable image is not finite, or has another length than the centres.
     """
-    there = positives >= 0
-    same = labels[positives] == labels[:, None]
-    return float(same[there].mean()) if there.any() else float('nan')
+    known = as_float32_matrix(features[readable])
+    if known.shape[1] != centroids.shape[1]:
+        raise ValueError(f'Features of length {known.shape[1]} do not belong to centres of length '
+                         f'{centroids.shape[1]}.')
+    centroids = as_float32_matrix(centroids, 'centroids')
+    k = max(1, min(num_neighbors, len(readable) - 1))
+    if is_exact(None, len(known)):
+        assignments, neighbors = nearest_centroids(known, centroids)[:, 0], search(known, k)
+    else:
+        found = ivf_search(known, k, centroids)
+        assignments, neighbors = found.assignments, found.neighbors
+    return Refresh(
+        positives, centroids, _spread(assignments, readable, len(features)),
+        _ids_of_all(neighbors, readable, len(features)),
+        dict(share_without_positive=float((positives < 0).all(axis=1).mean())))
+
+
+def _ids_of_all(rows: np.ndarray, readable: np.ndarray, num_images: int) -> np.ndarray:
+    """(n, c) places in ``readable``, -1 = none, as (N, c) ids of all images; -1 in the rows of the others."""
+    return _spread(np.where(rows >= 0, readable[rows], -1).astype(rows.dtype), readable, num_images)
+
+
+def _spread(rows: np.ndarray, readable: np.ndarray, num_images: int) -> np.ndarray:
+    """Rows of the readable images among those of all, which are -1."""
+    of_all = np.full((num_images, *rows.shape[1:]), -1, dtype=rows.dtype)
+    of_all[readable] = rows
+    return of_all
 
 
 def refresh_seed(seed: int, epoch: int) -> int:

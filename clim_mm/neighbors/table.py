@@ -8,14 +8,10 @@ import torch
 
 
 class NeighborTable:
-    """Positives by sample id, in shared memory, with a version.
+    """Positives of N samples, at most P each, in shared memory, with a version.
 
     Create it before the DataLoader's workers start. Whether they are forked or spawned, they then read the
     memory that ``publish`` writes; persistent workers too.
-
-    Args:
-        num_samples: N, the images of the training set.
-        num_positives: P, the most positives of one image.
     """
 
     def __init__(self, num_samples: int, num_positives: int) -> None:
@@ -24,7 +20,7 @@ class NeighborTable:
 
     @staticmethod
     def bytes_of(num_samples: int, num_positives: int) -> int:
-        """Of the positives of N samples, P each: of one process's memory, and of a checkpoint."""
+        """What it takes of one process's memory, and of a checkpoint."""
         return num_samples * num_positives * torch.int32.itemsize
 
     @property
@@ -45,10 +41,7 @@ class NeighborTable:
         return view
 
     def publish(self, positives: np.ndarray) -> None:
-        """Replace all rows and count the version up. Call it while no worker draws: between two epochs.
-
-        Args:
-            positives: (N, P) int32, -1 = none.
+        """Replace all rows by (N, P) int32, -1 = none, and count the version up. Between epochs, when no worker draws.
 
         Raises:
             ValueError: If the shape is not the table's, or an id is outside -1 .. N - 1.
@@ -67,7 +60,7 @@ class NeighborTable:
         return next((positive for positive in in_order if not excluded(positive)), -1)
 
     def state_dict(self) -> dict[str, Any]:
-        """The table as a checkpoint holds it: plain tensors, copied out of shared memory."""
+        """Plain tensors, copied out of shared memory."""
         return dict(positives=self._positives.clone(), version=self._version.clone())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

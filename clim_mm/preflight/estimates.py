@@ -1,24 +1,8 @@
-"""The arithmetic of a plan: steps, bytes, operations and seconds. Nothing is measured here.
+"""The arithmetic of a plan: steps and seconds. Nothing is measured here."""
 
-N images, d dimensions of a feature, m clusters, k neighbours, P positives; bytes are of float32 unless said.
-"""
-
-import inspect
 import math
 from collections.abc import Sequence
 from typing import Optional
-
-from clim_mm.neighbors import cluster
-from clim_mm.neighbors.kmeans_stop import ON_ALL, ON_SAMPLE, POINTS_PER_CENTROID
-from clim_mm.neighbors.search import search_bytes
-from clim_mm.neighbors.search_lists import search_lists_bytes
-from clim_mm.neighbors.select import select_bytes
-from clim_mm.neighbors.sizes import NeighborSizes
-
-FLOAT_BYTES = 4
-_OF_CLUSTER = inspect.signature(cluster).parameters
-KMEANS_ITERATIONS = _OF_CLUSTER['num_iterations'].default
-MAX_POINTS_PER_CENTROID = _OF_CLUSTER['max_points_per_centroid'].default
 
 
 def steps_per_epoch(num_images: int, batch_size: int, processes: int, drop_last: bool, round_up: bool = True) -> int:
@@ -44,60 +28,6 @@ def refreshes_between(first_epoch: int, max_epochs: int, begin: int, interval: i
     """Refreshes at the epochs ``begin``, ``begin + interval`` ... that are in ``first_epoch .. max_epochs - 1``."""
     due_before = [max(0, -((begin - epoch) // interval)) for epoch in (max_epochs, min(first_epoch, max_epochs))]
     return due_before[0] - due_before[1]
-
-
-def feature_bytes(num_images: int, dim: int) -> int:
-    """N x d."""
-    return num_images * dim * FLOAT_BYTES
-
-
-def finding_bytes(num_images: int, dim: int, sizes: NeighborSizes, num_positives: int, strategy: str, exact: bool,
-                  memory: int, on_gpu: bool, all_readable: bool = True) -> int:
-    """What the first process holds at most from the features to the positives, features among it.
-
-    The search's and the choice's parts tell what they take; k-means takes less.
-
-    Args:
-        num_images, dim: N, d.
-        sizes: m and k.
-        num_positives, strategy: P, and how they are chosen.
-        exact: Whether each image is compared with all.
-        memory: Bytes for a block of the other search.
-        on_gpu: Whether faiss has GPUs.
-        all_readable: Otherwise the features of those that are readable are copied.
-    """
-    m, k = sizes.num_clusters, sizes.num_neighbors
-    features = feature_bytes(num_images, dim) * (1 if all_readable else 2)
-    if exact:
-        found = num_images * (8 + k * 4)  # assignments and neighbours
-        searching = num_images * 8 + search_bytes(num_images, dim, k, on_gpu)
-    else:
-        found = num_images * (4 + k * 4)
-        searching = search_lists_bytes(num_images, dim, k, m, on_gpu, memory)
-    return features + max(searching, found + select_bytes(num_images, k, num_positives, strategy))
-
-
-def cluster_flops(num_images: int, dim: int, num_clusters: int, exact: bool) -> float:
-    """Of k-means with nothing to start from, and of the assignment of all images."""
-    of_all = assign_flops(num_images, dim, num_clusters)
-    points = MAX_POINTS_PER_CENTROID if exact else POINTS_PER_CENTROID
-    of_sample = assign_flops(min(num_images, points * num_clusters), dim, num_clusters)
-    if exact:
-        return KMEANS_ITERATIONS * of_sample + of_all
-    return ON_SAMPLE.usual_iterations * of_sample + (ON_ALL.usual_iterations + 1) * of_all
-
-
-def assign_flops(num_images: int, dim: int, num_clusters: int) -> float:
-    """Of finding each image's nearest centre."""
-    return 2.0 * num_images * num_clusters * dim
-
-
-def search_flops(num_images: int, dim: int, num_clusters: int, exact: bool, nprobe: int) -> float:
-    """Of the search of all images among all, or among those of ``nprobe`` near centres."""
-    if exact:
-        return 2.0 * num_images * num_images * dim
-    images_seen = min(nprobe, num_clusters) * num_images / num_clusters
-    return 2.0 * num_images * images_seen * dim
 
 
 def pipelined_seconds(compute: float,

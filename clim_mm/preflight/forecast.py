@@ -6,10 +6,11 @@ from typing import Optional
 
 from clim_mm.distributed.gather_by_id import gathering_bytes
 from clim_mm.neighbors import NeighborTable
+from clim_mm.neighbors.defaults import NeighborSizes
+from clim_mm.neighbors.faiss_backend import feature_bytes
 from clim_mm.neighbors.key_bank import bank_bytes
-from clim_mm.neighbors.lists import lists_bytes
-from clim_mm.neighbors.search import index_bytes
-from clim_mm.neighbors.sizes import NeighborSizes
+from clim_mm.neighbors.kmeans import kmeans_flops
+from clim_mm.neighbors.refresh_cost import index_bytes, refresh_bytes, search_flops
 
 from . import estimates
 from .measure_search import SearchSpeed
@@ -123,7 +124,7 @@ def forecast(settings: Settings, measured: Measurements, cores: int, all_readabl
     if settings.refresh is not None:
         dim = measured.extraction.dim if measured.extraction is not None else 0
         checkpoint += NeighborTable.bytes_of(settings.num_images, settings.refresh.num_positives)
-        checkpoint += estimates.feature_bytes(settings.refresh.num_clusters, dim)  # the centres
+        checkpoint += feature_bytes(settings.refresh.num_clusters, dim)  # the centres
     epochs, interval = settings.max_epochs - settings.start_epoch, settings.checkpoint_interval or 0
     return Forecast(
         compute=compute,
@@ -146,21 +147,19 @@ def _refresh(settings: Settings, refresh: RefreshSettings, extraction: Extractio
     extract = estimates.pipelined_seconds(
         share * extraction.encode, extraction.load, share, refresh.num_workers, cores, settings.local_processes,
         busy_cores)
-    cluster = estimates.cluster_flops(num_images, dim, num_clusters, refresh.exact) / speed.cluster
-    search = estimates.search_flops(num_images, dim, num_clusters, refresh.exact, refresh.nprobe) / speed.search
+    cluster = kmeans_flops(num_images, dim, num_clusters, refresh.exact) / speed.cluster
+    search = search_flops(num_images, dim, num_clusters, refresh.exact, refresh.nprobe) / speed.search
     seconds = cluster + search + (0 if refresh.from_bank else extract)
     before_any_key = refresh.num_refreshes > 0 and settings.start_epoch == refresh.begin == 0
     of_another = gathering_bytes(num_images, dim, settings.processes, main=False)
     gathering = gathering_bytes(num_images, dim, settings.processes) + (settings.local_processes - 1) * of_another
-    finding = estimates.finding_bytes(
+    finding = refresh_bytes(
         num_images, dim, NeighborSizes(num_clusters, refresh.num_neighbors), refresh.num_positives, refresh.strategy,
         refresh.exact, refresh.memory, speed.on_gpu, all_readable)
-    index = (index_bytes(num_images, dim) if refresh.exact
-             else lists_bytes(num_images, dim, num_clusters, speed.on_gpu))
     return RefreshForecast(
         dim=dim,
-        feature_bytes=estimates.feature_bytes(num_images, dim),
-        index_bytes=index,
+        feature_bytes=feature_bytes(num_images, dim),
+        index_bytes=index_bytes(num_images, dim, num_clusters, refresh.exact, speed.on_gpu),
         host_bytes=max(gathering, finding),
         table_bytes=NeighborTable.bytes_of(num_images, refresh.num_positives) * settings.local_processes,
         extract=extract,

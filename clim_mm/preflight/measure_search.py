@@ -7,10 +7,10 @@ from statistics import median
 
 import numpy as np
 
+from clim_mm.neighbors.defaults import DEFAULT_MEMORY
 from clim_mm.neighbors.faiss_backend import load_faiss, num_gpus, on_every_core, on_gpus
-from clim_mm.neighbors.lists import make_lists
-from clim_mm.neighbors.nearest_centroids import nearest_centroids
-from clim_mm.neighbors.sizes import DEFAULT_MEMORY
+from clim_mm.neighbors.ivf import inverted_lists
+from clim_mm.neighbors.kmeans import nearest_centroids
 
 _VECTORS, _LISTS, _PROBES = 16384, 128, 16
 _FLOPS = 8e9  # of one measured search, a twentieth of a second on two cores
@@ -55,7 +55,7 @@ def measure_search(dim: int, num_neighbors: int, exact: bool) -> SearchSpeed:
     else:
         # The centres are some of the vectors: how good they are does not matter for the speed.
         centroids = vectors[:_LISTS]
-        lists = make_lists(vectors, centroids, nearest_centroids(vectors, centroids, 1)[:, 0], DEFAULT_MEMORY)
+        lists = inverted_lists(vectors, centroids, nearest_centroids(vectors, centroids, 1)[:, 0], DEFAULT_MEMORY)
         search = _speed(lambda queries: lists.find(lists.by_list[queries], num_neighbors + 1, _PROBES), dim,
                         seen=_VECTORS * _PROBES // _LISTS)
     return SearchSpeed(cluster, search, num_gpus() > 0)

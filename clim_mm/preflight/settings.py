@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from clim_mm.distributed import unwrapped
 from clim_mm.host import MoCo
-from clim_mm.neighbors.sizes import is_exact, neighbor_sizes
+from clim_mm.neighbors.defaults import is_exact, neighbor_sizes
 from clim_mm.protocols import HasQueues, RefreshesNeighbors, ShufflesKeys
 
 from .estimates import refreshes_between, steps_per_epoch

@@ -16,7 +16,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset, Compose
 
 from clim_mm.errors import UnreadableImage, printable
-from clim_mm.neighbors.explain import REASONS, Explanation, explain
+from clim_mm.neighbors.positive_reasons import REASONS, Explanation, explain_positives
 from clim_mm.neighbors.refresh import Refresh
 
 ANCHORS = 500  # on a page [ours]
@@ -112,9 +112,12 @@ def _rows(features: np.ndarray, found: Refresh, anchors: np.ndarray, strategy: s
           previous: Optional[np.ndarray]) -> list[dict[str, Any]]:
     """What the page's script draws, one entry per anchor."""
     positives, neighbors = found.positives[anchors].astype(np.int64), found.neighbors[anchors]
-    of_positives, of_neighbors = (
-        explain(features, found.centroids, found.assignments, anchors, candidates, positives, strategy)
-        for candidates in (positives, neighbors))
+
+    def told(candidates: np.ndarray) -> Explanation:
+        return explain_positives(
+            features, found.centroids, found.assignments, anchors, candidates, positives, strategy)
+
+    of_positives, of_neighbors = told(positives), told(neighbors)
     rows = []
     for row, anchor in enumerate(anchors.tolist()):
         before = None if previous is None else set(previous[row][previous[row] >= 0].tolist())

@@ -5,8 +5,8 @@ import pytest
 
 from clim_mm.evaluation import alignment, diagnose, intra_class_similarity, uniformity
 from clim_mm.neighbors import STRATEGIES, cluster, search, select_positives
-from clim_mm.neighbors.refresh import purity
-from clim_mm.neighbors.sizes import NeighborSizes
+from clim_mm.neighbors.defaults import NeighborSizes
+from clim_mm.neighbors.refresh_statistics import purity
 
 
 def features_of(labels, seed, dim=8):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from clim_mm.errors import MissingDependencyError
+from clim_mm.errors import ConfigError, MissingDependencyError
 from clim_mm.neighbors import cluster, search
-from clim_mm.neighbors.faiss_backend import as_float32_matrix, load_faiss, num_gpus, on_every_core, on_gpus
+from clim_mm.neighbors.faiss_backend import as_float32_matrix, blocks, load_faiss, num_gpus, on_every_core, on_gpus
 
 
 def test_without_faiss_the_error_gives_the_command(monkeypatch):
@@ -68,7 +68,7 @@ def counted_anew(monkeypatch):
 
 
 def test_without_gpus_none_is_tried(counted_anew, monkeypatch):
-    monkeypatch.setattr('clim_mm.neighbors.faiss_backend.gpu_fault', lambda number: pytest.fail('tried'))
+    monkeypatch.setattr('clim_mm.neighbors.faiss_backend.gpu_fault', lambda: pytest.fail('tried'))
     monkeypatch.setattr(faiss, 'get_num_gpus', lambda: 0)
     assert num_gpus() == 0
 
@@ -104,7 +104,7 @@ def test_a_gpu_that_cannot_be_used_leaves_the_work_to_the_cpu(counted_anew, monk
     np.testing.assert_array_equal(cluster(features, 5)[0], expected[0])
     assert search(features, 3).shape == (200, 3)
     told, = counted_anew
-    assert told.startswith('faiss is not used on GPUs, since a small search on GPU 0 ended with status 1 (faiss sees')
+    assert told.startswith('faiss is not used on GPUs, since a small search there ended by status 1 (error: faiss sees')
 
 
 @pytest.mark.parametrize('array', [np.arange(12.0).reshape(3, 4), np.arange(12).reshape(4, 3).T])
@@ -113,3 +113,17 @@ def test_a_matrix_becomes_contiguous_float32(array):
     assert matrix.dtype == np.float32
     assert matrix.flags.c_contiguous
     np.testing.assert_array_equal(matrix, array)
+
+
+@pytest.mark.parametrize('num_rows, budget, sizes', [
+    (1000, 4000, [400, 400, 200]), (1000, 10**9, [1000]), (800, 4000, [400, 400]), (10, 100, [10]), (65, 640, [64, 1])])
+def test_every_row_once(num_rows, budget, sizes):
+    slices = list(blocks(num_rows, 10, budget))
+    assert [part.stop - part.start for part in slices] == sizes
+    assert [row for part in slices for row in range(part.start, part.stop)] == list(range(num_rows))
+
+
+def test_too_small_a_budget_is_an_error_at_once():
+    # 64 rows of 100,000 bytes are 6.1 MiB.
+    with pytest.raises(ConfigError, match='of 1 MiB does not hold a block of 64 rows: .* at least 7'):
+        blocks(1000, 100_000, 2**20)

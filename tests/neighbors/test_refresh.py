@@ -5,9 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from clim_mm.neighbors import STRATEGIES, cluster, search, search_lists, select_positives, train_centroids
-from clim_mm.neighbors.refresh import purity, refresh
-from clim_mm.neighbors.sizes import NeighborSizes
+from clim_mm.neighbors import STRATEGIES, cluster, ivf_search, search, select_positives, train_centroids
+from clim_mm.neighbors.defaults import NeighborSizes
+from clim_mm.neighbors.refresh import refresh, refresh_from_table
+from clim_mm.neighbors.refresh_statistics import purity
 
 SECONDS = {'seconds_cluster', 'seconds_search', 'seconds_select'}
 FIGURES = {'share_without_positive', 'share_with_copy', 'num_clusters', 'empty_clusters', 'cluster_balance',
@@ -20,24 +21,6 @@ def groups(num_groups=6, each=40, dim=8, spread=0.05, seed=0):
     labels = rng.permutation(np.repeat(np.arange(num_groups), each))
     features = np.eye(num_groups, dim)[labels] + spread * rng.normal(size=(len(labels), dim))
     return (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32), labels
-
-
-def test_purity_by_hand():
-    labels = np.array([0, 0, 1, 1])
-    # Row 0: 1 is of its label, 2 is not. Row 1: no positive. Row 2: 3 is. Row 3: 2 is, 0 and 1 are not.
-    positives = np.array([[1, 2, -1], [-1, -1, -1], [3, -1, -1], [0, 1, 2]])
-    assert purity(positives, labels) == 3 / 6
-    assert purity(np.array([[1], [0], [3], [2]]), labels) == 1.0
-    assert purity(np.array([[2], [3], [0], [1]]), labels) == 0.0
-
-
-def test_minus_one_does_not_count_as_the_last_image():
-    assert purity(np.array([[1, -1], [0, -1], [0, -1]]), np.array([7, 7, 7])) == 1.0
-    assert purity(np.array([[2, -1], [2, -1], [0, -1]]), np.array([5, 5, 6])) == 0.0
-
-
-def test_purity_without_any_positive_is_nan():
-    assert math.isnan(purity(np.full((3, 2), -1), np.array([0, 1, 2])))
 
 
 @pytest.mark.parametrize('strategy', STRATEGIES)
@@ -56,7 +39,7 @@ def test_refresh_is_cluster_search_select(strategy):
 def test_search_lists_are_used_if_not_exact():
     features = np.random.default_rng(0).normal(size=(400, 8)).astype(np.float32)
     centroids = train_centroids(features, 20)
-    lists = search_lists(features, 15, centroids, nprobe=1, least_recall=0.0)
+    lists = ivf_search(features, 15, centroids, nprobe=1, least_recall=0.0)
     expected = select_positives(features, centroids, lists.assignments, lists.neighbors, strategy='center_wise')
     options = dict(exact=False, least_recall=0.0)
     found = refresh(features, NeighborSizes(20, 15), nprobe=1, **options)
@@ -150,3 +133,151 @@ def test_the_seed_decides():
     first, again, other = (refresh(features, NeighborSizes(12, 40), seed=seed).positives for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
+
+
+BAD = [0, 17, 40, 41, 119]
+READABLE = np.setdiff1d(np.arange(120), BAD)
+OPTIONS = dict(num_positives=4, seed=3)
+SIZES = NeighborSizes(8, 10)
+
+
+def features_of(number=120, dim=8, seed=0):
+    features = np.random.default_rng(seed).normal(size=(number, dim)).astype(np.float32)
+    return features / np.linalg.norm(features, axis=1, keepdims=True)
+
+
+def with_holes(features, bad=BAD):
+    """What extraction gives: NaN where nothing could be read."""
+    features = features.copy()
+    features[bad] = np.nan
+    return features
+
+
+def figures(report):
+    """All but the times."""
+    return {name: value for name, value in report.items() if not name.startswith('seconds')}
+
+
+def mapped(positives, readable=READABLE, number=120):
+    """Positives among the readable, under the ids of all, entry by entry."""
+    expected = np.full((number, positives.shape[1]), -1)
+    for row, i in enumerate(readable):
+        for column, j in enumerate(positives[row]):
+            expected[i, column] = -1 if j < 0 else readable[j]
+    return expected
+
+
+@pytest.mark.parametrize('strategy', STRATEGIES)
+def test_it_is_the_refresh_of_the_others_under_their_own_ids(strategy):
+    features = features_of()
+    found = refresh(with_holes(features), SIZES, readable=READABLE, strategy=strategy, **OPTIONS)
+    alone = refresh(features[READABLE], SIZES, strategy=strategy, **OPTIONS)
+    assert found.positives.dtype == np.int32 and found.positives.shape == (120, 4)
+    np.testing.assert_array_equal(found.positives, mapped(alone.positives))
+    np.testing.assert_array_equal(found.centroids, alone.centroids)
+    assert figures(found.report) == figures(alone.report)
+    np.testing.assert_array_equal(found.neighbors, mapped(alone.neighbors))
+    np.testing.assert_array_equal(found.assignments[READABLE], alone.assignments)
+    assert (found.assignments[BAD] == -1).all()
+    assert (found.positives[BAD] == -1).all() and not np.isin(found.positives, BAD).any()
+    assert (found.positives[READABLE] >= 0).mean() > 0.5, 'the others have positives'
+
+
+@pytest.mark.parametrize('strategy', STRATEGIES)
+def test_if_all_can_be_read_it_is_the_refresh_itself(strategy):
+    features, labels = features_of(), np.arange(120) % 3
+    given = dict(labels=labels, strategy=strategy, compare=('knn', ), previous=np.zeros((120, 4), dtype=np.int32))
+    found = refresh(features, SIZES, readable=np.arange(120), **given, **OPTIONS)
+    whole = refresh(features, SIZES, **given, **OPTIONS)
+    np.testing.assert_array_equal(found.positives, whole.positives)
+    np.testing.assert_array_equal(found.centroids, whole.centroids)
+    assert figures(found.report) == figures(whole.report)
+
+
+def test_purity_is_that_of_the_readable_images():
+    labels = np.arange(120) % 3
+    found = refresh(
+        with_holes(features_of()), SIZES, readable=READABLE, labels=labels, compare=('random', ), **OPTIONS)
+    matches = [labels[i] == labels[j] for i, row in enumerate(found.positives) for j in row if j >= 0]
+    assert found.report['purity_center_wise'] == np.mean(matches)
+    random = refresh(features_of()[READABLE], SIZES, strategy='random', **OPTIONS).positives
+    matches = [labels[READABLE[i]] == labels[READABLE[j]] for i, row in enumerate(random) for j in row if j >= 0]
+    assert found.report['purity_random'] == np.mean(matches)
+
+
+def test_the_share_without_a_positive_is_that_of_the_readable_images():
+    # Five images together and one far away, which has no other image in its cluster; two that cannot be read.
+    features = np.array([[0.0], [np.nan], [0.1], [0.2], [0.3], [np.nan], [0.4], [1000.0]], dtype=np.float32)
+    readable = np.array([0, 2, 3, 4, 6, 7])
+    found = refresh(features, NeighborSizes(2, 3), readable=readable, strategy='knn_kmeans')
+    assert found.report['share_without_positive'] == 1 / 6
+    assert (found.positives < 0).all(axis=1).tolist() == [False, True, False, False, False, True, False, True]
+    assert set(found.positives[0][found.positives[0] >= 0]) == {2, 3, 4}
+
+
+def test_changes_are_told_of_the_ids_of_all_images():
+    features = features_of()
+    first = refresh(features, SIZES, readable=np.arange(120), **OPTIONS)
+    again = refresh(with_holes(features), SIZES, readable=READABLE, previous=first.positives, **OPTIONS)
+    new = [j not in first.positives[i] for i, row in enumerate(again.positives) for j in row if j >= 0]
+    assert again.report['positives_changed'] == np.mean(new) and 0 < np.mean(new) < 1
+    same = refresh(with_holes(features), SIZES, readable=READABLE, previous=again.positives, **OPTIONS)
+    assert same.report['positives_changed'] == 0.0
+    assert 'positives_changed' not in first.report
+
+
+@pytest.mark.parametrize('num_readable, sizes, clipped', [
+    (6, NeighborSizes(8, 10), NeighborSizes(6, 5)),
+    (9, NeighborSizes(8, 10), NeighborSizes(8, 8)),
+    (2, NeighborSizes(8, 10), NeighborSizes(2, 1)),
+])
+def test_there_are_no_more_clusters_and_neighbours_than_readable_images(num_readable, sizes, clipped):
+    features, readable = features_of(12), np.arange(12 - num_readable, 12)
+    bad = np.arange(12 - num_readable)
+    options = dict(num_positives=3, strategy='knn')
+    found = refresh(with_holes(features, bad), sizes, readable=readable, **options)
+    alone = refresh(features[readable], clipped, **options)
+    np.testing.assert_array_equal(found.positives, mapped(alone.positives, readable, 12))
+    assert found.centroids.shape == (clipped.num_clusters, 8)
+
+
+def test_a_single_readable_image_has_no_positive():
+    found = refresh(
+        with_holes(features_of(6), [0, 1, 2, 4, 5]), NeighborSizes(2, 3), readable=np.array([3]),
+        previous=np.full((6, 2), -1),
+        num_positives=2)
+    np.testing.assert_array_equal(found.positives, np.full((6, 2), -1))
+    assert found.report['share_without_positive'] == 1.0
+    assert math.isnan(found.report['positives_changed'])
+
+
+POSITIVES = np.array([[1, -1], [0, 3], [-1, -1], [1, 0], [-1, -1]], dtype=np.int32)
+CENTERS = np.array([[0.0, 0.0], [10.0, 0.0], [0.0, 10.0]], dtype=np.float32)
+FEATURES = np.array([[1, 0], [2, 0], [np.nan, np.nan], [8, 0], [0, 7]], dtype=np.float32)
+SEEN = np.array([0, 1, 3, 4])
+
+
+def test_a_case_by_hand():
+    found = refresh_from_table(FEATURES, SEEN, POSITIVES, CENTERS, 2)
+    np.testing.assert_array_equal(found.assignments, [0, 0, -1, 1, 2])
+    np.testing.assert_array_equal(found.neighbors, [[1, 3], [0, 3], [-1, -1], [1, 0], [0, 1]])
+    np.testing.assert_array_equal(found.positives, POSITIVES)
+    np.testing.assert_array_equal(found.centroids, CENTERS)
+    assert found.report == dict(share_without_positive=0.4)
+
+
+def test_no_more_neighbours_than_images():
+    assert refresh_from_table(FEATURES, SEEN, POSITIVES, CENTERS, 40).neighbors.shape == (5, 3)
+
+
+def test_the_nearest_centre_against_brute_force():
+    rng = np.random.default_rng(0)
+    features, centroids = (rng.normal(size=shape).astype(np.float32) for shape in ((300, 8), (17, 8)))
+    distances = ((features.astype(np.float64)[:, None] - centroids[None])**2).sum(axis=2)
+    found = refresh_from_table(features, np.arange(300), np.full((300, 1), -1, dtype=np.int32), centroids, 5)
+    np.testing.assert_array_equal(found.assignments, distances.argmin(axis=1))
+
+
+def test_centres_of_other_features_are_refused():
+    with pytest.raises(ValueError, match='Features of length 2 do not belong to centres of length 3'):
+        refresh_from_table(FEATURES, SEEN, POSITIVES, np.zeros((2, 3), np.float32), 2)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from clim_mm.neighbors.balance import cluster_balance, largest_cluster
+from clim_mm.neighbors.defaults import NeighborSizes
 from clim_mm.neighbors.refresh import refresh
 from clim_mm.neighbors.refresh_health import judge_refresh
-from clim_mm.neighbors.sizes import NeighborSizes
+from clim_mm.neighbors.refresh_statistics import cluster_balance, largest_cluster
 
 
 def verdict(cluster_sizes, share_without_positive=0.0):

@@ -33,7 +33,8 @@ from clim_mm.hooks.runner_parts import needed_refresher
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.launch.framework_settings import check_settings
 from clim_mm.launch.launch_checks import check_training
-from clim_mm.neighbors.refresh import Refresh, purity, refresh_seed
+from clim_mm.neighbors.refresh import Refresh, refresh_seed
+from clim_mm.neighbors.refresh_statistics import purity
 
 CONFIG = 'configs/clim/clim_r18_1xb32-20e_digits.py'
 WORK_DIR = 'work_dirs/bank'

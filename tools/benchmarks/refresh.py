@@ -26,10 +26,10 @@ from peak_memory import peak_bytes_of
 
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.neighbors import cluster, train_centroids
+from clim_mm.neighbors.defaults import NeighborSizes
 from clim_mm.neighbors.faiss_backend import on_every_core, on_gpus
+from clim_mm.neighbors.positives import distance_to_center
 from clim_mm.neighbors.refresh import Refresh, refresh
-from clim_mm.neighbors.select import distance_to_center
-from clim_mm.neighbors.sizes import NeighborSizes
 
 _BLOCK = 65536
 

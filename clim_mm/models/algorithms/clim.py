@@ -10,7 +10,7 @@ from mmengine.model import BaseModel
 from clim_mm.checks import check_bool, check_number, check_whole
 from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.host import SelfSupDataSample
-from clim_mm.neighbors.sizes import PAPER_QUEUE_LEN
+from clim_mm.neighbors.defaults import PAPER_QUEUE_LEN
 from clim_mm.registry import MODELS
 
 from ..heads.mixed_contrastive_head import MixedContrastiveHead

@@ -9,10 +9,10 @@ import faiss
 import numpy as np
 from refresh import clustered, objective, recall
 
-from clim_mm.neighbors import cluster, search, search_lists, train_centroids
+from clim_mm.neighbors import cluster, ivf_search, search, train_centroids
+from clim_mm.neighbors.exact_search import without_self
 from clim_mm.neighbors.faiss_backend import num_gpus
 from clim_mm.neighbors.gpu_trial import gpu_fault
-from clim_mm.neighbors.search import without_self
 
 from .rows import Row, at_least, at_most, left_out
 from .setting import Setting
@@ -25,7 +25,7 @@ def check_faiss(setting: Setting) -> Iterator[Row]:
     number = faiss.get_num_gpus()
     name = 'GPUs that agree with the CPU on a small search'
     if number:
-        fault = gpu_fault(number)
+        fault = gpu_fault()
         yield at_least(name, 0 if fault else number, number, note=fault or '')
     else:
         yield left_out(name, 'this faiss has no GPUs')
@@ -44,7 +44,7 @@ def check_faiss(setting: Setting) -> Iterator[Row]:
     yield at_least(f'recall of {_NEIGHBORS} neighbours, exact', recall(search(vectors, _NEIGHBORS)[ids], exact), 0.999,
                    note=where)
     centroids = train_centroids(vectors, num_clusters)
-    in_lists = search_lists(vectors, _NEIGHBORS, centroids)
+    in_lists = ivf_search(vectors, _NEIGHBORS, centroids)
     yield at_least(f'recall of {_NEIGHBORS} neighbours, in lists', recall(in_lists.neighbors[ids], exact), 0.99,
                    note=f'{where}; nprobe {in_lists.nprobe}')
     own = objective(vectors, centroids, in_lists.assignments)

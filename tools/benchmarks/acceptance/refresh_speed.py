@@ -13,9 +13,9 @@ from refresh import clustered, moved, seconds_of
 
 from clim_mm.config_file import load_config
 from clim_mm.neighbors import search
+from clim_mm.neighbors.defaults import NeighborSizes
 from clim_mm.neighbors.faiss_backend import num_gpus
 from clim_mm.neighbors.refresh import Refresh, refresh
-from clim_mm.neighbors.sizes import NeighborSizes
 
 from .rows import Row, at_least, figure
 from .setting import Setting

@@ -1,11 +1,11 @@
-"""Nearest neighbours over the whole training set (paper section 3.2.1)."""
+"""Exact nearest neighbours over the whole training set (paper section 3.2.1)."""
 
 import numpy as np
 
 from clim_mm.checks import check_whole
 from clim_mm.progress import progress_bar
 
-from .faiss_backend import as_float32_matrix, load_faiss, on_every_core, on_gpus
+from .faiss_backend import as_float32_matrix, feature_bytes, load_faiss, on_every_core, on_gpus
 
 _QUERIES_PER_BLOCK = 16384
 _BYTES_OF_A_HIT = 12 + 8 + 2  # faiss's distance and id; the id without the feature itself, and which they are
@@ -18,15 +18,10 @@ def search(features: np.ndarray, k: int, progress: bool = False) -> np.ndarray:
     Args:
         features: (N, d) float array.
         k: Neighbours of each. The paper's is 40 (A.2).
-        progress: Show a progress bar.
 
     Returns:
-        (N, k) int32 indices. The feature itself is left out by its index, so that exact duplicates of it
-        stay in; -1 where there is no further neighbour.
-
-    Raises:
-        ValueError: If k < 1, or a feature is not finite.
-        MissingDependencyError: If faiss is missing.
+        (N, k) int32 ids. The feature itself is left out by its id, so that exact duplicates of it stay in; -1 where
+        there is no further neighbour.
     """
     features = as_float32_matrix(features)
     check_whole('k', k, least=1)
@@ -43,23 +38,9 @@ def search(features: np.ndarray, k: int, progress: bool = False) -> np.ndarray:
     return neighbors
 
 
-def index_bytes(num_features: int, dim: int) -> int:
-    """Of faiss's copy of all features.
-
-    Args:
-        num_features, dim: N, d.
-    """
-    return num_features * dim * 4
-
-
 def search_bytes(num_features: int, dim: int, k: int, on_gpu: bool = False) -> int:
-    """What ``search`` holds at most in the host's memory, beside the features.
-
-    Args:
-        num_features, dim, k: N, d, k.
-        on_gpu: Whether faiss has GPUs, which then hold its copy.
-    """
-    copy = 0 if on_gpu else index_bytes(num_features, dim)
+    """What ``search`` holds at most in the host's memory beside the features; GPUs hold faiss's copy themselves."""
+    copy = 0 if on_gpu else feature_bytes(num_features, dim)
     return copy + num_features * k * 4 + min(num_features, _QUERIES_PER_BLOCK) * (k + 1) * _BYTES_OF_A_HIT
 
 

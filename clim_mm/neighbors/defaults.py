@@ -1,7 +1,6 @@
-"""How many clusters, neighbours, positives and queue keys a training set of N images gets."""
+"""Default numbers of clusters, neighbours, positives and queue keys for a training set of N images."""
 
-from dataclasses import dataclass
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from clim_mm.errors import ConfigError
 
@@ -10,8 +9,7 @@ PAPER_QUEUE_LEN = 65536  # [moco]
 _MOST_COMPARED_WITH_ALL = 100_000  # images: half a minute for each, k-means and search, on two cores
 
 
-@dataclass(frozen=True)
-class NeighborSizes:
+class NeighborSizes(NamedTuple):
     """``m`` clusters and ``k`` neighbours."""
 
     num_clusters: int
@@ -33,27 +31,22 @@ def neighbor_sizes(num_samples: int,
     if num_samples < 2:
         raise ConfigError(f'The training set has {num_samples} image(s), but a positive is another image: '
                           'use a data folder with at least 2.')
-    derived_clusters = max(1, min(10000, num_samples // 16))
-    derived_neighbors = default_num_neighbors(num_samples)
-    m = derived_clusters if num_clusters is None else num_clusters
-    k = derived_neighbors if num_neighbors is None else num_neighbors
-    if not 1 <= m <= num_samples:
-        raise ConfigError(f'num_clusters={m} does not fit a training set of {num_samples} images: set it from 1 to '
-                          f'{num_samples}, or to None, which gives {derived_clusters} here.')
-    if not 1 <= k < num_samples:
-        raise ConfigError(f'num_neighbors={k} does not fit a training set of {num_samples} images: set it from 1 to '
-                          f'{num_samples - 1}, or to None, which gives {derived_neighbors} here.')
-    return NeighborSizes(m, k)
-
-
-def default_exact(num_samples: int) -> bool:
-    """Whether k-means takes all images at each iteration, and each image is compared with all: up to 100,000 [ours]."""
-    return num_samples <= _MOST_COMPARED_WITH_ALL
+    derived = NeighborSizes(max(1, min(10000, num_samples // 16)), default_num_neighbors(num_samples))
+    given = NeighborSizes(*(default if size is None else size
+                            for size, default in zip((num_clusters, num_neighbors), derived, strict=True)))
+    for name, size, default, most in zip(given._fields, given, derived, (num_samples, num_samples - 1), strict=True):
+        if not 1 <= size <= most:
+            raise ConfigError(f'{name}={size} does not fit a training set of {num_samples} images: set it from 1 to '
+                              f'{most}, or to None, which gives {default} here.')
+    return given
 
 
 def is_exact(exact: Optional[bool], num_samples: int) -> bool:
-    """What the option ``exact`` means for a set of this size: itself, or ``default_exact`` if it is None."""
-    return default_exact(num_samples) if exact is None else exact
+    """Whether k-means takes all images at each iteration, and each image is compared with all.
+
+    ``exact`` itself; if it is None, up to 100,000 images [ours].
+    """
+    return num_samples <= _MOST_COMPARED_WITH_ALL if exact is None else exact
 
 
 def default_num_neighbors(num_samples: int) -> int:

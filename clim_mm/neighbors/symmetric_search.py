@@ -1,6 +1,7 @@
-"""On the CPU: all features compared with all, each distance computed once for both of its features [ours]."""
+"""All features compared with all on the CPU, each distance computed once for both of its features [ours]."""
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 
@@ -9,19 +10,21 @@ import torch
 
 from clim_mm.progress import progress_bar
 
+from .exact_search import without_self
 from .faiss_backend import load_faiss, num_gpus
-from .nearest_so_far import BYTES_OF_ONE, NearestSoFar
-from .rounded import Rounded
-from .search import without_self
+from .running_nearest import BYTES_OF_A_CANDIDATE, RunningNearest
 
 _ROWS = 1024  # of a block: the distances of two stay near the processor, and Python's part is still small
 _BYTES_OF_A_PAIR = 4 + 1 + 1  # its distance, and whether it is near for either feature
 _TILES_OF_A_THREAD = 8  # before the limits of the rows are lowered
 _MORE = 16  # candidates than neighbours, since rounded distances mistake the order of near ones
 _ROWS_OF_A_PART = 64  # whose candidates stay in the cache
+_MEASURED_ROWS = 2048
+_PARTS_OF_A_NORM = {torch.bfloat16: 3, torch.float32: 1}  # that add up to a float32
+_BITS = {torch.bfloat16: torch.int16, torch.float32: torch.int32}  # integers as long as the numbers
 
 
-class Pairs:
+class SymmetricSearch:
     """A search by rounded features; what it finds is put in order by float32.
 
     faiss's exact search computes the distance of i and j for i and again for j, and nearly all of its time goes there.
@@ -38,20 +41,16 @@ class Pairs:
         num = len(features)
         # At random, or the candidates of a row would come from few blocks, many at once: more is put in order then.
         self._order = np.random.default_rng(0).permutation(num).astype(np.int32)
-        self._rounded = Rounded(features, self._order, dtype, _ROWS)
+        self._rounded = RoundedFeatures(features, self._order, dtype, _ROWS)
         self._blocks = [slice(start, min(start + _ROWS, num)) for start in range(0, num, _ROWS)]
         self._of_thread = threading.local()
 
     def find(self, ids: np.ndarray) -> np.ndarray:
-        """The (n, k) neighbours of some, as :meth:`find_all` finds them: nearest first, without themselves, -1 = none.
-
-        Args:
-            ids: (n,) int, at most 65,536.
-        """
+        """The (n, k) neighbours of at most 65,536 ids as :meth:`find_all` finds them: nearest first, -1 = none."""
         places = np.empty(len(self._order), dtype=np.int64)
         places[self._order] = np.arange(len(self._order))
         left = self._rounded.left(places[ids])
-        near = NearestSoFar(len(ids), self._k + 1 + _MORE, self._rounded.integer)
+        near = RunningNearest(len(ids), self._k + 1 + _MORE, self._rounded.integer)
         for block in self._blocks:
             distances = self._rounded.bits(left @ self._rounded.right(block))
             row, column = np.nonzero(distances < near.limit[:, None])
@@ -63,17 +62,17 @@ class Pairs:
         """The (N, k) int32 neighbours of all.
 
         Args:
-            memory: Bytes for the products; the candidates are besides (``pairs_bytes``).
+            memory: Bytes for the products; the candidates are besides (``symmetric_search_bytes``).
             progress: Show a progress bar.
         """
         num_threads = _threads(memory)
-        near = {i: NearestSoFar(len(self._order[block]), self._k + _MORE, self._rounded.integer)
+        near = {i: RunningNearest(len(self._order[block]), self._k + _MORE, self._rounded.integer)
                 for i, block in enumerate(self._blocks)}
         neighbors = np.empty((len(self._order), self._k), dtype=np.int32)
         # Each product is of one thread, which goes on with it: what follows would run on one core otherwise.
         with ThreadPoolExecutor(num_threads, initializer=load_faiss().omp_set_num_threads, initargs=(1, )) as pool, \
                 progress_bar(total=len(self._order), desc='search', unit='image', show=progress) as bar:
-            list(pool.map(lambda i: self._compare_within(near[i], i), range(len(self._blocks))))
+            list(pool.map(self._compare_within, near.values(), self._blocks))
             last: tuple[np.ndarray, Iterator[np.ndarray]] | None = None
             for i, block in enumerate(self._blocks):
                 self._compare_with_later(near, i, num_threads * _TILES_OF_A_THREAD, pool)
@@ -87,8 +86,7 @@ class Pairs:
             neighbors[last[0]] = np.concatenate(list(last[1]))
         return neighbors
 
-    def _compare_within(self, near: NearestSoFar, i: int) -> None:
-        block = self._blocks[i]
+    def _compare_within(self, near: RunningNearest, block: slice) -> None:
         distances = self._product(self._rounded.left(block), block)
         np.fill_diagonal(distances, np.iinfo(distances.dtype).max)
         place = min(self._k + _MORE, len(distances)) - 1
@@ -98,7 +96,7 @@ class Pairs:
         near.add(row, self._order[block][column], distances[row, column])
         near.settle()
 
-    def _compare_with_later(self, near: dict[int, NearestSoFar], i: int, at_once: int, pool: Executor) -> None:
+    def _compare_with_later(self, near: dict[int, RunningNearest], i: int, at_once: int, pool: Executor) -> None:
         ids, left = self._order[self._blocks[i]], self._rounded.left(self._blocks[i])
 
         def compare(j: int, limit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -121,7 +119,7 @@ class Pairs:
                 near[i].add(*candidates)
 
     def _product(self, left: torch.Tensor, others: slice) -> np.ndarray:
-        """Bits of the distances, in memory that this thread takes anew each time."""
+        """Bits of the distances, in memory of this thread that each product overwrites."""
         if not hasattr(self._of_thread, 'tile'):
             self._of_thread.tile = torch.empty(_ROWS**2, dtype=left.dtype)
         right = self._rounded.right(others)
@@ -129,7 +127,7 @@ class Pairs:
         return self._rounded.bits(torch.mm(left, right, out=tile))
 
     def _in_order(self, ids: np.ndarray, candidates: np.ndarray, more: int = 0) -> np.ndarray:
-        """The k, or ``more``, nearest candidates of each feature by distance in float32, nearest first, -1 last."""
+        """The k + ``more`` nearest candidates of each feature by distance in float32, nearest first, -1 last."""
         others = torch.from_numpy(self._features[candidates])
         distances = (others - torch.from_numpy(self._features[ids])[:, None]).square_().sum(dim=2).numpy()
         distances[candidates < 0] = np.inf
@@ -137,17 +135,19 @@ class Pairs:
         return np.take_along_axis(candidates, nearest, axis=1)
 
 
-def pairs_are_faster(num_features: int, k: int, memory: int) -> bool:
-    """Whether :class:`Pairs` can be faster than faiss's exact search, which computes each distance twice.
+def symmetric_search_is_faster(num_features: int, k: int, memory: int) -> bool:
+    """Whether :class:`SymmetricSearch` can be faster than faiss's exact search, which computes each distance twice.
 
-    Not where faiss has GPUs, nor where the memory holds the products of no more than half the cores; nor for so few
-    features that a block holds them all.
-
-    Args:
-        num_features, k, memory: N, k, and bytes for the products.
+    Not where faiss has GPUs, nor where the ``memory`` (bytes) holds the products of no more than half the cores; nor
+    for so few features that a block holds them all.
     """
     return (num_gpus() == 0 and num_features > max(_ROWS, k + 1 + _MORE)
             and 2 * _threads(memory) > load_faiss().omp_get_max_threads())
+
+
+def symmetric_search_bytes(num_features: int, dim: int, k: int) -> int:
+    """What :class:`SymmetricSearch` holds at most beside features, products and results."""
+    return num_features * (4 * (dim + 2) + BYTES_OF_A_CANDIDATE * (k + _MORE))
 
 
 def _threads(memory: int) -> int:
@@ -155,10 +155,58 @@ def _threads(memory: int) -> int:
     return min(load_faiss().omp_get_max_threads(), max(1, memory // (_BYTES_OF_A_PAIR * _ROWS**2)))
 
 
-def pairs_bytes(num_features: int, dim: int, k: int) -> int:
-    """What :class:`Pairs` holds at most beside features, products and results: rounded features, and candidates.
+class RoundedFeatures:
+    """Features in a matrix whose product with itself is half the squared distances.
+
+    The features are centred first, which moves no distance, so that the rounding is small beside the distances. Half
+    the squared norms are further columns, in parts that lose nothing.
 
     Args:
-        num_features, dim, k: N, d and k.
+        features: (N, d) float32, finite.
+        order: (N,) ids, in whose order the rows follow each other.
+        dtype: ``torch.bfloat16`` or ``torch.float32``.
+        rows: That are rounded at once.
     """
-    return num_features * (4 * (dim + 2) + BYTES_OF_ONE * (k + _MORE))
+
+    def __init__(self, features: np.ndarray, order: np.ndarray, dtype: torch.dtype, rows: int) -> None:
+        self.integer = np.dtype(str(_BITS[dtype]).removeprefix('torch.'))
+        self._dim = features.shape[1]
+        self._parts = _PARTS_OF_A_NORM[dtype]
+        self._matrix = torch.empty(len(features), self._dim + 2 * self._parts, dtype=dtype)
+        mean = features.mean(axis=0)
+        for start in range(0, len(order), rows):
+            centred = torch.from_numpy(features[order[start:start + rows]] - mean)
+            block = self._matrix[start:start + rows]
+            block[:, :self._dim] = centred
+            block[:, self._dim:self._dim + self._parts] = 1.0
+            rest = 0.5 * centred.square().sum(dim=1)
+            for column in range(self._dim + self._parts, block.shape[1]):
+                block[:, column] = rest
+                rest = rest - block[:, column].float()
+
+    def left(self, rows: slice | np.ndarray) -> torch.Tensor:
+        """(n, d + norms): of some rows, what :meth:`right` of others is multiplied with."""
+        features, ones, norms = self._matrix[rows].split([self._dim, self._parts, self._parts], dim=1)
+        return torch.cat([-features, norms, ones], dim=1)
+
+    def right(self, rows: slice) -> torch.Tensor:
+        """(d + norms, n)."""
+        return self._matrix[rows].T
+
+    def bits(self, distances: torch.Tensor) -> np.ndarray:
+        """The numbers as integers in the same order, except that those below zero come first in any order."""
+        return distances.view(_BITS[distances.dtype]).numpy()
+
+
+def dtypes_by_speed(dim: int) -> list[torch.dtype]:
+    """The types that d-dimensional features may be rounded to: bfloat16 first, where this processor is faster by it."""
+
+    def seconds(dtype: torch.dtype) -> float:
+        matrix = torch.ones(_MEASURED_ROWS, dim, dtype=dtype)
+        torch.mm(matrix, matrix.T)  # starts threads
+        start = time.perf_counter()
+        torch.mm(matrix, matrix.T)
+        return time.perf_counter() - start
+
+    faster = seconds(torch.bfloat16) < seconds(torch.float32)
+    return [torch.bfloat16, torch.float32] if faster else [torch.float32]

@@ -8,7 +8,7 @@ import pytest
 from clim_mm.neighbors import search
 
 # The package's attribute `search` is the function, which hides the module.
-search_module = importlib.import_module('clim_mm.neighbors.search')
+search_module = importlib.import_module('clim_mm.neighbors.exact_search')
 
 
 def distances_to_others(features):

@@ -1,22 +1,17 @@
-"""The nearest others of each feature of a block, while more and more are compared with it."""
+"""The nearest others of each row, kept while more and more are compared with it."""
 
 import numpy as np
 
 _ID_BITS = np.uint64(32)
 _NONE = np.uint64(0x7FFFFFFFFFFFFFFF)  # beyond every distance
-BYTES_OF_ONE = 8 + (2 + 8) // 2  # that is kept: its key; besides, half as many wait, each a row and a key
+BYTES_OF_A_CANDIDATE = 8 + (2 + 8) // 2  # its key; besides, half as many wait, each a row and a key
 
 
-class NearestSoFar:
-    """The nearest of each row, by the bits of their distances (:class:`~clim_mm.neighbors.rounded.Rounded`).
-
-    Args:
-        rows: Of the block, at most 65,536.
-        num: That are kept of each row.
-        integer: Type of the bits.
+class RunningNearest:
+    """The ``num`` nearest others of each of ``rows`` (at most 65,536), while more and more are compared with them.
 
     Attributes:
-        limit: (rows,) bits; only what is below them is of use.
+        limit: (rows,) bits of distances, of the type ``integer``; only what is below them is of use.
     """
 
     def __init__(self, rows: int, num: int, integer: np.dtype) -> None:
@@ -27,13 +22,7 @@ class NearestSoFar:
         self.limit = np.full(rows, self._integer.max, dtype=integer)
 
     def add(self, rows: np.ndarray, ids: np.ndarray, bits: np.ndarray) -> None:
-        """Take in others.
-
-        Args:
-            rows: (n,) int, of which each is one other.
-            ids: (n,) int32 of the others.
-            bits: (n,) of the distances.
-        """
+        """Take in others: (n,) rows of which each is another, their int32 ids, and the bits of their distances."""
         keys = np.maximum(bits, 0).astype(np.uint64) << _ID_BITS | ids.astype(np.uint64)
         self._waiting.append((rows.astype(np.uint16), keys))
         self._num_waiting += len(rows)

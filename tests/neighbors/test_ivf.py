@@ -6,12 +6,11 @@ import pytest
 from sklearn.datasets import make_blobs
 
 from clim_mm.errors import ConfigError
-from clim_mm.neighbors import search, search_lists, train_centroids
-from clim_mm.neighbors.lists import Lists, ListsOnGPUs
-from clim_mm.neighbors.nearest_centroids import nearest_centroids
+from clim_mm.neighbors import ivf_search, search, train_centroids
+from clim_mm.neighbors.exact_search import without_self
+from clim_mm.neighbors.ivf import GPUInvertedLists, InvertedLists, share_in_lists
+from clim_mm.neighbors.kmeans import nearest_centroids
 from clim_mm.neighbors.recall import draw_sample, recall_of
-from clim_mm.neighbors.search import without_self
-from clim_mm.neighbors.search_lists import share_in_lists
 
 
 def blobs(num_samples=3000, dim=16, num_blobs=60, spread=1.5, seed=0):
@@ -30,7 +29,7 @@ def searched():
 
 def test_nearly_all_neighbors_are_found_in_few_lists(searched):
     features, centroids, exact = searched
-    found = search_lists(features, 12, centroids, nprobe=4, least_recall=0.95)
+    found = ivf_search(features, 12, centroids, nprobe=4, least_recall=0.95)
     assert found.neighbors.shape == (3000, 12) and found.neighbors.dtype == np.int32 and found.nprobe == 4
     assert overlap(found.neighbors, exact) > 0.95
     assert (found.neighbors != np.arange(3000)[:, None]).all()
@@ -41,7 +40,7 @@ def test_nearly_all_neighbors_are_found_in_few_lists(searched):
 def test_the_recall_of_the_sample_is_that_of_all(searched):
     features, centroids, exact = searched
     for nprobe in (1, 2):
-        found = search_lists(features, 12, centroids, nprobe=nprobe, least_recall=0.0, num_queries=1500)
+        found = ivf_search(features, 12, centroids, nprobe=nprobe, least_recall=0.0, num_queries=1500)
         assert found.nprobe == nprobe
         assert found.recall == pytest.approx(overlap(found.neighbors, exact), abs=0.01)
 
@@ -49,8 +48,8 @@ def test_the_recall_of_the_sample_is_that_of_all(searched):
 def test_the_search_widens_until_the_bound_is_met():
     features = np.random.default_rng(0).normal(size=(2000, 6)).astype(np.float32)
     centroids = train_centroids(features, 100)
-    narrow = search_lists(features, 10, centroids, nprobe=1, least_recall=0.0)
-    wide = search_lists(features, 10, centroids, nprobe=1, least_recall=narrow.recall + 0.1)
+    narrow = ivf_search(features, 10, centroids, nprobe=1, least_recall=0.0)
+    wide = ivf_search(features, 10, centroids, nprobe=1, least_recall=narrow.recall + 0.1)
     assert narrow.nprobe == 1 and wide.nprobe in (2, 4, 8)
     assert wide.recall >= narrow.recall + 0.1
     assert overlap(wide.neighbors, search(features, 10)) > narrow.recall + 0.08
@@ -61,7 +60,7 @@ def test_what_lists_can_find_is_known_before_they_are_searched():
     centroids = train_centroids(features, 100)
     sample = draw_sample(features, 10, 500, seed=0)
     assignments = nearest_centroids(features, centroids, 1)[:, 0]
-    lists = Lists(features, centroids, assignments, 2**28)
+    lists = InvertedLists(features, centroids, assignments, 2**28)
     shares = []
     for nprobe in (1, 4, 100):
         recall = recall_of(without_self(lists.find(sample.ids, 11, nprobe), sample.ids), features, sample)
@@ -72,20 +71,20 @@ def test_what_lists_can_find_is_known_before_they_are_searched():
 
 def test_lists_that_cannot_find_enough_are_not_searched(monkeypatch):
     features = np.random.default_rng(0).normal(size=(500, 64)).astype(np.float32)
-    monkeypatch.setattr(Lists, 'find', lambda *args: pytest.fail('searched'))
-    assert search_lists(features, 10, features[:50], nprobe=1, least_recall=0.999).nprobe == 0
+    monkeypatch.setattr(InvertedLists, 'find', lambda *args: pytest.fail('searched'))
+    assert ivf_search(features, 10, features[:50], nprobe=1, least_recall=0.999).nprobe == 0
 
 
 def test_all_are_compared_where_lists_do_not_help():
     features = np.random.default_rng(0).normal(size=(500, 64)).astype(np.float32)
-    found = search_lists(features, 10, train_centroids(features, 50), nprobe=1, least_recall=0.999)
+    found = ivf_search(features, 10, train_centroids(features, 50), nprobe=1, least_recall=0.999)
     assert (found.nprobe, found.recall) == (0, 1.0)
     np.testing.assert_array_equal(found.neighbors, search(features, 10))
 
 
 def test_every_list_visited_is_exact(searched):
     features, centroids, exact = searched
-    found = search_lists(features, 12, centroids, nprobe=1000)
+    found = ivf_search(features, 12, centroids, nprobe=1000)
     assert found.nprobe == 60 and found.recall == 1.0
     assert overlap(found.neighbors, exact) > 0.999
 
@@ -95,7 +94,7 @@ def test_lists_that_are_not_visited_leave_minus_one():
     features = np.random.default_rng(0).normal(size=(10, 4)).astype(np.float32)
     features[5:] += 100.0
     centroids = np.stack([features[:5].mean(axis=0), features[5:].mean(axis=0)])
-    found = search_lists(features, 8, centroids, nprobe=1, least_recall=0.0).neighbors
+    found = ivf_search(features, 8, centroids, nprobe=1, least_recall=0.0).neighbors
     for i, row in enumerate(found.tolist()):
         group = range(5) if i < 5 else range(5, 10)
         assert sorted(row[:4]) == [j for j in group if j != i]
@@ -106,7 +105,7 @@ def test_more_duplicates_than_neighbors(searched):
     features, centroids, _ = searched
     features = features.copy()
     features[40:70] = features[40]
-    found = search_lists(features, 5, centroids, nprobe=8).neighbors
+    found = ivf_search(features, 5, centroids, nprobe=8).neighbors
     assert ((found[40:70] >= 40) & (found[40:70] < 70)).all()
     assert (found != np.arange(3000)[:, None]).all()
     assert all(len(set(row)) == 5 for row in found[40:70].tolist())
@@ -114,8 +113,8 @@ def test_more_duplicates_than_neighbors(searched):
 
 def test_blocks_change_nothing(searched):
     features, centroids, _ = searched
-    whole = search_lists(features, 12, centroids, nprobe=8, least_recall=0.0)
-    small = search_lists(features, 12, centroids, nprobe=8, least_recall=0.0, memory=100_000)
+    whole = ivf_search(features, 12, centroids, nprobe=8, least_recall=0.0)
+    small = ivf_search(features, 12, centroids, nprobe=8, least_recall=0.0, memory=100_000)
     assert overlap(small.neighbors, whole.neighbors) > 0.9999
     np.testing.assert_array_equal(small.assignments, whole.assignments)
 
@@ -123,7 +122,7 @@ def test_blocks_change_nothing(searched):
 def test_a_budget_that_holds_no_block_is_an_error_before_the_search(searched):
     features, centroids, _ = searched
     with pytest.raises(ConfigError, match='set memory_mib of CenterWiseNeighborHook to at least 1'):
-        search_lists(features, 12, centroids, memory=1000)
+        ivf_search(features, 12, centroids, memory=1000)
 
 
 def test_the_budget_that_is_asked_for_does():
@@ -131,19 +130,19 @@ def test_the_budget_that_is_asked_for_does():
     features = np.random.default_rng(0).normal(size=(300, 2100)).astype(np.float32)
     centroids = train_centroids(features, 10)
     with pytest.raises(ConfigError, match='of 1 MiB does not hold a block of 64 rows: .* to at least 2'):
-        search_lists(features, 11, centroids, memory=2**20)
-    assert search_lists(features, 11, centroids, memory=2**21).neighbors.shape == (300, 11)
+        ivf_search(features, 11, centroids, memory=2**20)
+    assert ivf_search(features, 11, centroids, memory=2**21).neighbors.shape == (300, 11)
 
 
 def test_the_index_of_gpus_finds_what_the_lists_of_the_cpu_find(searched, monkeypatch):
     features, centroids, exact = searched
     monkeypatch.setattr(faiss, 'GpuParameterSpace', faiss.ParameterSpace, raising=False)  # faiss-cpu has that alone
     assignments = ((features[:, None] - centroids[None])**2).sum(axis=2).argmin(axis=1)
-    on_gpus = ListsOnGPUs(features, centroids, assignments)
+    on_gpus = GPUInvertedLists(features, centroids, assignments)
     assert sorted(on_gpus.by_list.tolist()) == list(range(3000))
     ids = np.arange(0, 3000, 7)
     for nprobe, least in [(60, 0.999), (4, 0.95)]:
         found = on_gpus.find(ids, 13, nprobe)
         assert found.shape == (len(ids), 13) and overlap(found[:, 1:], exact[ids]) > least
-        cpu = Lists(features, centroids, assignments, 2**28).find(ids, 13, nprobe)
+        cpu = InvertedLists(features, centroids, assignments, 2**28).find(ids, 13, nprobe)
         assert overlap(found, cpu) > least

@@ -11,7 +11,16 @@ from sklearn.datasets import make_blobs
 
 from clim_mm.neighbors import cluster, train_centroids
 from clim_mm.neighbors.faiss_backend import on_every_core
-from clim_mm.neighbors.kmeans_stop import Stop
+from clim_mm.neighbors.kmeans import (
+    ITERATIONS,
+    MAX_POINTS_PER_CENTROID,
+    ON_ALL,
+    ON_SAMPLE,
+    POINTS_PER_CENTROID,
+    Stop,
+    assign_flops,
+    kmeans_flops,
+)
 
 
 def blobs(num_samples=1200, dim=8, num_blobs=12, seed=0):
@@ -250,3 +259,30 @@ def test_centroids_are_the_same_with_the_same_seed():
 def test_a_start_that_does_not_fit_is_an_error(start):
     with pytest.raises(ValueError, match='start has'):
         train_centroids(blobs(), 40, start=start)
+
+
+def test_clustering_takes_a_sample_of_large_sets():
+    points, clusters = 100 * 256, 100
+    whole = kmeans_flops(points, 8, clusters, exact=True)
+    twice = kmeans_flops(2 * points, 8, clusters, exact=True)
+    assert twice - whole == assign_flops(points, 8, clusters) == 2 * points * clusters * 8
+
+
+def test_what_is_counted_is_what_cluster_does(monkeypatch):
+    """By faiss's own account, on a set of which it takes a sample."""
+    taken = {}
+    train = faiss.Kmeans.train
+
+    def noted(kmeans, x, *args, **kwargs):
+        train(kmeans, x, *args, **kwargs)
+        taken.update(iterations=len(kmeans.obj), points=kmeans.cp.max_points_per_centroid)
+
+    monkeypatch.setattr(faiss.Kmeans, 'train', noted)
+    cluster(np.random.default_rng(0).random((6000, 4), dtype=np.float32), 20)
+    assert taken == dict(iterations=ITERATIONS, points=MAX_POINTS_PER_CENTROID)
+
+
+def test_clustering_of_large_sets_takes_the_usual_iterations():
+    of_all, of_sample = (assign_flops(n, 8, 100) for n in (10**6, 100 * POINTS_PER_CENTROID))
+    expected = ON_SAMPLE.usual_iterations * of_sample + (ON_ALL.usual_iterations + 1) * of_all
+    assert kmeans_flops(10**6, 8, 100, exact=False) == expected

@@ -1,18 +1,21 @@
-"""How even the clusters of a refresh are, and how much of the table is new [ours]."""
+"""What the report of a refresh says: purity, how even the clusters are, and how much of the table is new."""
 
 import numpy as np
 
 _ROUNDING = 1e-8  # of a squared distance: by another place in the batch a network may round differently
 
 
+def purity(positives: np.ndarray, labels: np.ndarray) -> float:
+    """Share of the (N, P) positives, -1 = none, that have their anchor's label; NaN if there is no positive."""
+    there = positives >= 0
+    same = labels[positives] == labels[:, None]
+    return float(same[there].mean()) if there.any() else float('nan')
+
+
 def cluster_balance(sizes: np.ndarray) -> float:
-    """Entropy of the cluster sizes, relative to that of equal ones.
+    """Entropy of the (m,) int cluster sizes relative to that of equal ones [ours].
 
-    Args:
-        sizes: (m,) int, images of each cluster; at least one image in all.
-
-    Returns:
-        From 0, one cluster holds everything, to 1, all are equal. 1 for a single cluster, which cannot be uneven.
+    From 0, one cluster holds everything, to 1, all are equal. 1 for a single cluster, which cannot be uneven.
     """
     if len(sizes) == 1:
         return 1.0
@@ -26,14 +29,9 @@ def largest_cluster(sizes: np.ndarray) -> float:
 
 
 def positives_changed(previous: np.ndarray, positives: np.ndarray) -> float:
-    """Share of the positives that their anchor did not have before, in whatever order.
+    """Share of the (N, P) positives, -1 = none, that are not in their anchor's row of the (N, P') ``previous`` ones.
 
-    Args:
-        previous: (N, P') int, -1 = none: the table before.
-        positives: (N, P) int, -1 = none, which do not count.
-
-    Returns:
-        From 0 to 1; NaN if there is no positive at all.
+    NaN if there is no positive at all.
     """
     kept = np.zeros(positives.shape, dtype=bool)
     for column in previous.T:  # P' passes take less memory, and are faster, than one of (N, P, P')

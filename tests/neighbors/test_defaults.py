@@ -3,12 +3,12 @@
 import pytest
 
 from clim_mm.errors import ConfigError
-from clim_mm.neighbors.sizes import (
+from clim_mm.neighbors.defaults import (
     NeighborSizes,
-    default_exact,
     default_num_neighbors,
     default_num_positives,
     default_queue_len,
+    is_exact,
     is_small,
     neighbor_sizes,
 )
@@ -102,4 +102,4 @@ def test_a_set_is_small_if_the_papers_queue_is_too_long_for_it(num_samples, smal
 
 @pytest.mark.parametrize('num_samples, exact', [(2, True), (100_000, True), (100_001, False), (1_281_167, False)])
 def test_large_sets_are_searched_by_lists(num_samples, exact):
-    assert default_exact(num_samples) is exact
+    assert is_exact(None, num_samples) is exact

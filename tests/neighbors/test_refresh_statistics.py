@@ -5,7 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from clim_mm.neighbors.balance import cluster_balance, largest_cluster, positives_changed, share_with_copy
+from clim_mm.neighbors.refresh_statistics import (
+    cluster_balance,
+    largest_cluster,
+    positives_changed,
+    purity,
+    share_with_copy,
+)
 
 
 @pytest.mark.parametrize(('sizes', 'balance', 'largest'), [
@@ -67,3 +73,21 @@ def test_the_inputs_stay():
     previous, positives = np.array([[1, -1], [0, -1]]), np.array([[-1, 1], [0, -1]])
     previous.flags.writeable = positives.flags.writeable = False  # as the table gives them
     assert positives_changed(previous, positives) == 0.0
+
+
+def test_purity_by_hand():
+    labels = np.array([0, 0, 1, 1])
+    # Row 0: 1 is of its label, 2 is not. Row 1: no positive. Row 2: 3 is. Row 3: 2 is, 0 and 1 are not.
+    positives = np.array([[1, 2, -1], [-1, -1, -1], [3, -1, -1], [0, 1, 2]])
+    assert purity(positives, labels) == 3 / 6
+    assert purity(np.array([[1], [0], [3], [2]]), labels) == 1.0
+    assert purity(np.array([[2], [3], [0], [1]]), labels) == 0.0
+
+
+def test_minus_one_does_not_count_as_the_last_image():
+    assert purity(np.array([[1, -1], [0, -1], [0, -1]]), np.array([7, 7, 7])) == 1.0
+    assert purity(np.array([[2, -1], [2, -1], [0, -1]]), np.array([5, 5, 6])) == 0.0
+
+
+def test_purity_without_any_positive_is_nan():
+    assert math.isnan(purity(np.full((3, 2), -1), np.array([0, 1, 2])))

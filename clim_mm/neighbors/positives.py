@@ -2,11 +2,9 @@
 
 import numpy as np
 
-from clim_mm.checks import check_whole
+from clim_mm.checks import check_choice, check_whole
 
-from .blocks import ROWS_PER_BLOCK
-from .faiss_backend import as_float32_matrix
-from .sampling import sample_without_replacement
+from .faiss_backend import ROWS_PER_BLOCK, as_float32_matrix
 
 STRATEGIES = ('random', 'knn', 'kmeans', 'knn_kmeans', 'center_wise')
 _NUMBERS_PER_BLOCK = 2**18  # of (rows, d) intermediates, which would else take four times the features
@@ -37,19 +35,13 @@ def select_positives(features: np.ndarray,
         assignments: (N,) int array of each image's centre.
         neighbors: (N, k) int array, nearest first, without the image itself, -1 where missing.
         num_positives: Positives kept for each anchor; the paper's is 10 (A.2).
-        strategy: One of ``STRATEGIES``.
-        seed: Of the random choices.
 
     Returns:
         (N, num_positives) int32 of image ids, distinct in a row and never the anchor's; -1 = none, at the end.
-
-    Raises:
-        ValueError: If the strategy is unknown, num_positives < 1, or the arrays do not belong together.
     """
     features = as_float32_matrix(features)
     num_samples = len(features)
-    if strategy not in STRATEGIES:
-        raise ValueError(f'strategy must be one of {", ".join(STRATEGIES)}, not {strategy!r}.')
+    check_choice('strategy', strategy, STRATEGIES)
     check_whole('num_positives', num_positives, least=1)
     if assignments.shape != (num_samples, ) or neighbors.ndim != 2 or len(neighbors) != num_samples:
         raise ValueError(f'{num_samples} features do not belong to assignments of shape {assignments.shape} and '
@@ -87,12 +79,7 @@ def distance_to_center(features: np.ndarray, centroids: np.ndarray, assignments:
 
 
 def select_bytes(num_samples: int, num_neighbors: int, num_positives: int, strategy: str) -> int:
-    """What ``select_positives`` holds at most beside its arguments, once it has looked whether they are finite.
-
-    Args:
-        num_samples, num_neighbors, num_positives: N, k, P.
-        strategy: One of ``STRATEGIES``.
-    """
+    """What ``select_positives`` holds at most beside its arguments, once it has looked whether they are finite."""
     drawn = 4 * 8 + 4  # int64 ids as drawn, without the anchor, their order and in that order; int32 ids
     if strategy == 'random':
         return num_samples * num_positives * drawn
@@ -158,3 +145,26 @@ def _packed(ids: np.ndarray) -> np.ndarray:
     """As int32, with the -1 moved to the end of each row."""
     order = np.argsort(ids < 0, axis=1, kind='stable')
     return np.take_along_axis(ids, order, axis=1).astype(np.int32)
+
+
+def sample_without_replacement(counts: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
+    """For each row, draw ``size`` distinct integers uniformly from ``0 .. counts[row] - 1``.
+
+    Floyd's algorithm (Bentley and Floyd, CACM 30(9), 1987), vectorised over the rows: ``size`` steps,
+    whatever the counts.
+
+    Args:
+        counts: (N,) int64, at least 0.
+        size: Integers drawn for each row.
+        rng: Source of randomness.
+
+    Returns:
+        (N, size) int64; a row with fewer than ``size`` integers holds them all, and -1 elsewhere.
+    """
+    drawn = np.full((len(counts), size), -1, dtype=np.int64)
+    for step in range(size):
+        last = counts - size + step  # the largest integer that may be drawn in this step
+        candidate = np.floor(rng.random(len(counts)) * (last + 1)).astype(np.int64)
+        taken = (drawn[:, :step] == candidate[:, None]).any(axis=1)
+        drawn[:, step] = np.where(last < 0, -1, np.where(taken, last, candidate))
+    return drawn

@@ -6,17 +6,20 @@ import numpy as np
 import pytest
 import torch
 
-from clim_mm.neighbors import pairs, search, search_lists
-from clim_mm.neighbors.nearest_so_far import NearestSoFar
-from clim_mm.neighbors.pairs import Pairs, pairs_are_faster
-from clim_mm.neighbors.rounded import Rounded, dtypes_by_speed
+from clim_mm.neighbors import ivf_search, search, symmetric_search
+from clim_mm.neighbors.symmetric_search import (
+    RoundedFeatures,
+    SymmetricSearch,
+    dtypes_by_speed,
+    symmetric_search_is_faster,
+)
 
 MEMORY = 2**28
 
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(pairs, '_ROWS', 128)
+    monkeypatch.setattr(symmetric_search, '_ROWS', 128)
 
 
 def random(num=1000, dim=24, seed=0):
@@ -31,7 +34,7 @@ def overlap(a, b):
 @pytest.mark.parametrize('num', [1000, 1024, 1025])
 def test_pairs_find_what_the_exact_search_finds(dtype, num):
     features = random(num) + 3  # far from the origin, where rounding would be coarser
-    found = Pairs(features, 10, dtype).find_all(MEMORY, progress=False)
+    found = SymmetricSearch(features, 10, dtype).find_all(MEMORY, progress=False)
     assert found.shape == (num, 10) and found.dtype == np.int32
     assert overlap(found, search(features, 10)) > 0.9999
     assert (found == search(features, 10)).mean() > 0.999, 'in the order of float32'
@@ -40,7 +43,7 @@ def test_pairs_find_what_the_exact_search_finds(dtype, num):
 @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float32])
 def test_some_find_what_all_find(dtype):
     features = random()
-    searched = Pairs(features, 10, dtype)
+    searched = SymmetricSearch(features, 10, dtype)
     ids = np.arange(0, 1000, 7)
     np.testing.assert_array_equal(searched.find(ids), searched.find_all(MEMORY, progress=False)[ids])
 
@@ -48,20 +51,20 @@ def test_some_find_what_all_find(dtype):
 def test_duplicates_are_neighbors_of_each_other_and_not_of_themselves():
     features = random()
     features[300:340] = features[300]
-    found = Pairs(features, 5, torch.bfloat16).find_all(MEMORY, progress=False)
+    found = SymmetricSearch(features, 5, torch.bfloat16).find_all(MEMORY, progress=False)
     assert ((found[300:340] >= 300) & (found[300:340] < 340)).all()
     assert (found != np.arange(1000)[:, None]).all()
     assert all(len(set(row)) == 5 for row in found.tolist())
 
 
 def test_features_that_are_all_the_same_have_neighbors():
-    found = Pairs(np.ones((500, 4), dtype=np.float32), 5, torch.bfloat16).find_all(MEMORY, progress=False)
+    found = SymmetricSearch(np.ones((500, 4), dtype=np.float32), 5, torch.bfloat16).find_all(MEMORY, progress=False)
     assert (found >= 0).all() and (found != np.arange(500)[:, None]).all()
 
 
 def test_threads_change_nothing():
     features = random()
-    searched = Pairs(features, 10, torch.float32)
+    searched = SymmetricSearch(features, 10, torch.float32)
     one, three = (on_threads(threads, searched.find_all, MEMORY, False) for threads in (1, 3))
     np.testing.assert_array_equal(one, three)
 
@@ -76,20 +79,20 @@ def on_threads(threads, function, *args):
 
 
 def test_faiss_searches_where_pairs_gain_nothing(monkeypatch):
-    assert on_threads(4, pairs_are_faster, 1000, 10, MEMORY)
-    assert not on_threads(4, pairs_are_faster, 128, 10, MEMORY), 'one block'
+    assert on_threads(4, symmetric_search_is_faster, 1000, 10, MEMORY)
+    assert not on_threads(4, symmetric_search_is_faster, 128, 10, MEMORY), 'one block'
     of_a_thread = 6 * 128**2
-    assert on_threads(4, pairs_are_faster, 1000, 10, 3 * of_a_thread)
-    assert not on_threads(4, pairs_are_faster, 1000, 10, 2 * of_a_thread), 'half the work on half the cores'
-    monkeypatch.setattr('clim_mm.neighbors.pairs.num_gpus', lambda: 1)
-    assert not on_threads(4, pairs_are_faster, 1000, 10, MEMORY), 'GPUs'
+    assert on_threads(4, symmetric_search_is_faster, 1000, 10, 3 * of_a_thread)
+    assert not on_threads(4, symmetric_search_is_faster, 1000, 10, 2 * of_a_thread), 'half the work on half the cores'
+    monkeypatch.setattr('clim_mm.neighbors.symmetric_search.num_gpus', lambda: 1)
+    assert not on_threads(4, symmetric_search_is_faster, 1000, 10, MEMORY), 'GPUs'
 
 
 def test_products_are_half_the_squared_distances():
     features = random(200) + 3
     true = 0.5 * ((features[:, None].astype(np.float64) - features[None])**2).sum(axis=2)
     for dtype, tolerance in [(torch.float32, 1e-6), (torch.bfloat16, 0.01)]:
-        rounded = Rounded(features, np.arange(200), dtype, 64)
+        rounded = RoundedFeatures(features, np.arange(200), dtype, 64)
         distances = rounded.left(slice(0, 200)) @ rounded.right(slice(0, 200))
         assert np.abs(distances.float().numpy() - true).max() < tolerance * true.max()
         order = np.argsort(distances[0].float().numpy()[1:], kind='stable')
@@ -100,25 +103,14 @@ def test_float32_is_always_among_the_types():
     assert dtypes_by_speed(16) in ([torch.float32], [torch.bfloat16, torch.float32])
 
 
-def test_the_nearest_so_far_by_hand():
-    near = NearestSoFar(2, 2, np.dtype(np.int16))
-    assert (near.limit == 32767).all() and (near.ids() == -1).all()
-    near.add(np.array([0, 0, 0, 1]), np.array([7, 8, 9, 5]), np.array([30, 10, 20, 4], dtype=np.int16))
-    assert sorted(near.ids()[0]) == [8, 9] and sorted(near.ids()[1]) == [-1, 5]
-    assert near.limit.tolist() == [20, 32767]
-    near.add(np.array([0, 1, 1]), np.array([3, 2, 1]), np.array([-5, 0, -1], dtype=np.int16))
-    assert sorted(near.ids()[0]) == [3, 8] and sorted(near.ids()[1]) == [1, 2]
-    assert near.limit.tolist() == [10, -32768], 'no distance is nearer than zero'
-
-
 def test_pairs_take_the_place_of_the_exact_search_above_their_recall(monkeypatch):
     features = random(1200, dim=64)
     centroids = features[:60]
-    found = search_lists(features, 10, centroids, nprobe=1, least_recall=0.99)
+    found = ivf_search(features, 10, centroids, nprobe=1, least_recall=0.99)
     assert found.nprobe == 0 and found.recall >= 0.999
     assert overlap(found.neighbors, search(features, 10)) >= 0.999
 
-    monkeypatch.setattr(Pairs, 'find', lambda self, ids: np.tile(np.arange(10), (len(ids), 1)))
-    found = search_lists(features, 10, centroids, nprobe=1, least_recall=0.99)
+    monkeypatch.setattr(SymmetricSearch, 'find', lambda self, ids: np.tile(np.arange(10), (len(ids), 1)))
+    found = ivf_search(features, 10, centroids, nprobe=1, least_recall=0.99)
     assert (found.nprobe, found.recall) == (0, 1.0)
     np.testing.assert_array_equal(found.neighbors, search(features, 10))

@@ -1,0 +1,176 @@
+"""k-means on the features of the whole training set (paper section 3.2.1)."""
+
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+
+from clim_mm.checks import check_whole
+from clim_mm.progress import progress_bar
+
+from .defaults import DEFAULT_MEMORY
+from .faiss_backend import ROWS_PER_BLOCK, as_float32_matrix, blocks, load_faiss, num_gpus, on_every_core, on_gpus
+
+ITERATIONS = 20  # of Lloyd's algorithm [ours: faiss's usual 20 to 25; the paper gives none]
+MAX_POINTS_PER_CENTROID = 256  # takes all of ImageNet at m = 10,000
+POINTS_PER_CENTROID = 64  # of a sample; with 32, centres are caught by outliers where groups are unequal
+_BYTES_OF_A_RESULT = 12  # faiss's distance and id
+
+
+class Stop(NamedTuple):
+    """Stop once an iteration improves the objective by less than the share ``tolerance`` [ours].
+
+    ``usual_iterations`` are what the families of ``tools/benchmarks/refresh.py`` take, for the preflight's forecast.
+    """
+
+    tolerance: float
+    most_iterations: int
+    usual_iterations: int
+
+
+# Found on the three families of tools/benchmarks/refresh.py, which shows the objective that is reached: within 1 % of
+# that of `cluster`. Further iterations on the sample fit the sample alone. Those on all features go on until what is
+# left to gain is a fraction of 1 %: each gains about two thirds of what the one before gained.
+ON_SAMPLE = Stop(tolerance=0.005, most_iterations=20, usual_iterations=5)
+ON_ALL = Stop(tolerance=0.002, most_iterations=20, usual_iterations=3)
+
+
+@on_every_core
+def cluster(features: np.ndarray,
+            num_clusters: int,
+            seed: int = 0,
+            num_iterations: int = ITERATIONS,
+            max_points_per_centroid: int = MAX_POINTS_PER_CENTROID,
+            progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Find ``num_clusters`` centres by faiss's k-means, and each feature's nearest centre by L2 distance.
+
+    Args:
+        features: (N, d) float array.
+        num_clusters: ``m``, from 1 to N. The paper's is 10,000 on ImageNet (A.2).
+        max_points_per_centroid: Centres are trained on at most ``m`` times this many features, drawn at random.
+        progress: Print faiss's line for each iteration.
+
+    Returns:
+        Centres, (m, d) float32, and assignments, (N,) int64.
+    """
+    features = _checked(features, num_clusters)
+    kmeans = _kmeans(features, num_clusters, num_iterations, max_points_per_centroid, seed, None, progress)
+    _, assignments = kmeans.assign(features)
+    return kmeans.centroids, assignments.astype(np.int64)
+
+
+@on_every_core
+def train_centroids(features: np.ndarray,
+                    num_clusters: int,
+                    seed: int = 0,
+                    start: Optional[np.ndarray] = None,
+                    on_sample: Stop = ON_SAMPLE,
+                    on_all: Stop = ON_ALL,
+                    points_per_centroid: int = POINTS_PER_CENTROID,
+                    progress: bool = False) -> np.ndarray:
+    """Centres by k-means on a sample first, then on all features: what ``cluster`` finds, in a fraction of its time.
+
+    A centre of few points lies near them rather than in the cluster's middle; the iterations on all features put that
+    right [ours].
+
+    Args:
+        features, num_clusters, progress: As for ``cluster``.
+        start: (m, d) float32 centres to begin with on all features, such as the last refresh's. None begins on the
+            sample, with m of its features at random.
+        points_per_centroid: The sample has ``m`` times this many features, drawn at random. With fewer features all
+            are taken at once.
+
+    Returns:
+        (m, d) float32.
+    """
+    features = _checked(features, num_clusters)
+    centroids = None if start is None else as_float32_matrix(start, 'start')
+    if centroids is not None and centroids.shape != (num_clusters, features.shape[1]):
+        raise ValueError(f'start has the shape {centroids.shape}, not {(num_clusters, features.shape[1])}.')
+    size = num_clusters * points_per_centroid
+    if centroids is None and size < len(features):
+        ids = np.random.default_rng(seed).choice(len(features), size, replace=False)
+        centroids = _improve(features[np.sort(ids)], num_clusters, None, on_sample, seed, progress)
+    return _improve(features, num_clusters, centroids, on_all, seed, progress)
+
+
+@on_every_core
+def nearest_centroids(features: np.ndarray,
+                      centroids: np.ndarray,
+                      num: int = 1,
+                      memory: int = DEFAULT_MEMORY,
+                      progress: bool = False) -> np.ndarray:
+    """The ``num`` nearest centres of each feature by L2 distance, (N, num) int32, nearest first.
+
+    Args:
+        features: (N, d) float32.
+        centroids: (m, d) float32.
+        num: From 1 to m.
+        memory: Bytes for what a block of features takes.
+    """
+    index = on_gpus(load_faiss().IndexFlatL2(centroids.shape[1]))
+    index.add(np.ascontiguousarray(centroids, dtype=np.float32))
+    nearest = np.empty((len(features), num), dtype=np.int32)
+    with progress_bar(total=len(features), desc='assign', unit='image', show=progress) as bar:
+        row = _BYTES_OF_A_RESULT * num
+        for block in blocks(len(features), row, min(memory, ROWS_PER_BLOCK * row)):
+            nearest[block] = index.search(features[block], num)[1]
+            bar.update(len(nearest[block]))
+    return nearest
+
+
+def assign_flops(num_features: int, dim: int, num_clusters: int) -> float:
+    """Floating-point operations to find the nearest of m centres for each of N features."""
+    return 2.0 * num_features * num_clusters * dim
+
+
+def kmeans_flops(num_features: int, dim: int, num_clusters: int, exact: bool) -> float:
+    """Floating-point operations of ``cluster`` if ``exact``, else of ``train_centroids`` without a start and the
+    assignment of all features.
+    """
+    of_all = assign_flops(num_features, dim, num_clusters)
+    points = MAX_POINTS_PER_CENTROID if exact else POINTS_PER_CENTROID
+    of_sample = assign_flops(min(num_features, points * num_clusters), dim, num_clusters)
+    if exact:
+        return ITERATIONS * of_sample + of_all
+    return ON_SAMPLE.usual_iterations * of_sample + (ON_ALL.usual_iterations + 1) * of_all
+
+
+def _improve(features: np.ndarray, num_clusters: int, centroids: Optional[np.ndarray], stop: Stop, seed: int,
+             progress: bool) -> np.ndarray:
+    """Centres after as many iterations as the rule asks for.
+
+    faiss tells the objective before an iteration, so that what the last one gained is not yet known.
+    """
+    before = np.inf
+    for iteration in range(stop.most_iterations):
+        kmeans = _kmeans(features, num_clusters, 1, len(features), seed, centroids, progress=False)
+        centroids, objective = kmeans.centroids, float(kmeans.obj[0])
+        if progress:
+            print(f'k-means on {len(features)} features, iteration {iteration + 1}: objective {objective:g} before it')
+        if before - objective <= stop.tolerance * objective:
+            break
+        before = objective
+    assert centroids is not None
+    return centroids
+
+
+def _checked(features: np.ndarray, num_clusters: int) -> np.ndarray:
+    matrix = as_float32_matrix(features)
+    check_whole('num_clusters, up to the number of features,', num_clusters, 1, len(matrix))
+    return matrix
+
+
+def _kmeans(features: np.ndarray, num_clusters: int, num_iterations: int, points_per_centroid: int, seed: int,
+            start: Optional[np.ndarray], progress: bool) -> Any:
+    """A trained ``faiss.Kmeans``."""
+    kmeans = load_faiss().Kmeans(
+        features.shape[1],
+        int(num_clusters),
+        niter=num_iterations,
+        seed=int(seed) % 2**31,  # faiss takes 32 bits, and no numpy integers
+        gpu=num_gpus() > 0,
+        min_points_per_centroid=1,  # faiss would warn below 39; small sets are meant
+        max_points_per_centroid=points_per_centroid,
+        verbose=progress)
+    kmeans.train(features, init_centroids=start)
+    return kmeans
