@@ -9,11 +9,9 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from clim_mm.checks import check_number, check_whole
 from clim_mm.distributed import unwrapped
-from clim_mm.host import MoCo
-from clim_mm.preflight.lr_rules import LINEAR, PRETRAINING, LrRule, rule_for
-from clim_mm.preflight.plan import Plan
-from clim_mm.preflight.survey import NUM_IMAGES, SECONDS, survey
-from clim_mm.protocols import HasQueues
+from clim_mm.preflight.checks import LINEAR, PRETRAINING, LrRule, rule_for
+from clim_mm.preflight.plan import NUM_IMAGES, SECONDS, Plan, survey
+from clim_mm.protocols import KeepsQueues
 from clim_mm.registry import HOOKS
 
 from .pretrained_backbone_hook import PretrainedBackboneHook
@@ -91,7 +89,7 @@ def _rule_of_kind(runner: Runner) -> Optional[LrRule]:
     """The rule of the learning rate for this kind of training, if it has one."""
     if len({group.get('initial_lr', group['lr']) for group in runner.optim_wrapper.param_groups}) > 1:
         return None  # by paramwise_cfg: rules are of one rate for all weights
-    if isinstance(unwrapped(runner), (MoCo, HasQueues)):
+    if isinstance(unwrapped(runner), KeepsQueues):
         return PRETRAINING
     starts = [hook for hook in runner.hooks if isinstance(hook, PretrainedBackboneHook)]
     return LINEAR if any(hook.frozen and hook.owner in _OF_MOCO for hook in starts) else None

@@ -3,9 +3,8 @@
 import io
 import time
 from collections import Counter
-from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Optional
 
 import numpy as np
@@ -27,30 +26,15 @@ DEEP, FURTHER_BAND = '16-bit', 'with a further band'
 
 
 @dataclass(frozen=True)
-class _Opened:
-    """What was found in one image; ``largest`` is for the attribute ``deep_largest``."""
-
-    sample_idx: int
-    size: tuple[int, int]
-    kinds: tuple[str, ...]
-    bytes: int
-    seconds: float
-    largest: Optional[int]
-
-
-@dataclass(frozen=True)
 class ImageSample:
-    """What was found in the images that were opened.
+    """What was found in the images that were opened; unreadable ones count in nothing but the first two.
 
     Attributes:
-        opened: How many.
-        unreadable: How many of them cannot be read; they count in nothing below.
         smallest, largest: Width and height, in pixels, of those with the fewest and the most pixels.
         odd_modes: How many are grey, or have alpha, CMYK colours, 16 bits or a further band.
         mean_bytes: Of a file.
         read_seconds: To read a file's bytes, on average.
         first_unreadable: The path of one, and the reason.
-        readable_ids: Of those that were opened.
         deep_largest: Of images of 16 bits, of which the upper 8 are taken, the largest value of 256; None without such.
         left_out: What the data folder has beside the images, in words.
     """
@@ -92,62 +76,58 @@ def sample_images(source: Any, number: int = 64, seed: int = 0, seconds: float =
         seed: Of the choice.
         seconds: After which no further image is opened.
         load: Reads them; one with its defaults if not given.
+
+    Raises:
+        StorageError: If the disk or the network fails for a minute.
     """
     load = load or LoadImage()
     ids = spread_ids(len(source), number, seed)
-    order = np.random.default_rng(seed).permutation(ids).tolist()  # what is left out for time is spread as well
     stop = time.perf_counter() + seconds
-    found: list[_Opened] = []
+    sizes: dict[int, tuple[int, int]] = {}
+    kinds: Counter[str] = Counter()
+    lengths, times, largest = [], [], []
     errors: list[UnreadableImage] = []
-    for sample_idx in order:
+    for sample_idx in np.random.default_rng(seed).permutation(ids).tolist():  # what time leaves out is spread as well
+        path = source.get_data_info(sample_idx)['img_path']
         try:
-            found.append(_open(sample_idx, source.get_data_info(sample_idx)['img_path'], load))
+            start = time.perf_counter()
+            content = _content(path, load)
+            read = time.perf_counter() - start
+            image = load.transform(dict(img_path=path))['img']
         except UnreadableImage as error:
             errors.append(error)
+        else:
+            header = header_of(content)
+            sizes[sample_idx] = image.shape[1], image.shape[0]
+            lengths.append(len(content))
+            times.append(read)
+            kinds.update([DEEP] * (header.bits == 16) + [FURTHER_BAND] * (header.extra == FURTHER))
+            # PIL does not know all formats.
+            with suppress(OSError, Image.DecompressionBombError), Image.open(io.BytesIO(content)) as opened:
+                kinds.update([_ODD_MODES[opened.mode]] if opened.mode in _ODD_MODES else [])
+            if header.bits == 16 and header.white is None and load.max_value is None:
+                largest.append(int(image.max()))
         if time.perf_counter() > stop:
             break
-    return replace(_summary(found, errors), left_out=getattr(source, 'left_out', ''))
+    by_pixels = sorted(sizes.values(), key=lambda size: size[0] * size[1]) or [None]
+    return ImageSample(
+        opened=len(sizes) + len(errors),
+        unreadable=len(errors),
+        smallest=by_pixels[0],
+        largest=by_pixels[-1],
+        odd_modes=dict(kinds),
+        mean_bytes=float(np.mean(lengths or [0])),
+        read_seconds=float(np.mean(times or [0])),
+        first_unreadable=f'{errors[0].path} ({errors[0].reason})' if errors else '',
+        readable_ids=tuple(sorted(sizes)),
+        deep_largest=max(largest, default=None),
+        left_out=getattr(source, 'left_out', ''))
 
 
-def _open(sample_idx: int, path: str, load: LoadImage) -> _Opened:
-    """Look at an image that the training can read.
-
-    Raises:
-        UnreadableImage: If it cannot be read.
-        StorageError: If the disk or the network fails for a minute.
-    """
-    start = time.perf_counter()
+def _content(path: str, load: LoadImage) -> bytes:
     try:
-        content = patiently(lambda: backend_of(path, load.backend_args).get(path), path)
+        return patiently(lambda: backend_of(path, load.backend_args).get(path), path)
     except StorageError:
         raise
     except OSError as error:
         raise machine_error(error) or UnreadableImage.of(path, error.strerror or str(error)) from error
-    seconds = time.perf_counter() - start
-    image, header = load.transform(dict(img_path=path))['img'], header_of(content)
-    kinds = [DEEP] * (header.bits == 16) + [FURTHER_BAND] * (header.extra == FURTHER)
-    with suppress(OSError, Image.DecompressionBombError), Image.open(io.BytesIO(content)) as opened:
-        kinds += [_ODD_MODES[opened.mode]] if opened.mode in _ODD_MODES else []  # PIL does not know all formats
-    height, width = image.shape[:2]
-    cut = header.bits == 16 and header.white is None and load.max_value is None
-    return _Opened(sample_idx, (width, height), tuple(kinds), len(content), seconds, int(image.max()) if cut else None)
-
-
-def _summary(found: Sequence[_Opened], errors: Sequence[UnreadableImage]) -> ImageSample:
-    opened, first_unreadable = len(found) + len(errors), ''
-    if errors:
-        first_unreadable = f'{errors[0].path} ({errors[0].reason})'
-    if not found:
-        return ImageSample(opened, len(errors), first_unreadable=first_unreadable)
-    by_pixels = sorted((one.size for one in found), key=lambda size: size[0] * size[1])
-    return ImageSample(
-        opened=opened,
-        unreadable=len(errors),
-        smallest=by_pixels[0],
-        largest=by_pixels[-1],
-        odd_modes=dict(Counter(kind for one in found for kind in one.kinds)),
-        mean_bytes=float(np.mean([one.bytes for one in found])),
-        read_seconds=float(np.mean([one.seconds for one in found])),
-        first_unreadable=first_unreadable,
-        readable_ids=tuple(sorted(one.sample_idx for one in found)),
-        deep_largest=max((one.largest for one in found if one.largest is not None), default=None))
