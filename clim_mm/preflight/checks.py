@@ -63,12 +63,7 @@ LINEAR = LrRule(30.0, 256, 'linear classifiers on what CLIM or MoCo has pretrain
 
 
 def rule_for(rule: Optional[LrRule], lr_of_512: Optional[float]) -> Optional[LrRule]:
-    """The rule that a training is compared with.
-
-    Args:
-        rule: That of its kind, if its kind has one.
-        lr_of_512: That of ``PRETRAINING`` for no other wish; or that of the user's own rule; or None for no comparison.
-    """
+    """``rule``, that of a training's kind; unless the user has one, or wants none."""
     if lr_of_512 is None or lr_of_512 == PRETRAINING.lr:
         return None if lr_of_512 is None else rule
     return replace(PRETRAINING, lr=lr_of_512, kind='lr_of_512 of the PreflightHook')

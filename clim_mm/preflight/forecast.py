@@ -18,31 +18,19 @@ from .settings import RefreshSettings, Settings
 
 @dataclass(frozen=True)
 class RefreshForecast:
-    """Of one refresh.
-
-    Attributes:
-        dim: d.
-        feature_bytes: N x d float32.
-        index_bytes: Of the features' copy that is searched.
-        host_bytes: The most that the processes on this machine, the first among them, hold meanwhile.
-        table_bytes: Of all processes on this machine.
-        extract, cluster, search: Seconds.
-        extractions: How many of the refreshes extract; with a bank of keys only one before the first epoch.
-        bank_bytes: Of the bank on the disk; 0 without one.
-        share: Of the training's time that goes into refreshes; None if an epoch has no steps or was not measured.
-    """
+    """Bytes and seconds of one refresh."""
 
     dim: int
     feature_bytes: int
-    index_bytes: int
-    host_bytes: int
-    table_bytes: int
+    index_bytes: int  # of the features' copy that is searched
+    host_bytes: int  # the most that the processes on this machine, the first among them, hold meanwhile
+    table_bytes: int  # of all processes on this machine
     extract: float
     cluster: float
     search: float
-    extractions: int
-    bank_bytes: int
-    share: Optional[float]
+    extractions: int  # of all refreshes; with a bank of keys only one before the first epoch
+    bank_bytes: int  # on the disk; 0 without a bank
+    share: Optional[float]  # of the training's time that goes into refreshes, if that was measured
 
     @property
     def seconds(self) -> float:
@@ -52,41 +40,23 @@ class RefreshForecast:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Of the training; None for what was not measured.
+    """Bytes and seconds of the training; None for what was not measured."""
 
-    Attributes:
-        compute: Seconds of the model on a process's batch.
-        load: Seconds in which the workers of a process load a batch.
-        step: Seconds of a batch, with both.
-        epoch: Seconds, without refreshes.
-        training: Seconds from the start epoch to the end, with refreshes.
-        optimizer_bytes, activation_bytes: Of a process; activations only where a GPU tells.
-        training_bytes: Of a process, on the model's device: model, gradients, optimizer, activations.
-        checkpoint_bytes: Of one.
-        disk_bytes: Of all checkpoints that lie beside each other at most.
-        refresh: None if there is none, or it was not measured.
-    """
-
-    compute: Optional[float]
-    load: Optional[float]
-    step: Optional[float]
-    epoch: Optional[float]
-    training: Optional[float]
-    optimizer_bytes: Optional[int]
-    activation_bytes: Optional[int]
-    training_bytes: int
+    compute: Optional[float]  # of the model, on a process's batch
+    load: Optional[float]  # in which the workers of a process load a batch
+    step: Optional[float]  # both
+    epoch: Optional[float]  # without refreshes
+    training: Optional[float]  # from the start epoch to the end, with refreshes
+    optimizer_bytes: Optional[int]  # of a process, as the next two
+    activation_bytes: Optional[int]  # where a GPU tells
+    training_bytes: int  # on the model's device: model, gradients, optimizer, activations
     checkpoint_bytes: int
-    disk_bytes: int
+    disk_bytes: int  # of all checkpoints that lie beside each other at most
     refresh: Optional[RefreshForecast]
 
 
 def forecast(settings: Settings, measured: Measurements, cores: int, all_readable: bool = True) -> Forecast:
-    """Work it out.
-
-    Args:
-        cores: Of this machine.
-        all_readable: Whether no image was found that cannot be read.
-    """
+    """Work it out for a machine of so many cores; ``all_readable`` if no unreadable image was found."""
     compute = load = seconds = epoch = activations = optimizer = refresh = training = None
     if measured.step is not None:
         compute = measured.step.seconds_per_image * settings.batch_size
@@ -181,9 +151,7 @@ def pipelined_seconds(compute: float, load: float, batch_size: int, num_workers:
 def kept_checkpoints(epochs: int, interval: float, keep: int) -> int:
     """Checkpoints that lie on the disk at most, one of them being written.
 
-    Args:
-        interval: Epochs from one to the next; 0 or below writes only the last.
-        keep: The most that are kept; below 1 keeps all.
+    An ``interval`` of 0 or below writes only the last; a ``keep`` below 1 keeps all.
     """
     written = max(1, math.ceil(epochs / interval)) if interval > 0 else 1
     return written if keep < 1 else min(written, keep + 1)

@@ -27,29 +27,19 @@ DEEP, FURTHER_BAND = '16-bit', 'with a further band'
 
 @dataclass(frozen=True)
 class ImageSample:
-    """What was found in the images that were opened; unreadable ones count in nothing but the first two.
-
-    Attributes:
-        smallest, largest: Width and height, in pixels, of those with the fewest and the most pixels.
-        odd_modes: How many are grey, or have alpha, CMYK colours, 16 bits or a further band.
-        mean_bytes: Of a file.
-        read_seconds: To read a file's bytes, on average.
-        first_unreadable: The path of one, and the reason.
-        deep_largest: Of images of 16 bits, of which the upper 8 are taken, the largest value of 256; None without such.
-        left_out: What the data folder has beside the images, in words.
-    """
+    """What was found in the images that were opened; unreadable ones count in nothing but the first two."""
 
     opened: int
     unreadable: int = 0
-    smallest: Optional[tuple[int, int]] = None
+    smallest: Optional[tuple[int, int]] = None  # width and height of that with the fewest pixels
     largest: Optional[tuple[int, int]] = None
-    odd_modes: dict[str, int] = field(default_factory=dict)
-    mean_bytes: float = 0.0
-    read_seconds: float = 0.0
-    first_unreadable: str = ''
+    odd_modes: dict[str, int] = field(default_factory=dict)  # grey, alpha, CMYK, 16-bit, with a further band
+    mean_bytes: float = 0.0  # of a file
+    read_seconds: float = 0.0  # for a file's bytes, on average
+    first_unreadable: str = ''  # its path, and the reason
     readable_ids: tuple[int, ...] = ()
-    deep_largest: Optional[int] = None
-    left_out: str = ''
+    deep_largest: Optional[int] = None  # in images of 16 bits, of which the upper 8 are taken: of 256
+    left_out: str = ''  # what the data folder has beside the images, in words
 
 
 def spread_ids(num_images: int, number: int, seed: int) -> list[int]:
@@ -68,14 +58,7 @@ def source_of(dataset: Any) -> Optional[Any]:
 
 def sample_images(source: Any, number: int = 64, seed: int = 0, seconds: float = 2.0,
                   load: Optional[LoadImage] = None) -> ImageSample:
-    """Open images that are spread over the set.
-
-    Args:
-        source: A dataset with ``get_data_info``, whose infos have an ``img_path``.
-        number: Images to open.
-        seed: Of the choice.
-        seconds: After which no further image is opened.
-        load: Reads them; one with its defaults if not given.
+    """Open a ``number`` of images, spread over a dataset whose infos have an ``img_path``, for so many seconds.
 
     Raises:
         StorageError: If the disk or the network fails for a minute.

@@ -38,19 +38,14 @@ class Loading:
 
 @dataclass(frozen=True)
 class Step:
-    """A process's seconds for a batch of ``images``, the median of ``steps``.
-
-    Attributes:
-        slowest: Of the steps over the fastest; how much what else the machine does matters.
-        activation_bytes: Of ``images``, where a GPU tells, beside model, optimizer and gradients.
-    """
+    """A process's seconds for a batch of ``images``, the median of ``steps``."""
 
     images: int
     steps: int
     seconds: float
-    slowest: float
+    slowest: float  # of the steps over the fastest
     optimizer_bytes: int
-    activation_bytes: Optional[int] = None
+    activation_bytes: Optional[int] = None  # of ``images``, where a GPU tells
 
     @property
     def seconds_per_image(self) -> float:
@@ -70,30 +65,19 @@ class Extraction:
 
 @dataclass(frozen=True)
 class Measurements:
-    """What was measured; None for what was not, and ``search`` on all processes but the first.
-
-    Attributes:
-        busy_cores: That the model's computation took in a process.
-        missing: Why something was not measured; empty if everything was.
-    """
+    """What was measured; None for what was not, and ``search`` on all processes but the first."""
 
     loading: Optional[Loading] = None
     step: Optional[Step] = None
     extraction: Optional[Extraction] = None
     search: Optional[SearchSpeed] = None
-    busy_cores: float = 1.0
-    missing: str = ''
+    busy_cores: float = 1.0  # that the model's computation took in a process
+    missing: str = ''  # why something was not measured
 
 
 def measure(runner: Runner, settings: Settings, images: Optional[ImageSample],
             neighbor_hook: Optional[RefreshesNeighbors], cores: int, seconds: float) -> Measurements:
-    """Make samples, rehearse steps, encode views and search; all processes call it together. See ``survey``.
-
-    Args:
-        images: Those that were opened, if any were.
-        cores: Of this machine.
-        seconds: For all of it, about.
-    """
+    """Make samples, rehearse steps, encode views and search, as ``survey`` says, on a machine of so many cores."""
     dataset = runner.train_dataloader.dataset
     # Readable ones: the dataset would put others into its quarantine, and the reason would be lost with the sample.
     ids = spread_ids(len(dataset), _MOST_SAMPLES, runner.seed) if images is None else images.readable_ids
@@ -178,15 +162,12 @@ def load_samples(dataset: Dataset, ids: Sequence[int], seconds: float,
     return samples, Loading(len(times), median(times)) if times else None
 
 
-def measure_steps(rehearsal: Rehearsal, batch_of: Callable[[int], dict], fewest: int, most: int, seconds: float) -> Step:
+def measure_steps(rehearsal: Rehearsal, batch_of: Callable[[int], dict], fewest: int, most: int,
+                  seconds: float) -> Step:
     """Time training steps on ``fewest`` to ``most`` images, as many as the time and the GPU's memory allow.
 
     All processes call it together: they take the same steps, on the first one's decision. The first step of a size is
-    never the measure, and at least two are.
-
-    Args:
-        batch_of: Gives a batch of as many images as asked for.
-        seconds: For all steps, about.
+    never the measure, and at least two are. ``seconds`` are for all steps, about.
     """
     stop = time.perf_counter() + seconds
     images, batch = fewest, batch_of(fewest)

@@ -64,20 +64,17 @@ def survey(runner: Runner, neighbor_hook: Optional[RefreshesNeighbors] = None, p
 
     Args:
         runner: In ``before_train``, with a train loop by epochs and one optimizer.
-        neighbor_hook: Which refreshes the neighbours, if one does.
         processes: Of the training that is planned. None takes those that run.
         checkpoints: The folder they go to. None takes the Runner's work dir.
         num_images: Images to open.
         seconds: For all measurements, about; each part is made once to warm up and twice to be measured nevertheless.
-        lr_rule: Of the learning rate, for this kind of training; None for no check.
+        lr_rule: None for no check of the learning rate.
 
     Returns:
         The plan; complete on the first process.
 
     Raises:
         ConfigError: If a GPU of several processes has no memory for two images.
-        TrainingError: If the model's loss is not finite.
-        MissingDependencyError: If faiss is needed and missing.
     """
     settings = read_settings(runner, neighbor_hook, processes)
     device = next(runner.model.parameters()).device
@@ -171,10 +168,12 @@ def _neighbours(facts: Facts) -> str:
 
 def _training_memory(facts: Facts) -> str:
     sizes, plan = facts.settings.model_sizes, facts.forecast
-    parts = dict(parameters=sizes.trainable, gradients=sizes.trainable, optimizer=plan.optimizer_bytes)
-    parts |= {'momentum encoder': sizes.momentum_encoder, 'queue': sizes.queue, 'frozen and buffers': sizes.other}
-    known = ', '.join(f'{name} {amount(size)}' for name, size in (parts | dict(activations=plan.activation_bytes)).items()
-                      if size)
+    parts = {
+        'parameters': sizes.trainable, 'gradients': sizes.trainable, 'optimizer': plan.optimizer_bytes,
+        'momentum encoder': sizes.momentum_encoder, 'queue': sizes.queue, 'frozen and buffers': sizes.other,
+        'activations': plan.activation_bytes
+    }
+    known = ', '.join(f'{name} {amount(size)}' for name, size in parts.items() if size)
     without = '' if plan.activation_bytes is not None else '; activations were not measured'
     return f'{amount(plan.training_bytes)} in each process: {known}{without}'
 
@@ -202,16 +201,11 @@ def _refresh_time(facts: Facts) -> str:
 
 
 def _measured(facts: Facts) -> str:
-    measured = facts.measured
-    parts = []
-    if measured.loading is not None:
-        parts.append(f'loading by {counted(measured.loading.samples, "sample")}')
-    if measured.step is not None:
-        parts.append(f'the model by {counted(measured.step.steps, "step")} of '
-                     f'{counted(measured.step.images, "image")}')
-    if measured.extraction is not None:
-        parts.append(f'extraction by {counted(measured.extraction.images, "image")}')
-    if measured.search is not None:
-        parts.append('search by a block of random vectors')
-    text = ', '.join(parts) or 'nothing'
+    measured, step = facts.measured, facts.measured.step
+    text = ', '.join(filter(None, [
+        measured.loading and f'loading by {counted(measured.loading.samples, "sample")}',
+        step and f'the model by {counted(step.steps, "step")} of {counted(step.images, "image")}',
+        measured.extraction and f'extraction by {counted(measured.extraction.images, "image")}',
+        measured.search and 'search by a block of random vectors'
+    ])) or 'nothing'
     return f'{text}. {measured.missing}' if measured.missing else text

@@ -20,29 +20,24 @@ from clim_mm.protocols import KeepsQueues, RefreshesNeighbors, ShufflesKeys
 
 @dataclass(frozen=True)
 class Schedule:
-    """A learning-rate schedule, in epochs or, if not ``by_epoch``, in iterations.
-
-    Attributes:
-        cosine_ends: When its cosine is at its lowest; None for other schedules.
-        milestones: When it lowers the rate; of a ``StepLR`` only the first time.
-    """
+    """A learning-rate schedule, in epochs or, if not ``by_epoch``, in iterations."""
 
     name: str
     by_epoch: bool
     begin: int
     end: int
-    cosine_ends: Optional[int] = None
-    milestones: tuple[int, ...] = ()
+    cosine_ends: Optional[int] = None  # when its cosine is at its lowest
+    milestones: tuple[int, ...] = ()  # when it lowers the rate; of a StepLR only the first time
 
 
 @dataclass(frozen=True)
 class ModelSizes:
-    """Bytes of a model's tensors; ``other`` are frozen parameters and buffers."""
+    """Bytes of a model's tensors."""
 
     trainable: int
     momentum_encoder: int
     queue: int
-    other: int
+    other: int  # frozen parameters and buffers
 
     @property
     def total(self) -> int:
@@ -52,18 +47,18 @@ class ModelSizes:
 
 @dataclass(frozen=True)
 class RefreshSettings:
-    """Of the refreshes; ``num_refreshes`` are still to come, ``memory`` are a block's bytes in a search by lists."""
+    """Of the neighbours."""
 
     interval: int
     begin: int
-    num_refreshes: int
+    num_refreshes: int  # still to come
     num_clusters: int
     num_neighbors: int
     num_positives: int
     strategy: str
     exact: bool
     nprobe: int
-    memory: int
+    memory: int  # bytes for a block of a search that is not exact
     layer: str
     from_bank: bool
     num_workers: int
@@ -71,48 +66,31 @@ class RefreshSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """Of the training.
-
-    Attributes:
-        batch_size: Images of one process's batch.
-        processes, local_processes: That train, in all and on this machine.
-        accumulation: Batches to an optimizer step.
-        steps: Batches of a process in an epoch.
-        start_epoch: Above 0 if the training goes on from a checkpoint.
-        num_workers: Of a process.
-        lr: Learning rate before any schedule.
-        queue_len, key_dim: K and C of the last queue; None for a model without.
-        momentum: Share of itself that the momentum encoder keeps; None for a model without.
-        bn_splits: Groups of batch normalisation in a process; None if there is only one.
-        checkpoint_interval: Epochs; None if only the last is written, or none.
-        max_keep_ckpts: Below 1 for all.
-        refresh: None if there are no neighbours.
-        unit_values: Whether mean and std of the images are for values from 0 to 1, and not to 255.
-    """
+    """Of the training."""
 
     num_images: int
-    batch_size: int
+    batch_size: int  # of a process
     processes: int
-    local_processes: int
-    accumulation: int
-    steps: int
+    local_processes: int  # on this machine
+    accumulation: int  # batches to an optimizer step
+    steps: int  # batches of a process in an epoch
     max_epochs: int
     start_epoch: int
-    num_workers: int
+    num_workers: int  # of a process
     optimizer: str
-    lr: float
+    lr: float  # before any schedule
     schedules: tuple[Schedule, ...]
     model: str
     model_sizes: ModelSizes
     batch_norm: bool
-    queue_len: Optional[int]
-    key_dim: Optional[int]
-    momentum: Optional[float]
-    bn_splits: Optional[int]
-    checkpoint_interval: Optional[float]
-    max_keep_ckpts: int
+    queue_len: Optional[int]  # K of the last queue
+    key_dim: Optional[int]  # C
+    momentum: Optional[float]  # share of itself that the momentum encoder keeps
+    bn_splits: Optional[int]  # groups of batch statistics in a process, if several
+    checkpoint_interval: Optional[float]  # epochs; None if only the last is written, or none
+    max_keep_ckpts: int  # below 1 for all
     refresh: Optional[RefreshSettings]
-    unit_values: bool = False
+    unit_values: bool = False  # mean and std of the images are for values from 0 to 1, and not to 255
 
     @property
     def images_per_step(self) -> int:

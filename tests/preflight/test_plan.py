@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from made_facts import IMAGES, facts
 
-from clim_mm.preflight.facts import Finding
+from clim_mm.preflight.checks import Finding
 from clim_mm.preflight.plan import Plan
 
 TABLE = """\
@@ -17,11 +17,12 @@ Preflight of a training
   epochs            200 of 2,502 steps: 500,400 steps
   batch             512 images = 32 x 16 processes
   learning rate     0.06, SGD, CosineAnnealingLR
-  queue             K = 65,536 keys of 128 dimensions; the momentum encoder keeps 0.999 of itself
+  queue             K = 65,536 keys of 128 dimensions
+  momentum encoder  keeps 0.999 of itself at each step
   neighbours        m = 10,000 clusters, k = 40 neighbours (exact), P = 10 positives by center_wise; every 5
                     epochs from epoch 0 on
   memory, training  8.4 GiB in each process: parameters 107 MiB, gradients 107 MiB, optimizer 107 MiB,
-                    momentum encoder 107 MiB, queue 32 MiB, activations 8 GiB
+                    momentum encoder 107 MiB, queue 32 MiB, frozen and buffers 488 KiB, activations 8 GiB
   memory, refresh   1.7 GiB at most on this machine; features N x 128 626 MiB, index 626 MiB on each GPU,
                     tables 391 MiB
   time of a step    200 ms: model 200 ms, loading 160 ms by 8 workers
@@ -71,7 +72,7 @@ def test_without_neighbours_queue_and_gpu():
         measured=dict(extraction=None, search=None, step=replace(facts().measured.step, activation_bytes=None)),
         machine=dict(gpu=None, gpu_memory=None, free_memory=None))
     assert rows['neighbours'] == 'none'
-    assert not {'queue', 'memory, refresh', 'time of a refresh'} & set(rows)
+    assert not {'queue', 'momentum encoder', 'memory, refresh', 'time of a refresh'} & set(rows)
     assert rows['machine'] == 'no GPU, 128 cores, unknown of memory free'
     assert rows['memory, training'].endswith('; activations were not measured')
     assert rows['time in all'] == '28 h: 200 epochs of 8.3 min'
