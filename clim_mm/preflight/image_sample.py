@@ -1,14 +1,11 @@
 """A sample of the images, opened as the training will."""
 
-import io
 import time
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
 import numpy as np
-from PIL import Image
 
 from clim_mm.causes import machine_error
 from clim_mm.datasets import LoadImage
@@ -17,11 +14,6 @@ from clim_mm.datasets.image_storage import backend_of
 from clim_mm.errors import StorageError, UnreadableImage
 from clim_mm.storage import patiently
 
-# PIL's name of what is in a file: what a person calls it. 8-bit colour is what is expected.
-_ODD_MODES = {
-    '1': 'grey', 'L': 'grey', 'LA': 'alpha', 'PA': 'alpha', 'RGBA': 'alpha', 'RGBa': 'alpha', 'La': 'alpha',
-    'CMYK': 'CMYK'
-}
 DEEP, FURTHER_BAND = '16-bit', 'with a further band'
 
 
@@ -33,7 +25,7 @@ class ImageSample:
     unreadable: int = 0
     smallest: Optional[tuple[int, int]] = None  # width and height of that with the fewest pixels
     largest: Optional[tuple[int, int]] = None
-    odd_modes: dict[str, int] = field(default_factory=dict)  # grey, alpha, CMYK, 16-bit, with a further band
+    odd_modes: dict[str, int] = field(default_factory=dict)  # of 16 bits, with a further band
     mean_bytes: float = 0.0  # of a file
     read_seconds: float = 0.0  # for a file's bytes, on average
     first_unreadable: str = ''  # its path, and the reason
@@ -85,19 +77,16 @@ def sample_images(source: Any, number: int = 64, seed: int = 0, seconds: float =
             lengths.append(len(content))
             times.append(read)
             kinds.update([DEEP] * (header.bits == 16) + [FURTHER_BAND] * (header.extra == FURTHER))
-            # PIL does not know all formats.
-            with suppress(OSError, Image.DecompressionBombError), Image.open(io.BytesIO(content)) as opened:
-                kinds.update([_ODD_MODES[opened.mode]] if opened.mode in _ODD_MODES else [])
             if header.bits == 16 and header.white is None and load.max_value is None:
                 largest.append(int(image.max()))
         if time.perf_counter() > stop:
             break
-    by_pixels = sorted(sizes.values(), key=lambda size: size[0] * size[1]) or [None]
+    by_pixels = sorted(sizes.values(), key=lambda size: size[0] * size[1])
     return ImageSample(
         opened=len(sizes) + len(errors),
         unreadable=len(errors),
-        smallest=by_pixels[0],
-        largest=by_pixels[-1],
+        smallest=by_pixels[0] if sizes else None,
+        largest=by_pixels[-1] if sizes else None,
         odd_modes=dict(kinds),
         mean_bytes=float(np.mean(lengths or [0])),
         read_seconds=float(np.mean(times or [0])),

@@ -203,9 +203,9 @@ def _refresh_time(facts: Facts) -> str:
 def _measured(facts: Facts) -> str:
     measured, step = facts.measured, facts.measured.step
     text = ', '.join(filter(None, [
-        measured.loading and f'loading by {counted(measured.loading.samples, "sample")}',
-        step and f'the model by {counted(step.steps, "step")} of {counted(step.images, "image")}',
-        measured.extraction and f'extraction by {counted(measured.extraction.images, "image")}',
-        measured.search and 'search by a block of random vectors'
+        f'loading by {counted(measured.loading.samples, "sample")}' if measured.loading else '',
+        f'the model by {counted(step.steps, "step")} of {counted(step.images, "image")}' if step else '',
+        f'extraction by {counted(measured.extraction.images, "image")}' if measured.extraction else '',
+        'search by a block of random vectors' if measured.search else ''
     ])) or 'nothing'
     return f'{text}. {measured.missing}' if measured.missing else text

@@ -33,7 +33,8 @@ class Rehearsal:
         for group in optimizer.param_groups:
             group['lr'] = 0.0
         self.device = next(self.model.parameters()).device
-        self._optim_wrapper = _SamePrecision(optimizer, runner.optim_wrapper)
+        self._optim_wrapper = OptimWrapper(optimizer)  # without the scaler, clipping and accumulation of the original
+        self._optim_wrapper.optim_context = runner.optim_wrapper.optim_context  # type: ignore[method-assign]
         self._wrapped: Any = self.model
         if runner.distributed:
             self._wrapped = runner.wrap_model(copy.deepcopy(runner.cfg.get('model_wrapper_cfg')), self.model)
@@ -47,14 +48,6 @@ class Rehearsal:
         """Of the optimizer's state, which is there after a step."""
         states = self._optim_wrapper.optimizer.state.values()
         return sum(value.nbytes for state in states for value in state.values() if torch.is_tensor(value))
-
-
-class _SamePrecision(OptimWrapper):
-    """Steps another optimizer in the precision of ``original``, without its scaler, clipping or accumulation."""
-
-    def __init__(self, optimizer: torch.optim.Optimizer, original: OptimWrapper) -> None:
-        super().__init__(optimizer)
-        self.optim_context = original.optim_context
 
 
 @contextmanager

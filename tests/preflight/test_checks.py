@@ -155,7 +155,8 @@ def test_the_machine_allows_everything():
 
 def test_nothing_is_known():
     nothing = dict(loading=None, step=None, extraction=None, search=None)
-    assert resources(images=None, measured=nothing, machine=dict(free_memory=None, free_disk=None, gpu_memory=None)) == {}
+    machine = dict(free_memory=None, free_disk=None, gpu_memory=None)
+    assert resources(images=None, measured=nothing, machine=machine) == {}
 
 
 def test_unreadable_images():

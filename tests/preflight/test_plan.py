@@ -12,8 +12,8 @@ from clim_mm.preflight.plan import Plan
 TABLE = """\
 Preflight of a training
   machine           a GPU with 32 GiB, 128 cores, 400 GiB of memory free
-  images            N = 1,281,167; 64 opened: none unreadable, 75 x 60 to 4000 x 3000 pixels, 107 KiB each, 1
-                    CMYK, 2 grey
+  images            N = 1,281,167; 64 opened: none unreadable, 75 x 60 to 4000 x 3000 pixels, 107 KiB each, 2
+                    16-bit
   epochs            200 of 2,502 steps: 500,400 steps
   batch             512 images = 32 x 16 processes
   learning rate     0.06, SGD, CosineAnnealingLR
@@ -124,4 +124,4 @@ def test_for_machines():
     assert content['forecast']['epoch'] == pytest.approx(500.4)
     assert content['forecast']['refresh']['feature_bytes'] == 655_957_504
     assert content['machine']['gpu'] == 'a GPU'
-    assert content['images']['odd_modes'] == dict(grey=2, CMYK=1)
+    assert content['images']['odd_modes'] == {'16-bit': 2}
