@@ -5,10 +5,8 @@ from dataclasses import dataclass, replace
 from math import ceil
 from typing import Optional
 
-from clim_mm.datasets.transforms.load_image import DARK, loss_of_depth
-
 from .forecast import Forecast
-from .image_sample import FURTHER_BAND, ImageSample
+from .image_sample import ImageSample
 from .machine import Machine
 from .measure import Measurements
 from .settings import Schedule, Settings
@@ -103,19 +101,14 @@ def _check_schedule(schedule: Schedule, settings: Settings) -> Iterator[Finding]
         yield Finding('schedule', (
             f'{schedule.name} lowers the learning rate at {unit} {late[0]}, but it ends at {min(end, schedule.end)}: '
             'move its milestones or train_cfg.max_epochs.'))
-    if schedule.cosine_ends is None:
+    bottom = schedule.cosine_ends
+    if bottom is None:
         return
-    remedy = 'leave out its T_max and end, which then follow the training.'
-    bottom = min(schedule.cosine_ends, schedule.end)
     goes_on = any(other.by_epoch == epochs and other.begin >= bottom for other in settings.schedules)
-    if bottom < end and not goes_on:
+    if bottom > min(end, schedule.end) or (bottom < end and not goes_on):
         yield Finding('schedule', (
-            f'{schedule.name} ends at {unit} {bottom} of {end}, and the learning rate stays there for the rest: '
-            f'{remedy}'))
-    if schedule.cosine_ends > min(end, schedule.end):
-        yield Finding('schedule', (
-            f'{schedule.name} would reach its lowest rate at {unit} {schedule.cosine_ends}, but it ends at '
-            f'{min(end, schedule.end)}: {remedy}'))
+            f'{schedule.name} reaches its lowest rate at {unit} {bottom} and is in force until {schedule.end}, but the '
+            f'training ends at {end}: leave out its T_max and end, which then follow the training.'))
 
 
 def _check_lr(settings: Settings, lr_rule: LrRule) -> Iterator[Finding]:
@@ -154,8 +147,10 @@ def _check_contrast(settings: Settings) -> Iterator[Finding]:
 def check_resources(facts: Facts) -> Iterator[Finding]:
     """Find what the images, the times, the memory and the disk do not allow."""
     settings, plan, machine = facts.settings, facts.forecast, facts.machine
-    if facts.images is not None:
-        yield from _check_images(facts.images)
+    if (images := facts.images) is not None and images.unreadable:
+        yield Finding('unreadable', (
+            f'{images.unreadable} of {images.opened} images that were opened cannot be read, such as '
+            f'{images.first_unreadable}: replace them or take them out of the data folder.'))
     loading = facts.measured.loading
     if loading is not None and plan.compute is not None and (plan.load or 0) > _LOADING_FACTOR * plan.compute:
         needed = max(1, ceil(settings.batch_size * loading.seconds / plan.compute))
@@ -181,19 +176,6 @@ def check_resources(facts: Facts) -> Iterator[Finding]:
         yield Finding('disk', (
             f'The checkpoints need {amount(plan.disk_bytes)}, and {amount(machine.free_disk)} are free where they go: '
             'make room, or set default_hooks.checkpoint.max_keep_ckpts lower.'))
-
-
-def _check_images(images: ImageSample) -> Iterator[Finding]:
-    if images.unreadable:
-        yield Finding('unreadable', (
-            f'{images.unreadable} of {images.opened} images that were opened cannot be read, such as '
-            f'{images.first_unreadable}: replace them or take them out of the data folder.'))
-    if images.deep_largest is not None and images.deep_largest < DARK:
-        yield Finding('depth', f'Each image of 16 bits that was opened {loss_of_depth(images.deep_largest)}.')
-    if number := images.odd_modes.get(FURTHER_BAND):
-        yield Finding('bands', (
-            f'{number} of {images.opened} images that were opened have a further band beside their colours, such as '
-            'infrared, which is left out: store the three bands that are to be seen, if these are not they.'))
 
 
 def _check_refresh(facts: Facts) -> Iterator[Finding]:

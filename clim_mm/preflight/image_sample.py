@@ -1,20 +1,15 @@
 """A sample of the images, opened as the training will."""
 
 import time
-from collections import Counter
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Optional
 
 import numpy as np
 
-from clim_mm.causes import machine_error
 from clim_mm.datasets import LoadImage
-from clim_mm.datasets.image_formats import FURTHER, header_of
 from clim_mm.datasets.image_storage import backend_of
-from clim_mm.errors import StorageError, UnreadableImage
-from clim_mm.storage import patiently
-
-DEEP, FURTHER_BAND = '16-bit', 'with a further band'
+from clim_mm.errors import UnreadableImage
 
 
 @dataclass(frozen=True)
@@ -25,12 +20,10 @@ class ImageSample:
     unreadable: int = 0
     smallest: Optional[tuple[int, int]] = None  # width and height of that with the fewest pixels
     largest: Optional[tuple[int, int]] = None
-    odd_modes: dict[str, int] = field(default_factory=dict)  # of 16 bits, with a further band
     mean_bytes: float = 0.0  # of a file
     read_seconds: float = 0.0  # for a file's bytes, on average
     first_unreadable: str = ''  # its path, and the reason
     readable_ids: tuple[int, ...] = ()
-    deep_largest: Optional[int] = None  # in images of 16 bits, of which the upper 8 are taken: of 256
     left_out: str = ''  # what the data folder has beside the images, in words
 
 
@@ -59,26 +52,22 @@ def sample_images(source: Any, number: int = 64, seed: int = 0, seconds: float =
     ids = spread_ids(len(source), number, seed)
     stop = time.perf_counter() + seconds
     sizes: dict[int, tuple[int, int]] = {}
-    kinds: Counter[str] = Counter()
-    lengths, times, largest = [], [], []
+    lengths, times = [], []
     errors: list[UnreadableImage] = []
     for sample_idx in np.random.default_rng(seed).permutation(ids).tolist():  # what time leaves out is spread as well
-        path = source.get_data_info(sample_idx)['img_path']
+        path, start = source.get_data_info(sample_idx)['img_path'], time.perf_counter()
+        content = b''
+        with suppress(OSError):  # of which the loader tells
+            content = backend_of(path, load.backend_args).get(path)
+        read = time.perf_counter() - start
         try:
-            start = time.perf_counter()
-            content = _content(path, load)
-            read = time.perf_counter() - start
-            image = load.transform(dict(img_path=path))['img']
+            height, width = load.transform(dict(img_path=path))['img_shape']
         except UnreadableImage as error:
             errors.append(error)
         else:
-            header = header_of(content)
-            sizes[sample_idx] = image.shape[1], image.shape[0]
+            sizes[sample_idx] = width, height
             lengths.append(len(content))
             times.append(read)
-            kinds.update([DEEP] * (header.bits == 16) + [FURTHER_BAND] * (header.extra == FURTHER))
-            if header.bits == 16 and header.white is None and load.max_value is None:
-                largest.append(int(image.max()))
         if time.perf_counter() > stop:
             break
     by_pixels = sorted(sizes.values(), key=lambda size: size[0] * size[1])
@@ -87,19 +76,8 @@ def sample_images(source: Any, number: int = 64, seed: int = 0, seconds: float =
         unreadable=len(errors),
         smallest=by_pixels[0] if sizes else None,
         largest=by_pixels[-1] if sizes else None,
-        odd_modes=dict(kinds),
         mean_bytes=float(np.mean(lengths or [0])),
         read_seconds=float(np.mean(times or [0])),
         first_unreadable=f'{errors[0].path} ({errors[0].reason})' if errors else '',
         readable_ids=tuple(sorted(sizes)),
-        deep_largest=max(largest, default=None),
         left_out=getattr(source, 'left_out', ''))
-
-
-def _content(path: str, load: LoadImage) -> bytes:
-    try:
-        return patiently(lambda: backend_of(path, load.backend_args).get(path), path)
-    except StorageError:
-        raise
-    except OSError as error:
-        raise machine_error(error) or UnreadableImage.of(path, error.strerror or str(error)) from error

@@ -151,8 +151,7 @@ def _images(facts: Facts) -> str:
     text = f'{images.opened} opened: {images.unreadable or "none"} unreadable'
     if images.smallest is not None and images.largest is not None:
         sizes = ' to '.join(dict.fromkeys(f'{width} x {height}' for width, height in (images.smallest, images.largest)))
-        odd = ''.join(f', {number} {mode}' for mode, number in sorted(images.odd_modes.items()))
-        text += f', {sizes} pixels, {amount(images.mean_bytes)} each{odd}'
+        text += f', {sizes} pixels, {amount(images.mean_bytes)} each'
     return f'{text}; left out: {images.left_out}' if images.left_out else text
 
 

@@ -33,7 +33,7 @@ MEASURED = Measurements(
     busy_cores=1)
 
 IMAGES = ImageSample(
-    opened=64, smallest=(75, 60), largest=(4000, 3000), odd_modes={'16-bit': 2}, mean_bytes=110_000.0,
+    opened=64, smallest=(75, 60), largest=(4000, 3000), mean_bytes=110_000.0,
     read_seconds=0.0002, readable_ids=tuple(range(64)))
 
 MACHINE = Machine(cores=128, free_memory=400 * GIB, free_disk=900 * GIB, gpu='a GPU', gpu_memory=32 * GIB)

@@ -12,8 +12,7 @@ from clim_mm.preflight.plan import Plan
 TABLE = """\
 Preflight of a training
   machine           a GPU with 32 GiB, 128 cores, 400 GiB of memory free
-  images            N = 1,281,167; 64 opened: none unreadable, 75 x 60 to 4000 x 3000 pixels, 107 KiB each, 2
-                    16-bit
+  images            N = 1,281,167; 64 opened: none unreadable, 75 x 60 to 4000 x 3000 pixels, 107 KiB each
   epochs            200 of 2,502 steps: 500,400 steps
   batch             512 images = 32 x 16 processes
   learning rate     0.06, SGD, CosineAnnealingLR
@@ -105,7 +104,7 @@ def test_settings_in_the_table(settings, name, text):
 
 def test_images_in_the_table():
     assert lines(images=None)['images'].endswith('none opened, since the data set does not tell their paths')
-    same = replace(IMAGES, smallest=(32, 32), largest=(32, 32), odd_modes={}, unreadable=3)
+    same = replace(IMAGES, smallest=(32, 32), largest=(32, 32), unreadable=3)
     assert lines(images=same)['images'] == 'N = 1,281,167; 64 opened: 3 unreadable, 32 x 32 pixels, 107 KiB each'
     beside = replace(same, left_out='2 files (1 .heic, 1 .txt)')
     assert lines(images=beside)['images'].endswith('107 KiB each; left out: 2 files (1 .heic, 1 .txt)')
@@ -124,4 +123,4 @@ def test_for_machines():
     assert content['forecast']['epoch'] == pytest.approx(500.4)
     assert content['forecast']['refresh']['feature_bytes'] == 655_957_504
     assert content['machine']['gpu'] == 'a GPU'
-    assert content['images']['odd_modes'] == {'16-bit': 2}
+    assert content['images']['opened'] == 64
