@@ -96,26 +96,7 @@ def measure(runner: Runner, settings: Settings, images: Optional[ImageSample],
     if runner.distributed and not isinstance(runner.model, DistributedDataParallel):
         return replace(measured, missing=f'No step can be rehearsed of a {type(runner.model).__name__}.')
     try:
-        try:
-            rehearsal = Rehearsal(runner)
-        except torch.OutOfMemoryError:
-            raise
-        except (RuntimeError, TypeError) as error:  # NotImplementedError is a RuntimeError
-            return replace(measured, missing=f'The model cannot be copied to rehearse a step ({error}).')
-        most, model, collate = settings.batch_size, rehearsal.model, runner.train_dataloader.collate_fn
-        # A queue of mmselfsup's own takes nothing but whole batches.
-        whole = hasattr(model, 'queue_ptr') and not isinstance(model, KeepsQueues)
-        step = measure_steps(
-            rehearsal, lambda number: collate([samples[i % len(samples)] for i in range(number)]),
-            most if whole else min(_WARM_UP_IMAGES, most), most, _FOR_STEPS * seconds)
-        measured = replace(measured, step=step)
-        if neighbor_hook is None or settings.refresh is None:
-            return measured
-        extraction = _measure_extraction(dataset, model.eval(), ids, neighbor_hook, reading, seconds)
-        search = None
-        if extraction is not None and dist.is_main_process():
-            search = measure_search(extraction.dim, settings.refresh.num_neighbors, settings.refresh.exact)
-        return replace(measured, extraction=extraction, search=search)
+        return _rehearse(runner, settings, measured, samples, ids, neighbor_hook, reading, seconds)
     except torch.OutOfMemoryError as error:
         if runner.distributed:  # the others may wait for this process in the middle of a step
             raise ConfigError(f'{_NO_MEMORY}: use a smaller model, or leave out the PreflightHook.') from error
@@ -127,16 +108,35 @@ def measure(runner: Runner, settings: Settings, images: Optional[ImageSample],
             torch.cuda.reset_peak_memory_stats(device)
 
 
-def _measure_extraction(dataset: Any, model: torch.nn.Module, ids: Sequence[int], neighbor_hook: RefreshesNeighbors,
-                        reading: float, seconds: float) -> Optional[Extraction]:
+def _rehearse(runner: Runner, settings: Settings, measured: Measurements, samples: list, ids: Sequence[int],
+              neighbor_hook: Optional[RefreshesNeighbors], reading: float, seconds: float) -> Measurements:
+    """Add to ``measured`` what needs a copy of the model, which is gone afterwards."""
+    try:
+        rehearsal = Rehearsal(runner)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError) as error:  # NotImplementedError is a RuntimeError
+        return replace(measured, missing=f'The model cannot be copied to rehearse a step ({error}).')
+    loader, model, most = runner.train_dataloader, rehearsal.model, settings.batch_size
+    # A queue of mmselfsup's own takes nothing but whole batches.
+    whole = hasattr(model, 'queue_ptr') and not isinstance(model, KeepsQueues)
+    step = measure_steps(
+        rehearsal, lambda number: loader.collate_fn([samples[i % len(samples)] for i in range(number)]),
+        most if whole else min(_WARM_UP_IMAGES, most), most, _FOR_STEPS * seconds)
+    measured = replace(measured, step=step)
+    if neighbor_hook is None or settings.refresh is None:
+        return measured
     views, loading = load_samples(
-        SingleViews(dataset.dataset, neighbor_hook.extraction.settings['pipeline']), ids, _FOR_VIEWS * seconds)
+        SingleViews(loader.dataset.dataset, neighbor_hook.extraction.settings['pipeline']), ids, _FOR_VIEWS * seconds)
     if loading is None:
-        return None
+        return measured
     batch: Any = collate_views(views)[0]
-    encode_by = neighbor_hook.extraction.encode_by(model)
-    encode, dim = measure_encoding(encode_by, batch, len(views), _FOR_ENCODING * seconds)
-    return Extraction(len(views), loading.seconds + reading, encode, dim)
+    encode, dim = measure_encoding(
+        neighbor_hook.extraction.encode_by(model.eval()), batch, len(views), _FOR_ENCODING * seconds)
+    search = None
+    if dist.is_main_process():
+        search = measure_search(dim, settings.refresh.num_neighbors, settings.refresh.exact)
+    return replace(measured, extraction=Extraction(len(views), loading.seconds + reading, encode, dim), search=search)
 
 
 def load_samples(dataset: Dataset, ids: Sequence[int], seconds: float,
