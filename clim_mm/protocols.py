@@ -49,15 +49,20 @@ class Embeds(Protocol):
 
 
 @runtime_checkable
-class HasQueues(Protocol):
+class KeepsQueues(Protocol):
+    """a queue of keys, as CLIM and MoCo have."""
+
+    @property
+    def queues(self) -> Mapping[str, Any]:
+        """By level, each with its ``keys``, (C, K)."""
+
+
+@runtime_checkable
+class HasQueues(KeepsQueues, Protocol):
     """queues of keys, as CLIM has."""
 
     mask_own_keys: Optional[bool]
     advance_after_loss: bool
-
-    @property
-    def queues(self) -> Mapping[str, Any]:
-        """``KeyQueue`` by level."""
 
     @property
     def keys_per_sample(self) -> int:
@@ -95,7 +100,13 @@ class RefreshesNeighbors(Protocol):
 
     begin: int
     interval: int
+    num_clusters: Optional[int]
+    num_neighbors: Optional[int]
     strategy: str
+    exact: Optional[bool]
+    nprobe: int
+    memory_mib: int
+    feature_source: str
     extraction: Any  # Extraction
 
     def find(self, runner: Any, features: Any, seed: Optional[int] = None) -> Any:

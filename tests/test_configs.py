@@ -12,7 +12,7 @@ from torch import nn
 from clim_mm.datasets import LoadImage
 from clim_mm.models import CLIM, MoCo
 from clim_mm.neighbors.defaults import default_num_positives, default_queue_len
-from clim_mm.preflight.lr_rules import PRETRAINING
+from clim_mm.preflight.checks import PRETRAINING
 from clim_mm.registry import HOOKS, MODELS, TRANSFORMS
 
 # Those that the model index lists; what an ablation or an option measures belongs to its table.

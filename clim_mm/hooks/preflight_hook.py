@@ -9,11 +9,9 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from clim_mm.checks import check_number, check_whole
 from clim_mm.distributed import unwrapped
-from clim_mm.host import MoCo
-from clim_mm.preflight.lr_rules import LINEAR, PRETRAINING, LrRule, rule_for
-from clim_mm.preflight.plan import Plan
-from clim_mm.preflight.survey import NUM_IMAGES, SECONDS, survey
-from clim_mm.protocols import HasQueues
+from clim_mm.preflight.checks import LINEAR, PRETRAINING, LrRule, rule_for
+from clim_mm.preflight.plan import NUM_IMAGES, SECONDS, Plan, survey
+from clim_mm.protocols import KeepsQueues
 from clim_mm.registry import HOOKS
 
 from .pretrained_backbone_hook import PretrainedBackboneHook
@@ -24,7 +22,7 @@ _OF_MOCO = ('', 'MoCo', 'OpenSelfSup')  # whose names the checkpoints have; the 
 
 @HOOKS.register_module()
 class PreflightHook(Hook):
-    """Logs a plan of the training, and what in it looks wrong; it changes and stops nothing.
+    """Logs a plan of the training and what looks wrong in it; it changes and stops nothing.
 
     Args:
         num_images: Images to open.
@@ -32,15 +30,11 @@ class PreflightHook(Hook):
         lr_of_512: Learning rate of SGD for 512 images in an optimizer step, with which the config's is compared; None
             for no comparison. As long as it is 0.06, the paper's, it is that of pretraining; linear classifiers on a
             frozen backbone of CLIM or MoCo are compared with theirs, and other trainings with nothing.
-        processes: Of the training that is planned. Defaults to those that run.
-        work_dir: That is planned. Defaults to the Runner's.
+        processes, work_dir: Of the training that is planned. None takes the Runner's.
 
     Attributes:
         plan: The :class:`Plan`, from ``before_train`` on; complete on the first process. None if a training of this
             kind cannot be planned.
-
-    Raises:
-        ConfigError: If an option is out of range.
     """
 
     priority = 'LOW'  # after the hooks that choose sizes
@@ -69,11 +63,12 @@ class PreflightHook(Hook):
             return
         if self.seconds == 0 or runner.epoch >= runner.max_epochs:
             return
+        folders = [hook.out_dir for hook in runner.hooks if isinstance(hook, CheckpointHook) and hook.out_dir]
         self.plan = survey(
             runner,
             neighbor_hook=refresher_of(runner),
             processes=self.processes,
-            checkpoints=self._checkpoints(runner),
+            checkpoints=str(folders[0]) if folders else self.work_dir or runner.work_dir,
             num_images=self.num_images,
             seconds=self.seconds,
             lr_rule=rule_for(_rule_of_kind(runner), self.lr_of_512))
@@ -81,17 +76,12 @@ class PreflightHook(Hook):
             runner.logger.info(self.plan.table())
             (runner.logger.warning if self.plan.findings else runner.logger.info)(self.plan.verdict())
 
-    def _checkpoints(self, runner: Runner) -> str:
-        """The folder of the checkpoints, or one beside it on the same disk."""
-        folders = [hook.out_dir for hook in runner.hooks if isinstance(hook, CheckpointHook) and hook.out_dir]
-        return str(folders[0]) if folders else self.work_dir or runner.work_dir
-
 
 def _rule_of_kind(runner: Runner) -> Optional[LrRule]:
     """The rule of the learning rate for this kind of training, if it has one."""
     if len({group.get('initial_lr', group['lr']) for group in runner.optim_wrapper.param_groups}) > 1:
         return None  # by paramwise_cfg: rules are of one rate for all weights
-    if isinstance(unwrapped(runner), (MoCo, HasQueues)):
+    if isinstance(unwrapped(runner), KeepsQueues):
         return PRETRAINING
     starts = [hook for hook in runner.hooks if isinstance(hook, PretrainedBackboneHook)]
     return LINEAR if any(hook.frozen and hook.owner in _OF_MOCO for hook in starts) else None

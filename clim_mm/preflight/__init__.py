@@ -1,6 +1,5 @@
 """Before a training: what it will take, and what looks wrong."""
 
-from .plan import Plan
-from .survey import survey
+from .plan import Plan, survey
 
 __all__ = ['Plan', 'survey']

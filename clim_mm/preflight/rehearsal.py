@@ -11,19 +11,13 @@ from mmengine.runner import Runner
 
 from clim_mm.datasets.sample_randomness import GlobalRandomness
 from clim_mm.distributed import unwrapped
-from clim_mm.host import MoCo
 from clim_mm.protocols import HasQueues
-
-from .model_sizes import bytes_of
 
 
 class Rehearsal:
-    """A copy of a Runner's model with its optimizer, which trains as the model would.
+    """A copy of a Runner's model with its optimizer, which trains as the model would; all processes copy together.
 
     The copy's learning rate is 0: a step takes as long, and no rate can make the loss infinite.
-
-    Args:
-        runner: In ``before_train``. All processes make their copies together.
 
     Attributes:
         model: The copy, without a wrapper.
@@ -39,7 +33,8 @@ class Rehearsal:
         for group in optimizer.param_groups:
             group['lr'] = 0.0
         self.device = next(self.model.parameters()).device
-        self._optim_wrapper = _SamePrecision(optimizer, runner.optim_wrapper)
+        self._optim_wrapper = OptimWrapper(optimizer)  # without the scaler, clipping and accumulation of the original
+        self._optim_wrapper.optim_context = runner.optim_wrapper.optim_context  # type: ignore[method-assign]
         self._wrapped: Any = self.model
         if runner.distributed:
             self._wrapped = runner.wrap_model(copy.deepcopy(runner.cfg.get('model_wrapper_cfg')), self.model)
@@ -47,38 +42,20 @@ class Rehearsal:
 
     def step(self, batch: dict) -> None:
         """Train on a batch as a DataLoader gives it, together with the other processes."""
-        if isinstance(self.model, MoCo):
-            self.model.queue_ptr.zero_()  # batches of several sizes would run over the end of its queue
         self._wrapped.train_step(batch, optim_wrapper=self._optim_wrapper)
 
     def optimizer_bytes(self) -> int:
         """Of the optimizer's state, which is there after a step."""
         states = self._optim_wrapper.optimizer.state.values()
-        return bytes_of(value for state in states for value in state.values() if torch.is_tensor(value))
-
-
-class _SamePrecision(OptimWrapper):
-    """Steps another optimizer in the precision of ``original``, without its scaler, clipping or accumulation."""
-
-    def __init__(self, optimizer: torch.optim.Optimizer, original: OptimWrapper) -> None:
-        super().__init__(optimizer)
-        self._original = original
-
-    @contextmanager
-    def optim_context(self, model: torch.nn.Module) -> Iterator[Any]:
-        """What the original's does: nothing, or autocast."""
-        with self._original.optim_context(model):
-            yield
+        return sum(value.nbytes for state in states for value in state.values() if torch.is_tensor(value))
 
 
 @contextmanager
 def untouched_randomness(device: torch.device) -> Iterator[None]:
     """Put the generators of ``random``, numpy and torch, on the CPU and on ``device``, back to where they were."""
     before = GlobalRandomness.now()
-    gpu_state = torch.cuda.get_rng_state(device) if device.type == 'cuda' else None
-    try:
-        yield
-    finally:
-        before.restore()
-        if gpu_state is not None:
-            torch.cuda.set_rng_state(gpu_state, device)
+    with torch.random.fork_rng([device] if device.type == 'cuda' else []):
+        try:
+            yield
+        finally:
+            before.restore()

@@ -1,5 +1,6 @@
-"""What a training is set to do, as its Runner has it."""
+"""What a training is set to do, as its Runner, its model and its neighbour hook say."""
 
+import math
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,36 +8,57 @@ from typing import Any, Optional
 
 import torch
 from mmengine.hooks import CheckpointHook
+from mmengine.model import ExponentialMovingAverage
+from mmengine.optim.scheduler import CosineAnnealingParamScheduler, MultiStepParamScheduler, StepParamScheduler
 from mmengine.runner import Runner
-from torch.nn.modules.batchnorm import _BatchNorm
+from mmengine.utils.dl_utils import has_batch_norm
 
 from clim_mm.distributed import unwrapped
-from clim_mm.host import MoCo
 from clim_mm.neighbors.defaults import is_exact, neighbor_sizes
-from clim_mm.protocols import HasQueues, RefreshesNeighbors, ShufflesKeys
+from clim_mm.protocols import KeepsQueues, RefreshesNeighbors, ShufflesKeys
 
-from .estimates import refreshes_between, steps_per_epoch
-from .model_sizes import ModelSizes, sizes_of
-from .schedules import Schedule, schedules_of
+
+@dataclass(frozen=True)
+class Schedule:
+    """A learning-rate schedule, in epochs or, if not ``by_epoch``, in iterations."""
+
+    name: str
+    by_epoch: bool
+    begin: int
+    end: int
+    cosine_ends: Optional[int] = None  # when its cosine is at its lowest
+    milestones: tuple[int, ...] = ()  # when it lowers the rate; of a StepLR only the first time
+
+
+@dataclass(frozen=True)
+class ModelSizes:
+    """Bytes of a model's tensors."""
+
+    trainable: int
+    momentum_encoder: int
+    queue: int
+    other: int  # frozen parameters and buffers
+
+    @property
+    def total(self) -> int:
+        """All of them, which but for a few is what a checkpoint holds of the model."""
+        return self.trainable + self.momentum_encoder + self.queue + self.other
 
 
 @dataclass(frozen=True)
 class RefreshSettings:
-    """Of the neighbours: when (``num_refreshes`` are still to come), how many, by which search, from which features.
-
-    ``memory`` are the bytes for a block of the search that is not exact.
-    """
+    """Of the neighbours."""
 
     interval: int
     begin: int
-    num_refreshes: int
+    num_refreshes: int  # still to come
     num_clusters: int
     num_neighbors: int
     num_positives: int
     strategy: str
     exact: bool
     nprobe: int
-    memory: int
+    memory: int  # bytes for a block of a search that is not exact
     layer: str
     from_bank: bool
     num_workers: int
@@ -44,59 +66,31 @@ class RefreshSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """Of the training.
-
-    Attributes:
-        num_images: N.
-        batch_size: Images of one process's batch.
-        processes, local_processes: That train, in all and on this machine.
-        accumulation: Batches to an optimizer step.
-        steps: Batches of a process in an epoch.
-        max_epochs: Of the training.
-        start_epoch: Above 0 if the training goes on from a checkpoint.
-        num_workers: Of a process.
-        drop_last: Whether an incomplete batch is left out.
-        optimizer: Its class.
-        lr: Learning rate before any schedule.
-        schedules: Of the learning rate.
-        model: Its class.
-        model_sizes: Bytes.
-        batch_norm: Whether the model has batch normalisation.
-        queue_len, key_dim: K and C of MoCo's queue; None for a model without.
-        queue_must_divide: Whether the queue has to be a multiple of the keys of a batch.
-        momentum: Share of itself that the momentum encoder keeps; None for a model without.
-        bn_splits: Groups of batch normalisation in a process; None if there is only one.
-        checkpoint_interval: Epochs; None if only the last is written, or none.
-        max_keep_ckpts: Below 1 for all.
-        refresh: None if there are no neighbours.
-        unit_values: Whether mean and std of the images are for values from 0 to 1, and not to 255.
-    """
+    """Of the training."""
 
     num_images: int
-    batch_size: int
+    batch_size: int  # of a process
     processes: int
-    local_processes: int
-    accumulation: int
-    steps: int
+    local_processes: int  # on this machine
+    accumulation: int  # batches to an optimizer step
+    steps: int  # batches of a process in an epoch
     max_epochs: int
     start_epoch: int
-    num_workers: int
-    drop_last: bool
+    num_workers: int  # of a process
     optimizer: str
-    lr: float
+    lr: float  # before any schedule
     schedules: tuple[Schedule, ...]
     model: str
     model_sizes: ModelSizes
     batch_norm: bool
-    queue_len: Optional[int]
-    key_dim: Optional[int]
-    queue_must_divide: bool
-    momentum: Optional[float]
-    bn_splits: Optional[int]
-    checkpoint_interval: Optional[float]
-    max_keep_ckpts: int
+    queue_len: Optional[int]  # K of the last queue
+    key_dim: Optional[int]  # C
+    momentum: Optional[float]  # share of itself that the momentum encoder keeps
+    bn_splits: Optional[int]  # groups of batch statistics in a process, if several
+    checkpoint_interval: Optional[float]  # epochs; None if only the last is written, or none
+    max_keep_ckpts: int  # below 1 for all
     refresh: Optional[RefreshSettings]
-    unit_values: bool = False
+    unit_values: bool = False  # mean and std of the images are for values from 0 to 1, and not to 255
 
     @property
     def images_per_step(self) -> int:
@@ -104,59 +98,51 @@ class Settings:
         return self.batch_size * self.processes * self.accumulation
 
 
-def read_settings(runner: Runner,
-                neighbor_hook: Optional[RefreshesNeighbors] = None,
-                processes: Optional[int] = None) -> Settings:
-    """Read them from a Runner that is about to train by epochs.
+def read_settings(runner: Runner, neighbor_hook: Optional[RefreshesNeighbors] = None,
+                  processes: Optional[int] = None) -> Settings:
+    """Read them from a Runner in ``before_train`` or later, which trains by epochs.
 
     Args:
-        runner: In ``before_train`` or later.
-        neighbor_hook: Which refreshes the neighbours, if one does.
-        processes: Of the training that is planned. Defaults to those that run.
-
-    Raises:
-        ConfigError: If the sizes of the neighbours do not fit the number of images.
+        processes: Of the training that is planned. None takes those that run.
     """
     loader, model = runner.train_dataloader, unwrapped(runner)
     num_images, batch_size = len(loader.dataset), loader.batch_size or loader.batch_sampler.batch_size
-    drop_last = getattr(loader.batch_sampler, 'drop_last', loader.drop_last)
     splits = runner.cfg.get('model', {}).get('bn_splits')
     if processes is None or processes == runner.world_size:
-        processes, steps, local = runner.world_size, len(loader), _local_processes(runner.world_size)
+        processes, steps = runner.world_size, len(loader)
+        per_node = os.environ.get('LOCAL_WORLD_SIZE', os.environ.get('SLURM_NTASKS_PER_NODE', processes))
+        local = min(processes, int(per_node))
         if isinstance(model, ShufflesKeys):
             splits = model.key_shuffle.splits  # which the model chooses by the processes that run
     else:
+        drop_last = getattr(loader.batch_sampler, 'drop_last', loader.drop_last)
         steps = steps_per_epoch(num_images, batch_size, processes, drop_last)
         local = min(processes, torch.cuda.device_count()) if torch.cuda.is_available() else processes
     optimizer = runner.optim_wrapper.optimizer
     group = optimizer.param_groups[0]
     interval, keep = _checkpoints(runner.hooks, steps)
-    is_moco = isinstance(model, MoCo)
-    queue_len, key_dim = (model.queue_len, len(model.queue)) if is_moco else (None, None)
-    if isinstance(model, HasQueues):
-        queue = [*model.queues.values()][-1]
-        queue_len, key_dim = len(queue), queue.dim
+    key_dim, queue_len = [*model.queues.values()][-1].keys.shape if isinstance(model, KeepsQueues) else (None, None)
+    average = _average_of(model)
     return Settings(
         num_images=num_images,
         batch_size=batch_size,
         processes=processes,
         local_processes=local,
-        accumulation=_accumulation(runner),
+        # What the wrapper divides a loss by; it does not tell the number otherwise.
+        accumulation=round(1 / float(runner.optim_wrapper.scale_loss(torch.ones(())))),
         steps=steps,
         max_epochs=runner.max_epochs,
         start_epoch=runner.epoch,
         num_workers=loader.num_workers,
-        drop_last=drop_last,
         optimizer=type(optimizer).__name__,
         lr=float(group.get('initial_lr', group['lr'])),
         schedules=schedules_of(runner.param_schedulers),
         model=type(model).__name__,
         model_sizes=sizes_of(model),
-        batch_norm=any(isinstance(module, _BatchNorm) for module in model.modules()),
+        batch_norm=has_batch_norm(model),
         queue_len=queue_len,
         key_dim=key_dim,
-        queue_must_divide=is_moco,
-        momentum=1 - model.encoder_k.momentum if hasattr(model, 'encoder_k') else None,
+        momentum=None if average is None else 1 - average.momentum,
         bn_splits=splits if splits is not None and splits > 1 else None,
         checkpoint_interval=interval,
         max_keep_ckpts=keep,
@@ -164,21 +150,50 @@ def read_settings(runner: Runner,
         unit_values=_has_unit_values(getattr(model, 'data_preprocessor', None)))
 
 
+def steps_per_epoch(num_images: int, batch_size: int, processes: int, drop_last: bool) -> int:
+    """Batches that a process trains on in an epoch, under MMEngine's ``DefaultSampler``."""
+    of_a_process = math.ceil(num_images / processes)
+    return of_a_process // batch_size if drop_last else math.ceil(of_a_process / batch_size)
+
+
+def schedules_of(schedulers: Any) -> tuple[Schedule, ...]:
+    """Those of the learning rate among a Runner's ``param_schedulers``, once they are built."""
+    return tuple(_schedule(scheduler) for scheduler in schedulers or () if scheduler.param_name == 'lr')
+
+
+def sizes_of(model: torch.nn.Module) -> ModelSizes:
+    """The bytes of a model's tensors."""
+    trainable = sum(parameter.nbytes for parameter in model.parameters() if parameter.requires_grad)
+    average = _average_of(model)
+    encoder = sum(parameter.nbytes for parameter in average.parameters()) if average is not None else 0
+    queue = sum(queue.keys.nbytes for queue in model.queues.values()) if isinstance(model, KeepsQueues) else 0
+    total = sum(tensor.nbytes for tensors in (model.parameters(), model.buffers()) for tensor in tensors)
+    return ModelSizes(trainable, encoder, queue, total - trainable - encoder - queue)
+
+
+def _average_of(model: torch.nn.Module) -> Optional[ExponentialMovingAverage]:
+    """The model's momentum encoder."""
+    return next((module for module in model.modules() if isinstance(module, ExponentialMovingAverage)), None)
+
+
+def _schedule(scheduler: Any) -> Schedule:
+    cosine_ends: Optional[int] = None
+    milestones: tuple[int, ...] = ()
+    if isinstance(scheduler, CosineAnnealingParamScheduler):
+        cosine_ends = scheduler.begin + scheduler.T_max
+    elif isinstance(scheduler, MultiStepParamScheduler):
+        milestones = tuple(sorted(scheduler.begin + milestone for milestone in scheduler.milestones))
+    elif isinstance(scheduler, StepParamScheduler):
+        milestones = (scheduler.begin + scheduler.step_size, )
+    return Schedule(
+        type(scheduler).__name__, scheduler.by_epoch, scheduler.begin, scheduler.end, cosine_ends, milestones)
+
+
 def _has_unit_values(preprocessor: Any) -> bool:
     mean, std = (getattr(preprocessor, name, None) for name in ('mean', 'std'))
     if not isinstance(mean, torch.Tensor) or not isinstance(std, torch.Tensor):
         return False
     return 0 < float(mean.max()) <= 1 and float(std.max()) < 1
-
-
-def _accumulation(runner: Runner) -> int:
-    # What the wrapper divides a loss by; it does not tell the number otherwise.
-    return round(1 / float(runner.optim_wrapper.scale_loss(torch.ones(()))))
-
-
-def _local_processes(processes: int) -> int:
-    local = os.environ.get('LOCAL_WORLD_SIZE', os.environ.get('SLURM_NTASKS_PER_NODE', processes))
-    return min(processes, int(local))
 
 
 def _checkpoints(hooks: Iterable[Any], steps: int) -> tuple[Optional[float], int]:
@@ -189,13 +204,14 @@ def _checkpoints(hooks: Iterable[Any], steps: int) -> tuple[Optional[float], int
     return None, 1
 
 
-def _refresh(hook: Any, runner: Runner) -> RefreshSettings:
+def _refresh(hook: RefreshesNeighbors, runner: Runner) -> RefreshSettings:
     dataset = runner.train_dataloader.dataset
+    due = len(range(hook.begin, runner.max_epochs, hook.interval))
     sizes = neighbor_sizes(len(dataset), hook.num_clusters, hook.num_neighbors)
     return RefreshSettings(
         interval=hook.interval,
         begin=hook.begin,
-        num_refreshes=refreshes_between(runner.epoch, runner.max_epochs, hook.begin, hook.interval),
+        num_refreshes=due - len(range(hook.begin, runner.epoch, hook.interval)),
         num_clusters=sizes.num_clusters,
         num_neighbors=sizes.num_neighbors,
         num_positives=dataset.table.num_positives,
@@ -203,6 +219,6 @@ def _refresh(hook: Any, runner: Runner) -> RefreshSettings:
         exact=is_exact(hook.exact, len(dataset)),
         nprobe=hook.nprobe,
         memory=hook.memory_mib * 2**20,
-        layer=hook.layer,
+        layer=hook.extraction.layer,
         from_bank=hook.feature_source == 'bank',
         num_workers=hook.extraction.num_workers)

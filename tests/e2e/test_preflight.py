@@ -79,7 +79,7 @@ def small_baseline(run, imagenet_like, *arguments, options=()):
     """Plan MoCo v2, small, on the generated folder."""
     return run(
         'tools/preflight.py', MOCO, *arguments, '--cfg-options',
-        f'train_dataloader.dataset.data_root={imagenet_like}', *SLIM, 'train_dataloader.batch_size=8',
+        f'train_dataloader.dataset.dataset.data_root={imagenet_like}', *SLIM, 'train_dataloader.batch_size=8',
         'train_dataloader.num_workers=1', 'train_dataloader.dataset.pipeline.1.transforms.0.0.size=48', *options)
 
 
@@ -87,7 +87,8 @@ def test_a_training_by_iterations(run, imagenet_like):
     options = ['train_cfg._delete_=True', 'train_cfg.type=IterBasedTrainLoop', 'train_cfg.max_iters=3']
     result = small_baseline(run, imagenet_like, options=options)
     assert result.returncode == 1 and 'Traceback' not in result.stdout, result.stdout[-3000:]
-    assert result.stdout.strip().splitlines()[-1].startswith('Error: Only trainings by epochs')
+    sentence = result.stdout.strip().splitlines()[-1]
+    assert sentence.startswith('Error: ') and 'train_cfg=dict(type="EpochBasedTrainLoop"' in sentence
 
 
 def test_no_config(run):

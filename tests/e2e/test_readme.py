@@ -15,7 +15,7 @@ import pytest
 from mmengine.config import Config
 from trained import ROOT, SMALL
 
-from clim_mm.preflight.lr_rules import PRETRAINING
+from clim_mm.preflight.checks import PRETRAINING
 
 pytestmark = pytest.mark.e2e
 

@@ -1,5 +1,8 @@
 """What a refresh takes is what it tells: no copy of the features more, and none less."""
 
+import time
+
+import faiss
 import numpy as np
 import pytest
 from gloo import on_processes
@@ -8,12 +11,12 @@ from measured_memory import peak_bytes_of
 from clim_mm.neighbors import STRATEGIES, ivf_search, search, select_positives
 from clim_mm.neighbors.defaults import NeighborSizes
 from clim_mm.neighbors.exact_search import search_bytes
-from clim_mm.neighbors.faiss_backend import feature_bytes
+from clim_mm.neighbors.faiss_backend import feature_bytes, num_gpus
 from clim_mm.neighbors.ivf import inverted_lists_bytes, ivf_search_bytes
 from clim_mm.neighbors.kmeans import kmeans_flops
 from clim_mm.neighbors.positives import select_bytes
 from clim_mm.neighbors.refresh import refresh
-from clim_mm.neighbors.refresh_cost import refresh_bytes, search_flops
+from clim_mm.neighbors.refresh_cost import measure_search, refresh_bytes, search_flops
 
 MIB = 2**20
 IMAGENET, DIM, CENTRES = 1_281_167, 128, 10_000
@@ -154,3 +157,28 @@ def test_operations_of_imagenet():
     exact = search_flops(IMAGENET, DIM, CENTRES, exact=True, nprobe=32)
     assert search_flops(IMAGENET, DIM, CENTRES, exact=False, nprobe=32) == pytest.approx(exact * 32 / CENTRES)
     assert search_flops(IMAGENET, DIM, 10, exact=False, nprobe=32) == exact
+
+
+@pytest.mark.parametrize('exact', [True, False])
+def test_it_takes_a_moment_and_gives_a_speed(exact):
+    state, threads = np.random.get_state()[1].copy(), faiss.omp_get_max_threads()
+    start = time.perf_counter()
+    speed = measure_search(32, num_neighbors=10, exact=exact)
+    assert time.perf_counter() - start < 30
+    assert 1e7 < speed.search and 1e7 < speed.cluster
+    assert speed.on_gpu == (num_gpus() > 0)
+    assert (np.random.get_state()[1] == state).all() and faiss.omp_get_max_threads() == threads
+
+
+def test_it_tells_how_long_a_real_search_takes():
+    features = np.random.default_rng(1).standard_normal((8_000, 32), dtype=np.float32)
+    ratios = []
+    for _ in range(3):  # other work on the machine may disturb one of them
+        speed = measure_search(32, num_neighbors=20, exact=True)
+        start = time.perf_counter()
+        search(features, 20)
+        seconds = time.perf_counter() - start
+        ratios.append(search_flops(8_000, 32, 100, exact=True, nprobe=1) / speed.search / seconds)
+        if 1 / 3 < ratios[-1] < 3:
+            return
+    pytest.fail(f'it would tell {ratios} times the seconds')

@@ -2,16 +2,13 @@
 
 from dataclasses import replace
 
-from clim_mm.preflight.facts import Facts
+from clim_mm.neighbors.refresh_cost import SearchSpeed
+from clim_mm.preflight.checks import Facts
 from clim_mm.preflight.forecast import forecast
 from clim_mm.preflight.image_sample import ImageSample
 from clim_mm.preflight.machine import Machine
-from clim_mm.preflight.measure import Loading, Step
-from clim_mm.preflight.measure_search import SearchSpeed
-from clim_mm.preflight.measurements import Extraction, Measurements
-from clim_mm.preflight.model_sizes import ModelSizes
-from clim_mm.preflight.schedules import Schedule
-from clim_mm.preflight.settings import RefreshSettings, Settings
+from clim_mm.preflight.measure import Extraction, Loading, Measurements, Step
+from clim_mm.preflight.settings import ModelSizes, RefreshSettings, Schedule, Settings
 
 GIB = 2**30
 COSINE = Schedule('CosineAnnealingLR', by_epoch=True, begin=0, end=200, cosine_ends=200)
@@ -23,9 +20,9 @@ REFRESH = RefreshSettings(
 
 SETTINGS = Settings(
     num_images=1_281_167, batch_size=32, processes=16, local_processes=8, accumulation=1, steps=2502, max_epochs=200,
-    start_epoch=0, num_workers=8, drop_last=True, optimizer='SGD', lr=0.06, schedules=(COSINE, ), model='CLIM',
-    model_sizes=ModelSizes(trainable=112_000_000, frozen=112_000_000, buffers=500_000, queue=33_554_432),
-    batch_norm=True, queue_len=65_536, key_dim=128, queue_must_divide=False, momentum=0.999, bn_splits=None,
+    start_epoch=0, num_workers=8, optimizer='SGD', lr=0.06, schedules=(COSINE, ), model='CLIM',
+    model_sizes=ModelSizes(trainable=112_000_000, momentum_encoder=112_000_000, queue=33_554_432, other=500_000),
+    batch_norm=True, queue_len=65_536, key_dim=128, momentum=0.999, bn_splits=None,
     checkpoint_interval=5, max_keep_ckpts=3, refresh=REFRESH)
 
 MEASURED = Measurements(
@@ -36,7 +33,7 @@ MEASURED = Measurements(
     busy_cores=1)
 
 IMAGES = ImageSample(
-    opened=64, smallest=(75, 60), largest=(4000, 3000), odd_modes=dict(grey=2, CMYK=1), mean_bytes=110_000.0,
+    opened=64, smallest=(75, 60), largest=(4000, 3000), mean_bytes=110_000.0,
     read_seconds=0.0002, readable_ids=tuple(range(64)))
 
 MACHINE = Machine(cores=128, free_memory=400 * GIB, free_disk=900 * GIB, gpu='a GPU', gpu_memory=32 * GIB)

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 from made_facts import GIB, IMAGES, MEASURED, facts
 
+from clim_mm.preflight.forecast import kept_checkpoints, pipelined_seconds
+
 N = 1_281_167
 
 
@@ -46,7 +48,7 @@ def test_a_bank_is_extracted_for_once(start, begin, refreshes, extractions):
     refresh = plan.refresh
     assert refresh.extractions == extractions and refresh.extract == pytest.approx(80_073 * 0.01 / 8)
     found = refresh.cluster + refresh.search
-    assert refresh.later_seconds == pytest.approx(found) and refresh.seconds == refresh.extract + found
+    assert refresh.seconds == pytest.approx(found)
     in_refreshes = refreshes * found + extractions * refresh.extract
     assert plan.training == pytest.approx((200 - start) * plan.epoch + in_refreshes)
     assert refresh.bank_bytes == N * (128 * 4 + 4 + 4)
@@ -55,7 +57,7 @@ def test_a_bank_is_extracted_for_once(start, begin, refreshes, extractions):
 
 def test_without_a_bank_each_refresh_extracts():
     refresh = facts().forecast.refresh
-    assert (refresh.extractions, refresh.bank_bytes, refresh.later_seconds) == (40, 0, refresh.seconds)
+    assert (refresh.extractions, refresh.bank_bytes) == (40, 0)
 
 
 @pytest.mark.parametrize('start, refreshes', [(0, 40), (150, 10)])
@@ -122,3 +124,27 @@ def test_a_refresh_without_a_step_has_no_share():
     plan = facts(measured=dict(step=None)).forecast
     assert plan.refresh.share is None and plan.refresh.seconds > 0 and plan.training is None
     assert facts(dict(steps=0)).forecast.refresh.share is None
+
+
+@pytest.mark.parametrize('compute, load, num_workers, cores, processes, busy, expected', [
+    (1.0, 0.1, 4, 100, 1, 1, 1.0),  # the model: 8 samples take 4 workers 0.2 s
+    (0.1, 0.1, 4, 100, 1, 1, 0.2),  # the workers
+    (0.1, 0.1, 0, 100, 1, 1, 0.9),  # no workers: one after the other
+    (1.0, 0.1, 4, 2, 1, 2, 1.4),  # the cores: 1.0 s on two and 0.8 s on one, for two
+    (1.0, 0.1, 4, 2, 4, 0.5, 2.6),  # four processes: 4 x (0.5 + 0.8) core seconds
+])
+def test_the_slowest_part_counts(compute, load, num_workers, cores, processes, busy, expected):
+    seconds = pipelined_seconds(compute, load, 8, num_workers, cores, processes, busy)
+    assert seconds == pytest.approx(expected)
+
+
+@pytest.mark.parametrize('epochs, interval, keep, expected', [
+    (20, 5, 3, 4),  # three, and the fourth being written
+    (20, 5, -1, 4),
+    (20, 3, -1, 7),  # epochs 3, 6, 9, 12, 15, 18 and the last
+    (20, 10, 3, 2),
+    (20, 50, 3, 1),
+    (20, 0, 3, 1),
+])
+def test_kept_checkpoints(epochs, interval, keep, expected):
+    assert kept_checkpoints(epochs, interval, keep) == expected

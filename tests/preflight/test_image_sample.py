@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 from PIL import Image
-from tiff_files import tiff
 
 from clim_mm.datasets import ImageFolder, LoadImage, MultiRes, NeighborPairs, PackPair, PairViews
 from clim_mm.datasets.transforms.load_image import loader_of
@@ -47,18 +46,10 @@ def test_what_is_in_the_images(odd_folder):
     assert (sample.opened, sample.unreadable) == (12, 3)
     assert sample.readable_ids == tuple(range(9))
     assert (sample.smallest, sample.largest) == ((8, 8), (20, 30))
-    assert sample.odd_modes == dict(grey=2, alpha=1, CMYK=1) | {'16-bit': 1}
     lengths = [path.stat().st_size for path in sorted(odd_folder.iterdir())[:9]]
     assert sample.mean_bytes == pytest.approx(np.mean(lengths))
     assert sample.read_seconds > 0
     assert any(name in sample.first_unreadable for name in ('09_cut.jpg (', '10_empty.png (', '11_text.jpg ('))
-
-
-def test_16_bit_colour_is_told_from_8_bit(tmp_path):
-    import cv2
-    cv2.imwrite(str(tmp_path / 'a.png'), noise(8, 9, 3, np.uint16))
-    Image.fromarray(noise(8, 9)).save(tmp_path / 'b.png')
-    assert sample_images(ImageFolder(str(tmp_path))).odd_modes == {'16-bit': 1}
 
 
 def test_an_image_that_has_gone(class_folder):
@@ -94,21 +85,6 @@ def test_the_source_inside_a_dataset(class_folder):
     assert source_of(source) is source
     assert source_of(NeighborPairs(source, [PackPair()])) is source
     assert source_of([1, 2]) is None
-
-
-def test_12_bits_in_16_and_what_reads_them(tmp_path):
-    for number in range(3):
-        Image.fromarray(noise(8, 9, 1, np.uint16) // 16).save(tmp_path / f'{number}.png')
-    source = ImageFolder(str(tmp_path))
-    assert sample_images(source).deep_largest == 15
-    assert sample_images(source, load=LoadImage(max_value=4095)).deep_largest is None
-
-
-def test_a_further_band(tmp_path):
-    (tmp_path / 'a.tif').write_bytes(tiff(noise(8, 9, 4), extra=(0, )))
-    (tmp_path / 'b.tif').write_bytes(tiff(noise(8, 9, 4, np.uint16), extra=(2, )))
-    found = sample_images(ImageFolder(str(tmp_path))).odd_modes
-    assert found == {'with a further band': 1, 'alpha': 1, '16-bit': 1}
 
 
 def test_what_the_listing_left_out(tmp_path):

@@ -9,7 +9,7 @@ from gloo import on_processes
 from mmengine import dist
 
 from clim_mm.errors import DataError
-from clim_mm.preflight.measure import admissible_sizes, load_samples, measure_encoding, measure_steps, repeat_to
+from clim_mm.preflight.measure import load_samples, measure_encoding, measure_steps
 
 
 class Clock:
@@ -54,7 +54,7 @@ def images(number):
 
 def test_a_quick_model_takes_the_whole_batch(clock):
     model = Waiting(clock, 0.0005)
-    step = measure_steps(model, images, range(2, 33), seconds=1.0)
+    step = measure_steps(model, images, 2, 32, seconds=1.0)
     assert model.batches == [2, 2, 32] + [32] * 5
     assert (step.images, step.steps, step.optimizer_bytes, step.activation_bytes) == (32, 5, 12, None)
     assert step.seconds == pytest.approx(0.016)
@@ -63,7 +63,7 @@ def test_a_quick_model_takes_the_whole_batch(clock):
 
 def test_a_slow_model_takes_what_there_is_time_for(clock):
     model = Waiting(clock, 0.02)
-    step = measure_steps(model, images, range(2, 33), seconds=0.8)
+    step = measure_steps(model, images, 2, 32, seconds=0.8)
     # After 0.08 s a third of the remaining 0.72 s is for 12 images: one step to warm up, two that are measured.
     assert model.batches == [2, 2, 12, 12, 12]
     assert step.images == 12 and step.seconds_per_image == pytest.approx(0.02)
@@ -73,7 +73,7 @@ def test_a_slow_model_takes_what_there_is_time_for(clock):
 def test_the_first_step_of_a_size_is_never_the_measure(clock, seconds):
     """Where a machine is busy or the time short, one step of two images, the first, told eight times too much."""
     model = Waiting(clock, 0.1, first=1.0)
-    step = measure_steps(model, images, range(2, 33), seconds)
+    step = measure_steps(model, images, 2, 32, seconds)
     assert step.steps >= 2 and step.seconds_per_image == pytest.approx(0.1)
     assert model.batches.count(step.images) > step.steps, 'one has warmed up'
 
@@ -84,27 +84,15 @@ def test_steps_that_differ_are_said_to_differ(clock):
             super().step(batch)
             self.seconds += 0.01
 
-    step = measure_steps(Disturbed(clock, 0.01), images, [2], seconds=0.01)
+    step = measure_steps(Disturbed(clock, 0.01), images, 2, 2, seconds=0.01)
     assert step.steps == 2 and step.slowest == pytest.approx(1.5)
-    assert measure_steps(Waiting(clock, 0.01), images, [2], seconds=0.01).slowest == pytest.approx(1)
+    assert measure_steps(Waiting(clock, 0.01), images, 2, 2, seconds=0.01).slowest == pytest.approx(1)
 
 
-@pytest.mark.parametrize('sizes', [[1], [4, 8]])
-def test_the_smallest_size_is_tried_first(clock, sizes):
+@pytest.mark.parametrize('fewest, most', [(1, 1), (4, 8)])
+def test_the_smallest_size_is_tried_first(clock, fewest, most):
     model = Waiting(clock, 0.05)
-    assert measure_steps(model, images, sizes, seconds=0.01).images == sizes[0] == model.batches[0]
-
-
-@pytest.mark.parametrize('batch_size, processes, queue_len, divides, expected', [
-    (4, 1, None, False, [2, 3, 4]),
-    (4, 2, 7, False, [2, 3, 4]),
-    (1, 2, 7, False, [1]),
-    (8, 1, 12, True, [2, 3, 4, 6]),
-    (8, 2, 12, True, [2, 3, 6]),
-    (8, 5, 12, True, []),
-])
-def test_sizes_that_the_queue_admits(batch_size, processes, queue_len, divides, expected):
-    assert admissible_sizes(batch_size, processes, queue_len, divides) == expected
+    assert measure_steps(model, images, fewest, most, seconds=0.01).images == fewest == model.batches[0]
 
 
 class Samples:
@@ -141,11 +129,6 @@ def test_no_sample_can_be_made(clock):
     assert load_samples(Samples(clock), [], seconds=1) == ([], None)
 
 
-def test_repeat_to():
-    assert repeat_to('abc', 7) == list('abcabca')
-    assert repeat_to('abc', 2) == list('ab')
-
-
 def test_encoding(clock):
     calls = []
 
@@ -164,7 +147,7 @@ def test_encoding(clock):
 def unequal_processes():
     """What a process takes of which the second is twenty times as slow."""
     model = Waiting(time, 0.001 if dist.get_rank() == 0 else 0.02)
-    step = measure_steps(model, images, range(2, 33), seconds=0.4)
+    step = measure_steps(model, images, 2, 32, seconds=0.4)
     return model.batches, step.images, step.steps
 
 

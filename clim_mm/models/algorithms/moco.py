@@ -1,18 +1,23 @@
 """MMSelfSup's MoCo, the baseline, with the capabilities that evaluations ask for."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 
+from clim_mm.errors import ConfigError
 from clim_mm.host import MoCo as HostMoCo
+from clim_mm.host import concat_all_gather
 from clim_mm.registry import MODELS
 
-from ..parts.encoder import Encoder, embed
+from ..parts.encoder import LAST, Encoder, embed
 
 
 @MODELS.register_module()
 class MoCo(HostMoCo):
     """``mmselfsup.MoCo``: the same losses, weights and names, whose features can be taken as those of CLIM.
+
+    The queue may be of any length, and not only a multiple of the keys of a step.
 
     Args:
         **kwargs: As for ``mmselfsup.MoCo``.
@@ -22,6 +27,22 @@ class MoCo(HostMoCo):
     def embedding_dim(self) -> int:
         """C."""
         return len(self.queue)
+
+    @property
+    def queues(self) -> dict[str, Any]:
+        """The queue, by its level."""
+        return {LAST: SimpleNamespace(keys=self.queue)}
+
+    @torch.no_grad()
+    def _dequeue_and_enqueue(self, keys: torch.Tensor) -> None:
+        """Let the keys of all processes enter over the oldest ones, wrapping around at the end."""
+        keys = concat_all_gather(keys)
+        if len(keys) > self.queue_len:
+            raise ConfigError(f'model.queue_len={self.queue_len} is too short for the {len(keys)} keys of one step: '
+                              'set a longer one, or lower the batch size.')
+        slots = (self.queue_ptr + torch.arange(len(keys), device=keys.device)) % self.queue_len
+        self.queue[:, slots] = keys.T.to(self.queue.dtype)
+        self.queue_ptr[0] = (self.queue_ptr[0] + len(keys)) % self.queue_len
 
     def encoder(self, name: str) -> Encoder:
         """The ``momentum`` or the ``query`` encoder."""

@@ -1,15 +1,17 @@
-"""What looks wrong in settings, each alone beside settings in which nothing is wrong."""
+"""What looks wrong, each alone beside settings, images and a machine with which nothing is."""
+
+from dataclasses import replace
 
 import pytest
-from made_facts import COSINE, facts
+from made_facts import COSINE, GIB, IMAGES, MEASURED, facts
 
-from clim_mm.preflight.lr_rules import LINEAR, PRETRAINING, rule_for
-from clim_mm.preflight.schedules import Schedule
-from clim_mm.preflight.setting_checks import check_settings
+from clim_mm.preflight.checks import LINEAR, PRETRAINING, check_resources, check_settings, rule_for
+from clim_mm.preflight.measure import Loading
+from clim_mm.preflight.settings import Schedule
 
 
 def findings(rule=PRETRAINING, **differences):
-    return list(check_settings(facts(**differences), rule))
+    return list(check_settings(facts(**differences).settings, rule))
 
 
 def found(**differences):
@@ -28,11 +30,11 @@ def test_fewer_images_than_a_batch():
 
 
 @pytest.mark.parametrize('cosine, words', [
-    (Schedule('CosineAnnealingLR', True, 0, 200, 100), 'ends at epoch 100 of 200'),
-    (Schedule('CosineAnnealingLR', True, 0, 150, 150), 'ends at epoch 150 of 200'),
-    (Schedule('CosineAnnealingLR', True, 0, 200, 800), 'lowest rate at epoch 800, but it ends at 200'),
-    (Schedule('CosineAnnealingLR', True, 10, 200, 210), 'lowest rate at epoch 210, but it ends at 200'),
-    (Schedule('CosineAnnealingLR', False, 0, 500_400, 200), 'ends at iteration 200 of 500400'),
+    (Schedule('CosineAnnealingLR', True, 0, 200, 100), 'lowest rate at epoch 100 and is in force until 200, but'),
+    (Schedule('CosineAnnealingLR', True, 0, 150, 150), 'lowest rate at epoch 150'),
+    (Schedule('CosineAnnealingLR', True, 0, 200, 800), 'lowest rate at epoch 800 and is'),
+    (Schedule('CosineAnnealingLR', True, 10, 200, 210), 'lowest rate at epoch 210 and is'),
+    (Schedule('CosineAnnealingLR', False, 0, 500_400, 200), 'at iteration 200 and is in force until 500400'),
     (Schedule('MultiStepLR', True, 0, 200, None, (120, 200)), 'at epoch 200, but it ends at 200: move'),
     (Schedule('StepLR', False, 0, 500_400, None, (600_000, )), 'at iteration 600000, but it ends at 500400'),
 ])
@@ -92,11 +94,10 @@ def test_a_queue_longer_than_the_training_set():
     assert findings(settings=dict(settings, num_images=65_536)) == []
 
 
-def test_a_queue_that_mocos_batches_do_not_divide():
-    settings = dict(model='MoCo', queue_must_divide=True, queue_len=65_600)
-    sentences = found(settings=settings)
-    assert list(sentences) == ['queue_multiple'] and 'set it to 65536' in sentences['queue_multiple']
-    assert findings(settings=dict(settings, queue_must_divide=False)) == []
+def test_steps_do_not_run_over_epochs():
+    """Ten batches by four are three steps of an epoch."""
+    settings = dict(steps=10, accumulation=4, max_epochs=3, momentum=0.99, schedules=(), checkpoint_interval=1)
+    assert 'the training has only 9:' in {f.name: f.sentence for f in findings(None, settings=settings)}['momentum']
 
 
 @pytest.mark.parametrize('momentum, max_epochs, fits', [
@@ -119,8 +120,7 @@ def test_the_momentum_that_would_follow_is_named():
 
 def test_one_process_without_splits():
     alone = dict(processes=1, local_processes=1, lr=0.00375)
-    assert 'or set model.bn_splits=8' in found(settings=alone)['batch_norm']
-    assert 'CLIM\'s model.bn_splits' in found(settings=dict(alone, queue_must_divide=True))['batch_norm']
+    assert 'or with CLIM\'s model.bn_splits=8' in found(settings=alone)['batch_norm']
     for harmless in (dict(bn_splits=8), dict(batch_norm=False), dict(queue_len=None, momentum=None)):
         assert findings(settings=dict(alone, **harmless)) == []
 
@@ -142,3 +142,81 @@ def test_a_training_without_a_checkpoint_on_the_way(interval, max_epochs, fits):
     cosine = Schedule(COSINE.name, True, 0, max_epochs, max_epochs)
     settings = dict(checkpoint_interval=interval, max_epochs=max_epochs, schedules=(cosine, ), momentum=0.99)
     assert list(found(settings=settings)) == ([] if fits else ['checkpoint_interval'])
+
+
+def resources(**differences):
+    """Names and sentences of what is found."""
+    return {finding.name: finding.sentence for finding in check_resources(facts(**differences))}
+
+
+def test_the_machine_allows_everything():
+    assert resources() == {}
+
+
+def test_nothing_is_known():
+    nothing = dict(loading=None, step=None, extraction=None, search=None)
+    machine = dict(free_memory=None, free_disk=None, gpu_memory=None)
+    assert resources(images=None, measured=nothing, machine=machine) == {}
+
+
+def test_unreadable_images():
+    images = replace(IMAGES, unreadable=2, first_unreadable='a/b.jpg (it is cut off)')
+    sentences = resources(images=images)
+    assert list(sentences) == ['unreadable']
+    assert sentences['unreadable'].startswith('2 of 64 images that were opened cannot be read, such as a/b.jpg (it is')
+
+
+@pytest.mark.parametrize('seconds, cores, words', [
+    (0.05, 128, None),  # 32 x 0.05 / 8 = 0.2 s, as long as the model
+    (0.10, 128, 'set train_dataloader.num_workers=16.'),
+    (0.10, 100, '16 workers in each of 8 process(es) would keep up, but this machine has 100 cores'),
+])
+def test_loading_slower_than_the_model(seconds, cores, words):
+    sentences = resources(measured=dict(loading=Loading(7, seconds)), machine=dict(cores=cores))
+    if words is None:
+        assert sentences == {}
+    else:
+        assert list(sentences) == ['loading']
+        assert '8 worker(s) need 400 ms for a batch of 32, and the model 200 ms' in sentences['loading']
+        assert words in sentences['loading']
+
+
+def test_refreshes_that_take_too_long():
+    slow = replace(MEASURED.search, search=4e11)  # 1051 + 3 + 100 s, beside 5 epochs of 500 s
+    sentence = resources(measured=dict(search=slow))['refresh_share']
+    assert sentence.startswith('Refreshes take 32% of the time, 19 min each')
+    assert 'now 5, or set its `exact=False`' in sentence
+    assert 'refresh_share' not in resources(measured=dict(search=slow), refresh=dict(interval=50))
+
+
+def test_refreshes_whose_extraction_takes_too_long_need_no_other_search():
+    slow = replace(MEASURED.extraction, load=0.1)
+    assert 'exact=False' not in resources(measured=dict(extraction=slow))['refresh_share']
+
+
+@pytest.mark.parametrize('interval, expected', [(5, []), (172, []), (173, ['checkpoint_time']), (201, [])])
+def test_more_than_a_day_without_a_checkpoint(interval, expected):
+    sentences = resources(settings=dict(checkpoint_interval=interval))  # epochs of 500.4 s
+    assert list(sentences) == expected
+    if expected:
+        assert 'interval=172' in sentences['checkpoint_time']
+
+
+def test_features_that_do_not_fit_in_memory():
+    needed = facts().forecast.refresh.host_bytes
+    assert resources(machine=dict(free_memory=needed)) == {}
+    sentence = resources(machine=dict(free_memory=needed - 1))['host_memory']
+    assert 'needs 1.7 GiB' in sentence and '1.7 GiB are free' in sentence and 'embedding' not in sentence
+    assert 'layer="embedding"' in resources(machine=dict(free_memory=1), refresh=dict(layer='pooled'))['host_memory']
+
+
+def test_a_batch_that_does_not_fit_on_the_gpu():
+    assert resources(machine=dict(gpu_memory=9 * GIB)) == {}
+    sentences = resources(machine=dict(gpu_memory=8 * GIB))
+    assert list(sentences) == ['gpu_memory'] and '8.4 GiB on a GPU of 8 GiB' in sentences['gpu_memory']
+
+
+def test_a_full_disk():
+    needed = facts().forecast.disk_bytes
+    assert resources(machine=dict(free_disk=needed)) == {}
+    assert list(resources(machine=dict(free_disk=needed - 1))) == ['disk']
