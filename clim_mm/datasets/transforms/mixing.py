@@ -7,7 +7,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from clim_mm.checks import check_bool, check_number
-from clim_mm.device_views import DeferredView, Mixture
+from clim_mm.datasets.device_views import DeferredView, Mixture
 from clim_mm.registry import TRANSFORMS
 
 
@@ -33,10 +33,9 @@ class Mixing(BaseTransform):
     """
 
     def __init__(self, alpha: float, per_batch: bool = False, unmixed_term: bool = False) -> None:
-        name = type(self).__name__
-        check_number(f'alpha of {name}', alpha, above=0)
-        check_bool(f'per_batch of {name}', per_batch)
-        check_bool(f'unmixed_term of {name}', unmixed_term)
+        check_number(f'alpha of {type(self).__name__}', alpha, above=0)
+        check_bool(f'per_batch of {type(self).__name__}', per_batch)
+        check_bool(f'unmixed_term of {type(self).__name__}', unmixed_term)
         self.alpha = alpha
         self.per_batch = per_batch
         self.unmixed_term = unmixed_term
@@ -67,10 +66,6 @@ class Mixing(BaseTransform):
     @abstractmethod
     def mix(self, image: np.ndarray, other: np.ndarray, mixture: Mixture) -> np.ndarray:
         """Mix an image of the anchor, which may be written to, with the positive's of the same shape; uint8."""
-
-    def __repr__(self) -> str:
-        options = ', '.join(f'{name}={value}' for name, value in vars(self).items())
-        return f'{type(self).__name__}({options})'
 
 
 @TRANSFORMS.register_module()
@@ -111,10 +106,9 @@ class CutMix(Mixing):
 
 
 def relative_rectangle(lam: float, rng: np.random.Generator) -> np.ndarray:
-    """Draw a rectangle of area ratio ``1 - lam`` with a uniform centre, and clip it to the image.
+    """Draw a rectangle of area ratio ``1 - lam`` with a uniform centre, clipped to the image.
 
-    Returns:
-        (4,) float64: top, left, bottom, right, as shares of the height and the width.
+    (4,) float64: top, left, bottom, right, as shares of the height and the width.
     """
     half_side = np.sqrt(1.0 - lam) / 2
     center = rng.random(2)

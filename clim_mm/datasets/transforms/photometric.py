@@ -132,6 +132,3 @@ class RandomFlip(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Mirror ``img``, or leave it."""
         return dict(results, img=cv2.flip(results['img'], 1)) if np.random.rand() < self.prob else results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(prob={self.prob})'
