@@ -1,7 +1,6 @@
 """Which images there are, and what happens to them until they are a batch."""
 
-from .collate import stack_collate
-from .collate_views import collate_views
+from .collate import collate_views, stack_collate
 from .image_folders import ClassFolder, ImageFolder, LabelSplit
 from .image_list import ImageList
 from .labels import balanced_split, labels_of

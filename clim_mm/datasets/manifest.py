@@ -45,17 +45,13 @@ class Manifest:
         lines = list(self.lines)
         for i in ids:
             if i < len(lines):
-                lines[i] = '\t'.join(['?', *lines[i].split('\t')[1:]])
+                lines[i] = '?' + lines[i][lines[i].index('\t'):]
         return Manifest(lines)
 
     @property
     def digest(self) -> str:
         """SHA-256 of all lines, hexadecimal."""
         return hashlib.sha256(self.text().encode()).hexdigest()
-
-    def sizes(self) -> dict[str, str]:
-        """Size by path."""
-        return {path: size for size, path in (line.split('\t', 1) for line in self.lines)}
 
     def text(self) -> str:
         """All lines, each with its end."""
@@ -64,7 +60,8 @@ class Manifest:
 
 def difference(before: Manifest, now: Manifest) -> str:
     """What has changed between two manifests, in a few words; empty if nothing has."""
-    sizes_before, sizes_now = before.sizes(), now.sizes()
+    sizes_before, sizes_now = ({path: size for size, path in (line.split('\t', 1) for line in manifest.lines)}
+                               for manifest in (before, now))
     removed = [path for path in sizes_before if path not in sizes_now]
     added = [path for path in sizes_now if path not in sizes_before]
     resized = [path for path, size in sizes_now.items() if sizes_before.get(path, size) != size]
