@@ -39,10 +39,7 @@ def find_images(folder: str, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> Fo
     """Find the images at any depth.
 
     Left out, and told, are files with other endings, hidden and system files and folders, and links to what is found
-    anyway.
-
-    Raises:
-        DataError: If images are links to nowhere or no files, or a link leads back to a folder that it is in.
+    anyway. Images that are links to nowhere or no files, and links to folders that they are in, raise DataError.
     """
     endings, backend = tuple(extensions), backend_of(folder)
     if isinstance(backend, LocalBackend):

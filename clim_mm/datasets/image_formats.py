@@ -107,17 +107,13 @@ def _orientation(content: bytes) -> int:
     return 1
 
 
-def decode(content: bytes, header: Header, max_value: Optional[int] = None, upright: bool = True
-           ) -> Optional[np.ndarray]:
-    """Decode an image; all formats alike.
+def decode(content: bytes, header: Header, max_value: Optional[int] = None,
+           upright: bool = True) -> Optional[np.ndarray]:
+    """Decode an image to (H, W, 3) uint8, BGR; all formats alike. None if it cannot be decoded as asked.
 
     Args:
         max_value: Value of white in a file of 16 bits that states none. None takes the upper 8 bits.
         upright: Turn it as its EXIF data say.
-
-    Returns:
-        (H, W, 3) uint8, BGR; None if the decoder finds no image in it, or its values do not stand there as they are
-        to be seen, and ``max_value`` asks for them.
     """
     flags = cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     white = header.white or (max_value if header.bits == 16 else None)
