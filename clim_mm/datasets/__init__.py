@@ -3,6 +3,7 @@
 from .collate import collate_views, stack_collate
 from .image_folders import ClassFolder, ImageFolder, LabelSplit
 from .image_list import ImageList
+from .image_samples import ImageSamples
 from .labels import balanced_split, labels_of
 from .neighbor_pairs import NeighborPairs
 from .quarantine import Quarantine
@@ -22,7 +23,7 @@ from .transforms import (
 )
 
 __all__ = [
-    'ClassFolder', 'ColorJitter', 'CutMix', 'ImageFolder', 'ImageList', 'LabelSplit', 'LoadImage', 'MixUp',
+    'ClassFolder', 'ColorJitter', 'CutMix', 'ImageFolder', 'ImageList', 'ImageSamples', 'LabelSplit', 'LoadImage', 'MixUp',
     'MultiRes', 'NeighborPairs', 'NoView', 'PackPair', 'PairViews', 'Quarantine', 'RandomFlip',
     'RandomGaussianBlur', 'RandomGrayscale', 'SampleRandomness', 'SingleViews', 'balanced_split', 'collate_views',
     'labels_of', 'stack_collate'

@@ -15,12 +15,10 @@ BAD = {0: empty, 3: cut_off}
 PACK = dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx'])
 
 
-class Draw:
-    """Notes what the generators of a sample draw."""
-
-    def __call__(self, results):
-        own = [results['rng'].random(), results['batch_rng'].random()]
-        return dict(sample_idx=results['sample_idx'], drawn=[*own, np.random.rand(), torch.rand(()).item()])
+def draw(results):
+    """What the generators of a sample draw: its own, the batch's, numpy's and torch's."""
+    own = [results['rng'].random(), results['batch_rng'].random()]
+    return dict(sample_idx=results['sample_idx'], drawn=[*own, np.random.rand(), torch.rand(()).item()])
 
 
 @pytest.fixture
@@ -66,7 +64,7 @@ def test_a_pipeline_receives_the_data_info_and_the_id(paths):
 
 
 def test_draws_are_by_seed_epoch_and_id(paths):
-    dataset = samples_of(paths, [Draw()])
+    dataset = samples_of(paths, [draw])
     first = [dataset[i]['drawn'] for i in range(N)]
     assert [dataset[i]['drawn'] for i in reversed(range(N))] == first[::-1], 'in any order, and again'
     assert len({tuple(drawn) for drawn in first}) == N
@@ -78,9 +76,9 @@ def test_draws_are_by_seed_epoch_and_id(paths):
 
 
 def test_a_batch_has_a_generator_in_common(paths):
-    drawn = np.array([sample['drawn'] for sample in samples_of(paths, [Draw()]).__getitems__([4, 2, 9])])
+    drawn = np.array([sample['drawn'] for sample in samples_of(paths, [draw]).__getitems__([4, 2, 9])])
     assert len({*drawn[:, 1]}) == 1 and len({*drawn[:, 0]}) == 3
-    alone = np.array([samples_of(paths, [Draw()])[i]['drawn'] for i in (4, 2, 9)])
+    alone = np.array([samples_of(paths, [draw])[i]['drawn'] for i in (4, 2, 9)])
     np.testing.assert_array_equal(drawn[:, [0, 2, 3]], alone[:, [0, 2, 3]])
     assert drawn[0, 1] == alone[0, 1] != alone[1, 1]
 
@@ -91,8 +89,9 @@ def test_the_global_generators_are_left_as_they_were(paths):
     expected = torch.rand(2)[1].item(), np.random.rand(2)[1]
     torch.manual_seed(1)
     np.random.seed(1)
-    torch.rand(1), np.random.rand(1)
-    samples_of(paths, [Draw()])[3]
+    torch.rand(1)
+    np.random.rand(1)
+    samples_of(paths, [draw])[3]
     assert (torch.rand(1).item(), np.random.rand()) == expected
 
 
@@ -144,7 +143,7 @@ def test_no_image_at_all(paths):
 
 @pytest.mark.parametrize('settings, words', [
     (dict(pipeline=[]), 'pipeline of ImageSamples must be a list'),
-    (dict(pipeline=[Draw()], max_unreadable=1), 'max_unreadable must be a number'),
+    (dict(pipeline=[draw], max_unreadable=1), 'max_unreadable must be a number'),
 ])
 def test_settings_that_cannot_be_meant(paths, settings, words):
     with pytest.raises(ConfigError, match=words):
@@ -152,5 +151,5 @@ def test_settings_that_cannot_be_meant(paths, settings, words):
 
 
 def test_metainfo_is_that_of_the_images(paths):
-    dataset = samples_of(paths, [Draw()])
+    dataset = samples_of(paths, [draw])
     assert len(dataset) == N and dataset.metainfo == dataset.dataset.metainfo

@@ -53,7 +53,7 @@ def test_embed_batch(encoder, layer):
     expected = parts[1](features)[0] if layer == 'embedding' else features[-1].mean(dim=(2, 3))
     expected = expected / expected.norm(dim=1, keepdim=True)
 
-    found = model.embed_batch(dict(inputs=[x]), encoder, layer)
+    found = model.embed_batch(dict(inputs=[x], sample_idx=torch.arange(8)), encoder, layer)
     assert found.dtype == torch.float32 and not found.requires_grad
     assert found.shape == (8, dict(embedding=16, pooled=64)[layer])
     torch.testing.assert_close(found, expected.detach(), rtol=1e-5, atol=1e-6)
@@ -63,9 +63,8 @@ def test_it_embeds_as_clim_does():
     """With the same weights in the same encoders, to the last bit."""
     moco, clim = trained(MoCo, steps=2)[0].eval(), build().eval()
     for name in ('momentum', 'query'):
-        clim.encoder(name).backbone.load_state_dict(moco.encoder(name).backbone.state_dict())
-        clim.encoder(name).neck.load_state_dict(moco.encoder(name).neck.state_dict())
-    batch = dict(inputs=images(1))
+        clim.encoder(name).load_state_dict(moco.encoder(name).state_dict())
+    batch = dict(inputs=images(1), sample_idx=torch.arange(8))
     found = {}
     for name in ('momentum', 'query'):
         for layer in ('embedding', 'pooled'):
