@@ -23,8 +23,8 @@ from .transforms import (
 )
 
 __all__ = [
-    'ClassFolder', 'ColorJitter', 'CutMix', 'ImageFolder', 'ImageList', 'ImageSamples', 'LabelSplit', 'LoadImage', 'MixUp',
-    'MultiRes', 'NeighborPairs', 'NoView', 'PackPair', 'PairViews', 'Quarantine', 'RandomFlip',
+    'ClassFolder', 'ColorJitter', 'CutMix', 'ImageFolder', 'ImageList', 'ImageSamples', 'LabelSplit', 'LoadImage',
+    'MixUp', 'MultiRes', 'NeighborPairs', 'NoView', 'PackPair', 'PairViews', 'Quarantine', 'RandomFlip',
     'RandomGaussianBlur', 'RandomGrayscale', 'SampleRandomness', 'SingleViews', 'balanced_split', 'collate_views',
     'labels_of', 'stack_collate'
 ]

@@ -14,7 +14,7 @@ _OF_A_BATCH = 1  # sets its stream apart from the sample's
 
 @dataclass(frozen=True)
 class GlobalRandomness:
-    """Where the global generators of ``random``, numpy and torch (on the CPU) stand."""
+    """States of the global generators of ``random``, numpy and torch (on the CPU)."""
 
     python_state: Any
     numpy_state: Any

@@ -79,7 +79,6 @@ class CutMix(Mixing):
         alpha: Of ``lam ~ Beta(alpha, alpha)``, above 0. The paper's best is 2 (Table 9).
         same_place: Take the rectangle from the same place of the positive's view [csml; also Yun et al.]. False
             takes it from a place of its own, uniformly [the paper's "randomly selected patch"].
-        **kwargs: ``per_batch``, ``unmixed_term``, as for :class:`Mixing`.
     """
 
     def __init__(self, alpha: float = 2.0, same_place: bool = True, **kwargs) -> None:
@@ -141,11 +140,7 @@ class MixUp(Mixing):
 
     ``x_mix = lam * x_i + (1 - lam) * x~_i`` at each pixel, with the same ``lam`` at every resolution. The mixture
     is rounded to uint8, so that each value is off by half a grey level at most; ``lam`` is as it was drawn. Keys: as
-    for :class:`Mixing`.
-
-    Args:
-        alpha: Of ``lam ~ Beta(alpha, alpha)``, above 0. The paper's best is 0.2 (Table 10).
-        **kwargs: ``per_batch``, ``unmixed_term``, as for :class:`Mixing`.
+    for :class:`Mixing`. The paper's best ``alpha`` is 0.2 (Table 10).
     """
 
     def __init__(self, alpha: float = 0.2, **kwargs) -> None:
@@ -162,5 +157,5 @@ class MixUp(Mixing):
 
 
 def blend(image: np.ndarray, other: np.ndarray, lam: float) -> np.ndarray:
-    """``lam * image + (1 - lam) * other`` in uint8, rounded to the nearest whole number (halves to the even one)."""
+    """``lam * image + (1 - lam) * other`` in uint8, rounded to the nearest whole number, halves to the even one."""
     return np.rint(lam * image + (1.0 - lam) * other).astype(np.uint8)

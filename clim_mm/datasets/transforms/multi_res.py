@@ -88,17 +88,13 @@ class MultiRes(RandomResizedCrop):
 
 
 def resized(crop: np.ndarray, side: int, interpolation: str, backend: str) -> np.ndarray:
-    """A crop as a square.
+    """A crop as a square, (side, side, 3) uint8.
 
     Args:
         crop: (H, W, 3) uint8; C-contiguous.
-        side: r, in pixels.
         interpolation: ``bilinear`` or ``bicubic`` for ``torch``; otherwise what mmcv has.
         backend: ``torch``, which gives what Pillow gives, by one level at most, some 6 times as fast: antialiased, on
             uint8; or mmcv's ``pillow`` and ``cv2``, which is not antialiased.
-
-    Returns:
-        (r, r, 3) uint8.
     """
     if backend != 'torch':
         return mmcv.imresize(crop, (side, side), interpolation=interpolation, backend=backend)
