@@ -25,12 +25,7 @@ _CORNERS = (1, 3, 5)  # where on the hue's circle of six blue, green and red beg
 
 @dataclass(frozen=True)
 class PhotometricDraws:
-    """Colour jitter, gray and blur of a view, applied in this order.
-
-    Attributes:
-        jitter: Operations by number and their factors, in the order drawn; each operation at most once.
-        sigma: Of the Gaussian blur, in pixels; 0 for none.
-    """
+    """Colour jitter (numbers of operations and their factors), gray and blur (sigma in pixels), in this order."""
 
     jitter: tuple[tuple[int, float], ...] = ()
     gray: bool = False
@@ -82,7 +77,6 @@ class DeferredView:
 
     Attributes:
         image: (r, r, 3) uint8, BGR: the crop at the largest resolution, mirrored if so drawn.
-        resolutions: R, in the order of the network's inputs.
         largest_sigma: Upper bound of the blurs that could have been drawn, in pixels.
     """
 
@@ -105,12 +99,7 @@ class DeferredView:
 
 @dataclass(frozen=True)
 class RenderPlan:
-    """How the views of a sample are rendered, the same for all samples of a training.
-
-    Attributes:
-        unmixed_term: Whether the unmixed queries are to follow the mixed ones.
-        resolutions: Of each view, by its name.
-    """
+    """How the views of a sample are rendered, by their names; the same for all samples of a training."""
 
     unmixed_term: bool
     resolutions: dict[str, tuple[tuple[int, ...], ...]]

@@ -36,11 +36,10 @@ class Header:
         kind: JPEG, PNG ...; empty if the decoder is not known to read it.
         fault: Why it is not to be decoded; OpenCV would give something else than the picture.
         bits: Of a sample: 8, or 16 for all above.
-        white: The value of white, where the file states another than the largest of its 8 or 16 bits.
-        extra: What it has beside its colours: ALPHA, FURTHER or nothing.
+        white: The value of white, where it is not the largest of 8 or 16 bits.
+        extra: ALPHA, FURTHER or nothing.
         plain: Whether its values stand in the file as they are to be seen.
-        orientation: EXIF's, 1 to 8, of the formats where OpenCV does not follow it, and of TIFF, where it always does;
-            else 1.
+        orientation: EXIF's, where OpenCV does not follow it, and of TIFF, where it always does; else 1.
     """
 
     kind: str

@@ -19,12 +19,7 @@ _BLOCK, _THREADS = 1000, 16
 
 @dataclass(frozen=True)
 class Manifest:
-    """Path and size of each image.
-
-    Attributes:
-        lines: N times size in bytes (-1 for a file that is not there, or is no local file), a tab, and the path
-            below the data root, in the order of the sample ids.
-    """
+    """By sample id a line of size in bytes (-1 for a file that is missing or not local), tab, path below data_root."""
 
     lines: Sequence[str]
 
@@ -35,7 +30,7 @@ class Manifest:
         paths = [str(dataset.get_data_info(i).get('img_path', i)) for i in range(len(dataset))]
         blocks = [paths[start:start + _BLOCK] for start in range(0, len(paths), _BLOCK)]
         with ThreadPoolExecutor(_THREADS) as pool:  # a network file system answers many at once
-            answers = pool.map(_sizes, blocks)
+            answers = pool.map(lambda block: [*map(_size, block)], blocks)
             sizes = list(progress_bar(answers, total=len(blocks), desc='manifest', unit='block', show=progress))
         return cls([f'{size}\t{printable(path.removeprefix(root))}'
                     for path, size in zip(paths, chain.from_iterable(sizes), strict=True)])
@@ -71,10 +66,6 @@ def difference(before: Manifest, now: Manifest) -> str:
         return ', '.join(parts)
     in_another_order = sorted(before.lines) == sorted(now.lines)
     return 'the same images in another order' if in_another_order else 'some images are listed more or less often'
-
-
-def _sizes(paths: Sequence[str]) -> list[int]:
-    return [_size(path) for path in paths]
 
 
 def _size(path: str) -> int:
