@@ -1,9 +1,9 @@
 """Which images there are, and what happens to them until they are a batch."""
 
-from .collate import stack_collate
-from .collate_views import collate_views
+from .collate import collate_views, stack_collate
 from .image_folders import ClassFolder, ImageFolder, LabelSplit
 from .image_list import ImageList
+from .image_samples import ImageSamples
 from .labels import balanced_split, labels_of
 from .neighbor_pairs import NeighborPairs
 from .quarantine import Quarantine
@@ -23,8 +23,8 @@ from .transforms import (
 )
 
 __all__ = [
-    'ClassFolder', 'ColorJitter', 'CutMix', 'ImageFolder', 'ImageList', 'LabelSplit', 'LoadImage', 'MixUp',
-    'MultiRes', 'NeighborPairs', 'NoView', 'PackPair', 'PairViews', 'Quarantine', 'RandomFlip',
+    'ClassFolder', 'ColorJitter', 'CutMix', 'ImageFolder', 'ImageList', 'ImageSamples', 'LabelSplit', 'LoadImage',
+    'MixUp', 'MultiRes', 'NeighborPairs', 'NoView', 'PackPair', 'PairViews', 'Quarantine', 'RandomFlip',
     'RandomGaussianBlur', 'RandomGrayscale', 'SampleRandomness', 'SingleViews', 'balanced_split', 'collate_views',
     'labels_of', 'stack_collate'
 ]

@@ -4,7 +4,7 @@ import os
 import os.path as osp
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mmengine.fileio.backends import LocalBackend
 
@@ -20,15 +20,8 @@ _SYSTEM_FOLDERS = ('__macosx', '__pycache__', 'lost+found', '@eadir', '#recycle'
                    '$recycle.bin', 'recycler', 'system volume information')
 
 
-@dataclass(frozen=True)
-class FoundImages:
-    """What is below a folder.
-
-    Attributes:
-        images: Paths below the folder, sorted.
-        folders: Names of the folders right in it, sorted.
-        left_out: What was passed over, in words; empty if nothing was.
-    """
+class FoundImages(NamedTuple):
+    """Paths below a folder, names of the folders right in it, both sorted, and what was left out, in words, or ''."""
 
     images: Sequence[str]
     folders: Sequence[str]
@@ -39,10 +32,7 @@ def find_images(folder: str, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> Fo
     """Find the images at any depth.
 
     Left out, and told, are files with other endings, hidden and system files and folders, and links to what is found
-    anyway.
-
-    Raises:
-        DataError: If images are links to nowhere or no files, or a link leads back to a folder that it is in.
+    anyway. Images that are links to nowhere or no files, and links to folders that they are in, raise DataError.
     """
     endings, backend = tuple(extensions), backend_of(folder)
     if isinstance(backend, LocalBackend):
@@ -69,16 +59,13 @@ def find_images(folder: str, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> Fo
 
 
 def _walk(root: str, endings: tuple[str, ...]) -> tuple[list[str], set[str], set[str], list[str]]:
-    """Files, names of the folders right in the root, system folders, and links to what is among the files anyway.
-
-    Each folder is gone through once, those behind links last. The file system is asked about folders and links alone.
-    """
+    """Files, names of the folders right in the root, system folders, and links to what is among the files anyway."""
     files: list[str] = []
     folders, system = set[str](), set[str]()
     again, odd = list[str](), list[str]()
     real_folders: dict[str, str] = {}  # paths below the root by real paths
     links: dict[str, str] = {}  # real paths of images by their paths below the root
-    within, behind_links = deque(['']), deque[str]()
+    within, behind_links = deque(['']), deque[str]()  # each folder is gone through once, those behind links last
     while within or behind_links:
         below = (within or behind_links).popleft()
         real = osp.realpath(osp.join(root, below))

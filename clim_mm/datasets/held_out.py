@@ -16,7 +16,7 @@ from clim_mm.errors import ConfigError, some_of
 
 _LOOKED_INTO = 100  # held-out images that are searched for copies [ours]
 _COPIES = 0.05  # of them: more are no accident [ours]
-_MOST_ASKED, _MOST_READ = 100_000, 10_000  # training images, for their size and for their content [ours]
+_MOST_ASKED = 100_000  # training images that are searched; of larger sets those of the same name and class [ours]
 
 
 def classes_of(source: BaseDataset) -> Optional[tuple[str, ...]]:
@@ -31,8 +31,7 @@ class Listing:
 
     Attributes:
         classes: Names by label; None for none.
-        folders: The folders of the classes by label, where the dataset has found its classes so. They need not be
-            called what a config calls the classes.
+        folders: Those of the classes by label, where these were found as folders; a config may call them otherwise.
         labels: Of the images that have one, int64.
         paths: Of the images that have one.
     """
@@ -58,13 +57,10 @@ class Listing:
 
 
 def check_held_out(train: Listing, held_out: Listing, setting: str) -> str:
-    """Check that what is measured on held-out images is what training images were for; a sentence for the log.
+    """Check that the classes are the same and no image is in both; gives a sentence for the log.
 
     Args:
         setting: Name of the setting that chooses the held-out images.
-
-    Raises:
-        ConfigError: If their classes are not the same, or an image is in both.
     """
     _check_labels(train, 'training')
     _check_labels(held_out, 'held-out')
@@ -72,7 +68,13 @@ def check_held_out(train: Listing, held_out: Listing, setting: str) -> str:
     if train.folders and held_out.folders:
         _check_same_names(train.folders, held_out.folders, 'class folders', setting)
     else:
-        _check_numbered_alike(_label_of_folders(train), _label_of_folders(held_out), setting)
+        label_of = _label_of_folders(train)
+        others = [f'{name}: {label} instead of {label_of[name]}' for name, label in _label_of_folders(held_out).items()
+                  if label_of.get(name, label) != label]
+        if others:
+            raise ConfigError('Held-out images have another label than training images in a folder of the same name '
+                              f'({some_of(sorted(others), 3)}): number the classes alike in both lists, or set '
+                              f'{setting} to other images.')
     unknown = np.setdiff1d(held_out.labels, train.labels).tolist() if len(train.labels) else []
     if unknown:
         raise ConfigError(f'No training image has the label of some held-out images ({some_of(unknown, 3)}): set '
@@ -95,25 +97,19 @@ def check_num_classes(train: Listing, num_classes: int) -> None:
 
 
 def check_top_k(evaluator: Any, num_classes: int) -> None:
-    """Check that no accuracy among the k best of fewer classes is wanted, before an epoch is trained for it.
-
-    Args:
-        evaluator: The config of one metric, or of several.
-        num_classes: Outputs of the classifier.
-    """
-    metrics = evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]
-    wanted = [metric.get('topk', 1) for metric in metrics if isinstance(metric, Mapping)]
-    most = max((max(k) if isinstance(k, (list, tuple)) else k for k in wanted), default=1)
-    if most > num_classes:
-        raise ConfigError(f'val_evaluator wants the accuracy among the best {most} of {num_classes} classes: set '
-                          'val_evaluator.topk=[1].')
+    """Check before an epoch is trained for it that no metric asks for the k best of fewer than k classes."""
+    for metric in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
+        k = metric.get('topk', 1) if isinstance(metric, Mapping) else 1
+        if (most := max(k) if isinstance(k, (list, tuple)) else k) > num_classes:
+            raise ConfigError(f'val_evaluator wants the accuracy among the best {most} of {num_classes} classes: set '
+                              'val_evaluator.topk=[1].')
 
 
 def _check_labels(listing: Listing, which: str) -> None:
-    beyond = np.unique(listing.labels[listing.labels >= len(listing.classes)]).tolist() if listing.classes else []
-    if beyond:
-        raise ConfigError(f'The {which} images have labels that none of their {len(listing.classes or ())} classes has '
-                          f'({some_of(beyond, 3)}): number the classes from 0 on, or correct `classes`.')
+    number = len(listing.classes or ())
+    if number and listing.labels.max(initial=-1) >= number:
+        raise ConfigError(f'The {which} images have labels that none of their {number} classes has '
+                          f'({listing.labels.max()}): number the classes from 0 on, or correct `classes`.')
 
 
 def _label_of_folders(listing: Listing) -> dict[str, int]:
@@ -126,22 +122,12 @@ def _label_of_folders(listing: Listing) -> dict[str, int]:
     return found if len(found) == len(pairs) == len(set(found.values())) else {}
 
 
-def _check_numbered_alike(train: Mapping[str, int], held_out: Mapping[str, int], setting: str) -> None:
-    others = [f'{name}: {label} instead of {train[name]}' for name, label in sorted(held_out.items())
-              if train.get(name, label) != label]
-    if others:
-        raise ConfigError(f'Held-out images have another label than training images in a folder of the same name '
-                          f'({some_of(others, 3)}): number the classes alike in both lists, or set {setting} to other '
-                          'images.')
-
-
 def _check_same_names(names: Optional[Sequence[str]], others: Optional[Sequence[str]], what: str, setting: str) -> None:
     if names == others:
         return
     if names is None or others is None:
-        raise ConfigError(f'Only the {"held-out" if names is None else "training"} images have names of their {what}, '
-                          'the others have numbers, which may mean other classes: give both datasets the same '
-                          '`classes`.')
+        raise ConfigError(f'Only the {"held-out" if names is None else "training"} images have names of their {what}: '
+                          'give both datasets the same `classes`.')
     reasons = [f'{len(found)} {words} ({some_of(found, 3)})' for found, words in (
         ([name for name in names if name not in others], 'are missing'),
         ([name for name in others if name not in names], 'are unknown to the training')) if found]
@@ -157,8 +143,8 @@ def _check_apart(train: Sequence[str], held_out: Sequence[str], setting: str) ->
     if both:
         raise ConfigError(f'{len(both)} of the {len(held_out)} held-out images are training images ({some_of(both, 3)}'
                           f'), so that the figures would say nothing: set {setting} to images that are not trained on.')
-    sample = sorted({held_out[i] for i in np.linspace(0, len(held_out) - 1, _LOOKED_INTO).astype(int)}
-                    if held_out else ())
+    places = np.unique(np.linspace(0, len(held_out) - 1, _LOOKED_INTO).astype(int)) if held_out else []
+    sample = [held_out[i] for i in places]
     copies = _copies(sample, train)
     if len(copies) > _COPIES * len(sample):
         raise ConfigError(f'{len(copies)} of {len(sample)} held-out images that were looked into are copies of '
@@ -181,17 +167,13 @@ def _resolved(paths: Iterable[str]) -> Iterator[str]:
 
 
 def _copies(held_out: Sequence[str], train: Sequence[str]) -> list[str]:
-    """Those whose content a training image has, too; in a large set only one of the same name, in a folder alike."""
-    held_out = [path for path in held_out if _size(path)]
-    names = set(map(_class_and_name, held_out))
+    """Those whose content a training image has, too."""
     if len(train) > _MOST_ASKED:
-        train = [path for path in train if _class_and_name(path) in names]
-    sizes = set(map(_size, held_out))
-    alike = [path for path in train if _size(path) in sizes]
-    if len(alike) > _MOST_READ:  # of files without compression the size tells nothing
-        alike = [path for path in alike if _class_and_name(path) in names]
-    contents = set(map(_digest, alike))
-    return sorted(path for path in held_out if _digest(path) in contents) if contents else []
+        names = {tuple(path.split('/')[-2:]) for path in held_out}
+        train = [path for path in train if tuple(path.split('/')[-2:]) in names]
+    sizes = set(map(_size, held_out)) - {None}
+    contents = {_digest(path) for path in train if _size(path) in sizes}
+    return [path for path in held_out if _size(path) and _digest(path) in contents] if contents else []
 
 
 def _size(path: str) -> Optional[int]:
@@ -205,7 +187,3 @@ def _size(path: str) -> Optional[int]:
 def _digest(path: str) -> bytes:
     with open(path, 'rb') as file:
         return hashlib.sha256(file.read()).digest()
-
-
-def _class_and_name(path: str) -> tuple[str, str]:
-    return osp.basename(osp.dirname(path)), osp.basename(path)

@@ -24,9 +24,7 @@ class ImageFolder(BaseDataset):
     """All images below a folder, at any depth, in the order of their paths, without labels.
 
     Args:
-        data_root: The folder.
-        data_prefix: A folder below it. Defaults to the folder itself.
-        **kwargs: As for :class:`mmengine.dataset.BaseDataset`.
+        data_prefix: A folder below ``data_root``. Defaults to ``data_root`` itself.
 
     Attributes:
         left_out: What below the folder was passed over, in words; empty if nothing was.
@@ -57,15 +55,8 @@ class ClassFolder(CustomDataset):
     The images are those that :class:`ImageFolder` would take, too. Hidden folders and those of the system are no
     classes, and neither is a second link to a class.
 
-    Args:
-        extensions: Endings of the images' names.
-        **kwargs: As for ``CustomDataset``; with an ``ann_file`` nothing is searched for.
-
     Attributes:
         left_out: What in the folder was passed over, in words; empty if nothing was.
-
-    Raises:
-        DataError: If ``classes`` or ``metainfo`` name another number of classes than there are folders.
     """
 
     left_out = ''
@@ -105,10 +96,7 @@ class ClassFolder(CustomDataset):
 
 
 def as_class_folder(cfg: Mapping) -> Mapping:
-    """The config of a dataset of MMClassification's that searches class folders, as one of :class:`ClassFolder`.
-
-    Any other comes back as it is.
-    """
+    """A config of MMClassification's datasets of class folders as one of :class:`ClassFolder`; any other as it is."""
     kind = cfg.get('type')
     kind = DATASETS.get(kind) if isinstance(kind, str) else kind
     if kind not in (CustomDataset, ImageNet) or cfg.get('ann_file'):
@@ -123,11 +111,6 @@ class LabelSplit(ClassFolder):
     Args:
         split: Path of the list. Each line names an image by its path below the data folder, ``CLASS/IMAGE.JPEG``, or
             by its file name alone, as SimCLR's lists of ImageNet do.
-        **kwargs: As for :class:`ClassFolder`.
-
-    Raises:
-        DataError: If the data folder has no class folders, or there is no such list, or it names an image that is not
-            there, or none of some class.
     """
 
     def __init__(self, split: str, **kwargs: Any) -> None:

@@ -36,11 +36,10 @@ class Header:
         kind: JPEG, PNG ...; empty if the decoder is not known to read it.
         fault: Why it is not to be decoded; OpenCV would give something else than the picture.
         bits: Of a sample: 8, or 16 for all above.
-        white: The value of white, where the file states another than the largest of its 8 or 16 bits.
-        extra: What it has beside its colours: ALPHA, FURTHER or nothing.
+        white: The value of white, where it is not the largest of 8 or 16 bits.
+        extra: ALPHA, FURTHER or nothing.
         plain: Whether its values stand in the file as they are to be seen.
-        orientation: EXIF's, 1 to 8, of the formats where OpenCV does not follow it, and of TIFF, where it always does;
-            else 1.
+        orientation: EXIF's, where OpenCV does not follow it, and of TIFF, where it always does; else 1.
     """
 
     kind: str
@@ -107,17 +106,13 @@ def _orientation(content: bytes) -> int:
     return 1
 
 
-def decode(content: bytes, header: Header, max_value: Optional[int] = None, upright: bool = True
-           ) -> Optional[np.ndarray]:
-    """Decode an image; all formats alike.
+def decode(content: bytes, header: Header, max_value: Optional[int] = None,
+           upright: bool = True) -> Optional[np.ndarray]:
+    """Decode an image to (H, W, 3) uint8, BGR; all formats alike. None if it cannot be decoded as asked.
 
     Args:
         max_value: Value of white in a file of 16 bits that states none. None takes the upper 8 bits.
         upright: Turn it as its EXIF data say.
-
-    Returns:
-        (H, W, 3) uint8, BGR; None if the decoder finds no image in it, or its values do not stand there as they are
-        to be seen, and ``max_value`` asks for them.
     """
     flags = cv2.IMREAD_COLOR | (0 if upright else cv2.IMREAD_IGNORE_ORIENTATION)
     white = header.white or (max_value if header.bits == 16 else None)

@@ -17,6 +17,7 @@ from .image_storage import backend_of, warn_once
 _IMAGE = '|'.join(map(re.escape, IMAGE_EXTENSIONS))
 # A label of more than 6 digits is the id of something else [ours].
 _LABELLED = re.compile(rf'(.*(?:{_IMAGE})"?)[ \t]*[,;|][ \t]*(-?\d{{1,6}})|(.*\S)[ \t]+(-?\d{{1,6}})', re.IGNORECASE)
+_COMMENT = re.compile(rf'\s*#(?:[ \t]|(?!.*(?:{_IMAGE})))', re.IGNORECASE)
 _WORDED = re.compile(rf'.*(?:{_IMAGE})"?(?:[ \t]+|(?=[,;|]))(.*)', re.IGNORECASE)
 
 
@@ -32,11 +33,8 @@ class Line(NamedTuple):
 def lines_of(path: str) -> list[tuple[int, str]]:
     """The lines of a list, with their numbers from 1, without empty ones and comments.
 
-    Any line end will do, and a mark of the encoding at the beginning; names need not be UTF-8. A comment begins with
-    ``#``, and a space follows or it has no image's ending in it.
-
-    Raises:
-        DataError: If the file cannot be read, or is no text.
+    Any line end will do, and a byte-order mark; names need not be UTF-8. A comment begins with ``#``, and a space
+    follows or it has no image's ending in it.
     """
     try:
         content = patiently(lambda: backend_of(path).get(path), path)
@@ -50,24 +48,14 @@ def lines_of(path: str) -> list[tuple[int, str]]:
         raise DataError(f'The list {path} cannot be read ({on_one_line(error)}): give the path of a text file with an '
                         'image a line.') from error
     lines = enumerate(re.split('\r\n|\n|\r', text), start=1)
-    return [(number, line) for number, line in lines if line.strip() and not _is_comment(line.lstrip())]
-
-
-def _is_comment(text: str) -> bool:
-    return text.startswith(('# ', '#\t')) or (text.startswith('#') and not re.search(_IMAGE, text, re.IGNORECASE))
+    return [(number, line) for number, line in lines if line.strip() and not _COMMENT.match(line)]
 
 
 def read_image_list(path: str, labelled: bool = False) -> list[Line]:
     """The images of a list, each ``PATH``, ``PATH LABEL`` or ``PATH,LABEL``, with a number for the label.
 
-    Paths may have spaces, and quotation marks around them. An image that is listed again counts once; see
-    ``lines_of`` for the rest.
-
-    Args:
-        labelled: Whether the images must have labels; otherwise all have, or none.
-
-    Raises:
-        DataError: If the list cannot be read or names no image, or at the first line that cannot be meant.
+    Paths may have spaces, and quotation marks around them. An image that is listed again counts once. If ``labelled``,
+    all images must have labels; otherwise all have, or none.
     """
     lines = [_parsed(path, number, text.strip()) for number, text in lines_of(path)]
     if not lines:
@@ -108,12 +96,7 @@ def _refusal(path: str, line: Line, fault: str, remedy: str) -> DataError:
 
 @DATASETS.register_module()
 class ImageList(CustomDataset):
-    """The images that a text file lists, with labels or without: MMSelfSup's ``ImageList``, see ``read_image_list``.
-
-    Args:
-        ann_file: The list.
-        **kwargs: As for ``mmcls.CustomDataset``.
-    """
+    """The images that the text file ``ann_file`` lists, with labels or without: MMSelfSup's ``ImageList``."""
 
     def __init__(self, ann_file: str, **kwargs: Any) -> None:
         super().__init__(ann_file=ann_file, **kwargs)

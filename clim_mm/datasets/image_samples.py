@@ -10,10 +10,9 @@ from clim_mm.checks import check_list
 from clim_mm.errors import DataError, UnreadableImage
 from clim_mm.registry import DATASETS
 
-from .disk_faults import DiskProbe
-from .quarantine import Quarantine
-from .run_pipeline import run_pipeline
+from .quarantine import DiskProbe, Quarantine
 from .sample_randomness import SampleRandomness
+from .single_views import run_pipeline
 from .source import build_source
 
 _MOST_SUBSTITUTES = 100
@@ -45,10 +44,6 @@ class ImageSamples(Dataset):
         dataset: The wrapped dataset.
         randomness: The :class:`SampleRandomness`, which ``EpochRandomnessHook`` starts at each epoch.
         quarantine: The :class:`Quarantine` of unreadable images.
-
-    Raises:
-        ConfigError: If the share is out of range, or the pipeline no list.
-        DataError: If the wrapped dataset's folder or list is missing or holds no image, or nothing can be read.
     """
 
     def __init__(self, dataset: Union[dict, BaseDataset], pipeline: Sequence, max_unreadable: float = 0.01) -> None:
@@ -75,14 +70,9 @@ class ImageSamples(Dataset):
         return [self._sample(sample_idx, first_of_batch=sample_ids[0]) for sample_idx in sample_ids]
 
     def inputs_of(self, sample_idx: int, rng: Any) -> tuple[dict, int]:
-        """What a pipeline receives of a sample, beside the generators, and the id of the other image in it.
+        """What a pipeline receives of a sample beside the generators, and the id of the other image in it, or its own.
 
-        Args:
-            sample_idx: Of the sample, whose image is readable as far as is known.
-            rng: The sample's own generator.
-
-        Returns:
-            The inputs, and the sample's own id if there is no other image.
+        ``rng`` is the sample's own generator.
         """
         return dict(self.dataset.get_data_info(sample_idx), sample_idx=sample_idx), sample_idx
 
@@ -108,19 +98,16 @@ class ImageSamples(Dataset):
                 inputs, other_idx = self.inputs_of(sample_idx, rng)
                 results = dict(inputs, rng=rng, batch_rng=self.randomness.of_batch(first_of_batch))
                 try:
-                    return _told(run_pipeline(self.pipeline, results, sample_idx), unreadable)
+                    sample = run_pipeline(self.pipeline, results, sample_idx)
                 except UnreadableImage as error:
                     if self._disk.has_returned(error):
                         continue
                     is_own = error.path == self.dataset.get_data_info(sample_idx)['img_path']
                     culprit = sample_idx if is_own else other_idx
                     unreadable[culprit] = error.entry
+                else:
+                    if unreadable and isinstance(sample, dict) and 'data_samples' in sample:
+                        sample['data_samples'].set_metainfo(dict(unreadable=dict(unreadable)))
+                    return sample
             self.quarantine.mark(culprit)
         return None
-
-
-def _told(sample: Any, unreadable: dict[int, str]) -> Any:
-    """A packed sample, with a note of what was unreadable."""
-    if unreadable and isinstance(sample, dict) and 'data_samples' in sample:
-        sample['data_samples'].set_metainfo(dict(unreadable=dict(unreadable)))
-    return sample

@@ -16,11 +16,7 @@ _warned: set[str] = set()
 
 
 def backend_of(path: str, backend_args: Optional[dict] = None) -> BaseStorageBackend:
-    """The backend that reads a file or folder, one a process and setting, as MMEngine chooses it.
-
-    Raises:
-        ConfigError: If there is no such backend, or it cannot begin to work: no image is to blame for it.
-    """
+    """The backend that reads a file or folder, one a process and setting, as MMEngine chooses it."""
     try:
         return get_file_backend(path, backend_args=backend_args, enable_singleton=True)
     except Exception as error:  # a backend is anyone's code

@@ -19,12 +19,7 @@ _BLOCK, _THREADS = 1000, 16
 
 @dataclass(frozen=True)
 class Manifest:
-    """Path and size of each image.
-
-    Attributes:
-        lines: N times size in bytes (-1 for a file that is not there, or is no local file), a tab, and the path
-            below the data root, in the order of the sample ids.
-    """
+    """By sample id a line of size in bytes (-1 for a file that is missing or not local), tab, path below data_root."""
 
     lines: Sequence[str]
 
@@ -35,7 +30,7 @@ class Manifest:
         paths = [str(dataset.get_data_info(i).get('img_path', i)) for i in range(len(dataset))]
         blocks = [paths[start:start + _BLOCK] for start in range(0, len(paths), _BLOCK)]
         with ThreadPoolExecutor(_THREADS) as pool:  # a network file system answers many at once
-            answers = pool.map(_sizes, blocks)
+            answers = pool.map(lambda block: [*map(_size, block)], blocks)
             sizes = list(progress_bar(answers, total=len(blocks), desc='manifest', unit='block', show=progress))
         return cls([f'{size}\t{printable(path.removeprefix(root))}'
                     for path, size in zip(paths, chain.from_iterable(sizes), strict=True)])
@@ -45,17 +40,13 @@ class Manifest:
         lines = list(self.lines)
         for i in ids:
             if i < len(lines):
-                lines[i] = '\t'.join(['?', *lines[i].split('\t')[1:]])
+                lines[i] = '?' + lines[i][lines[i].index('\t'):]
         return Manifest(lines)
 
     @property
     def digest(self) -> str:
         """SHA-256 of all lines, hexadecimal."""
         return hashlib.sha256(self.text().encode()).hexdigest()
-
-    def sizes(self) -> dict[str, str]:
-        """Size by path."""
-        return {path: size for size, path in (line.split('\t', 1) for line in self.lines)}
 
     def text(self) -> str:
         """All lines, each with its end."""
@@ -64,7 +55,8 @@ class Manifest:
 
 def difference(before: Manifest, now: Manifest) -> str:
     """What has changed between two manifests, in a few words; empty if nothing has."""
-    sizes_before, sizes_now = before.sizes(), now.sizes()
+    sizes_before, sizes_now = ({path: size for size, path in (line.split('\t', 1) for line in manifest.lines)}
+                               for manifest in (before, now))
     removed = [path for path in sizes_before if path not in sizes_now]
     added = [path for path in sizes_now if path not in sizes_before]
     resized = [path for path, size in sizes_now.items() if sizes_before.get(path, size) != size]
@@ -74,10 +66,6 @@ def difference(before: Manifest, now: Manifest) -> str:
         return ', '.join(parts)
     in_another_order = sorted(before.lines) == sorted(now.lines)
     return 'the same images in another order' if in_another_order else 'some images are listed more or less often'
-
-
-def _sizes(paths: Sequence[str]) -> list[int]:
-    return [_size(path) for path in paths]
 
 
 def _size(path: str) -> int:

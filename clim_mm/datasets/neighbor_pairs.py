@@ -35,16 +35,9 @@ class NeighborPairs(ImageSamples):
 
     Attributes:
         table: The :class:`NeighborTable`, which ``CenterWiseNeighborHook`` publishes to.
-
-    Raises:
-        ConfigError: If a number is out of range.
-        DataError: As for :class:`ImageSamples`.
     """
 
-    def __init__(self,
-                 dataset: Union[dict, BaseDataset],
-                 pipeline: Sequence,
-                 num_positives: Optional[int] = None,
+    def __init__(self, dataset: Union[dict, BaseDataset], pipeline: Sequence, num_positives: Optional[int] = None,
                  max_unreadable: float = 0.01) -> None:
         check_whole('num_positives of NeighborPairs', num_positives, least=1, optional=True)
         super().__init__(dataset, pipeline, max_unreadable)

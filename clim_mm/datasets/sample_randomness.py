@@ -14,7 +14,7 @@ _OF_A_BATCH = 1  # sets its stream apart from the sample's
 
 @dataclass(frozen=True)
 class GlobalRandomness:
-    """Where the global generators of ``random``, numpy and torch (on the CPU) stand."""
+    """States of the global generators of ``random``, numpy and torch (on the CPU)."""
 
     python_state: Any
     numpy_state: Any
@@ -22,7 +22,7 @@ class GlobalRandomness:
 
     @classmethod
     def now(cls) -> 'GlobalRandomness':
-        """Take note of them."""
+        """The states now."""
         return cls(random.getstate(), np.random.get_state(legacy=False), torch.get_rng_state())
 
     def restore(self) -> None:
@@ -33,10 +33,9 @@ class GlobalRandomness:
 
 
 class SampleRandomness:
-    """Makes what happens to a sample depend on (seed, epoch, sample id) alone.
+    """Makes what happens to a sample depend on (seed, epoch, sample id) alone: not on workers or a restart.
 
-    Not on the number of workers, their order, or a restart. The seed and the epoch are in shared memory, so
-    that persistent workers see a new epoch.
+    The seed and the epoch are in shared memory, so that persistent workers see a new epoch.
     """
 
     def __init__(self) -> None:
@@ -65,10 +64,6 @@ class SampleRandomness:
             before.restore()
 
     def of_batch(self, first_idx: int) -> np.random.Generator:
-        """A generator that the samples of a batch have in common, each a copy of its own at the same place.
-
-        Args:
-            first_idx: Id of the batch's first sample, whose own generator is another.
-        """
+        """A new generator that draws the same for all samples of a batch, by the id of the batch's first sample."""
         seed, epoch = self._seed_and_epoch.tolist()
         return np.random.default_rng(np.random.SeedSequence((seed, epoch, first_idx), spawn_key=(_OF_A_BATCH, )))

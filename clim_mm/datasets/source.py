@@ -15,18 +15,11 @@ from clim_mm.storage import is_there, patiently
 from .image_folders import as_class_folder
 
 
-def build_source(dataset: Union[dict, BaseDataset],
-                 key: str = 'train_dataloader.dataset.dataset') -> BaseDataset:
+def build_source(dataset: Union[dict, BaseDataset], key: str = 'train_dataloader.dataset.dataset') -> BaseDataset:
     """Build an MMEngine-style image dataset from its config; a dataset is given back as it is.
 
     Args:
         key: Where a config has it, for messages.
-
-    Raises:
-        ConfigError: If it is neither a dataset nor a config.
-        DataError: If its folder or list does not exist, holds no image, or holds a link that leads nowhere or to a
-            folder that the link is in.
-        StorageError: If the disk or the network fails for a minute.
     """
     if not isinstance(dataset, dict):
         if not hasattr(dataset, 'get_data_info'):

@@ -5,7 +5,7 @@ from typing import Any, Optional
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from clim_mm.datasets.disk_faults import readable_again
+from clim_mm.datasets.quarantine import readable_again
 from clim_mm.protocols import Quarantining
 from clim_mm.registry import HOOKS
 

@@ -11,8 +11,8 @@ from mmengine.dataset import Compose
 from torch.utils.data import Dataset
 
 from clim_mm.datasets import stack_collate
+from clim_mm.datasets.device_views import DeferredView, rendered
 from clim_mm.datasets.sample_randomness import GlobalRandomness
-from clim_mm.device_views import DeferredView, rendered
 from clim_mm.errors import ConfigError
 
 

@@ -18,8 +18,8 @@ from clim_mm.datasets import (
     Quarantine,
     SingleViews,
 )
-from clim_mm.datasets.disk_faults import readable_again
 from clim_mm.datasets.manifest import Manifest
+from clim_mm.datasets.quarantine import readable_again
 from clim_mm.datasets.source import build_source
 from clim_mm.errors import StorageError
 from clim_mm.preflight.image_sample import sample_images

@@ -4,7 +4,7 @@ import pytest
 from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
 
-from clim_mm.datasets.run_pipeline import run_pipeline
+from clim_mm.datasets.single_views import run_pipeline
 from clim_mm.errors import ConfigError, UnreadableImage
 
 

@@ -8,7 +8,7 @@ from mmselfsup.models.utils import SelfSupDataPreprocessor
 from training_runs import model_cfg, pairs_cfg, train, write_images
 
 from clim_mm.datasets import stack_collate
-from clim_mm.device_views import rendered
+from clim_mm.datasets.device_views import rendered
 from clim_mm.models import DeviceViews
 from clim_mm.registry import DATASETS, MODELS
 

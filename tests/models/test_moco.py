@@ -1,39 +1,85 @@
-"""The baseline: MMSelfSup's MoCo step by step, and a queue of any length."""
+"""The baseline: MMSelfSup's MoCo bit for bit, whose features are taken as those of CLIM."""
 
+import mmselfsup.models
 import pytest
 import torch
-from mmselfsup.models.algorithms import MoCo as HostMoCo
 from tiny_clim import MOCO_HEAD, build, images
 
 from clim_mm.errors import ConfigError
 from clim_mm.models import MoCo
-from clim_mm.protocols import HasQueues, KeepsQueues
+from clim_mm.protocols import Embeds, HasQueues, KeepsQueues
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
 
-def steps(model, number):
-    """Losses of ``number`` batches of eight, each followed by a step of SGD."""
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+def built(algorithm):
+    return build(algorithm, MOCO_HEAD)
+
+
+def trained(algorithm, steps=3):
+    """A model after some steps, and its losses."""
+    model = built(algorithm).train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     losses = []
-    for seed in range(number):
-        loss = model.loss(images(2, seed=seed), [])['loss']
+    for step in range(steps):
+        torch.manual_seed(step)
+        loss = model(images(2, seed=step), None, mode='loss')['loss']
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    return losses
+    return model, losses
 
 
-def test_it_trains_as_mmselfsups():
-    ours, theirs = build(MoCo, MOCO_HEAD), build(HostMoCo, MOCO_HEAD)
-    torch.manual_seed(1)
-    losses = steps(ours, 4)
-    torch.manual_seed(1)
-    assert losses == steps(theirs, 4)
-    expected = theirs.state_dict()
-    assert ours.state_dict().keys() == expected.keys()
-    assert all(torch.equal(value, expected[name]) for name, value in ours.state_dict().items())
+def test_losses_and_weights_are_those_of_mmselfsup():
+    (ours, our_losses), (theirs, their_losses) = trained(MoCo), trained(mmselfsup.models.MoCo)
+    assert our_losses == their_losses and len({*our_losses}) == 3
+    state = theirs.state_dict()
+    assert ours.state_dict().keys() == state.keys()
+    for name, value in ours.state_dict().items():
+        assert torch.equal(value, state[name]), name
+
+
+def test_a_checkpoint_of_mmselfsup_is_loaded():
+    built(MoCo).load_state_dict(trained(mmselfsup.models.MoCo, steps=1)[0].state_dict())
+
+
+@pytest.mark.parametrize('encoder', ['momentum', 'query'])
+@pytest.mark.parametrize('layer', ['embedding', 'pooled'])
+def test_embed_batch(encoder, layer):
+    model = trained(MoCo, steps=2)[0].eval()
+    x = images(1)[0]
+    parts = model.encoder_k.module if encoder == 'momentum' else (model.backbone, model.neck)
+    features = parts[0](x)
+    expected = parts[1](features)[0] if layer == 'embedding' else features[-1].mean(dim=(2, 3))
+    expected = expected / expected.norm(dim=1, keepdim=True)
+
+    found = model.embed_batch(dict(inputs=[x], sample_idx=torch.arange(8)), encoder, layer)
+    assert found.dtype == torch.float32 and not found.requires_grad
+    assert found.shape == (8, dict(embedding=16, pooled=64)[layer])
+    torch.testing.assert_close(found, expected.detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_it_embeds_as_clim_does():
+    """With the same weights in the same encoders, to the last bit."""
+    moco, clim = trained(MoCo, steps=2)[0].eval(), build().eval()
+    for name in ('momentum', 'query'):
+        clim.encoder(name).load_state_dict(moco.encoder(name).state_dict())
+    batch = dict(inputs=images(1), sample_idx=torch.arange(8))
+    found = {}
+    for name in ('momentum', 'query'):
+        for layer in ('embedding', 'pooled'):
+            for amp in (False, True):
+                options = dict(encoder=name, layer=layer, amp=amp, channels_last=amp)
+                found[name, layer, amp] = moco.embed_batch(batch, **options)
+                assert torch.equal(found[name, layer, amp], clim.embed_batch(batch, **options)), options
+    assert torch.equal(moco.embed_batch(batch), found['momentum', 'embedding', False]), 'the defaults'
+    assert not torch.equal(found['momentum', 'embedding', False], found['query', 'embedding', False])
+
+
+def test_what_it_says_of_itself():
+    model = built(MoCo)
+    assert isinstance(model, Embeds) and model.embedding_dim == 16
 
 
 def test_a_queue_that_the_keys_of_a_step_do_not_divide():

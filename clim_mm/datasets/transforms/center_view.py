@@ -23,9 +23,6 @@ class CenterView(BaseTransform):
     Args:
         edge: Of the shorter side, in pixels.
         crop_size: Of the square that is cut out, in pixels; a shorter side stays.
-
-    Raises:
-        ConfigError: If one of them is no whole number above 0.
     """
 
     def __init__(self, edge: int = 256, crop_size: int = 224) -> None:
@@ -49,9 +46,6 @@ class CenterView(BaseTransform):
         else:
             image = _resized_window(image, size, start, crop)
         return dict(results, img=image, img_shape=image.shape[:2])
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(edge={self.edge}, crop_size={self.crop_size})'
 
 
 def _resized_window(image: np.ndarray, size: tuple[int, ...], start: tuple[int, ...], crop: tuple[int, ...]

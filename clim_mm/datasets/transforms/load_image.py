@@ -38,20 +38,10 @@ class LoadImage(LoadImageFromFile):
         to_float32, backend_args: As for ``mmcv.LoadImageFromFile``.
         color_type: ``color``, or ``color_ignore_orientation``.
         imdecode_backend: ``cv2``: the others turn, blend or scale in their own ways.
-
-    Raises:
-        UnreadableImage: If the file is missing, is no image, is cut off, or is too small or too large.
-        StorageError: If the disk or the network fails for a minute.
-        MachineError: If the process has no memory, or may open no further file.
     """
 
-    def __init__(self,
-                 min_side: int = 4,
-                 max_value: Optional[int] = None,
-                 to_float32: bool = False,
-                 color_type: str = 'color',
-                 imdecode_backend: str = 'cv2',
-                 backend_args: Optional[dict] = None) -> None:
+    def __init__(self, min_side: int = 4, max_value: Optional[int] = None, to_float32: bool = False,
+                 color_type: str = 'color', imdecode_backend: str = 'cv2', backend_args: Optional[dict] = None) -> None:
         check_whole('min_side of LoadImage', min_side, least=1)
         check_whole('max_value of LoadImage', max_value, least=1, most=65535, optional=True)
         check_choice('color_type of LoadImage', color_type, ('color', 'color_ignore_orientation'))
@@ -70,7 +60,10 @@ class LoadImage(LoadImageFromFile):
         except Exception as error:  # the decoders raise whatever they like
             if not isinstance(error, PermissionError) and (fault := machine_error(error)):
                 raise fault from error
-            raise UnreadableImage.of(path, _reason(error)) from error
+            reason = (error.strerror or on_one_line(error) if isinstance(error, OSError) else
+                      'it claims to have more pixels than OPENCV_IO_MAX_IMAGE_PIXELS admits'
+                      if 'CV_IO_MAX_IMAGE' in str(error) else f'{type(error).__name__}: {on_one_line(error)}')
+            raise UnreadableImage.of(path, reason) from error
         height, width = shape = image.shape[:2]
         if min(height, width) < self.min_side:
             raise UnreadableImage.of(path, f'{width}x{height} pixels are too few, min_side is {self.min_side}')
@@ -118,12 +111,3 @@ def loader_of(dataset: Any) -> LoadImage:
     transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
     of_pairs = [part for pairs in transforms for part in getattr(getattr(pairs, 'load', None), 'transforms', ())]
     return next((part for part in (*transforms, *of_pairs) if isinstance(part, LoadImage)), LoadImage())
-
-
-def _reason(error: Exception) -> str:
-    """Why a file gave no image, in a few words."""
-    if isinstance(error, OSError):
-        return error.strerror or on_one_line(error)
-    if 'CV_IO_MAX_IMAGE' in str(error):
-        return 'it claims to have more pixels than OPENCV_IO_MAX_IMAGE_PIXELS admits'
-    return f'{type(error).__name__}: {on_one_line(error)}'

@@ -7,7 +7,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from clim_mm.checks import check_bool, check_number
-from clim_mm.device_views import DeferredView, Mixture
+from clim_mm.datasets.device_views import DeferredView, Mixture
 from clim_mm.registry import TRANSFORMS
 
 
@@ -33,10 +33,9 @@ class Mixing(BaseTransform):
     """
 
     def __init__(self, alpha: float, per_batch: bool = False, unmixed_term: bool = False) -> None:
-        name = type(self).__name__
-        check_number(f'alpha of {name}', alpha, above=0)
-        check_bool(f'per_batch of {name}', per_batch)
-        check_bool(f'unmixed_term of {name}', unmixed_term)
+        check_number(f'alpha of {type(self).__name__}', alpha, above=0)
+        check_bool(f'per_batch of {type(self).__name__}', per_batch)
+        check_bool(f'unmixed_term of {type(self).__name__}', unmixed_term)
         self.alpha = alpha
         self.per_batch = per_batch
         self.unmixed_term = unmixed_term
@@ -68,10 +67,6 @@ class Mixing(BaseTransform):
     def mix(self, image: np.ndarray, other: np.ndarray, mixture: Mixture) -> np.ndarray:
         """Mix an image of the anchor, which may be written to, with the positive's of the same shape; uint8."""
 
-    def __repr__(self) -> str:
-        options = ', '.join(f'{name}={value}' for name, value in vars(self).items())
-        return f'{type(self).__name__}({options})'
-
 
 @TRANSFORMS.register_module()
 class CutMix(Mixing):
@@ -84,7 +79,6 @@ class CutMix(Mixing):
         alpha: Of ``lam ~ Beta(alpha, alpha)``, above 0. The paper's best is 2 (Table 9).
         same_place: Take the rectangle from the same place of the positive's view [csml; also Yun et al.]. False
             takes it from a place of its own, uniformly [the paper's "randomly selected patch"].
-        **kwargs: ``per_batch``, ``unmixed_term``, as for :class:`Mixing`.
     """
 
     def __init__(self, alpha: float = 2.0, same_place: bool = True, **kwargs) -> None:
@@ -111,10 +105,9 @@ class CutMix(Mixing):
 
 
 def relative_rectangle(lam: float, rng: np.random.Generator) -> np.ndarray:
-    """Draw a rectangle of area ratio ``1 - lam`` with a uniform centre, and clip it to the image.
+    """Draw a rectangle of area ratio ``1 - lam`` with a uniform centre, clipped to the image.
 
-    Returns:
-        (4,) float64: top, left, bottom, right, as shares of the height and the width.
+    (4,) float64: top, left, bottom, right, as shares of the height and the width.
     """
     half_side = np.sqrt(1.0 - lam) / 2
     center = rng.random(2)
@@ -147,11 +140,7 @@ class MixUp(Mixing):
 
     ``x_mix = lam * x_i + (1 - lam) * x~_i`` at each pixel, with the same ``lam`` at every resolution. The mixture
     is rounded to uint8, so that each value is off by half a grey level at most; ``lam`` is as it was drawn. Keys: as
-    for :class:`Mixing`.
-
-    Args:
-        alpha: Of ``lam ~ Beta(alpha, alpha)``, above 0. The paper's best is 0.2 (Table 10).
-        **kwargs: ``per_batch``, ``unmixed_term``, as for :class:`Mixing`.
+    for :class:`Mixing`. The paper's best ``alpha`` is 0.2 (Table 10).
     """
 
     def __init__(self, alpha: float = 0.2, **kwargs) -> None:
@@ -168,5 +157,5 @@ class MixUp(Mixing):
 
 
 def blend(image: np.ndarray, other: np.ndarray, lam: float) -> np.ndarray:
-    """``lam * image + (1 - lam) * other`` in uint8, rounded to the nearest whole number (halves to the even one)."""
+    """``lam * image + (1 - lam) * other`` in uint8, rounded to the nearest whole number, halves to the even one."""
     return np.rint(lam * image + (1.0 - lam) * other).astype(np.uint8)

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from mmengine.structures import InstanceData
 
-from clim_mm.device_views import DeferredView, RenderPlan
+from clim_mm.datasets.device_views import DeferredView, RenderPlan
 from clim_mm.host import PackSelfSupInputs
 from clim_mm.registry import TRANSFORMS
 

@@ -8,7 +8,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.dataset import Compose
 
 from clim_mm.checks import check_bool, check_list
-from clim_mm.device_views import DeferredView
+from clim_mm.datasets.device_views import DeferredView
 from clim_mm.registry import TRANSFORMS
 
 
@@ -37,19 +37,14 @@ class PairViews(BaseTransform):
         view: Transforms, or their configs, that draw a view: a list of images. Run twice on each.
         key_view: Likewise, for the two views that become keys. None takes ``view``.
         mixed: Whether a transform that mixes follows. If not, ``positive_query`` is not drawn.
-
-    Raises:
-        ConfigError: If one of them is no list, or empty.
     """
 
     def __init__(self, load: Sequence, view: Sequence, key_view: Optional[Sequence] = None, mixed: bool = True) -> None:
-        check_list('load of PairViews', load)
-        check_list('view of PairViews', view)
-        if key_view is not None:
-            check_list('key_view of PairViews', key_view)
+        for name, transforms in dict(load=load, view=view, key_view=view if key_view is None else key_view).items():
+            check_list(f'{name} of PairViews', transforms)
+        check_bool('mixed of PairViews', mixed)
         self.load = Compose(load)
         self.view = Compose(view)
-        check_bool('mixed of PairViews', mixed)
         self.key_view = self.view if key_view is None else Compose(key_view)
         self.mixed = mixed
 
@@ -62,10 +57,6 @@ class PairViews(BaseTransform):
                  for name, image, view in drawn if self.mixed or name != 'positive_query'}
         num_queries = sum(len(DeferredView.of(view).resolutions) for view in views['query'])
         return dict(results, views=views, lam=[0.0 if results['positive_idx'] >= 0 else 1.0] * num_queries)
-
-    def __repr__(self) -> str:
-        return (f'{type(self).__name__}(load={self.load}, view={self.view}, key_view={self.key_view}, '
-                f'mixed={self.mixed})')
 
 
 def _flat(crops: list) -> list[np.ndarray]:

@@ -49,7 +49,7 @@ def in_gray(image: np.ndarray) -> np.ndarray:
 
 
 def _blended_levels(factor: float, toward: float) -> np.ndarray:
-    """``toward + factor * (level - toward)`` for each of the 256 levels, cut off to whole ones; (256,) uint8."""
+    """(256,) uint8: ``toward + factor * (level - toward)`` for each level, cut off to whole ones."""
     return np.clip(toward + np.float32(factor) * (_LEVELS - toward), 0, 255).astype(np.uint8)
 
 
@@ -58,11 +58,7 @@ _JITTER = (brightened, contrasted, saturated, hue_shifted)  # in the order of th
 
 @TRANSFORMS.register_module()
 class ColorJitter(host.ColorJitter):
-    """``mmselfsup.ColorJitter`` by OpenCV: the same operations in the same order, some 9 times as fast.
-
-    Args:
-        brightness, contrast, saturation, hue: As there. Strengths of 0.4, 0.4, 0.4 and 0.1 [moco].
-    """
+    """``mmselfsup.ColorJitter`` by OpenCV: the same operations in the same order, some 9 times as fast."""
 
     def transform(self, results: dict) -> dict:
         """Change ``img``, or note the draws."""
@@ -78,11 +74,7 @@ class ColorJitter(host.ColorJitter):
 
 @TRANSFORMS.register_module()
 class RandomGrayscale(mmcv.transforms.RandomGrayscale):
-    """``mmcv.RandomGrayscale`` of BGR images by OpenCV: luma (ITU-R BT.601) in all three channels.
-
-    Args:
-        prob: Probability to turn gray. 0.2 [paper A.1].
-    """
+    """``mmcv.RandomGrayscale`` of BGR images by OpenCV: luma (ITU-R BT.601) in all channels; ``prob`` by paper A.1."""
 
     def __init__(self, prob: float = 0.2) -> None:
         super().__init__(prob=prob, keep_channels=True, channel_weights=(0.114, 0.587, 0.299))
@@ -100,11 +92,8 @@ class RandomGrayscale(mmcv.transforms.RandomGrayscale):
 class RandomGaussianBlur(host.RandomGaussianBlur):
     """``mmselfsup.RandomGaussianBlur`` by OpenCV, some 5 times as fast.
 
-    OpenCV's is a Gaussian cut off at 3 sigma, where Pillow takes three box filters.
-
-    Args:
-        sigma_min, sigma_max: Range of sigma, in pixels. 0.1 to 2.0 [paper A.1].
-        prob: Probability to blur. 0.5 [paper A.1].
+    OpenCV's is a Gaussian cut off at 3 sigma, where Pillow takes three box filters. The paper's ``sigma_min`` and
+    ``sigma_max`` are 0.1 and 2.0 pixels, and ``prob`` 0.5 (A.1).
     """
 
     def transform(self, results: dict) -> dict:
@@ -119,11 +108,7 @@ class RandomGaussianBlur(host.RandomGaussianBlur):
 
 @TRANSFORMS.register_module()
 class RandomFlip(BaseTransform):
-    """Mirror left and right. mmcv's also mirrors boxes and masks, and takes 20 times as long over an image alone.
-
-    Args:
-        prob: Probability to mirror. 0.5 [paper A.1].
-    """
+    """Mirror left and right, ``prob`` by paper A.1; 20 times as fast as mmcv's, which also mirrors boxes and masks."""
 
     def __init__(self, prob: float = 0.5) -> None:
         check_number('prob of RandomFlip', prob, least=0, most=1)
@@ -132,6 +117,3 @@ class RandomFlip(BaseTransform):
     def transform(self, results: dict) -> dict:
         """Mirror ``img``, or leave it."""
         return dict(results, img=cv2.flip(results['img'], 1)) if np.random.rand() < self.prob else results
-
-    def __repr__(self) -> str:
-        return f'{type(self).__name__}(prob={self.prob})'

@@ -5,7 +5,7 @@ from typing import Any, Optional, Union
 
 import torch
 
-from clim_mm.device_views import rendered
+from clim_mm.datasets.device_views import rendered
 from clim_mm.host import SelfSupDataPreprocessor
 from clim_mm.registry import MODELS
 

@@ -63,8 +63,3 @@ def test_without_a_positive_there_are_as_many_queries(mixing):
 def test_words_are_no_switches(mixing, name, value):
     with pytest.raises(ConfigError, match=f'{name} of {mixing.__name__} must be True or False, not {value!r}'):
         mixing(**{name: value})
-
-
-def test_they_tell_their_options():
-    assert repr(MixUp(0.4)) == 'MixUp(alpha=0.4, per_batch=False, unmixed_term=False)'
-    assert repr(CutMix(per_batch=True)) == 'CutMix(alpha=2.0, per_batch=True, unmixed_term=False, same_place=True)'

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from pipeline import clim_pairs, draw_jpegs
 
 from clim_mm.datasets import stack_collate
-from clim_mm.device_views import PhotometricDraws
+from clim_mm.datasets.device_views import PhotometricDraws
 from clim_mm.registry import MODELS
 
 from .rows import Row, at_most

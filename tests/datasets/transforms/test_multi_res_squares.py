@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from natural_image import natural_image
 
-from clim_mm.datasets.transforms.resize import resized
+from clim_mm.datasets.transforms.multi_res import resized
 
 
 @pytest.mark.parametrize('side', [16, 40, 100])

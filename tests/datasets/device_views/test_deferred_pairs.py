@@ -9,7 +9,7 @@ from natural_image import natural_image
 from PIL import Image
 
 from clim_mm.datasets import ImageFolder, NeighborPairs, stack_collate
-from clim_mm.device_views import rendered
+from clim_mm.datasets.device_views import rendered
 
 N = 12
 PHOTOMETRIC = [

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from clim_mm.device_views import PhotometricDraws
-from clim_mm.device_views.deferred_view import ROW
+from clim_mm.datasets.device_views import ROW, PhotometricDraws
 
 NOTHING = [1, 0, 0]
 

@@ -1,18 +1,109 @@
-"""Render a batch of deferred views: colour, blur, resolutions, mixing; each image by its own draws.
+"""Views that the device colours, blurs, downsizes and mixes instead of a worker (docs/device_views.md).
 
-Images are (N, 3, H, W) float32, BGR, 0 to 255, and come back as new ones; nothing is rounded.
+A worker sends the crop at its largest resolution and what was drawn for it (:class:`DeferredView`, :class:`Mixture`);
+``rendered`` does that to a batch without a loop over samples. Images there are (N, 3, H, W) float32, BGR, 0 to 255,
+and come back as new ones; nothing is rounded.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Optional
+from dataclasses import dataclass, replace
+from typing import Optional, Union
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 
-from .deferred_view import BLENDS, ROW, RenderPlan
-
+BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)  # as mmselfsup's and torchvision's ColorJitter number them
+BLENDS = 3  # brightness, contrast and saturation: at most so many before the hue, and after it
+ROW = 2 * BLENDS * 3 + 3  # numbers in a row: six blends of three, then hue, gray and sigma
+_NO_BLEND = (1.0, 0.0, 0.0)
+_TOWARD = {BRIGHTNESS: (0.0, 0.0), CONTRAST: (0.0, 1.0), SATURATION: (1.0, 0.0)}  # the pixel's gray, the mean gray
 _LUMA = (0.114, 0.587, 0.299)  # of blue, green and red; ITU-R BT.601
 _CORNERS = (1, 3, 5)  # where on the hue's circle of six blue, green and red begin to fall
+
+
+
+@dataclass(frozen=True)
+class PhotometricDraws:
+    """Colour jitter (numbers of operations and their factors), gray and blur (sigma in pixels), in this order."""
+
+    jitter: tuple[tuple[int, float], ...] = ()
+    gray: bool = False
+    sigma: float = 0.0
+
+    def with_jitter(self, factors: Sequence[Optional[float]], order: Sequence[int]) -> 'PhotometricDraws':
+        """Add the draws of a ColorJitter: a factor by number, None for none, and the order of the numbers."""
+        jitter = tuple((int(number), float(factor)) for number in order if (factor := factors[number]) is not None)
+        return replace(self, jitter=jitter)
+
+    def as_row(self) -> np.ndarray:
+        """(ROW,) float32: six blends (factor, share of the pixel's gray, share of the mean gray), hue, gray, sigma.
+
+        Three blends before the hue and three after it hold every order, so that the costly hue comes once.
+        """
+        place = next((place for place, (number, _) in enumerate(self.jitter) if number == HUE), len(self.jitter))
+        blends = []
+        for steps in (self.jitter[:place], self.jitter[place + 1:]):
+            blends += [(factor, *_TOWARD[number]) for number, factor in steps]
+            blends += [_NO_BLEND] * (BLENDS - len(steps))
+        shift = self.jitter[place][1] if place < len(self.jitter) else 0.0
+        return np.array([*np.ravel(blends), shift, self.gray, self.sigma], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """How an anchor's image is mixed with its positive's: CutMix, MixUp, or not at all.
+
+    Attributes:
+        box: Top, left, bottom, right in pixels, the last two exclusive: where the positive comes in.
+        corner: Top and left, in the positive's image, of what comes there.
+        share: Of the anchor in each pixel of the box: 0 for CutMix.
+        lam: Of the anchor in the whole, 0 to 1: the weight of its key in the loss.
+    """
+
+    box: tuple[int, int, int, int] = (0, 0, 0, 0)
+    corner: tuple[int, int] = (0, 0)
+    share: float = 0.0
+    lam: float = 1.0
+
+    def as_row(self) -> np.ndarray:
+        """(7,) float32: box, corner, share."""
+        return np.array([*self.box, *self.corner, self.share], dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class DeferredView:
+    """View whose colours, blur and lower resolutions are left to the device.
+
+    Attributes:
+        image: (r, r, 3) uint8, BGR: the crop at the largest resolution, mirrored if so drawn.
+        largest_sigma: Upper bound of the blurs that could have been drawn, in pixels.
+    """
+
+    image: np.ndarray
+    draws: PhotometricDraws
+    resolutions: tuple[int, ...]
+    largest_sigma: float = 0.0
+
+    @classmethod
+    def of(cls, view: Union['DeferredView', np.ndarray]) -> 'DeferredView':
+        """The view itself; or that of a finished image, to which nothing is done."""
+        if isinstance(view, DeferredView):
+            return view
+        return cls(view, PhotometricDraws(), (len(view), ))
+
+    def painted(self, level: int) -> 'DeferredView':
+        """A view of one grey level, 0 to 255, in its place."""
+        return replace(self, image=np.full_like(self.image, level), draws=PhotometricDraws())
+
+
+@dataclass(frozen=True)
+class RenderPlan:
+    """How the views of a sample are rendered, by their names; the same for all samples of a training."""
+
+    unmixed_term: bool
+    resolutions: dict[str, tuple[tuple[int, ...], ...]]
+    largest_sigma: float
 
 
 def rendered(views: Mapping[str, Sequence[torch.Tensor]], photometric: Mapping[str, torch.Tensor],
@@ -52,16 +143,14 @@ def jittered(images: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
     images = hue_turned(images, rows[:, -3])
     for blend in blends[BLENDS:]:
         images = blended(images, *blend.unbind(1))
-    return grayed(images, rows[:, -2])
+    return torch.where(_each(rows[:, -2]) != 0, luma(images), images)
 
 
 def blended(images: torch.Tensor, factor: torch.Tensor, gray_share: torch.Tensor,
             mean_share: torch.Tensor) -> torch.Tensor:
-    """Blend with black (both shares 0), with each pixel's gray (saturation) or with the mean gray (contrast).
+    """Blend with black (both shares 0), each pixel's gray (saturation) or the mean gray (contrast); all are (N,).
 
-    Args:
-        factor: (N,) share of the image itself; above 1 it moves away. 1 with shares of 0 changes no bit.
-        gray_share, mean_share: (N,) of 0 or 1, not both 1.
+    A ``factor`` of 1 with shares of 0 changes no bit.
     """
     gray = luma(images)
     toward = _each(gray_share) * gray + _each(mean_share) * gray.mean(dim=(1, 2, 3), keepdim=True)
@@ -82,11 +171,6 @@ def hue_turned(images: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
     return torch.where(_each(shift) != 0, turned, images)
 
 
-def grayed(images: torch.Tensor, gray: torch.Tensor) -> torch.Tensor:
-    """Luma in every channel where ``gray``, (N,), is 1."""
-    return torch.where(_each(gray) != 0, luma(images), images)
-
-
 def luma(images: torch.Tensor) -> torch.Tensor:
     """Weighted mean of the channels, (N, 1, H, W)."""
     blue, green, red = images.split(1, dim=1)
@@ -98,8 +182,7 @@ def blurred(images: torch.Tensor, sigma: torch.Tensor, largest: float) -> torch.
 
     Args:
         sigma: (N,) float32, in pixels; 0 leaves an image as it is.
-        largest: Upper bound of sigma: a number of the host's, so that the kernels' size need not be asked of the
-            device.
+        largest: Upper bound of sigma. On the host, so that the size of the kernels is known without a synchronisation.
     """
     radius = reach(largest)
     if not radius:

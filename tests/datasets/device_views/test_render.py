@@ -10,12 +10,12 @@ import torchvision.transforms.functional as F
 from natural_image import natural_image
 
 from clim_mm.datasets import CutMix, MixUp
-from clim_mm.device_views import Mixture, PhotometricDraws
-from clim_mm.device_views.render import (
+from clim_mm.datasets.device_views import (
+    Mixture,
+    PhotometricDraws,
     blended,
     blurred,
     gaussian_kernels,
-    grayed,
     hue_turned,
     jittered,
     mixed,
@@ -68,7 +68,8 @@ def test_a_third_of_a_turn_makes_red_green():
 def test_gray_by_hand():
     # 0.114 * 10 + 0.587 * 100 + 0.299 * 200 = 119.64
     pixels = torch.tensor([[10.0, 100.0, 200.0]] * 2).view(2, 3, 1, 1)
-    found = grayed(pixels, torch.tensor([1.0, 0.0])).flatten(1)
+    rows = np.stack([PhotometricDraws(gray=gray).as_row() for gray in (True, False)])
+    found = jittered(pixels, torch.from_numpy(rows)).flatten(1)
     torch.testing.assert_close(found, torch.tensor([[119.64] * 3, [10.0, 100.0, 200.0]]))
 
 

@@ -10,8 +10,7 @@ from mmcv.transforms import Compose, RandomApply
 from natural_image import natural_image
 
 from clim_mm.datasets import ColorJitter, RandomGaussianBlur, RandomGrayscale
-from clim_mm.device_views import PhotometricDraws
-from clim_mm.device_views.render import blurred, jittered
+from clim_mm.datasets.device_views import PhotometricDraws, blurred, jittered
 
 DRAWS = 600
 STRENGTHS = dict(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
