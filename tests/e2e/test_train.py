@@ -82,9 +82,9 @@ def test_a_second_run_in_the_same_folder_keeps_the_first_log(train, small, tmp_p
     (['train_dataloader.dataset.pipeline.0.view.0.resolutions=(48,2)'], ['resolutions', '(48, 2)']),
     (['train_dataloader.dataset.pipeline.1.alpha=0'], ['alpha', '0']),
     (['model.queue_len=4'], ['queue_len=4', '8 keys']),
-    (['custom_hooks=None'], ['NeighborPairs', 'CenterWiseNeighborHook']),
+    (['default_hooks.neighbors=None'], ['NeighborPairs', 'CenterWiseNeighborHook']),
     (['model.type=mmselfsup.MoCo', 'model.head.type=mmselfsup.ContrastiveHead',
-      'model.head.loss.type=mmcls.CrossEntropyLoss'], ['needs a CLIM model', 'MoCo', 'model.type']),
+      'model.head.loss.type=mmcls.CrossEntropyLoss'], ['needs queues of keys', 'MoCo', 'model.type']),
     (['optim_wrapper.type=AmpOptimWrapper'], ['Mixed precision', '--amp']),
 ])
 def test_bad_settings_end_in_one_sentence_before_any_work(train, tmp_path, options, words):
@@ -135,7 +135,7 @@ def test_a_config_that_is_not_there(run):
 def test_the_baseline_trains(run, imagenet_like, tmp_path):
     result = run(
         'tools/train.py', 'configs/mocov2/mocov2_r50_16xb32-200e_in1k.py', '--work-dir', tmp_path,
-        '--cfg-options', f'train_dataloader.dataset.data_root={imagenet_like}', *SLIM,
+        '--cfg-options', f'train_dataloader.dataset.dataset.data_root={imagenet_like}', *SLIM,
         'train_dataloader.batch_size=8', 'train_dataloader.num_workers=1',
         'train_dataloader.dataset.pipeline.1.transforms.0.0.size=48',
         'train_cfg.max_epochs=1')

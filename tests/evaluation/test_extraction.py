@@ -13,7 +13,7 @@ PIPELINE = [
     dict(type='clim_mm.LoadImage'),
     dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx']),
 ]
-PREPROCESSOR = dict(type='mmselfsup.SelfSupDataPreprocessor', mean=(128, 128, 128), std=(50, 50, 50), bgr_to_rgb=True)
+PREPROCESSOR = dict(mean=(128, 128, 128), std=(50, 50, 50), bgr_to_rgb=True)
 
 
 def features_here(folder, encoder):

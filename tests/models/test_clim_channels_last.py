@@ -120,7 +120,7 @@ def gradients_of_two(channels_last):
     wrapped = MMDistributedDataParallel(model, broadcast_buffers=False)
     views = [x.chunk(2)[rank] for x in images(3, num_samples=8, sizes=(32, 24), dtype=torch.float64)]
     torch.manual_seed(3)
-    wrapped(views, samples([[0.4, 0.6]] * 4), mode='loss')['loss'].backward()
+    wrapped(named(views), samples([[0.4, 0.6]] * 4), mode='loss')['loss'].backward()
     formats = [has_channels_last(p.grad) for p in model.parameters() if p.grad is not None and p.dim() == 4]
     return {name: p.grad.numpy() for name, p in model.named_parameters() if p.grad is not None}, formats
 

@@ -47,5 +47,6 @@ def batch_apart(config: str, folder: Path, device: torch.device) -> float:
     made = []
     for place in (torch.device('cpu'), device):
         preprocessor = MODELS.build(Config.fromfile(config).model.data_preprocessor).to(place)
-        made.append([x.cpu() * preprocessor.std.cpu() for x in preprocessor(batch, training=True)[0]])
+        views = preprocessor(batch, training=True)[0]
+        made.append([x.cpu() * preprocessor.std.cpu() for images in views.values() for x in images])
     return float(np.max([(a - b).abs().max() for a, b in zip(*made, strict=True)]))
