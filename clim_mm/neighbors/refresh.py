@@ -1,4 +1,4 @@
-"""One refresh: features in, positives and a report out. No Runner, no process group."""
+"""One refresh: features in, positives and a report out; and what it costs. No Runner, no process group."""
 
 import time
 from collections.abc import Sequence
@@ -8,12 +8,12 @@ from typing import Optional
 import numpy as np
 
 from .defaults import DEFAULT_MEMORY, NeighborSizes, is_exact
-from .exact_search import search
-from .faiss_backend import as_float32_matrix
-from .ivf import ivf_search
+from .exact_search import search, search_bytes
+from .faiss_backend import as_float32_matrix, feature_bytes
+from .ivf import inverted_lists_bytes, ivf_search, ivf_search_bytes
 from .kmeans import cluster, nearest_centroids, train_centroids
-from .positives import select_positives
-from .refresh_statistics import cluster_balance, largest_cluster, positives_changed, purity, share_with_copy
+from .positives import select_bytes, select_positives
+from .refresh_health import cluster_balance, positives_changed, purity, share_with_copy
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,6 @@ def refresh(features: np.ndarray,
         labels: (N,) int class labels, for the purity of the positives alone; they choose nothing.
         compare: Further strategies whose purity is reported beside that of ``strategy``.
         previous: (N, P) int positives of the refresh before, to report how many changed; they choose nothing.
-        progress: Show faiss's iterations and a progress bar.
     """
     num_images = len(features)
     if readable is not None and len(readable) < num_images:
@@ -112,7 +111,7 @@ def refresh(features: np.ndarray,
     report['num_clusters'] = float(len(cluster_sizes))
     report['empty_clusters'] = float((cluster_sizes == 0).sum())
     report['cluster_balance'] = cluster_balance(cluster_sizes)
-    report['largest_cluster'] = largest_cluster(cluster_sizes)
+    report['largest_cluster'] = float(cluster_sizes.max() / cluster_sizes.sum())
     if labels is not None:
         report[f'purity_{strategy}'] = purity(positives, labels)
         report.update({f'purity_{name}': purity(select(name), labels) for name in compare if name != strategy})
@@ -129,18 +128,13 @@ def refresh_from_table(features: np.ndarray, readable: np.ndarray, positives: np
     """What a checkpoint can still tell of its last refresh: its table beside clusters and neighbours by other features.
 
     Args:
-        features: (N, d) float32, L2-normalised; the rows of unreadable images are not looked at.
-        readable: (n,) int64 ids of the others, ascending.
+        features, readable: As in ``refresh``.
         positives: (N, P) int32, the table; -1 = none.
         centroids: (m, d) float32, the centres that were found with it.
-        num_neighbors: k.
 
     Returns:
         The table and the centres as given; each image's nearest centre and nearest neighbours by the features. The
         report says only ``share_without_positive``.
-
-    Raises:
-        ValueError: If a feature of a readable image is not finite, or has another length than the centres.
     """
     known = as_float32_matrix(features[readable])
     if known.shape[1] != centroids.shape[1]:
@@ -174,3 +168,28 @@ def _spread(rows: np.ndarray, readable: np.ndarray, num_images: int) -> np.ndarr
 def refresh_seed(seed: int, epoch: int) -> int:
     """A seed for the refresh of one epoch, in the signed 32 bits that faiss takes."""
     return int(np.random.SeedSequence((seed, epoch)).generate_state(1)[0] >> 1)
+
+
+def refresh_bytes(num_images: int, dim: int, sizes: NeighborSizes, num_positives: int, strategy: str, exact: bool,
+                  memory: int, on_gpu: bool, all_readable: bool = True) -> int:
+    """What ``refresh`` holds at most in the host's memory, features among it. k-means takes less than the search."""
+    m, k = sizes
+    features = feature_bytes(num_images, dim) * (1 if all_readable else 2)  # those of the readable are copied
+    if exact:
+        found = num_images * (8 + k * 4)  # assignments and neighbours
+        searching = num_images * 8 + search_bytes(num_images, dim, k, on_gpu)
+    else:
+        found = num_images * (4 + k * 4)
+        searching = ivf_search_bytes(num_images, dim, k, m, on_gpu, memory)
+    return features + max(searching, found + select_bytes(num_images, k, num_positives, strategy))
+
+
+def index_bytes(num_images: int, dim: int, num_clusters: int, exact: bool, on_gpu: bool) -> int:
+    """The copy of the features that is searched."""
+    return feature_bytes(num_images, dim) if exact else inverted_lists_bytes(num_images, dim, num_clusters, on_gpu)
+
+
+def search_flops(num_images: int, dim: int, num_clusters: int, exact: bool, nprobe: int) -> float:
+    """Operations of the search of all images among all, or among those of ``nprobe`` near centres."""
+    images_seen = num_images if exact else min(nprobe, num_clusters) * num_images / num_clusters
+    return 2.0 * num_images * images_seen * dim

@@ -10,7 +10,7 @@ from clim_mm.neighbors.defaults import NeighborSizes
 from clim_mm.neighbors.faiss_backend import feature_bytes
 from clim_mm.neighbors.key_bank import bank_bytes
 from clim_mm.neighbors.kmeans import kmeans_flops
-from clim_mm.neighbors.refresh_cost import index_bytes, refresh_bytes, search_flops
+from clim_mm.neighbors.refresh import index_bytes, refresh_bytes, search_flops
 
 from . import estimates
 from .measure_search import SearchSpeed

@@ -16,7 +16,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset, Compose
 
 from clim_mm.errors import UnreadableImage, printable
-from clim_mm.neighbors.positive_reasons import REASONS, Explanation, explain_positives
+from clim_mm.neighbors.positives import REASONS, Explanation, explain_positives
 from clim_mm.neighbors.refresh import Refresh
 
 ANCHORS = 500  # on a page [ours]

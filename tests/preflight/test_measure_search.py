@@ -8,7 +8,7 @@ import pytest
 
 from clim_mm.neighbors import search
 from clim_mm.neighbors.faiss_backend import num_gpus
-from clim_mm.neighbors.refresh_cost import search_flops
+from clim_mm.neighbors.refresh import search_flops
 from clim_mm.preflight.measure_search import measure_search
 
 
