@@ -21,7 +21,7 @@ from clim_mm.evaluation.checkpoint_neighbors import (
 )
 from clim_mm.launch.commands import Options, errors_in_a_sentence
 from clim_mm.launch.framework_settings import check_settings
-from clim_mm.neighbors.refresh_statistics import purity
+from clim_mm.neighbors.refresh_health import purity
 from clim_mm.visualization import PageHead, evenly_spread, positives_page
 from clim_mm.visualization.positives_page import ANCHORS, SIDE
 

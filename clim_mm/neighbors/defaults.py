@@ -24,9 +24,6 @@ def neighbor_sizes(num_samples: int,
     ``m = min(10000, N // 16)`` and ``k = min(40, max(5, N // 100))`` [ours]. On ImageNet these are the
     paper's 10,000 and 40 (A.2); on small sets the paper's 128 images a centre mix more classes (measured on
     the digits: purer positives with more centres).
-
-    Raises:
-        ConfigError: If the set has fewer images than clusters, or not more images than neighbours.
     """
     if num_samples < 2:
         raise ConfigError(f'The training set has {num_samples} image(s), but a positive is another image: '

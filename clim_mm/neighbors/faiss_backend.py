@@ -26,11 +26,7 @@ _ONE_ALONE = ('its packages share a folder, so take out all of them with `pip un
 
 
 def load_faiss() -> ModuleType:
-    """Import faiss.
-
-    Raises:
-        MissingDependencyError: If faiss is not installed, or not as a whole.
-    """
+    """Import faiss, or say how to install it."""
     try:
         import faiss
         if not hasattr(faiss, 'Kmeans'):  # another of its packages was taken out, and the files of both with it
@@ -92,11 +88,7 @@ def on_gpus(index: Any) -> Any:
 
 
 def as_float32_matrix(features: np.ndarray, name: str = 'features') -> np.ndarray:
-    """``features`` as the C-contiguous (N, d) float32 array that faiss reads.
-
-    Raises:
-        ValueError: If it is not two-dimensional, is empty, or holds a NaN or an infinity (faiss would abort).
-    """
+    """``features`` as the C-contiguous (N, d) float32 array that faiss reads; it would abort at a NaN or infinity."""
     matrix = np.ascontiguousarray(features, dtype=np.float32)
     if matrix.ndim != 2 or matrix.size == 0:
         raise ValueError(f'{name} must be a non-empty (N, d) array, but its shape is {matrix.shape}.')
@@ -117,8 +109,7 @@ def feature_bytes(num_features: int, dim: int) -> int:
 def blocks(num_rows: int, bytes_per_row: int, budget: int) -> Iterator[slice]:
     """Slices that cover ``num_rows`` rows, each of at most ``budget`` bytes.
 
-    Raises:
-        ConfigError: If the budget does not hold a small block. At once, not with the first slice.
+    A budget that does not hold a small block is refused at once, not with the first slice.
     """
     rows = budget // bytes_per_row
     if rows < min(num_rows, _FEWEST_ROWS):

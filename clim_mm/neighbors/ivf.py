@@ -8,16 +8,10 @@ import numpy as np
 from clim_mm.progress import progress_bar
 
 from .defaults import DEFAULT_MEMORY
-from .exact_search import search, without_self
+from .exact_search import Sample, draw_sample, recall_bytes, recall_of, search, without_self
 from .faiss_backend import blocks, feature_bytes, load_faiss, num_gpus, on_every_core, on_gpus
 from .kmeans import nearest_centroids
-from .recall import Sample, draw_sample, recall_bytes, recall_of
-from .symmetric_search import (
-    SymmetricSearch,
-    dtypes_by_speed,
-    symmetric_search_bytes,
-    symmetric_search_is_faster,
-)
+from .symmetric_search import SymmetricSearch, dtypes_by_speed, symmetric_search_bytes, symmetric_search_is_faster
 
 _BYTES_OF_A_HIT = 12 + 8 + 4  # faiss's distance and id, and ours
 _NUM_QUERIES = 1000  # whose recall is measured [ours]
@@ -47,13 +41,12 @@ def ivf_search(features: np.ndarray,
                centroids: np.ndarray,
                nprobe: int = 16,
                least_recall: float = 0.99,
-               num_queries: int = _NUM_QUERIES,
                seed: int = 0,
                memory: int = DEFAULT_MEMORY,
                progress: bool = False) -> IVFResult:
     """Find the ``k`` nearest other features among those of ``nprobe`` near centres.
 
-    The recall is measured against the exact search on ``num_queries`` features, drawn at random. While it is below
+    The recall is measured against the exact search on 1,000 features, drawn at random. While it is below
     ``least_recall``, twice as many lists are taken. Where that would be more than an eighth of all lists, each feature
     is compared with all: on the CPU by :class:`~clim_mm.neighbors.symmetric_search.SymmetricSearch`, if it finds at
     least 0.999 of the neighbours of the sample, and otherwise by faiss's exact search.
@@ -65,15 +58,12 @@ def ivf_search(features: np.ndarray,
         nprobe: Lists to begin with [ours].
         least_recall: From 0 to 1 [ours].
         memory: Bytes for what a block takes, beside the features, a copy of them by list, and the results.
-
-    Raises:
-        ConfigError: If the memory does not hold a small block.
     """
     num_features, dim = features.shape
     query_blocks = blocks_of_queries(num_features, dim, k, memory)
     most = min(max(1, len(centroids) // 8), _MOST_LISTS)
     nprobe = min(nprobe, len(centroids))
-    sample = draw_sample(features, k, num_queries, seed)
+    sample = draw_sample(features, k, _NUM_QUERIES, seed)
     assignments = nearest_centroids(features, centroids, 1, memory, progress)[:, 0]
     lists = inverted_lists(features, centroids, assignments, memory)
 
@@ -108,10 +98,10 @@ def ivf_search(features: np.ndarray,
 
 
 def ivf_search_bytes(num_features: int, dim: int, k: int, num_clusters: int, on_gpu: bool = False,
-                     memory: int = DEFAULT_MEMORY, num_queries: int = _NUM_QUERIES) -> int:
+                     memory: int = DEFAULT_MEMORY) -> int:
     """What ``ivf_search`` holds at most in the host's memory, beside the features."""
     results = num_features * (k + 1) * 4  # neighbours and assignments
-    working = max(memory, recall_bytes(min(num_queries, num_features), dim))  # a block, or before the first the sample
+    working = max(memory, recall_bytes(min(_NUM_QUERIES, num_features), dim))  # a block, or before the first the sample
     copies = inverted_lists_bytes(num_features, dim, num_clusters, on_gpu)
     if not on_gpu and symmetric_search_is_faster(num_features, k, memory):
         copies = max(copies, symmetric_search_bytes(num_features, dim, k))  # where lists do not help
@@ -121,8 +111,7 @@ def ivf_search_bytes(num_features: int, dim: int, k: int, num_clusters: int, on_
 def blocks_of_queries(num_features: int, dim: int, k: int, memory: int) -> Iterator[slice]:
     """Blocks of queries within half of ``memory``; the other half is for what they are compared with.
 
-    Raises:
-        ConfigError: At once, if ``ivf_search`` cannot work within that budget.
+    A budget that is too small for ``ivf_search`` is refused at once.
     """
     return blocks(num_features, 2 * (_BYTES_OF_A_HIT * (k + 1) + 4 * dim), memory)
 
@@ -158,12 +147,7 @@ class InvertedLists:
 
     One product of matrices for a list, whose vectors stay in the cache, where an inverted index of faiss would visit
     the lists anew for each query [ours; 3 times as fast on ImageNet's size].
-
-    Args:
-        features: (N, d) float32, C-contiguous.
-        centroids: (m, d) float32.
-        assignments: (N,) int, the list of each feature.
-        memory: Bytes, of which half are for a copy of the features that a list is compared with at once.
+    Half of ``memory``, in bytes, is for a copy of the features that a list is compared with at once.
     """
 
     def __init__(self, features: np.ndarray, centroids: np.ndarray, assignments: np.ndarray, memory: int) -> None:
@@ -176,15 +160,9 @@ class InvertedLists:
         self._starts = np.concatenate([[0], np.cumsum(np.bincount(assignments, minlength=len(centroids)))])
 
     def find(self, ids: np.ndarray, k: int, nprobe: int) -> np.ndarray:
-        """The nearest features of some, themselves among them.
+        """(n, k) int64 ids nearest to some features, themselves among them, in ``nprobe`` lists; -1 = no further.
 
-        Args:
-            ids: (n,) int; fastest in the order of ``by_list``.
-            k: Neighbours of each.
-            nprobe: Lists that each is compared with: those of the centres nearest to the centre of its own list.
-
-        Returns:
-            (n, k) int64 ids, nearest first; -1 where these lists hold no further feature.
+        The lists are those of the centres nearest to the centre of its own list. Fastest in the order of ``by_list``.
         """
         wanted, place = np.unique(self._assignments[ids], return_inverse=True)
         _, near = load_faiss().knn(self._centroids[wanted], self._centroids, nprobe)

@@ -4,9 +4,8 @@ import json
 import os
 import os.path as osp
 import uuid
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, Union, cast
 
 import numpy as np
 import torch
@@ -35,41 +34,39 @@ class KeyBank:
     An image's n-th key has the weight 1 / min(n, ``num_averaged``) against the mean before it: a plain mean of the
     first, then an exponential one. A single key is of a single random crop, and far from the image's own feature.
 
-    Make one with :meth:`create` or :meth:`open`.
-
     Attributes:
         identity: Drawn when the bank was created: a checkpoint notes which one belongs to it.
         epoch: That keys are added in.
-        num_averaged: About how many of its last keys an image's mean is of; 1 for the last alone.
     """
 
-    def __init__(self, folder: str, num_images: int, dim: int, identity: str, num_averaged: int = 1) -> None:
+    def __init__(self, folder: str, num_images: int, dim: int, identity: str, num_averaged: int) -> None:
+        """Map files that are there: use :meth:`create` or :meth:`open`."""
         self.folder = folder
         self.identity = identity
         self.epoch = 0
         self.num_averaged = num_averaged
         self._keys = np.memmap(osp.join(folder, _KEYS), np.float32, 'r+', shape=(num_images, dim))
-        self._epochs = np.memmap(osp.join(folder, _EPOCHS), np.int32, 'r+', shape=(num_images, ))
-        self._counts = np.memmap(osp.join(folder, _COUNTS), np.int32, 'r+', shape=(num_images, ))
+        self._epochs, self._counts = (np.memmap(osp.join(folder, name), np.int32, 'r+', shape=(num_images, ))
+                                      for name in (_EPOCHS, _COUNTS))
+        self._files = {_KEYS: self._keys, _EPOCHS: self._epochs, _COUNTS: self._counts}
         self._waiting: list[tuple[torch.Tensor, torch.Tensor, int]] = []
 
     @classmethod
     def create(cls, folder: Union[str, os.PathLike], num_images: int, dim: int, num_averaged: int = 1) -> 'KeyBank':
-        """Begin an empty bank of N x C in place of any that is there.
-
-        Raises:
-            CheckpointError: If the files cannot be written.
-        """
-        folder = os.fspath(folder)
-        identity = uuid.uuid4().hex
+        """Begin an empty bank of N x C in place of any that is there."""
+        folder, identity = os.fspath(folder), uuid.uuid4().hex
         header = dict(num_images=num_images, dim=dim, identity=identity, **run_id())
         try:
             os.makedirs(folder, exist_ok=True)
-            with suppress(FileNotFoundError):
-                os.remove(osp.join(folder, _HEADER))
+            Path(folder, _HEADER).unlink(missing_ok=True)
             # Written, not only made as long: a full disk would end the process at some later step.
             for name, size in _file_bytes(num_images, dim).items():
-                _fill(osp.join(folder, name), b'\xff' if name == _EPOCHS else b'\0', size)
+                with open(osp.join(folder, name), 'wb') as file:
+                    byte = b'\xff' if name == _EPOCHS else b'\0'  # of an int32, 0xff is -1
+                    for start in range(0, size, 2**22):
+                        file.write(byte * min(2**22, size - start))
+                    file.flush()
+                    os.fsync(file.fileno())
         except OSError as error:
             raise CheckpointError(
                 f'Cannot write the key bank {folder} of {bank_bytes(num_images, dim) / 2**20:,.1f} MiB '
@@ -79,63 +76,41 @@ class KeyBank:
 
     @classmethod
     def open(cls, folder: Union[str, os.PathLike], num_images: int, dim: int, num_averaged: int = 1) -> 'KeyBank':
-        """Go on with the bank that is there.
-
-        Raises:
-            CheckpointError: If it is not N x C, cut off, or cannot be read.
-        """
+        """Go on with the bank that is there, unless it is damaged or not N x C."""
         folder = os.fspath(folder)
         try:
             header = json.loads(patiently(Path(folder, _HEADER).read_bytes, folder))
-            sizes, identity = (header['num_images'], header['dim']), str(header['identity'])
-            if sizes == (num_images, dim):
-                for name, wanted in _file_bytes(num_images, dim).items():
-                    if (size := osp.getsize(osp.join(folder, name))) != wanted:
-                        raise ValueError(f'{name} has {size} bytes instead of {wanted}')
-                return cls(folder, num_images, dim, identity, num_averaged)
+            if (sizes := (header['num_images'], header['dim'])) != (num_images, dim):
+                raise ValueError(f'{sizes[0]} x {sizes[1]} keys, but this training has {num_images} x {dim}')
+            for name, wanted in _file_bytes(num_images, dim).items():
+                if (size := osp.getsize(osp.join(folder, name))) != wanted:
+                    raise ValueError(f'{name} has {size} bytes instead of {wanted}')
+            return cls(folder, num_images, dim, str(header['identity']), num_averaged)
         except StorageError:
             raise
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise machine_error(error) or CheckpointError(
-                f'The key bank {folder} is damaged ({reason}): {_REMEDY}.') from error
-        raise CheckpointError(f'The key bank {folder} holds {sizes[0]} keys of {sizes[1]} dimensions, but this '
-                              f'training has {num_images} images and keys of {dim}: {_REMEDY}.')
+                f'The key bank {folder} cannot be used ({reason}): {_REMEDY}.') from error
 
     @staticmethod
     def exists(folder: Union[str, os.PathLike]) -> bool:
         """Whether a bank is there."""
         return is_there(osp.join(folder, _HEADER))
 
-    def __len__(self) -> int:
-        return len(self._epochs)
-
-    @property
-    def dim(self) -> int:
-        """C."""
-        return self._keys.shape[1]
-
     def add(self, keys: torch.Tensor, ids: torch.Tensor) -> None:
-        """Add keys. They are held where they are, and written every few dozens of steps.
+        """Add (n, C) L2-normalised keys of the images ``ids``, (n,) int64; they are written every few dozens of steps.
 
-        Args:
-            keys: (n, C) float, L2-normalised, on any device; not to be changed afterwards.
-            ids: (n,) int64, of their images. Those below 0 are passed over; of two rows with one id the later counts.
+        Neither is to be changed afterwards. Ids below 0 are passed over; of two rows with one id the later counts.
         """
         self._waiting.append((keys.detach(), ids.detach(), self.epoch))
         if len(self._waiting) >= _ENTRIES_TO_WAIT:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits.
-
-        Raises:
-            CheckpointError: If a file has been cut off meanwhile; to touch it would end the process by a signal.
-            ValueError: If an id is not below N, or keys have another dimension.
-        """
-        parts: dict[str, Any] = {_KEYS: self._keys, _EPOCHS: self._epochs, _COUNTS: self._counts}
-        for name, part in parts.items():
-            if (size := part.base.size()) < part.nbytes:
+        """Write what waits, unless a file has been cut off: to touch it would end the process by a signal."""
+        for name, part in self._files.items():
+            if (size := cast(Any, part.base).size()) < part.nbytes:
                 raise CheckpointError(f'The key bank {self.folder} has been cut off under the training ({name} has '
                                       f'{size} bytes instead of {part.nbytes}): start again with --resume, but first '
                                       f'{_REMEDY}.')
@@ -143,9 +118,6 @@ class KeyBank:
         for keys, ids, epoch in waiting:
             places = ids.cpu().numpy()
             rows = keys.to('cpu', torch.float32).numpy()
-            if rows.shape != (len(places), self.dim) or places.max(initial=_NEVER) >= len(self):
-                raise ValueError(f'Keys of shape {rows.shape} and ids of at most {places.max(initial=_NEVER)} do not '
-                                 f'fit a bank of {len(self)} x {self.dim}.')
             # The first of each id in reverse order is its last; which one numpy would keep is not promised.
             places, from_end = np.unique(places[::-1], return_index=True)
             there = places >= 0
@@ -163,7 +135,7 @@ class KeyBank:
     def sync(self) -> None:
         """Write what waits, and put all of it on the disk."""
         self.flush()
-        for part in (self._keys, self._epochs, self._counts):
+        for part in self._files.values():
             part.flush()
 
     def features(self) -> np.ndarray:
@@ -171,7 +143,7 @@ class KeyBank:
         self.flush()
         features = np.array(self._keys)
         averaged = (self._counts > 1).any()  # a bank may have been begun with another ``num_averaged``
-        for start in range(0, len(self) if averaged else 0, ROWS_PER_BLOCK):
+        for start in range(0, len(features) if averaged else 0, ROWS_PER_BLOCK):
             rows = features[start:start + ROWS_PER_BLOCK]
             with np.errstate(all='ignore'):
                 rows /= np.linalg.norm(rows, axis=1, keepdims=True)
@@ -191,7 +163,7 @@ class KeyBank:
     def never_seen(self) -> np.ndarray:
         """(N,) bool: images without a key, or whose row is no mean of unit vectors, as after a power failure."""
         seen = self.epochs >= 0
-        for start in range(0, len(self), ROWS_PER_BLOCK):
+        for start in range(0, len(seen), ROWS_PER_BLOCK):
             block = slice(start, start + ROWS_PER_BLOCK)
             rows = self._keys[block]
             with np.errstate(invalid='ignore', over='ignore'):
@@ -208,12 +180,3 @@ def bank_bytes(num_images: int, dim: int) -> int:
 
 def _file_bytes(num_images: int, dim: int) -> dict[str, int]:
     return {_KEYS: 4 * num_images * dim, _EPOCHS: 4 * num_images, _COUNTS: 4 * num_images}
-
-
-def _fill(path: str, byte: bytes, size: int) -> None:
-    """Write ``size`` times the same byte: of an int32, 0xff is -1."""
-    with open(path, 'wb') as file:
-        for start in range(0, size, 2**22):
-            file.write(byte * min(2**22, size - start))
-        file.flush()
-        os.fsync(file.fileno())

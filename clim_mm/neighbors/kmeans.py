@@ -10,50 +10,43 @@ from clim_mm.progress import progress_bar
 from .defaults import DEFAULT_MEMORY
 from .faiss_backend import ROWS_PER_BLOCK, as_float32_matrix, blocks, load_faiss, num_gpus, on_every_core, on_gpus
 
-ITERATIONS = 20  # of Lloyd's algorithm [ours: faiss's usual 20 to 25; the paper gives none]
-MAX_POINTS_PER_CENTROID = 256  # takes all of ImageNet at m = 10,000
+ITERATIONS = 20  # of Lloyd's algorithm, at most [ours: faiss's usual 20 to 25; the paper gives none]
+MAX_POINTS_PER_CENTROID = 256  # drawn at random from more; takes all of ImageNet at m = 10,000
 POINTS_PER_CENTROID = 64  # of a sample; with 32, centres are caught by outliers where groups are unequal
 _BYTES_OF_A_RESULT = 12  # faiss's distance and id
 
 
 class Stop(NamedTuple):
-    """Stop once an iteration improves the objective by less than the share ``tolerance`` [ours].
-
-    ``usual_iterations`` are what the families of ``tools/benchmarks/refresh.py`` take, for the preflight's forecast.
-    """
+    """Stop once an iteration improves the objective by less than the share ``tolerance`` [ours]."""
 
     tolerance: float
-    most_iterations: int
-    usual_iterations: int
+    usual_iterations: int  # of the families of tools/benchmarks/refresh.py, for the preflight's forecast
 
 
 # Found on the three families of tools/benchmarks/refresh.py, which shows the objective that is reached: within 1 % of
 # that of `cluster`. Further iterations on the sample fit the sample alone. Those on all features go on until what is
 # left to gain is a fraction of 1 %: each gains about two thirds of what the one before gained.
-ON_SAMPLE = Stop(tolerance=0.005, most_iterations=20, usual_iterations=5)
-ON_ALL = Stop(tolerance=0.002, most_iterations=20, usual_iterations=3)
+ON_SAMPLE = Stop(tolerance=0.005, usual_iterations=5)
+ON_ALL = Stop(tolerance=0.002, usual_iterations=3)
 
 
 @on_every_core
 def cluster(features: np.ndarray,
             num_clusters: int,
             seed: int = 0,
-            num_iterations: int = ITERATIONS,
-            max_points_per_centroid: int = MAX_POINTS_PER_CENTROID,
             progress: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Find ``num_clusters`` centres by faiss's k-means, and each feature's nearest centre by L2 distance.
 
     Args:
         features: (N, d) float array.
         num_clusters: ``m``, from 1 to N. The paper's is 10,000 on ImageNet (A.2).
-        max_points_per_centroid: Centres are trained on at most ``m`` times this many features, drawn at random.
         progress: Print faiss's line for each iteration.
 
     Returns:
         Centres, (m, d) float32, and assignments, (N,) int64.
     """
     features = _checked(features, num_clusters)
-    kmeans = _kmeans(features, num_clusters, num_iterations, max_points_per_centroid, seed, None, progress)
+    kmeans = _kmeans(features, num_clusters, ITERATIONS, MAX_POINTS_PER_CENTROID, seed, None, progress)
     _, assignments = kmeans.assign(features)
     return kmeans.centroids, assignments.astype(np.int64)
 
@@ -63,9 +56,6 @@ def train_centroids(features: np.ndarray,
                     num_clusters: int,
                     seed: int = 0,
                     start: Optional[np.ndarray] = None,
-                    on_sample: Stop = ON_SAMPLE,
-                    on_all: Stop = ON_ALL,
-                    points_per_centroid: int = POINTS_PER_CENTROID,
                     progress: bool = False) -> np.ndarray:
     """Centres by k-means on a sample first, then on all features: what ``cluster`` finds, in a fraction of its time.
 
@@ -74,10 +64,8 @@ def train_centroids(features: np.ndarray,
 
     Args:
         features, num_clusters, progress: As for ``cluster``.
-        start: (m, d) float32 centres to begin with on all features, such as the last refresh's. None begins on the
-            sample, with m of its features at random.
-        points_per_centroid: The sample has ``m`` times this many features, drawn at random. With fewer features all
-            are taken at once.
+        start: (m, d) float32 centres to begin with on all features, such as the last refresh's. None begins with m
+            features of the sample, if there are more than ``POINTS_PER_CENTROID`` a centre.
 
     Returns:
         (m, d) float32.
@@ -86,11 +74,11 @@ def train_centroids(features: np.ndarray,
     centroids = None if start is None else as_float32_matrix(start, 'start')
     if centroids is not None and centroids.shape != (num_clusters, features.shape[1]):
         raise ValueError(f'start has the shape {centroids.shape}, not {(num_clusters, features.shape[1])}.')
-    size = num_clusters * points_per_centroid
+    size = num_clusters * POINTS_PER_CENTROID
     if centroids is None and size < len(features):
         ids = np.random.default_rng(seed).choice(len(features), size, replace=False)
-        centroids = _improve(features[np.sort(ids)], num_clusters, None, on_sample, seed, progress)
-    return _improve(features, num_clusters, centroids, on_all, seed, progress)
+        centroids = _improve(features[np.sort(ids)], num_clusters, None, ON_SAMPLE, seed, progress)
+    return _improve(features, num_clusters, centroids, ON_ALL, seed, progress)
 
 
 @on_every_core
@@ -99,14 +87,7 @@ def nearest_centroids(features: np.ndarray,
                       num: int = 1,
                       memory: int = DEFAULT_MEMORY,
                       progress: bool = False) -> np.ndarray:
-    """The ``num`` nearest centres of each feature by L2 distance, (N, num) int32, nearest first.
-
-    Args:
-        features: (N, d) float32.
-        centroids: (m, d) float32.
-        num: From 1 to m.
-        memory: Bytes for what a block of features takes.
-    """
+    """The ``num`` nearest centres of each feature, (N, num) int32, nearest first, in blocks of ``memory`` bytes."""
     index = on_gpus(load_faiss().IndexFlatL2(centroids.shape[1]))
     index.add(np.ascontiguousarray(centroids, dtype=np.float32))
     nearest = np.empty((len(features), num), dtype=np.int32)
@@ -137,12 +118,9 @@ def kmeans_flops(num_features: int, dim: int, num_clusters: int, exact: bool) ->
 
 def _improve(features: np.ndarray, num_clusters: int, centroids: Optional[np.ndarray], stop: Stop, seed: int,
              progress: bool) -> np.ndarray:
-    """Centres after as many iterations as the rule asks for.
-
-    faiss tells the objective before an iteration, so that what the last one gained is not yet known.
-    """
+    """Iterate until the rule is met. faiss tells the objective before an iteration: its own gain is not yet known."""
     before = np.inf
-    for iteration in range(stop.most_iterations):
+    for iteration in range(ITERATIONS):
         kmeans = _kmeans(features, num_clusters, 1, len(features), seed, centroids, progress=False)
         centroids, objective = kmeans.centroids, float(kmeans.obj[0])
         if progress:

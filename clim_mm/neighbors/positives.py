@@ -1,4 +1,6 @@
-"""Which images become an anchor's positives (paper section 3.2.1, A.2, and the rivals of Table 6)."""
+"""Which images become an anchor's positives (paper section 3.2.1, A.2, and the rivals of Table 6), and why."""
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -8,6 +10,15 @@ from .faiss_backend import ROWS_PER_BLOCK, as_float32_matrix
 
 STRATEGIES = ('random', 'knn', 'kmeans', 'knn_kmeans', 'center_wise')
 _NUMBERS_PER_BLOCK = 2**18  # of (rows, d) intermediates, which would else take four times the features
+# What is said of a candidate; the order is that of the codes in ``Explanation.reasons``.
+REASONS = (
+    'kept',  # the strategy admits it, and it is one of the P positives
+    'filled',  # center_wise does not admit it: it filled up the places that were left, as one of the nearest
+    'not_drawn',  # the strategy admits it, but others took the P places
+    'farther',  # center_wise: in the anchor's cluster, but farther from its centre than the anchor is
+    'other_cluster',  # in another cluster than the anchor
+)
+_KEPT, _FILLED, _NOT_DRAWN, _FARTHER, _OTHER_CLUSTER = range(len(REASONS))
 
 
 def select_positives(features: np.ndarray,
@@ -34,7 +45,6 @@ def select_positives(features: np.ndarray,
         centroids: (m, d) float array.
         assignments: (N,) int array of each image's centre.
         neighbors: (N, k) int array, nearest first, without the image itself, -1 where missing.
-        num_positives: Positives kept for each anchor; the paper's is 10 (A.2).
 
     Returns:
         (N, num_positives) int32 of image ids, distinct in a row and never the anchor's; -1 = none, at the end.
@@ -43,13 +53,10 @@ def select_positives(features: np.ndarray,
     num_samples = len(features)
     check_choice('strategy', strategy, STRATEGIES)
     check_whole('num_positives', num_positives, least=1)
-    if assignments.shape != (num_samples, ) or neighbors.ndim != 2 or len(neighbors) != num_samples:
-        raise ValueError(f'{num_samples} features do not belong to assignments of shape {assignments.shape} and '
-                         f'neighbors of shape {neighbors.shape}.')
     for name, ids, least, size in (('assignments', assignments, 0, len(centroids)),
                                    ('neighbors', neighbors, -1, num_samples)):
-        if ids.dtype.kind not in 'iu' or ids.size and not (least <= ids.min() and ids.max() < size):
-            raise ValueError(f'{name} must be whole numbers from {least} to {size - 1}.')
+        if len(ids) != num_samples or ids.min(initial=0) < least or ids.max(initial=0) >= size:  # -2 is an index too
+            raise ValueError(f'{name} must be {num_samples} rows of ids from {least} to {size - 1}.')
     rng = np.random.default_rng(seed)
     if strategy == 'random':
         return _from_everything(num_samples, num_positives, rng)
@@ -65,10 +72,7 @@ def select_positives(features: np.ndarray,
 
 
 def distance_to_center(features: np.ndarray, centroids: np.ndarray, assignments: np.ndarray) -> np.ndarray:
-    """Squared L2 distance of each feature to its own centre, (N,) float64.
-
-    Computed in float64, row by row alike, so that duplicates tie exactly.
-    """
+    """Squared L2 distance of each feature to its own centre, (N,) float64: computed alike, so that duplicates tie."""
     distances = np.empty(len(features), dtype=np.float64)
     rows = max(1, _NUMBERS_PER_BLOCK // features.shape[1])
     for start in range(0, len(features), rows):
@@ -155,8 +159,6 @@ def sample_without_replacement(counts: np.ndarray, size: int, rng: np.random.Gen
 
     Args:
         counts: (N,) int64, at least 0.
-        size: Integers drawn for each row.
-        rng: Source of randomness.
 
     Returns:
         (N, size) int64; a row with fewer than ``size`` integers holds them all, and -1 elsewhere.
@@ -168,3 +170,64 @@ def sample_without_replacement(counts: np.ndarray, size: int, rng: np.random.Gen
         taken = (drawn[:, :step] == candidate[:, None]).any(axis=1)
         drawn[:, step] = np.where(last < 0, -1, np.where(taken, last, candidate))
     return drawn
+
+
+class Explanation(NamedTuple):
+    """What there is to say of (A, c) candidates of A anchors; NaN or -1 where there is no candidate or no cluster.
+
+    Attributes:
+        to_anchor: (A, c) float64, L2 distance to the anchor.
+        to_center: (A, c) float64, L2 distance to the centre of the anchor's cluster.
+        anchor_to_center: (A,) float64, the anchor's own distance to that centre.
+        reasons: (A, c) int8, places in ``REASONS``.
+    """
+
+    to_anchor: np.ndarray
+    to_center: np.ndarray
+    anchor_to_center: np.ndarray
+    reasons: np.ndarray
+
+
+def explain_positives(features: np.ndarray,
+                      centroids: np.ndarray,
+                      assignments: np.ndarray,
+                      anchors: np.ndarray,
+                      candidates: np.ndarray,
+                      positives: np.ndarray,
+                      strategy: str = 'center_wise') -> Explanation:
+    """Tell of each candidate where it lies, and what the strategy made of it [paper 3.2.1].
+
+    Args:
+        features, centroids, assignments: As in ``select_positives``; images without a cluster, -1, may be NaN.
+        anchors: (A,) int ids.
+        candidates: (A, c) int ids for each anchor, such as its neighbours or its positives; -1 = none.
+        positives: (A, P) int ids of each anchor's positives; -1 = none.
+    """
+    own_cluster = assignments[anchors]
+    there = (candidates >= 0) & (own_cluster >= 0)[:, None]
+    to_center = _squared_to_centers(features, centroids, candidates, own_cluster[:, None], there)
+    anchor_to_center = _squared_to_centers(features, centroids, anchors, own_cluster, own_cluster >= 0)
+
+    refused = np.full(candidates.shape, _NOT_DRAWN)
+    if strategy == 'center_wise':
+        refused[~(to_center <= anchor_to_center[:, None])] = _FARTHER
+    if strategy in ('kmeans', 'knn_kmeans', 'center_wise'):
+        refused[assignments[candidates] != own_cluster[:, None]] = _OTHER_CLUSTER
+    chosen = (candidates[:, :, None] == positives[:, None, :]).any(axis=2)
+    reasons = np.where(chosen, np.where(refused == _NOT_DRAWN, _KEPT, _FILLED), refused)
+
+    to_anchor = np.full(candidates.shape, np.nan)
+    rows = np.broadcast_to(anchors[:, None], candidates.shape)
+    difference = features[candidates[there]].astype(np.float64) - features[rows[there]]
+    to_anchor[there] = np.sqrt((difference**2).sum(axis=1))
+    return Explanation(to_anchor, np.sqrt(to_center), np.sqrt(anchor_to_center),
+                       np.where(there, reasons, -1).astype(np.int8))
+
+
+def _squared_to_centers(features: np.ndarray, centroids: np.ndarray, ids: np.ndarray, clusters: np.ndarray,
+                        there: np.ndarray) -> np.ndarray:
+    """Squared distances to the given clusters' centres, in the very arithmetic by which positives are chosen."""
+    squared = np.full(ids.shape, np.nan)
+    clusters = np.broadcast_to(clusters, ids.shape)
+    squared[there] = distance_to_center(features[ids[there]], centroids, clusters[there])
+    return squared

@@ -1,4 +1,4 @@
-"""One refresh: features in, positives and a report out. No Runner, no process group."""
+"""One refresh: features in, positives and a report out; and what it costs. No Runner, no process group."""
 
 import time
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from .faiss_backend import as_float32_matrix
 from .ivf import ivf_search
 from .kmeans import cluster, nearest_centroids, train_centroids
 from .positives import select_positives
-from .refresh_statistics import cluster_balance, largest_cluster, positives_changed, purity, share_with_copy
+from .refresh_health import cluster_balance, positives_changed, purity, share_with_copy
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,6 @@ def refresh(features: np.ndarray,
         labels: (N,) int class labels, for the purity of the positives alone; they choose nothing.
         compare: Further strategies whose purity is reported beside that of ``strategy``.
         previous: (N, P) int positives of the refresh before, to report how many changed; they choose nothing.
-        progress: Show faiss's iterations and a progress bar.
     """
     num_images = len(features)
     if readable is not None and len(readable) < num_images:
@@ -112,7 +111,7 @@ def refresh(features: np.ndarray,
     report['num_clusters'] = float(len(cluster_sizes))
     report['empty_clusters'] = float((cluster_sizes == 0).sum())
     report['cluster_balance'] = cluster_balance(cluster_sizes)
-    report['largest_cluster'] = largest_cluster(cluster_sizes)
+    report['largest_cluster'] = float(cluster_sizes.max() / cluster_sizes.sum())
     if labels is not None:
         report[f'purity_{strategy}'] = purity(positives, labels)
         report.update({f'purity_{name}': purity(select(name), labels) for name in compare if name != strategy})
@@ -129,18 +128,13 @@ def refresh_from_table(features: np.ndarray, readable: np.ndarray, positives: np
     """What a checkpoint can still tell of its last refresh: its table beside clusters and neighbours by other features.
 
     Args:
-        features: (N, d) float32, L2-normalised; the rows of unreadable images are not looked at.
-        readable: (n,) int64 ids of the others, ascending.
+        features, readable: As in ``refresh``.
         positives: (N, P) int32, the table; -1 = none.
         centroids: (m, d) float32, the centres that were found with it.
-        num_neighbors: k.
 
     Returns:
         The table and the centres as given; each image's nearest centre and nearest neighbours by the features. The
         report says only ``share_without_positive``.
-
-    Raises:
-        ValueError: If a feature of a readable image is not finite, or has another length than the centres.
     """
     known = as_float32_matrix(features[readable])
     if known.shape[1] != centroids.shape[1]:

@@ -12,7 +12,6 @@ from clim_mm.progress import progress_bar
 
 from .exact_search import without_self
 from .faiss_backend import load_faiss, num_gpus
-from .running_nearest import BYTES_OF_A_CANDIDATE, RunningNearest
 
 _ROWS = 1024  # of a block: the distances of two stay near the processor, and Python's part is still small
 _BYTES_OF_A_PAIR = 4 + 1 + 1  # its distance, and whether it is near for either feature
@@ -22,17 +21,61 @@ _ROWS_OF_A_PART = 64  # whose candidates stay in the cache
 _MEASURED_ROWS = 2048
 _PARTS_OF_A_NORM = {torch.bfloat16: 3, torch.float32: 1}  # that add up to a float32
 _BITS = {torch.bfloat16: torch.int16, torch.float32: torch.int32}  # integers as long as the numbers
+_ID_BITS = np.uint64(32)
+_NONE = np.uint64(0x7FFFFFFFFFFFFFFF)  # beyond every distance
+_BYTES_OF_A_CANDIDATE = 8 + (2 + 8) // 2  # its key; besides, half as many wait, each a row and a key
+
+
+class RunningNearest:
+    """The ``num`` nearest others of each of ``rows`` (at most 65,536), while more and more are compared with them.
+
+    Only what is below ``limit``, (rows,) bits of distances of the type ``integer``, is of use.
+    """
+
+    def __init__(self, rows: int, num: int, integer: np.dtype) -> None:
+        self._integer = np.iinfo(integer)
+        self._keys: np.ndarray = np.full((rows, num), _NONE)  # the distance, then the id: sorted by distance as numbers
+        self._waiting: list[tuple[np.ndarray, np.ndarray]] = []
+        self._num_waiting = 0
+        self.limit = np.full(rows, self._integer.max, dtype=integer)
+
+    def add(self, rows: np.ndarray, ids: np.ndarray, bits: np.ndarray) -> None:
+        """Take in others: (n,) rows of which each is another, their int32 ids, and the bits of their distances."""
+        keys = np.maximum(bits, 0).astype(np.uint64) << _ID_BITS | ids.astype(np.uint64)
+        self._waiting.append((rows.astype(np.uint16), keys))
+        self._num_waiting += len(rows)
+        if self._num_waiting > self._keys.size // 2:  # seldom, since each time all rows are gone through
+            self.settle()
+
+    def settle(self) -> None:
+        """Keep the nearest, and lower the limits."""
+        if not self._num_waiting:
+            return
+        rows, keys = (np.concatenate(part) for part in zip(*self._waiting, strict=True))
+        self._waiting, self._num_waiting = [], 0
+        order = np.argsort(rows, kind='stable')
+        rows, counts = rows[order], np.bincount(rows, minlength=len(self._keys))
+        num = self._keys.shape[1]
+        table = np.full((len(self._keys), num + counts.max()), _NONE)
+        table[:, :num] = self._keys
+        table[rows, num + np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)] = keys[order]
+        table.partition(num - 1, axis=1)
+        self._keys = table[:, :num].copy()
+        bits = np.minimum(self._keys[:, -1] >> _ID_BITS, np.uint64(self._integer.max)).astype(self.limit.dtype)
+        # Distances below zero are zero and a rounding: none of them is nearer than another.
+        self.limit = np.where(bits == 0, self._integer.min, bits).astype(self.limit.dtype)
+
+    def ids(self) -> np.ndarray:
+        """(rows, num) int32, in no order, -1 = none."""
+        self.settle()
+        return np.where(self._keys == _NONE, -1, self._keys.astype(np.uint32).view(np.int32))
 
 
 class SymmetricSearch:
     """A search by rounded features; what it finds is put in order by float32.
 
     faiss's exact search computes the distance of i and j for i and again for j, and nearly all of its time goes there.
-
-    Args:
-        features: (N, d) float32, C-contiguous and finite.
-        k: Neighbours of each.
-        dtype: That features are rounded to, ``torch.bfloat16`` or ``torch.float32``.
+    The (N, d) float32 features are rounded to ``dtype``, ``torch.bfloat16`` or ``torch.float32``.
     """
 
     def __init__(self, features: np.ndarray, k: int, dtype: torch.dtype) -> None:
@@ -59,12 +102,7 @@ class SymmetricSearch:
         return without_self(self._in_order(ids, near.ids(), 1), ids)
 
     def find_all(self, memory: int, progress: bool) -> np.ndarray:
-        """The (N, k) int32 neighbours of all.
-
-        Args:
-            memory: Bytes for the products; the candidates are besides (``symmetric_search_bytes``).
-            progress: Show a progress bar.
-        """
+        """The (N, k) int32 neighbours of all, with products of ``memory`` bytes."""
         num_threads = _threads(memory)
         near = {i: RunningNearest(len(self._order[block]), self._k + _MORE, self._rounded.integer)
                 for i, block in enumerate(self._blocks)}
@@ -138,8 +176,7 @@ class SymmetricSearch:
 def symmetric_search_is_faster(num_features: int, k: int, memory: int) -> bool:
     """Whether :class:`SymmetricSearch` can be faster than faiss's exact search, which computes each distance twice.
 
-    Not where faiss has GPUs, nor where the ``memory`` (bytes) holds the products of no more than half the cores; nor
-    for so few features that a block holds them all.
+    Not with GPUs, nor where ``memory`` holds the products of at most half the cores, nor if one block holds all.
     """
     return (num_gpus() == 0 and num_features > max(_ROWS, k + 1 + _MORE)
             and 2 * _threads(memory) > load_faiss().omp_get_max_threads())
@@ -147,7 +184,7 @@ def symmetric_search_is_faster(num_features: int, k: int, memory: int) -> bool:
 
 def symmetric_search_bytes(num_features: int, dim: int, k: int) -> int:
     """What :class:`SymmetricSearch` holds at most beside features, products and results."""
-    return num_features * (4 * (dim + 2) + BYTES_OF_A_CANDIDATE * (k + _MORE))
+    return num_features * (4 * (dim + 2) + _BYTES_OF_A_CANDIDATE * (k + _MORE))
 
 
 def _threads(memory: int) -> int:
@@ -159,13 +196,8 @@ class RoundedFeatures:
     """Features in a matrix whose product with itself is half the squared distances.
 
     The features are centred first, which moves no distance, so that the rounding is small beside the distances. Half
-    the squared norms are further columns, in parts that lose nothing.
-
-    Args:
-        features: (N, d) float32, finite.
-        order: (N,) ids, in whose order the rows follow each other.
-        dtype: ``torch.bfloat16`` or ``torch.float32``.
-        rows: That are rounded at once.
+    the squared norms are further columns, in parts that lose nothing. The rows follow each other in the ``order`` of
+    the ids, and ``rows`` of them are rounded at once.
     """
 
     def __init__(self, features: np.ndarray, order: np.ndarray, dtype: torch.dtype, rows: int) -> None:

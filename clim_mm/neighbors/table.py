@@ -41,11 +41,7 @@ class NeighborTable:
         return view
 
     def publish(self, positives: np.ndarray) -> None:
-        """Replace all rows by (N, P) int32, -1 = none, and count the version up. Between epochs, when no worker draws.
-
-        Raises:
-            ValueError: If the shape is not the table's, or an id is outside -1 .. N - 1.
-        """
+        """Replace all rows by (N, P) int32, -1 = none, and count the version up. Between epochs: no worker draws."""
         self._write(positives)
         self._version += 1
 
@@ -64,11 +60,7 @@ class NeighborTable:
         return dict(positives=self._positives.clone(), version=self._version.clone())
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore what ``state_dict`` gave.
-
-        Raises:
-            ValueError: If the state is of a table of another size, or of other numbers.
-        """
+        """Restore what ``state_dict`` gave; a state of another size or with other numbers is a ValueError."""
         positives, version = state['positives'], state['version']
         if positives.dtype != torch.int32 or version.dtype != torch.int64 or version.shape != (1, ) or version < 0:
             raise ValueError(f'A table has int32 positives and one version, not {positives.dtype} and {version}.')

@@ -49,17 +49,7 @@ class FedSample:
 
 
 def fed_sample(dataset: Dataset, sample_idx: int, to_rgb: bool = True) -> FedSample:
-    """Draw a sample as a worker of the training does.
-
-    Args:
-        dataset: One whose pipeline packs views.
-        sample_idx: Of the anchor.
-        to_rgb: Whether the model's preprocessor reverses the channels, as it must if images are read as BGR.
-
-    Raises:
-        ConfigError: If the pipeline gives no packed views.
-        DataError: If the images cannot be read.
-    """
+    """Draw a sample as a worker of the training does; ``to_rgb`` reverses the channels of images read as BGR."""
     watch = _ShareWatch()
     inputs, sample = _unpacked(watch.sample(dataset, sample_idx))
     if not isinstance(inputs, dict):
@@ -74,14 +64,9 @@ def fed_sample(dataset: Dataset, sample_idx: int, to_rgb: bool = True) -> FedSam
 
 
 class _ShareWatch:
-    """Finds out whose each pixel is: what mixes black anchors with white positives by the same draws, tells the share.
+    """Finds whose each pixel is: what mixes black anchors with white positives by the same draws tells the share."""
 
-    Attributes:
-        shares: For each query (r, r) float32, 0 to 1; None if there is nothing to mix.
-    """
-
-    def __init__(self) -> None:
-        self.shares: Optional[list[np.ndarray]] = None
+    shares: Optional[list[np.ndarray]] = None  # for each query (r, r) float32, 0 to 1; None if there is nothing to mix
 
     def sample(self, dataset: Any, sample_idx: int) -> Any:
         """A sample, watched where its views are there and not yet mixed."""

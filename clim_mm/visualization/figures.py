@@ -26,9 +26,7 @@ def draw_positives(source: BaseDataset,
     """Draw one row per anchor: the anchor, then its positives.
 
     Args:
-        source: The dataset that the ids in ``positives`` refer to.
         positives: (N, P) int, -1 = none, drawn as a gap.
-        anchors: Ids of the anchors.
         path: The file extension sets the format.
         labels: (N,) int; positives with the anchor's label get a green frame, others a red one.
     """
@@ -87,9 +85,6 @@ def draw_tsne(features: np.ndarray,
         labels: (n,) int.
         classes: Names by label.
         path: The file extension sets the format.
-
-    Raises:
-        ConfigError: With fewer than three images or more than 20 classes.
     """
     check_whole('The number of images of t-SNE', len(features), least=FEWEST_IMAGES)
     check_whole('The number of classes of t-SNE', len(np.unique(labels)), least=1, most=MOST_CLASSES)

@@ -16,7 +16,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset, Compose
 
 from clim_mm.errors import UnreadableImage, printable
-from clim_mm.neighbors.positive_reasons import REASONS, Explanation, explain_positives
+from clim_mm.neighbors.positives import REASONS, Explanation, explain_positives
 from clim_mm.neighbors.refresh import Refresh
 
 ANCHORS = 500  # on a page [ours]
@@ -70,7 +70,6 @@ def positives_page(source: BaseDataset,
     """Return the page as HTML. Where the source has labels, positives with the anchor's label are marked.
 
     Args:
-        source: The dataset that the ids refer to.
         features: (N, d) float32, L2-normalised; NaN for unreadable images.
         anchors: (A,) int ids.
         previous: (A, P') int, the anchors' positives before this refresh, -1 = none.
@@ -148,10 +147,7 @@ def _reason_texts(head: PageHead) -> dict[str, str]:
 
 def read_thumbnails(source: BaseDataset, ids: Iterable[int], side: int = SIDE,
                     load: Sequence = _LOAD) -> dict[int, Union[np.ndarray, str]]:
-    """Read each image once, and return its central square by id: (side, side, 3) uint8, BGR.
-
-    For an unreadable image the value is the reason, a string.
-    """
+    """Central squares by id, (side, side, 3) uint8, BGR, each image read once; or why it is unreadable, a string."""
     transforms = Compose(load)
 
     def read(image_id: int) -> Union[np.ndarray, str]:

@@ -26,11 +26,7 @@ def draw_views(samples: Sequence[FedSample],
     Blue is the anchor's, orange the positive's: a query has its pasted patch outlined in orange, and below it a bar
     that is blue up to ``lam``. Views of lower resolution are drawn smaller.
 
-    Args:
-        samples: All with as many views of the same sizes.
-        source: The dataset whose ids are meant.
-        title: Above the picture.
-        load: Transforms, or their configs, that make ``img``, (H, W, 3) uint8, BGR, of a data info.
+    All samples have as many views of the same sizes. ``load`` makes ``img``, (H, W, 3) uint8, BGR, of a data info.
     """
     views = samples[0].views
     paired = views[0].role != 'view'
@@ -100,11 +96,7 @@ def _draw_share(axes: Axes, view: FedView) -> None:
 
 
 def patch_box(share: Optional[np.ndarray]) -> Optional[tuple[int, int, int, int]]:
-    """Top, left, bottom and right of what is wholly the positive's; None if nothing is, or the images are blended.
-
-    Args:
-        share: (r, r) float, how much of each pixel is the positive's, 0 to 1.
-    """
+    """Top, left, bottom and right of what is wholly the positive's; None if nothing is, or the images are blended."""
     if share is None or not np.isin(share, (0, 1)).all() or not share.any():
         return None
     rows, columns = np.flatnonzero(share.any(axis=1)), np.flatnonzero(share.any(axis=0))

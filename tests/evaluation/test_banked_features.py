@@ -166,12 +166,12 @@ def opening(folder, identity):
 def test_a_bank_of_another_size_stops_every_process(tmp_path):
     own = bank_of(tmp_path / 'key_bank', {0: 2})
     first, second = on_processes(2, opening, tmp_path, own.identity)
-    assert first == second and 'holds 6 keys of 4 dimensions, but this training has 7 images' in first
+    assert first == second and '6 x 4 keys, but this training has 7 x' in first
 
 
 def held_by(folder):
     bank = open_bank(runner_of(folder, 0), N, 4)
-    return None if bank is None else len(bank)
+    return None if bank is None else len(bank.epochs)
 
 
 @pytest.mark.e2e

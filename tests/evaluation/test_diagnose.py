@@ -6,7 +6,7 @@ import pytest
 from clim_mm.evaluation import alignment, diagnose, intra_class_similarity, uniformity
 from clim_mm.neighbors import STRATEGIES, cluster, search, select_positives
 from clim_mm.neighbors.defaults import NeighborSizes
-from clim_mm.neighbors.refresh_statistics import purity
+from clim_mm.neighbors.refresh_health import purity
 
 
 def features_of(labels, seed, dim=8):

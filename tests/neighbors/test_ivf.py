@@ -7,10 +7,9 @@ from sklearn.datasets import make_blobs
 
 from clim_mm.errors import ConfigError
 from clim_mm.neighbors import ivf_search, search, train_centroids
-from clim_mm.neighbors.exact_search import without_self
+from clim_mm.neighbors.exact_search import draw_sample, recall_of, without_self
 from clim_mm.neighbors.ivf import GPUInvertedLists, InvertedLists, share_in_lists
 from clim_mm.neighbors.kmeans import nearest_centroids
-from clim_mm.neighbors.recall import draw_sample, recall_of
 
 
 def blobs(num_samples=3000, dim=16, num_blobs=60, spread=1.5, seed=0):
@@ -40,7 +39,7 @@ def test_nearly_all_neighbors_are_found_in_few_lists(searched):
 def test_the_recall_of_the_sample_is_that_of_all(searched):
     features, centroids, exact = searched
     for nprobe in (1, 2):
-        found = ivf_search(features, 12, centroids, nprobe=nprobe, least_recall=0.0, num_queries=1500)
+        found = ivf_search(features, 12, centroids, nprobe=nprobe, least_recall=0.0)
         assert found.nprobe == nprobe
         assert found.recall == pytest.approx(overlap(found.neighbors, exact), abs=0.01)
 

@@ -9,7 +9,7 @@ import torch
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
 
-from clim_mm.neighbors import cluster, train_centroids
+from clim_mm.neighbors import cluster, kmeans, train_centroids
 from clim_mm.neighbors.faiss_backend import on_every_core
 from clim_mm.neighbors.kmeans import (
     ITERATIONS,
@@ -116,18 +116,23 @@ def test_the_objective_beats_random_centres_and_is_near_that_of_sklearn(seed):
     assert found < 1.05 * reference
 
 
-def test_more_iterations_do_not_worsen_the_objective():
+def test_more_iterations_do_not_worsen_the_objective(monkeypatch):
     features = blobs()
-    values = [objective(features, cluster(features, 40, num_iterations=n)[0]) for n in (1, 5, 20)]
+    values = []
+    for iterations in (1, 5, 20):
+        monkeypatch.setattr(kmeans, 'ITERATIONS', iterations)
+        values.append(objective(features, cluster(features, 40)[0]))
     assert values[0] > values[1] >= values[2]
 
 
-def test_training_on_a_sample_still_assigns_every_feature():
+def test_training_on_a_sample_still_assigns_every_feature(monkeypatch):
     features = blobs()
-    centroids, assignments = cluster(features, 12, max_points_per_centroid=10)
+    of_all = cluster(features, 12)[0]
+    monkeypatch.setattr(kmeans, 'MAX_POINTS_PER_CENTROID', 10)
+    centroids, assignments = cluster(features, 12)
     distances = squared_distances(features, centroids)
     np.testing.assert_allclose(distances[np.arange(len(features)), assignments], distances.min(axis=1), atol=1e-3)
-    assert not np.array_equal(centroids, cluster(features, 12)[0])
+    assert not np.array_equal(centroids, of_all)
 
 
 @pytest.mark.parametrize('num_clusters', [0, -1, 21, 3.5, '3', True])
@@ -208,6 +213,19 @@ def test_the_objective_is_within_one_percent_of_all_the_iterations(family):
 
 
 @pytest.fixture
+def stops(monkeypatch):
+    """Sets the points a centre of the sample, and when the iterations on it and on all stop."""
+
+    def set_to(points, on_sample=ON_SAMPLE.tolerance, on_all=ON_ALL.tolerance, iterations=ITERATIONS):
+        monkeypatch.setattr(kmeans, 'POINTS_PER_CENTROID', points)
+        monkeypatch.setattr(kmeans, 'ON_SAMPLE', Stop(on_sample, 5))
+        monkeypatch.setattr(kmeans, 'ON_ALL', Stop(on_all, 3))
+        monkeypatch.setattr(kmeans, 'ITERATIONS', iterations)
+
+    return set_to
+
+
+@pytest.fixture
 def rows_of_iterations(monkeypatch):
     """Features that each iteration of faiss is given."""
     rows = []
@@ -221,9 +239,10 @@ def rows_of_iterations(monkeypatch):
     return rows
 
 
-def test_iterations_stop_once_they_gain_little(rows_of_iterations):
+def test_iterations_stop_once_they_gain_little(rows_of_iterations, stops):
     features = blobs()
-    centroids = train_centroids(features, 40, points_per_centroid=10, on_sample=Stop(0.1, 20, 5), on_all=Stop(0, 50, 3))
+    stops(10, 0.1, 0.0, iterations=50)
+    centroids = train_centroids(features, 40)
     assert 2 <= rows_of_iterations.count(400) < 20
     assert 2 < rows_of_iterations.count(1200) < 50, 'k-means gains nothing once no feature changes its cluster'
     rows_of_iterations.clear()
@@ -232,25 +251,28 @@ def test_iterations_stop_once_they_gain_little(rows_of_iterations):
     np.testing.assert_allclose(again, centroids, atol=1e-4)
 
 
-def test_iterations_stop_in_any_case(rows_of_iterations):
-    never = dict(on_sample=Stop(-1.0, 3, 3), on_all=Stop(-1.0, 4, 4))
-    train_centroids(blobs(), 40, points_per_centroid=10, **never)
-    assert rows_of_iterations == [400] * 3 + [1200] * 4
+def test_iterations_stop_in_any_case(rows_of_iterations, stops):
+    stops(10, -1.0, -1.0, iterations=3)
+    train_centroids(blobs(), 40)
+    assert rows_of_iterations == [400] * 3 + [1200] * 3
     rows_of_iterations.clear()
-    train_centroids(blobs(), 40, points_per_centroid=30, **never)
-    assert rows_of_iterations == [1200] * 4, 'a sample of all is none'
+    stops(30, -1.0, -1.0, iterations=3)
+    train_centroids(blobs(), 40)
+    assert rows_of_iterations == [1200] * 3, 'a sample of all is none'
 
 
-def test_one_iteration_on_all_by_hand():
+def test_one_iteration_on_all_by_hand(stops):
     features = np.array([[0.0], [1.0], [10.0], [12.0]], dtype=np.float32)
     start = np.array([[0.0], [9.0]], dtype=np.float32)
-    centroids = train_centroids(features, 2, start=start, on_all=Stop(0.0, 1, 1))
+    stops(POINTS_PER_CENTROID, iterations=1)
+    centroids = train_centroids(features, 2, start=start)
     np.testing.assert_allclose(centroids, [[0.5], [11.0]])
 
 
-def test_centroids_are_the_same_with_the_same_seed():
+def test_centroids_are_the_same_with_the_same_seed(stops):
     features = blobs()
-    first, again, other = (train_centroids(features, 40, seed=seed, points_per_centroid=10) for seed in (3, 3, 4))
+    stops(10)
+    first, again, other = (train_centroids(features, 40, seed=seed) for seed in (3, 3, 4))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
 
@@ -273,9 +295,9 @@ def test_what_is_counted_is_what_cluster_does(monkeypatch):
     taken = {}
     train = faiss.Kmeans.train
 
-    def noted(kmeans, x, *args, **kwargs):
-        train(kmeans, x, *args, **kwargs)
-        taken.update(iterations=len(kmeans.obj), points=kmeans.cp.max_points_per_centroid)
+    def noted(self, x, *args, **kwargs):
+        train(self, x, *args, **kwargs)
+        taken.update(iterations=len(self.obj), points=self.cp.max_points_per_centroid)
 
     monkeypatch.setattr(faiss.Kmeans, 'train', noted)
     cluster(np.random.default_rng(0).random((6000, 4), dtype=np.float32), 20)

@@ -8,7 +8,7 @@ import pytest
 from clim_mm.neighbors import STRATEGIES, cluster, ivf_search, search, select_positives, train_centroids
 from clim_mm.neighbors.defaults import NeighborSizes
 from clim_mm.neighbors.refresh import refresh, refresh_from_table
-from clim_mm.neighbors.refresh_statistics import purity
+from clim_mm.neighbors.refresh_health import purity
 
 SECONDS = {'seconds_cluster', 'seconds_search', 'seconds_select'}
 FIGURES = {'share_without_positive', 'share_with_copy', 'num_clusters', 'empty_clusters', 'cluster_balance',

@@ -34,7 +34,7 @@ def peak_of_search(num, dim, k):
 
 def peak_of_search_lists(num, dim, k, num_clusters, memory):
     def run(features):
-        ivf_search(features, k, features[:num_clusters], nprobe=1, least_recall=0.0, num_queries=20, memory=memory)
+        ivf_search(features, k, features[:num_clusters], nprobe=1, least_recall=0.0, memory=memory)
 
     run(vectors(200, dim))
     features = vectors(num, dim)
@@ -74,7 +74,7 @@ def test_search():
 @pytest.mark.e2e  # in a process of its own
 def test_search_lists():
     num, dim, k, num_clusters, memory = 5_000, 1024, 10, 100, 2**23  # 20 MiB of features
-    told = ivf_search_bytes(num, dim, k, num_clusters, memory=memory, num_queries=20)
+    told = ivf_search_bytes(num, dim, k, num_clusters, memory=memory)
     found = peak_or_skip(peak_of_search_lists, num, dim, k, num_clusters, memory)
     assert told - memory < found < told + 4 * MIB
 
@@ -86,7 +86,7 @@ def test_what_lists_and_a_search_tell_by_hand():
     assert inverted_lists_bytes(1000, 16, 50) == 64_000 + 4_000 + 3_200
     assert inverted_lists_bytes(1000, 16, 50, on_gpu=True) == 64_000 + 8_000 + 3_200
     assert ivf_search_bytes(1000, 16, 5, 50, memory=10**6) == 64_000 + 4_000 + 3_200 + 24_000 + 10**6
-    assert ivf_search_bytes(1000, 16, 5, 50, memory=0, num_queries=10) == 64_000 + 4_000 + 3_200 + 24_000 + 10 * 384
+    assert ivf_search_bytes(1000, 16, 5, 50, memory=0) == 64_000 + 4_000 + 3_200 + 24_000 + 1000 * 384
 
 
 @pytest.mark.e2e  # in a process of its own

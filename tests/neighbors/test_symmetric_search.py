@@ -9,6 +9,7 @@ import torch
 from clim_mm.neighbors import ivf_search, search, symmetric_search
 from clim_mm.neighbors.symmetric_search import (
     RoundedFeatures,
+    RunningNearest,
     SymmetricSearch,
     dtypes_by_speed,
     symmetric_search_is_faster,
@@ -114,3 +115,14 @@ def test_pairs_take_the_place_of_the_exact_search_above_their_recall(monkeypatch
     found = ivf_search(features, 10, centroids, nprobe=1, least_recall=0.99)
     assert (found.nprobe, found.recall) == (0, 1.0)
     np.testing.assert_array_equal(found.neighbors, search(features, 10))
+
+
+def test_the_nearest_so_far_by_hand():
+    near = RunningNearest(2, 2, np.dtype(np.int16))
+    assert (near.limit == 32767).all() and (near.ids() == -1).all()
+    near.add(np.array([0, 0, 0, 1]), np.array([7, 8, 9, 5]), np.array([30, 10, 20, 4], dtype=np.int16))
+    assert sorted(near.ids()[0]) == [8, 9] and sorted(near.ids()[1]) == [-1, 5]
+    assert near.limit.tolist() == [20, 32767]
+    near.add(np.array([0, 1, 1]), np.array([3, 2, 1]), np.array([-5, 0, -1], dtype=np.int16))
+    assert sorted(near.ids()[0]) == [3, 8] and sorted(near.ids()[1]) == [1, 2]
+    assert near.limit.tolist() == [10, -32768], 'no distance is nearer than zero'

@@ -34,7 +34,7 @@ from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.launch.framework_settings import check_settings
 from clim_mm.launch.launch_checks import check_training
 from clim_mm.neighbors.refresh import Refresh, refresh_seed
-from clim_mm.neighbors.refresh_statistics import purity
+from clim_mm.neighbors.refresh_health import purity
 
 CONFIG = 'configs/clim/clim_r18_1xb32-20e_digits.py'
 WORK_DIR = 'work_dirs/bank'
