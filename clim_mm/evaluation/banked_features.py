@@ -21,17 +21,12 @@ def open_bank(runner: Runner, num_images: int, dim: int, identity: Optional[str]
     """The bank in ``key_bank`` of the work dir. All processes call it together.
 
     Args:
-        runner: Whose work dir is meant.
         num_images, dim: N and C.
         identity: Of the bank that belongs to the checkpoint of a resumed run; any other makes room for an empty one.
             None begins an empty one.
-        num_averaged: As of a :class:`~clim_mm.neighbors.key_bank.KeyBank`.
 
     Returns:
         On rank 0; None on the others.
-
-    Raises:
-        CheckpointError: On every process, if that bank is of another N or C or cut off, or none can be written.
     """
     bank, verdict = None, ['']
     if dist.is_main_process():
@@ -64,12 +59,10 @@ def banked_features(bank: Optional[KeyBank], epoch: int, quarantine: Quarantine,
     """Features of all images. All processes call it together, and share their quarantines before.
 
     Args:
-        bank: On rank 0; None on the others.
         epoch: That is about to begin.
         quarantine: Of unreadable images, which are not extracted.
         extract: From ids, (n,) int64 ascending, or None for all images, to (N, C) float32 features on rank 0, of which
             the rows of these images count; None on the others.
-        logger: For a sentence on what is extracted.
 
     Returns:
         (N, C) float32, L2-normalised, on rank 0, None on the others; the rows of unreadable images are NaN. And figures
