@@ -14,9 +14,9 @@ from clim_mm.checks import check_bool
 from clim_mm.datasets.held_out import Listing, check_held_out, check_num_classes, check_top_k
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, TrainingError
+from clim_mm.hooks.checkpoint_guard_hook import StartHook
 from clim_mm.models.parts.encoder import check_feature_maps
 from clim_mm.registry import HOOKS
-from clim_mm.runtime.resume_guard_hook import StartHook
 
 from .runner_parts import resumed
 

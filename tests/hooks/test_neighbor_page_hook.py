@@ -9,7 +9,7 @@ from training_runs import BATCH, EXTRACT_PIPELINE, N, P, hook_cfg, pairs_cfg, ru
 
 from clim_mm.datasets import LoadImage
 from clim_mm.errors import ConfigError
-from clim_mm.hooks import NeighborPageHook
+from clim_mm.hooks.neighbor_page_hook import NeighborPageHook
 from clim_mm.visualization import evenly_spread
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from toy_runs import Numbers, toy_config, toy_runner
 
 from clim_mm.errors import ConfigError
-from clim_mm.hooks import LoaderWatchHook
+from clim_mm.hooks.loader_watch_hook import LoaderWatchHook
 from clim_mm.runtime.loader_watch import LoaderWatch, files_read_by, standstill_of, watched
 
 LINUX = pytest.mark.skipif(sys.platform != 'linux', reason='Linux alone tells it')
