@@ -60,10 +60,6 @@ def extract_features(encode: Callable[[dict], torch.Tensor],
     Returns:
         (N, d) float32 on rank 0, None on the others. The rows of unreadable images, and of those that are not wanted,
         are NaN.
-
-    Raises:
-        TrainingError: If a feature is not finite, with the ids.
-        RuntimeError: If the id of a readable image arrives not exactly once.
     """
     if dataset.quarantine is not None:
         dataset.quarantine.share()

@@ -33,11 +33,6 @@ def load_model(cfg: Config,
         checkpoint: A file, or an address that MMEngine knows: of this model, or a backbone as others publish theirs.
         reads: The features that will be taken: encoder and layer, as for :func:`frozen_features`.
         tell: Is given a sentence on each premise that was checked.
-
-    Raises:
-        CheckpointError: If the checkpoint cannot be read.
-        ConfigError: If it lacks a weight by which the features are taken, has one in another shape, or was trained on
-            images that were normalised otherwise.
     """
     init_default_scope(cfg.default_scope)
     set_random_seed(cfg.get('randomness', {}).get('seed') or 0)

@@ -64,9 +64,6 @@ class CenterWiseNeighborHook(Hook):
             without one [ours].
         bank_average: About how many of its last keys the feature of an image is the mean of, if from the bank [ours].
         compare: Strategies whose purity is logged beside that of ``strategy``, where the dataset has labels.
-
-    Raises:
-        ConfigError: If an option is out of range, or the hook does not fit the dataset, the model or the loop.
     """
 
     priority = 'NORMAL'

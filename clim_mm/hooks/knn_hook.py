@@ -32,11 +32,6 @@ class KNNHook(Hook):
     Args:
         k: Voters.
         temperature: Of their weights.
-
-    Raises:
-        ConfigError: If an option is out of range, there are fewer training images than voters, nothing refreshes
-            the neighbours, or the held-out images have other classes or are trained on, or all images are of one.
-        DataError: If the images are missing, or have no labels.
     """
 
     def __init__(self, k: int = VOTERS, temperature: float = TEMPERATURE) -> None:

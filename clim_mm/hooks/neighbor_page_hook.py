@@ -39,9 +39,6 @@ class NeighborPageHook(Hook):
         interval: Write at every so many refreshes, the first included.
         load: Transforms, or their configs, that read an image for the page. None takes the first transform of the
             extraction.
-
-    Raises:
-        ConfigError: If an option is out of range, the training set takes no neighbours, or nothing refreshes it.
     """
 
     priority = 'LOW'  # after CenterWiseNeighborHook has taken up the table of a resumed run

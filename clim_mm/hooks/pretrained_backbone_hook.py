@@ -37,11 +37,6 @@ class PretrainedBackboneHook(StartHook):
 
     Attributes:
         owner: Whose names the checkpoint has, see ``Published``; None before ``before_train``.
-
-    Raises:
-        ConfigError: If no checkpoint is named, not all of it is in the backbone, a frozen backbone would train, or
-            another premise does not hold.
-        TrainingError: If a frozen backbone has changed.
     """
 
     priority = 'VERY_HIGH'

@@ -26,10 +26,6 @@ class QueueHook(Hook):
     With ``accumulative_counts`` batches to an optimizer step, the momentum encoder moves with the first of them, and
     the keys of all enter the queue after the last: together they are one large batch. What an epoch leaves over is
     a smaller step at its end, so that no gradient is lost between two epochs, where checkpoints are written.
-
-    Raises:
-        ConfigError: If the queue is shorter than the keys of one step, the model has none, or the loop does not run
-            by epochs.
     """
 
     priority = 'NORMAL'

@@ -35,9 +35,6 @@ class WatchdogHook(Hook):
     Args:
         interval: Iterations from one verdict to the next, counted in each epoch; in a shorter epoch at its end. None
             takes that of the LoggerHook, or 50 without one.
-
-    Raises:
-        ConfigError: If the interval is below 1.
     """
 
     priority = 'LOW'  # after the LoggerHook's line of figures, and before a checkpoint is written

@@ -20,9 +20,6 @@ class Bf16OptimWrapper(OptimWrapper):
 
     Args:
         **kwargs: As for ``OptimWrapper``.
-
-    Raises:
-        ConfigError: If there is a GPU without instructions for bfloat16.
     """
 
     def __init__(self, **kwargs: Any) -> None:

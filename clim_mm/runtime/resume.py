@@ -51,9 +51,6 @@ def apply_settings(runner: Runner, checkpoint: dict, name: str) -> None:
     """Put the config's settings into a checkpoint that is about to be resumed from, and log them beside its own.
 
     MMEngine takes the optimizer's settings, the schedules and the seed from the checkpoint, whatever the config says.
-
-    Raises:
-        ConfigError: If the training ends earlier, or the optimizer's state is of no use to this one.
     """
     meta = checkpoint['meta']
     if _is_finished(runner, meta, name):
