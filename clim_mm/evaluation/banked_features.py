@@ -31,7 +31,7 @@ def open_bank(runner: Runner, num_images: int, dim: int, identity: Optional[str]
     bank, verdict = None, ['']
     if dist.is_main_process():
         try:
-            bank = _open(runner, osp.join(runner.work_dir, 'key_bank'), num_images, dim, identity, num_averaged)
+            bank = _open(runner, num_images, dim, identity, num_averaged)
         except UserError as error:  # the others must not wait for this process
             verdict = [str(error)]
     dist.broadcast_object_list(verdict, group=host_group())
@@ -40,8 +40,8 @@ def open_bank(runner: Runner, num_images: int, dim: int, identity: Optional[str]
     return bank
 
 
-def _open(runner: Runner, folder: str, num_images: int, dim: int, identity: Optional[str],
-          num_averaged: int) -> KeyBank:
+def _open(runner: Runner, num_images: int, dim: int, identity: Optional[str], num_averaged: int) -> KeyBank:
+    folder = osp.join(runner.work_dir, 'key_bank')
     if identity is not None:
         if KeyBank.exists(folder):
             bank = KeyBank.open(folder, num_images, dim, num_averaged)
@@ -54,8 +54,7 @@ def _open(runner: Runner, folder: str, num_images: int, dim: int, identity: Opti
 
 
 def banked_features(bank: Optional[KeyBank], epoch: int, quarantine: Quarantine,
-                    extract: Callable[[Optional[np.ndarray]], Optional[np.ndarray]],
-                    logger: Any) -> tuple[Optional[np.ndarray], dict[str, float]]:
+                    extract: Callable[[Optional[np.ndarray]], Optional[np.ndarray]], logger: Any) -> tuple[Optional[np.ndarray], dict[str, float]]:
     """Features of all images. All processes call it together, and share their quarantines before.
 
     Args:

@@ -32,7 +32,7 @@ def load_model(cfg: Config,
     Args:
         checkpoint: A file, or an address that MMEngine knows: of this model, or a backbone as others publish theirs.
         reads: The features that will be taken: encoder and layer, as for :func:`frozen_features`.
-        tell: Is given a sentence on each premise that was checked.
+        tell: Takes a sentence on each premise that was checked.
     """
     init_default_scope(cfg.default_scope)
     set_random_seed(cfg.get('randomness', {}).get('seed') or 0)

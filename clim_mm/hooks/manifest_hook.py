@@ -75,8 +75,6 @@ class ManifestHook(Hook):
 
 def _read(path: str) -> Manifest:
     """The manifest of a file; one without lines if there is none, or it is damaged."""
-    if not osp.isfile(path):  # a pipe would have us wait
-        return Manifest([])
     try:
         with gzip.open(path, 'rt', encoding='utf-8') as file:
             return Manifest(file.read().splitlines())

@@ -1,4 +1,4 @@
-"""When an evaluation by training is held against its premises: the pretraining's backbone, classes, images."""
+"""Hook that checks an evaluation by training: is the backbone the pretrained one, are classes and images right."""
 
 from typing import Any, Optional
 
@@ -23,7 +23,7 @@ from .runner_parts import resumed
 
 @HOOKS.register_module()
 class PretrainedBackboneHook(StartHook):
-    """Sees to it that the evaluated backbone is the pretrained one, all of it, and if frozen that it stays so.
+    """Checks that the evaluated backbone is the pretrained one, all of it, and if frozen that it stays so.
 
     MMEngine loads what fits and logs the rest, so that an evaluation could measure a backbone half at random. The
     model's ``backbone.init_cfg`` names the checkpoint; ``tools/train.py --pretrained`` sets it. Its names may be those

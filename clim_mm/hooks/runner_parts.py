@@ -15,6 +15,7 @@ from clim_mm.datasets import Quarantine
 from clim_mm.distributed import host_group, unwrapped
 from clim_mm.errors import CheckpointError, ConfigError, on_one_line
 from clim_mm.protocols import RefreshesNeighbors, having
+from clim_mm.runtime import append_json_line
 
 
 def dataset_with(runner: Runner, capability: type, hook: str) -> Any:
@@ -62,10 +63,15 @@ def resumed(runner: Runner) -> bool:
     return runner.epoch > 0
 
 
-def list_quarantine(quarantine: Quarantine, work_dir: str) -> None:
-    """Write ``quarantine.txt``, if there is anything to write, and stop if there is too much.
+def append_record(runner: Runner, file: str, **record: Any) -> None:
+    """Append a record, after the run and the epoch, to a file of JSON lines in the work dir."""
+    append_json_line(osp.join(runner.work_dir, file), dict(run=runner.timestamp, epoch=runner.epoch, **record))
 
-    A list that cannot be written is warned of; checkpoints hold it, too.
+
+def list_quarantine(quarantine: Quarantine, work_dir: str) -> None:
+    """Write ``quarantine.txt`` if any image is unreadable, and raise a DataError, after that, if too many are.
+
+    A list that cannot be written costs a warning; checkpoints hold it, too.
     """
     if quarantine.entries and dist.is_main_process():
         try:
