@@ -54,7 +54,8 @@ def _open(runner: Runner, num_images: int, dim: int, identity: Optional[str], nu
 
 
 def banked_features(bank: Optional[KeyBank], epoch: int, quarantine: Quarantine,
-                    extract: Callable[[Optional[np.ndarray]], Optional[np.ndarray]], logger: Any) -> tuple[Optional[np.ndarray], dict[str, float]]:
+                    extract: Callable[[Optional[np.ndarray]], Optional[np.ndarray]],
+                    logger: Any) -> tuple[Optional[np.ndarray], dict[str, float]]:
     """Features of all images. All processes call it together, and share their quarantines before.
 
     Args:

@@ -1,6 +1,6 @@
 """Features of images by a model, by all processes together."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Optional
@@ -21,26 +21,16 @@ from clim_mm.runtime.loader_watch import watched
 BATCH_SIZE, NUM_WORKERS = 64, 4  # where nothing else is set [ours]
 
 
-class ShardedBatches:
+def sharded_batches(num_samples: int, batch_size: int, rank: int, world_size: int,
+                    ids: Optional[np.ndarray] = None) -> list[Sequence[int]]:
     """Fixed batches of consecutive sample ids (``ids``, by default 0 to N - 1), dealt out to the processes in turn.
 
     Where a batch begins does not depend on the number of processes: a convolution may round differently in a
     batch of another size, and clustering would amplify it.
     """
-
-    def __init__(self, num_samples: int, batch_size: int, rank: int, world_size: int,
-                 ids: Optional[np.ndarray] = None) -> None:
-        self.batch_size = batch_size
-        self._ids = range(num_samples) if ids is None else ids.tolist()
-        self._starts = range(rank * batch_size, num_samples, world_size * batch_size)
-        self.num_own = sum(min(batch_size, num_samples - start) for start in self._starts)  # of this process
-
-    def __len__(self) -> int:
-        return len(self._starts)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        for start in self._starts:
-            yield list(self._ids[start:start + self.batch_size])
+    samples = range(num_samples) if ids is None else ids.tolist()
+    starts = range(rank * batch_size, num_samples, world_size * batch_size)
+    return [samples[start:start + batch_size] for start in starts]
 
 
 def extract_features(encode: Callable[[dict], torch.Tensor],
@@ -65,9 +55,10 @@ def extract_features(encode: Callable[[dict], torch.Tensor],
         dataset.quarantine.share()
     rank, world_size = dist.get_dist_info()
     wanted = len(dataset) if ids is None else len(ids)
-    batches = ShardedBatches(wanted, batch_size, rank, world_size, ids)
+    batches = sharded_batches(wanted, batch_size, rank, world_size, ids)
     loader = DataLoader(dataset, batch_sampler=batches, num_workers=num_workers, collate_fn=collate_views)
-    own_ids, own_rows = torch.empty(batches.num_own, dtype=torch.int64), torch.empty(batches.num_own, 0)
+    num_own = sum(map(len, batches))
+    own_ids, own_rows = torch.empty(num_own, dtype=torch.int64), torch.empty(num_own, 0)
     came, missing, broken = 0, [], []
     batches_come = progress_bar(
         watched(loader), total=len(loader), desc='extract', unit='batch', show=progress and rank == 0)
@@ -79,7 +70,7 @@ def extract_features(encode: Callable[[dict], torch.Tensor],
                 features = encode(batch).float().cpu()
             broken += ids_of_batch[~torch.isfinite(features).all(dim=1)].tolist()
             if came == 0:  # only now is the dimension known
-                own_rows = torch.empty(batches.num_own, features.shape[1])
+                own_rows = torch.empty(num_own, features.shape[1])
             place = slice(came, came + len(features))
             own_ids[place], own_rows[place], came = ids_of_batch, features, place.stop
     if dataset.quarantine is not None:
