@@ -1,6 +1,6 @@
 """Features of images by a model, by all processes together."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Optional
@@ -22,7 +22,7 @@ BATCH_SIZE, NUM_WORKERS = 64, 4  # where nothing else is set [ours]
 
 
 def sharded_batches(num_samples: int, batch_size: int, rank: int, world_size: int,
-                    ids: Optional[np.ndarray] = None) -> list[Sequence[int]]:
+                    ids: Optional[np.ndarray] = None) -> list[Any]:
     """Fixed batches of consecutive sample ids (``ids``, by default 0 to N - 1), dealt out to the processes in turn.
 
     Where a batch begins does not depend on the number of processes: a convolution may round differently in a
