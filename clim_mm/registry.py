@@ -14,12 +14,12 @@ def _child(parent: Registry, *locations: str) -> Registry:
 
 DATASETS = _child(mmengine_registry.DATASETS, 'clim_mm.datasets')
 FUNCTIONS = _child(mmengine_registry.FUNCTIONS, 'clim_mm.datasets')
-HOOKS = _child(mmengine_registry.HOOKS, 'clim_mm.hooks')
+HOOKS = _child(mmengine_registry.HOOKS, 'clim_mm.hooks.all_hooks')
 MODELS = _child(mmengine_registry.MODELS, 'clim_mm.models')
 MODEL_WRAPPERS = _child(mmengine_registry.MODEL_WRAPPERS, 'clim_mm.distributed')
-OPTIM_WRAPPERS = _child(mmengine_registry.OPTIM_WRAPPERS, 'clim_mm.hooks')
+OPTIM_WRAPPERS = _child(mmengine_registry.OPTIM_WRAPPERS, 'clim_mm.runtime')
 TRANSFORMS = _child(mmengine_registry.TRANSFORMS, 'clim_mm.datasets.transforms')
-VISBACKENDS = _child(mmengine_registry.VISBACKENDS, 'clim_mm.hooks')
+VISBACKENDS = _child(mmengine_registry.VISBACKENDS, 'clim_mm.runtime')
 VISUALIZERS = _child(mmengine_registry.VISUALIZERS, 'clim_mm.visualization')
 
 # Nothing is added to these; without them MMEngine warns that the scope lacks them.

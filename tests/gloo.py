@@ -13,8 +13,8 @@ import torch.distributed as torch_dist
 
 # A server that has imported everything once forks the processes: no threads of pytest's are in them.
 CONTEXT = multiprocessing.get_context('forkserver')
-PRELOADED = ['clim_mm.datasets', 'clim_mm.hooks', 'clim_mm.evaluation', 'clim_mm.models', 'clim_mm.launch.commands',
-             'clim_mm.preflight', 'mmselfsup.datasets', 'faiss']
+PRELOADED = ['clim_mm.datasets', 'clim_mm.hooks.all_hooks', 'clim_mm.evaluation', 'clim_mm.models',
+             'clim_mm.launch.commands', 'clim_mm.preflight', 'mmselfsup.datasets', 'faiss']
 CONTEXT.set_forkserver_preload(PRELOADED)
 
 

@@ -36,8 +36,7 @@ from clim_mm.evaluation import (
     probe_top1,
     train_and_held_out,
 )
-from clim_mm.evaluation.knn import TEMPERATURE, VOTERS, check_voters
-from clim_mm.evaluation.probe import CLASSIFIERS, check_classes
+from clim_mm.evaluation.classifiers import CLASSIFIERS, TEMPERATURE, VOTERS, check_classes, check_voters
 from clim_mm.evaluation.representation import check_pairs
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence
 from clim_mm.models import CLIM

@@ -1,12 +1,9 @@
 """How good frozen features are."""
 
-from .diagnose import diagnose
-from .features import frozen_features, load_model
-from .knn import knn_predict, knn_top1
+from .classifiers import knn_predict, knn_top1, probe_top1
+from .features import extract_settings, frozen_features, load_model, loading_of, refresh_settings
 from .labelled import LabelledViews, train_and_held_out
-from .probe import probe_top1
-from .refresh_settings import extract_settings, loading_of, refresh_settings
-from .representation import alignment, intra_class_similarity, uniformity
+from .representation import alignment, diagnose, intra_class_similarity, uniformity
 
 __all__ = [
     'LabelledViews', 'alignment', 'diagnose', 'extract_settings', 'frozen_features', 'intra_class_similarity',

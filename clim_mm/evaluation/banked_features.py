@@ -21,22 +21,17 @@ def open_bank(runner: Runner, num_images: int, dim: int, identity: Optional[str]
     """The bank in ``key_bank`` of the work dir. All processes call it together.
 
     Args:
-        runner: Whose work dir is meant.
         num_images, dim: N and C.
         identity: Of the bank that belongs to the checkpoint of a resumed run; any other makes room for an empty one.
             None begins an empty one.
-        num_averaged: As of a :class:`~clim_mm.neighbors.key_bank.KeyBank`.
 
     Returns:
         On rank 0; None on the others.
-
-    Raises:
-        CheckpointError: On every process, if that bank is of another N or C or cut off, or none can be written.
     """
     bank, verdict = None, ['']
     if dist.is_main_process():
         try:
-            bank = _open(runner, osp.join(runner.work_dir, 'key_bank'), num_images, dim, identity, num_averaged)
+            bank = _open(runner, num_images, dim, identity, num_averaged)
         except UserError as error:  # the others must not wait for this process
             verdict = [str(error)]
     dist.broadcast_object_list(verdict, group=host_group())
@@ -45,8 +40,8 @@ def open_bank(runner: Runner, num_images: int, dim: int, identity: Optional[str]
     return bank
 
 
-def _open(runner: Runner, folder: str, num_images: int, dim: int, identity: Optional[str],
-          num_averaged: int) -> KeyBank:
+def _open(runner: Runner, num_images: int, dim: int, identity: Optional[str], num_averaged: int) -> KeyBank:
+    folder = osp.join(runner.work_dir, 'key_bank')
     if identity is not None:
         if KeyBank.exists(folder):
             bank = KeyBank.open(folder, num_images, dim, num_averaged)
@@ -64,12 +59,10 @@ def banked_features(bank: Optional[KeyBank], epoch: int, quarantine: Quarantine,
     """Features of all images. All processes call it together, and share their quarantines before.
 
     Args:
-        bank: On rank 0; None on the others.
         epoch: That is about to begin.
         quarantine: Of unreadable images, which are not extracted.
         extract: From ids, (n,) int64 ascending, or None for all images, to (N, C) float32 features on rank 0, of which
             the rows of these images count; None on the others.
-        logger: For a sentence on what is extracted.
 
     Returns:
         (N, C) float32, L2-normalised, on rank 0, None on the others; the rows of unreadable images are NaN. And figures

@@ -15,8 +15,7 @@ from clim_mm.neighbors import NeighborTable
 from clim_mm.neighbors.defaults import neighbor_sizes
 from clim_mm.neighbors.refresh import Refresh, refresh, refresh_from_table, refresh_seed
 
-from .features import frozen_features, load_model
-from .refresh_settings import extract_settings, loading_of, refresh_settings
+from .features import extract_settings, frozen_features, load_model, loading_of, refresh_settings
 
 
 @dataclass(frozen=True)
@@ -46,13 +45,7 @@ def neighbors_of_checkpoint(cfg: Config, checkpoint: str, anew: bool = False) ->
 
     Args:
         cfg: A config with a ``CenterWiseNeighborHook``.
-        checkpoint: The file.
         anew: Cluster and choose by the new features, as a refresh that follows the checkpoint at once.
-
-    Raises:
-        ConfigError: If the config has no such hook, or the weights are of another model.
-        CheckpointError: If the file cannot be read, has no table yet, or one of another training set.
-        DataError: If the training set cannot be used.
     """
     hook = refresh_settings(cfg)
     held = read_checkpoint(checkpoint)
@@ -89,19 +82,7 @@ def _restored(held: Mapping[str, Any], checkpoint: str, features: np.ndarray, re
 
 
 def table_of(held: Mapping[str, Any], num_images: int, checkpoint: str) -> np.ndarray:
-    """The table of a checkpoint.
-
-    Args:
-        held: What the checkpoint's file holds.
-        num_images: N, of the training set.
-        checkpoint: The file, for messages.
-
-    Returns:
-        (N, P) int32, -1 = none.
-
-    Raises:
-        CheckpointError: If there is none, or it is of another training set.
-    """
+    """The (N, P) int32 table, -1 = none, of what the file ``checkpoint`` holds."""
     try:
         state = held['neighbors']['table']
         table = NeighborTable(num_images, state['positives'].shape[1])

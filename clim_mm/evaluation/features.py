@@ -1,6 +1,6 @@
-"""Frozen features of an image folder, from a config and a checkpoint."""
+"""Frozen features from a config and a checkpoint, in the view in which the training takes its own."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Optional
 
@@ -17,9 +17,10 @@ from clim_mm.checkpoints.resume_checks import check_sound
 from clim_mm.checkpoints.weights import check_read, check_start, compare, not_finite
 from clim_mm.datasets import SingleViews
 from clim_mm.errors import ConfigError, UserError, on_one_line
-from clim_mm.evaluation.extract import BATCH_SIZE, NUM_WORKERS, extract_features
 from clim_mm.protocols import Embeds, UpgradesState, having
 from clim_mm.registry import MODELS
+
+from .extract import BATCH_SIZE, NUM_WORKERS, extract_features, loading_settings
 
 
 def load_model(cfg: Config,
@@ -29,15 +30,9 @@ def load_model(cfg: Config,
     """The config's model, in eval mode, with a checkpoint's weights or freshly initialised by the config's seed.
 
     Args:
-        cfg: The config.
         checkpoint: A file, or an address that MMEngine knows: of this model, or a backbone as others publish theirs.
         reads: The features that will be taken: encoder and layer, as for :func:`frozen_features`.
-        tell: Is given a sentence on each premise that was checked.
-
-    Raises:
-        CheckpointError: If the checkpoint cannot be read.
-        ConfigError: If it lacks a weight by which the features are taken, has one in another shape, or was trained on
-            images that were normalised otherwise.
+        tell: Takes a sentence on each premise that was checked.
     """
     init_default_scope(cfg.default_scope)
     set_random_seed(cfg.get('randomness', {}).get('seed') or 0)
@@ -94,13 +89,9 @@ def frozen_features(model: Any,
                     num_workers: int = NUM_WORKERS,
                     encoder: str = 'query',
                     layer: str = 'pooled') -> Optional[np.ndarray]:
-    """Features of images by a model that is not trained.
+    """Features of images by a model that embeds, in eval mode.
 
     Args:
-        model: One that embeds, in eval mode.
-        views: The images.
-        batch_size: Images in a batch.
-        num_workers: Of the DataLoader.
         encoder: ``query`` or ``momentum``.
         layer: ``pooled``, the average-pooled output of the backbone, or ``embedding``, that of the neck.
 
@@ -108,3 +99,32 @@ def frozen_features(model: Any,
         (N, d) float32, L2-normalised, on rank 0; None on other processes.
     """
     return extract_features(partial(model.embed_batch, encoder=encoder, layer=layer), views, batch_size, num_workers)
+
+
+def find_refresh(cfg: Config) -> Optional[Mapping[str, Any]]:
+    """The config's ``CenterWiseNeighborHook``, if it has one."""
+    hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
+    return next((hook for hook in hooks if isinstance(hook, Mapping)
+                 and str(hook.get('type')).rpartition('.')[2] == 'CenterWiseNeighborHook'), None)
+
+
+def refresh_settings(cfg: Config) -> Mapping[str, Any]:
+    """The config's ``CenterWiseNeighborHook``; a ConfigError if it has none."""
+    if hook := find_refresh(cfg):
+        return hook
+    raise ConfigError('The config has no CenterWiseNeighborHook, so that its training has no positives: give one that '
+                      'inherits from configs/_base_/clim_runtime.py.')
+
+
+def extract_settings(cfg: Config) -> Mapping[str, Any]:
+    """How features are taken: ``extract`` of the neighbour hook, or else the config's own."""
+    found = (find_refresh(cfg) or {}).get('extract') or cfg.get('extract')
+    if not found:
+        raise ConfigError('The config does not say in which view features are taken: give it `extract` with a '
+                          '`pipeline`, as configs/_base_/pretraining_runtime.py does.')
+    return found
+
+
+def loading_of(cfg: Config) -> dict[str, Any]:
+    """``batch_size`` and ``num_workers`` of the extraction, as far as the config gives them."""
+    return loading_settings(extract_settings(cfg))

@@ -12,7 +12,7 @@ from clim_mm.datasets.held_out import Listing, check_held_out, classes_of
 from clim_mm.datasets.source import build_source, place_of
 from clim_mm.errors import ConfigError, DataError, on_one_line
 
-from .refresh_settings import extract_settings
+from .features import extract_settings
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,7 @@ def train_and_held_out(cfg: Config, tell: Callable[[str], None] = print) -> tupl
     Args:
         cfg: Of a pretraining, with ``extract``, which has the view's pipeline, and ``held_out``, the keys by which the
             dataset of the held-out images differs.
-        tell: Is given a sentence on the premises that were checked.
-
-    Raises:
-        ConfigError: If the config has no ``held_out`` or no such pipeline, the two have other classes, or an image is
-            in both.
-        DataError: If a folder is missing, or an image has no label.
+        tell: Takes a sentence on the premises that were checked.
     """
     if 'held_out' not in cfg:
         raise ConfigError('The config does not say which images are held out: give, for example, --cfg-options '
@@ -56,12 +51,7 @@ def train_and_held_out(cfg: Config, tell: Callable[[str], None] = print) -> tupl
 
 
 def labelled_views(cfg: Config, source: dict) -> LabelledViews:
-    """The images of a dataset, in the view of the config's refresh.
-
-    Raises:
-        ConfigError: If the config has no ``extract``, or the dataset or pipeline cannot be built.
-        DataError: If a folder is missing, or an image has no label.
-    """
+    """The images of a dataset, in the view of the config's refresh."""
     pipeline = extract_settings(cfg)['pipeline']
     try:
         dataset = build_source(source, *(['held_out'] if source != source_config(cfg) else []))

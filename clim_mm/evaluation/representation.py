@@ -3,6 +3,9 @@
 import numpy as np
 
 from clim_mm.errors import ConfigError
+from clim_mm.neighbors import STRATEGIES
+from clim_mm.neighbors.defaults import NeighborSizes
+from clim_mm.neighbors.refresh import refresh
 
 _ROWS_PER_BLOCK = 1024
 
@@ -18,9 +21,6 @@ def intra_class_similarity(features: np.ndarray, labels: np.ndarray) -> float:
 
     Returns:
         From -1 to 1.
-
-    Raises:
-        ConfigError: If no class has two images.
     """
     check_pairs(labels)
     unit = unit_rows(features)
@@ -33,11 +33,7 @@ def intra_class_similarity(features: np.ndarray, labels: np.ndarray) -> float:
 
 
 def check_pairs(labels: np.ndarray) -> None:
-    """Check that there are pairs of images of a class.
-
-    Raises:
-        ConfigError: If no class has two images.
-    """
+    """Check that there are pairs of images of a class."""
     if len(np.unique(labels)) == len(labels):
         raise ConfigError('No class has two images, so that there is no similarity within classes: give labelled '
                           'images of which some share a class.')
@@ -75,9 +71,6 @@ def uniformity(features: np.ndarray, t: float = 2.0, most: int = 10_000, seed: i
 
     Returns:
         0 where all features are one; towards ``-2 t`` (in many dimensions) where they are spread evenly.
-
-    Raises:
-        ConfigError: If there are fewer than two images.
     """
     if len(features) < 2:
         raise ConfigError(f'{len(features)} images have no pairs: give two or more.')
@@ -91,12 +84,40 @@ def uniformity(features: np.ndarray, t: float = 2.0, most: int = 10_000, seed: i
     return float(np.log((total - n) / (n * (n - 1))))  # without the pairs of an image with itself
 
 
-def unit_rows(features: np.ndarray, dtype: type = np.float64) -> np.ndarray:
-    """Each row at length 1, as ``dtype``.
+def diagnose(pooled: np.ndarray,
+             labels: np.ndarray,
+             embeddings: np.ndarray,
+             train_labels: np.ndarray,
+             sizes: NeighborSizes,
+             num_positives: int = 10,
+             strategy: str = 'center_wise',
+             seed: int = 0,
+             progress: bool = False) -> dict[str, float]:
+    """Similarity within classes of held-out images, and what a refresh on the training images would find.
 
-    Raises:
-        ValueError: If a row is 0 or not finite.
+    Args:
+        pooled: (M, D) float, of the held-out images.
+        labels: (M,) int.
+        embeddings: (N, d) float32, of the training images, L2-normalised.
+        train_labels: (N,) int.
+        sizes, num_positives, strategy, seed, progress: As in :func:`clim_mm.neighbors.refresh.refresh`.
+
+    Returns:
+        ``intra_class_similarity``; ``alignment`` of the positives and ``uniformity`` of the embeddings;
+        ``purity_<strategy>`` for all strategies; ``share_without_positive``, ``num_clusters``, ``empty_clusters``,
+        ``cluster_balance`` and ``largest_cluster``.
     """
+    figures = dict(intra_class_similarity=intra_class_similarity(pooled, labels))
+    found = refresh(embeddings, sizes, num_positives, strategy, seed=seed, labels=train_labels, compare=STRATEGIES,
+                    progress=progress)
+    figures['alignment'] = alignment(embeddings, found.positives)
+    figures['uniformity'] = uniformity(embeddings, seed=seed)
+    figures.update((name, value) for name, value in found.report.items() if not name.startswith('seconds_'))
+    return figures
+
+
+def unit_rows(features: np.ndarray, dtype: type = np.float64) -> np.ndarray:
+    """Each row at length 1, as ``dtype``."""
     rows: np.ndarray = np.asarray(features, dtype=dtype)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     if not np.isfinite(lengths).all() or not lengths.all():

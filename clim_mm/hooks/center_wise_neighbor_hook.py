@@ -16,8 +16,8 @@ from clim_mm.datasets import SingleViews, labels_of
 from clim_mm.distributed import host_group
 from clim_mm.errors import ConfigError
 from clim_mm.evaluation.banked_features import banked_features, open_bank
-from clim_mm.evaluation.extraction import Extraction
-from clim_mm.evaluation.refresh_settings import extract_settings
+from clim_mm.evaluation.extract import Extraction
+from clim_mm.evaluation.features import extract_settings
 from clim_mm.neighbors import STRATEGIES
 from clim_mm.neighbors.defaults import DEFAULT_MEMORY, is_exact, neighbor_sizes
 from clim_mm.neighbors.faiss_backend import load_faiss
@@ -64,9 +64,6 @@ class CenterWiseNeighborHook(Hook):
             without one [ours].
         bank_average: About how many of its last keys the feature of an image is the mean of, if from the bank [ours].
         compare: Strategies whose purity is logged beside that of ``strategy``, where the dataset has labels.
-
-    Raises:
-        ConfigError: If an option is out of range, or the hook does not fit the dataset, the model or the loop.
     """
 
     priority = 'NORMAL'
@@ -89,19 +86,17 @@ class CenterWiseNeighborHook(Hook):
                  bank_average: int = 10,
                  compare: Sequence[str] = ()) -> None:
         self.extraction: Any = None if extract is None else Extraction(_NAME, extract, encoder, layer)
-        for name, whole, least, optional in [
-            ('interval', interval, 1, False), ('begin', begin, 0, False), ('num_clusters', num_clusters, 1, True),
-            ('num_neighbors', num_neighbors, 1, True), ('nprobe', nprobe, 1, False),
-            ('memory_mib', memory_mib, 1, False), ('bank_average', bank_average, 1, False)
-        ]:
-            check_whole(f'{name} of {_NAME}', whole, least, optional=optional)
+        for name, whole in dict(interval=interval, nprobe=nprobe, memory_mib=memory_mib, bank_average=bank_average,
+                                num_clusters=num_clusters, num_neighbors=num_neighbors).items():
+            check_whole(f'{name} of {_NAME}', whole, 1, optional=name in ('num_clusters', 'num_neighbors'))
+        check_whole(f'begin of {_NAME}', begin, 0)
         check_bool(f'exact of {_NAME}', exact, optional=True)
         check_number(f'least_recall of {_NAME}', least_recall, least=0, most=1)
         rivals = compare if isinstance(compare, (tuple, list)) else [compare]
-        for name, word, choices in [('strategy', strategy, STRATEGIES),
-                                    ('feature_source', feature_source, ('extract', 'bank')),
-                                    *(('compare', rival, STRATEGIES) for rival in rivals)]:
-            check_choice(f'{name} of {_NAME}', word, choices)
+        check_choice(f'strategy of {_NAME}', strategy, STRATEGIES)
+        check_choice(f'feature_source of {_NAME}', feature_source, ('extract', 'bank'))
+        for rival in rivals:
+            check_choice(f'compare of {_NAME}', rival, STRATEGIES)
         if feature_source == 'bank' and (encoder, layer) != ('momentum', 'embedding'):
             raise ConfigError(f'feature_source="bank" of {_NAME} has the momentum encoder\'s embeddings, nothing of '
                               f'encoder={encoder!r}, layer={layer!r}: leave these two at their defaults, or set '
@@ -126,7 +121,7 @@ class CenterWiseNeighborHook(Hook):
         self._bank: Optional[KeyBank] = None  # on rank 0
 
     def before_train(self, runner: Runner) -> None:
-        """Check that all belongs together, print the sizes, and take up the table of a resumed run."""
+        """Check that all belongs together, print the sizes, and restore the table of a resumed run."""
         load_faiss()  # missing: say so before the first extraction
         if self.extraction is None:
             self.extraction = Extraction(_NAME, extract_settings(runner.cfg), self.encoder, self.layer)
@@ -145,8 +140,7 @@ class CenterWiseNeighborHook(Hook):
             f'{self.sizes.num_neighbors} neighbours{" (likewise)" if self.num_neighbors is None else ""}, '
             f'at most {dataset.table.num_positives} positives by {self.strategy}, '
             f'refreshed every {self.interval} epochs from epoch {self.begin} on.')
-        exact = is_exact(self.exact, len(dataset))
-        if not exact:  # too little memory: likewise
+        if not is_exact(self.exact, len(dataset)):  # too little memory: likewise
             blocks_of_queries(len(dataset), model.embedding_dim, self.sizes.num_neighbors, self.memory_mib * 2**20)
         if dist.is_main_process():
             self._labels = labels_of(dataset.dataset)
@@ -157,9 +151,6 @@ class CenterWiseNeighborHook(Hook):
                 if isinstance(model, HasQueues):
                     for queue in model.queues.values():
                         queue.check_ids(len(dataset))
-            if not exact and self._centroids is not None and len(self._centroids) != self.sizes.num_clusters:
-                runner.logger.info(f'The checkpoint has {len(self._centroids)} centres, of which k-means begins with '
-                                   f'none, since {self.sizes.num_clusters} are wanted now.')
         if self.feature_source == 'bank':
             identity = self._loaded.get('bank') if resumed(runner) and self._loaded is not None else None
             queues = model_with(runner, HasQueues, 'feature_source="bank"').queues
@@ -211,7 +202,7 @@ class CenterWiseNeighborHook(Hook):
             self._centroids = torch.from_numpy(found.centroids)
 
     def _features(self, runner: Runner, dataset: Any) -> tuple[Optional[np.ndarray], dict[str, float]]:
-        """By ``feature_source``: what ``Extraction`` gives, and figures for the report, on rank 0."""
+        """Features by ``feature_source``, and figures for the report, on rank 0."""
         model = model_with(runner, Embeds, _NAME)
         views = SingleViews(dataset.dataset, self.extraction.settings['pipeline'], dataset.quarantine)
         if self.feature_source == 'bank':
@@ -226,7 +217,6 @@ class CenterWiseNeighborHook(Hook):
         """What a refresh at this epoch finds by these features; it is not published. On rank 0.
 
         Args:
-            runner: Whose training set is meant.
             features: (N, d) float32, L2-normalised; the rows of unreadable images are not looked at.
             seed: Of the clustering and of random choices; None takes that of this refresh.
         """

@@ -23,9 +23,6 @@ class EpochRandomnessHook(DistSamplerSeedHook):
 
     The order of the samples, what happens to each (in the workers too), and what the training process draws: nothing
     of it has to be stored, and nothing depends on what came before the epoch.
-
-    Raises:
-        ConfigError: If the processes have different seeds, or the loop is not by epochs.
     """
 
     def before_train(self, runner: Runner) -> None:

@@ -1,6 +1,5 @@
 """Hook that classifies held-out images by their nearest training images after each refresh."""
 
-import os.path as osp
 import time
 from typing import Optional
 
@@ -9,15 +8,13 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from clim_mm.checks import check_number, check_whole
-from clim_mm.evaluation.knn import TEMPERATURE, VOTERS, check_voters, knn_top1
+from clim_mm.evaluation.classifiers import TEMPERATURE, VOTERS, check_classes, check_voters, knn_top1
 from clim_mm.evaluation.labelled import LabelledViews, train_and_held_out
-from clim_mm.evaluation.probe import check_classes
 from clim_mm.neighbors.refresh import Refresh
 from clim_mm.protocols import Embeds, RefreshesNeighbors, TakesNeighbors
 from clim_mm.registry import HOOKS
-from clim_mm.runtime.json_lines import append_json_line
 
-from .runner_parts import dataset_with, model_with, needed_refresher
+from .runner_parts import append_record, dataset_with, model_with, needed_refresher
 
 _NAME = 'KNNHook'
 
@@ -33,11 +30,6 @@ class KNNHook(Hook):
     Args:
         k: Voters.
         temperature: Of their weights.
-
-    Raises:
-        ConfigError: If an option is out of range, there are fewer training images than voters, nothing refreshes
-            the neighbours, or the held-out images have other classes or are trained on, or all images are of one.
-        DataError: If the images are missing, or have no labels.
     """
 
     def __init__(self, k: int = VOTERS, temperature: float = TEMPERATURE) -> None:
@@ -71,6 +63,4 @@ class KNNHook(Hook):
         runner.logger.info(f'{k}-NN of {len(self._test.labels)} held-out images at epoch {runner.epoch}: '
                            f'{top1:.2%} top-1 ({seconds:.1f} s).')
         runner.visualizer.add_scalars({'knn/top1': top1}, step=runner.iter)
-        append_json_line(
-            osp.join(runner.work_dir, 'knn.jsonl'),
-            dict(run=runner.timestamp, epoch=runner.epoch, k=k, top1=top1, seconds=seconds))
+        append_record(runner, 'knn.jsonl', k=k, top1=top1, seconds=seconds)

@@ -26,11 +26,6 @@ class ManifestHook(Hook):
 
     Checkpoints hold the digest; ``manifest.txt.gz`` in the work dir tells what has changed. Moving the whole
     folder elsewhere changes nothing.
-
-    Raises:
-        ConfigError: If the training set does not tell which images it is made of.
-        DataError: On every process, if a resumed run finds other images than the checkpoint was trained on, or the
-            manifest cannot be written.
     """
 
     priority = 'NORMAL'

@@ -1,4 +1,4 @@
-"""When an evaluation by training is held against its premises: the pretraining's backbone, classes, images."""
+"""Hook that checks an evaluation by training: is the backbone the pretrained one, are classes and images right."""
 
 from typing import Any, Optional
 
@@ -14,16 +14,16 @@ from clim_mm.checks import check_bool
 from clim_mm.datasets.held_out import Listing, check_held_out, check_num_classes, check_top_k
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, TrainingError
+from clim_mm.hooks.checkpoint_guard_hook import StartHook
 from clim_mm.models.parts.encoder import check_feature_maps
 from clim_mm.registry import HOOKS
-from clim_mm.runtime.resume_guard_hook import StartHook
 
 from .runner_parts import resumed
 
 
 @HOOKS.register_module()
 class PretrainedBackboneHook(StartHook):
-    """Sees to it that the evaluated backbone is the pretrained one, all of it, and if frozen that it stays so.
+    """Checks that the evaluated backbone is the pretrained one, all of it, and if frozen that it stays so.
 
     MMEngine loads what fits and logs the rest, so that an evaluation could measure a backbone half at random. The
     model's ``backbone.init_cfg`` names the checkpoint; ``tools/train.py --pretrained`` sets it. Its names may be those
@@ -37,11 +37,6 @@ class PretrainedBackboneHook(StartHook):
 
     Attributes:
         owner: Whose names the checkpoint has, see ``Published``; None before ``before_train``.
-
-    Raises:
-        ConfigError: If no checkpoint is named, not all of it is in the backbone, a frozen backbone would train, or
-            another premise does not hold.
-        TrainingError: If a frozen backbone has changed.
     """
 
     priority = 'VERY_HIGH'

@@ -17,10 +17,6 @@ class QuarantineHook(Hook):
     """Keeps the list of unreadable images, ``quarantine.txt`` in the work dir, and stops if they are too many.
 
     What the workers find comes with their samples, and is shared and listed when the epoch ends.
-
-    Raises:
-        ConfigError: If the training set is without a quarantine.
-        DataError: On every process, if the share of unreadable images is above the dataset's ``max_unreadable``.
     """
 
     priority = 'NORMAL'

@@ -8,7 +8,6 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import has_batch_norm
 
-from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError
 from clim_mm.neighbors.defaults import default_queue_len, is_small
 from clim_mm.protocols import HasQueues, ShufflesKeys
@@ -26,10 +25,6 @@ class QueueHook(Hook):
     With ``accumulative_counts`` batches to an optimizer step, the momentum encoder moves with the first of them, and
     the keys of all enter the queue after the last: together they are one large batch. What an epoch leaves over is
     a smaller step at its end, so that no gradient is lost between two epochs, where checkpoints are written.
-
-    Raises:
-        ConfigError: If the queue is shorter than the keys of one step, the model has none, or the loop does not run
-            by epochs.
     """
 
     priority = 'NORMAL'
@@ -59,14 +54,11 @@ class QueueHook(Hook):
         runner.logger.info(
             f'Queue of {len(queue)} keys{" (from the number of images)" if derived else ""}, {keys_per_step} new '
             f'ones each step; own keys from earlier epochs {"are left out" if model.mask_own_keys else "count"}.')
-        if isinstance(model, ShufflesKeys):
-            self._tell_groups(runner, model.key_shuffle.groups(batch_size), batch_size)
-
-    @staticmethod
-    def _tell_groups(runner: Runner, groups: int, batch_size: int) -> None:
-        """Print how many groups have batch statistics of their own, and warn of one."""
+        if not isinstance(model, ShufflesKeys):
+            return
+        groups = model.key_shuffle.groups(batch_size)
         runner.logger.info(f'Batch statistics of {groups} group(s) in each of {dist.get_world_size()} process(es).')
-        if groups * dist.get_world_size() == 1 and has_batch_norm(unwrapped(runner)):
+        if groups * dist.get_world_size() == 1 and has_batch_norm(model):
             runner.logger.warning(
                 f'Batch statistics are taken over all {batch_size} images of a step, which gives the positives away: '
                 'raise the batch size, set model.bn_splits to 2 or more, or train in several processes.')

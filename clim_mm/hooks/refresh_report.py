@@ -2,21 +2,19 @@
 
 import logging
 import math
-import os.path as osp
 
 from mmengine.runner import Runner
 
 from clim_mm.neighbors.refresh_health import judge_refresh
-from clim_mm.runtime.json_lines import append_json_line
+
+from .runner_parts import append_record
 
 
 def report_refresh(runner: Runner, report: dict[str, float], version: int) -> None:
-    """Log a refresh, with a verdict on it.
+    """Log a refresh with a verdict, and append it to ``neighbors.jsonl`` in the work dir.
 
     Args:
-        runner: Whose log and visualizer are meant; its work dir gets a line in ``neighbors.jsonl``.
-        report: Figures of :func:`clim_mm.neighbors.refresh.refresh`, and ``seconds_extract``; from a bank those of
-            :func:`~clim_mm.evaluation.banked_features.banked_features`, too.
+        report: Figures of :func:`clim_mm.neighbors.refresh.refresh` and of the extraction.
         version: Of the table that the refresh is about to publish.
     """
     health = judge_refresh(report)
@@ -24,11 +22,8 @@ def report_refresh(runner: Runner, report: dict[str, float], version: int) -> No
         logging.WARNING if health.is_bad else logging.INFO, f'{describe(report, runner.epoch)} {health.reason}')
     numbers = {name: value for name, value in report.items() if math.isfinite(value)}  # backends write NaN as it is
     runner.visualizer.add_scalars({f'neighbors/{name}': value for name, value in numbers.items()}, step=runner.iter)
-    append_json_line(
-        osp.join(runner.work_dir, 'neighbors.jsonl'),
-        dict(
-            run=runner.timestamp, epoch=runner.epoch, version=version, **report, state=health.state,
-            reason=health.reason))
+    append_record(
+        runner, 'neighbors.jsonl', version=version, **report, state=health.state, reason=health.reason)
 
 
 def describe(report: dict[str, float], epoch: int) -> str:

@@ -15,24 +15,17 @@ from clim_mm.datasets import Quarantine
 from clim_mm.distributed import host_group, unwrapped
 from clim_mm.errors import CheckpointError, ConfigError, on_one_line
 from clim_mm.protocols import RefreshesNeighbors, having
+from clim_mm.runtime import append_json_line
 
 
 def dataset_with(runner: Runner, capability: type, hook: str) -> Any:
-    """The training set, for a hook that needs a capability of it.
-
-    Raises:
-        ConfigError: If it lacks the capability.
-    """
+    """The training set, for a hook that needs a capability of it."""
     return having(runner.train_dataloader.dataset, capability, hook,
                   'wrap the training set, as configs/_base_/datasets does, or take the hook out of the config')
 
 
 def model_with(runner: Runner, capability: type, hook: str) -> Any:
-    """The model without its wrapper, for a hook that needs a capability of it.
-
-    Raises:
-        ConfigError: If it lacks the capability.
-    """
+    """The model without its wrapper, for a hook that needs a capability of it."""
     return having(unwrapped(runner), capability, hook, 'take another model.type, or the hook out of the config')
 
 
@@ -42,11 +35,7 @@ def refresher_of(runner: Runner) -> Optional[RefreshesNeighbors]:
 
 
 def needed_refresher(runner: Runner, hook: str) -> RefreshesNeighbors:
-    """The hook that refreshes the neighbours, for a hook that looks at what it finds.
-
-    Raises:
-        ConfigError: If there is none.
-    """
+    """The hook that refreshes the neighbours, for a hook that looks at what it finds."""
     if refresher := refresher_of(runner):
         return refresher
     raise ConfigError(f'{hook} shows what CenterWiseNeighborHook finds, and there is none: inherit from '
@@ -55,11 +44,7 @@ def needed_refresher(runner: Runner, hook: str) -> RefreshesNeighbors:
 
 @contextmanager
 def part_of_checkpoint(part: str) -> Iterator[None]:
-    """Say of whatever goes wrong with a part of a checkpoint that it is the checkpoint's fault.
-
-    Raises:
-        CheckpointError: If the part is not of the kind or the size that is wanted.
-    """
+    """Say of whatever goes wrong with a part of a checkpoint that it is the checkpoint's fault."""
     try:
         yield
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
@@ -68,11 +53,7 @@ def part_of_checkpoint(part: str) -> Iterator[None]:
 
 
 def check_epochs(runner: Runner, hook: str) -> None:
-    """Check that a hook of that name runs in a loop by epochs.
-
-    Raises:
-        ConfigError: If the loop is another.
-    """
+    """Check that a hook of that name runs in a loop by epochs."""
     if not isinstance(runner.train_loop, EpochBasedTrainLoop):
         raise ConfigError(f'{hook} acts between epochs: use train_cfg=dict(type="EpochBasedTrainLoop", ...).')
 
@@ -82,13 +63,15 @@ def resumed(runner: Runner) -> bool:
     return runner.epoch > 0
 
 
+def append_record(runner: Runner, file: str, **record: Any) -> None:
+    """Append a record, after the run and the epoch, to a file of JSON lines in the work dir."""
+    append_json_line(osp.join(runner.work_dir, file), dict(run=runner.timestamp, epoch=runner.epoch, **record))
+
+
 def list_quarantine(quarantine: Quarantine, work_dir: str) -> None:
-    """Write ``quarantine.txt``, if there is anything to write, and stop if there is too much.
+    """Write ``quarantine.txt`` if any image is unreadable, and raise a DataError, after that, if too many are.
 
-    A list that cannot be written is warned of; checkpoints hold it, too.
-
-    Raises:
-        DataError: If too many images are unreadable; the list is there then.
+    A list that cannot be written costs a warning; checkpoints hold it, too.
     """
     if quarantine.entries and dist.is_main_process():
         try:

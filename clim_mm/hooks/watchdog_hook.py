@@ -1,7 +1,6 @@
 """Hook that judges at each logging interval whether the training is healthy."""
 
 import logging
-import os.path as osp
 from typing import Optional
 
 from mmengine.dist import is_main_process
@@ -10,10 +9,11 @@ from mmengine.runner import Runner
 
 from clim_mm.checks import check_whole
 from clim_mm.distributed import unwrapped
-from clim_mm.health import STARTING, Health, is_early
+from clim_mm.health import STARTING, is_early
 from clim_mm.protocols import Judged, RefreshesNeighbors
 from clim_mm.registry import HOOKS
-from clim_mm.runtime.json_lines import append_json_line
+
+from .runner_parts import append_record
 
 _MEMORY = 'watchdog'  # its key in the message hub, which checkpoints hold
 
@@ -23,11 +23,9 @@ class WatchdogHook(Hook):
     """Says at every logging interval whether the training is healthy, and why.
 
     The figures that the model's ``health_rules`` name, averaged over the interval on the main process, and the verdict
-    become a line of
-    ``watchdog.jsonl`` in the work dir: ``run``, ``epoch`` (from 0), ``iter`` (steps done), the figures, ``state`` and
-    ``reason``. The log gets the reason when the verdict changes, and once an epoch; the visualizer gets
-    ``watchdog/healthy``, 1 or 0, once it is no longer too early to tell. The figures themselves are sent by the
-    LoggerHook, like everything that a model reports.
+    become a line of ``watchdog.jsonl`` in the work dir: ``run``, ``epoch`` (from 0), ``iter`` (steps done), the
+    figures, ``state`` and ``reason``. The log gets the reason when the verdict changes, and once an epoch; the
+    visualizer gets ``watchdog/healthy``, 1 or 0, once it is no longer too early to tell.
 
     A run that was killed judges the iterations since its last checkpoint anew: of two lines on one iteration the
     later counts. A model without such rules, such as MMSelfSup's MoCo, is not judged; the log says so.
@@ -35,9 +33,6 @@ class WatchdogHook(Hook):
     Args:
         interval: Iterations from one verdict to the next, counted in each epoch; in a shorter epoch at its end. None
             takes that of the LoggerHook, or 50 without one.
-
-    Raises:
-        ConfigError: If the interval is below 1.
     """
 
     priority = 'LOW'  # after the LoggerHook's line of figures, and before a checkpoint is written
@@ -46,13 +41,10 @@ class WatchdogHook(Hook):
         check_whole('interval of WatchdogHook', interval, least=1, optional=True)
         self.interval = interval
 
-    def after_train_iter(self,
-                         runner: Runner,
-                         batch_idx: int,
-                         data_batch: Optional[dict] = None,
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None,
                          outputs: Optional[dict] = None) -> None:
         """Judge the interval that ends here, if one does."""
-        interval = self.interval or _logging_interval(runner)
+        interval = self.interval or next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), 50)
         num_batches = len(runner.train_dataloader)
         if not (self.every_n_inner_iters(batch_idx, interval) or num_batches == batch_idx + 1 < interval):
             return
@@ -75,28 +67,16 @@ class WatchdogHook(Hook):
         early = is_early(iteration, runner.max_iters)
         health = rules.judge(figures, early, _positives_due(runner), best)
         verdict = dict(state=health.state, cause=health.cause, epoch=runner.epoch)
-        self._report(runner, figures, health, iteration, say=verdict != memory.get('verdict'))
-        if not early:
-            best = rules.best(best, figures)
-        runner.message_hub.update_info(_MEMORY, dict(verdict=verdict, best=best))
-
-    @staticmethod
-    def _report(runner: Runner, figures: dict[str, float], health: Health, iteration: int, say: bool) -> None:
-        append_json_line(
-            osp.join(runner.work_dir, 'watchdog.jsonl'),
-            dict(
-                run=runner.timestamp, epoch=runner.epoch, iter=iteration, **figures, state=health.state,
-                reason=health.reason))
-        if say:
+        append_record(runner, 'watchdog.jsonl', iter=iteration, **figures, state=health.state, reason=health.reason)
+        if verdict != memory.get('verdict'):
             # The logger drops a warning that it has given before: the iteration makes each a new one.
             level = logging.WARNING if health.is_bad else logging.INFO
             runner.logger.log(level, f'Watchdog at iteration {iteration}: {health.reason}')
         if health.state != STARTING:
             runner.visualizer.add_scalar('watchdog/healthy', float(not health.is_bad), step=iteration)
-
-
-def _logging_interval(runner: Runner) -> int:
-    return next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), 50)
+        if not early:
+            best = rules.best(best, figures)
+        runner.message_hub.update_info(_MEMORY, dict(verdict=verdict, best=best))
 
 
 def _positives_due(runner: Runner) -> bool:

@@ -17,12 +17,6 @@ class Bf16OptimWrapper(OptimWrapper):
 
     bfloat16 has float32's range, so that no loss scale is needed, and a state of ``OptimWrapper`` can be resumed with
     it and the other way round. MMEngine's ``AmpOptimWrapper`` scales the loss, and needs a GPU.
-
-    Args:
-        **kwargs: As for ``OptimWrapper``.
-
-    Raises:
-        ConfigError: If there is a GPU without instructions for bfloat16.
     """
 
     def __init__(self, **kwargs: Any) -> None:
@@ -33,11 +27,7 @@ class Bf16OptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: torch.nn.Module) -> Iterator[None]:
-        """Autocast, beside what accumulation of gradients needs.
-
-        Args:
-            model: Which is trained; its parameters tell the device.
-        """
+        """Autocast, beside what accumulation of gradients needs."""
         device = next(model.parameters()).device
         with super().optim_context(model), torch.autocast(device.type, torch.bfloat16):
             yield

@@ -3,7 +3,6 @@
 import logging
 import multiprocessing
 import os
-import resource
 import threading
 import time
 import weakref
@@ -21,7 +20,6 @@ from clim_mm.log_files import write_to_log
 _VARIABLE, _PATIENCE = 'CLIM_LOADER_PATIENCE', 300.0  # seconds [ours]
 _LOOKS = 4  # in a patience
 _WARN, _END = (4, 8, 16, 32), 48  # after so many looks at the same wait [ours]
-_SPARE_FILES = 8  # with fewer than these left to open, that is the reason [ours]
 
 
 class LoaderWatch:
@@ -97,7 +95,6 @@ def standstill_of(pid: int) -> tuple[str, str]:
     """What a process is doing, in words that follow its name, and what helps, if that is known."""
     try:
         state = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0]
-        number, limit = len(os.listdir(f'/proc/{pid}/fd')), resource.prlimit(pid, resource.RLIMIT_NOFILE)[0]
         inherited = files_read_by(os.getpid()) if pid != os.getpid() else []
         reads = [path for path in files_read_by(pid) if path not in inherited]
     except (OSError, IndexError):
@@ -105,9 +102,6 @@ def standstill_of(pid: int) -> tuple[str, str]:
     at = f' at {printable(reads[-1])}' if reads else ''
     if state in 'Tt':
         return f'is stopped, by SIGSTOP or a debugger{at}', f'kill -CONT {pid} lets it go on'
-    if limit != resource.RLIM_INFINITY and limit - number < _SPARE_FILES:
-        return (f'has {number} files open of the {limit} that it may open{at}',
-                'raise the limit (ulimit -n 65536), or set fewer workers or a smaller batch_size')
     if state == 'D' or at:
         return f'waits for its storage{at}', 'see whether the disk or the network file system answers'
     return 'computes' if state == 'R' else 'sleeps, with no image open', ''

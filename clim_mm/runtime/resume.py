@@ -27,12 +27,7 @@ _START_ANEW = 'or start from its weights by load_from without resume.'
 
 
 def check_resumable(runner: Runner, checkpoint: Mapping[str, Any], name: str, parts: Iterable[str]) -> None:
-    """Check that a checkpoint is whole, sound and of this model.
-
-    Args:
-        name: By which sentences call it.
-        parts: Keys that hooks need, beside MMEngine's.
-    """
+    """Check that a checkpoint is whole, with the ``parts`` that hooks need, sound and of this model."""
     lacking = [part for part in (*_PARTS, *parts) if checkpoint.get(part) is None]
     lacking += [f'meta.{count}' for count in ('epoch', 'iter') if count not in (checkpoint.get('meta') or {})]
     if lacking:
@@ -51,9 +46,6 @@ def apply_settings(runner: Runner, checkpoint: dict, name: str) -> None:
     """Put the config's settings into a checkpoint that is about to be resumed from, and log them beside its own.
 
     MMEngine takes the optimizer's settings, the schedules and the seed from the checkpoint, whatever the config says.
-
-    Raises:
-        ConfigError: If the training ends earlier, or the optimizer's state is of no use to this one.
     """
     meta = checkpoint['meta']
     if _is_finished(runner, meta, name):
@@ -112,8 +104,7 @@ def _is_finished(runner: Runner, meta: Mapping[str, Any], name: str) -> bool:
 def _resume_schedules(runner: Runner, checkpoint: dict, changed: Iterable[Row]) -> Collection[str]:
     """Move the schedules to where they would be in a training that has had them from its start.
 
-    Returns:
-        Settings of the optimizer's groups that must come from the checkpoint, since they follow validations.
+    Returns the settings of the optimizer's groups that must come from the checkpoint, since they follow validations.
     """
     parts = runner.param_schedulers or []
     schedules = [*itertools.chain(*parts.values())] if isinstance(parts, dict) else parts
@@ -130,12 +121,7 @@ def _resume_schedules(runner: Runner, checkpoint: dict, changed: Iterable[Row]) 
 
 
 def replay(schedules: Sequence[Any], epochs: int, iterations: int) -> None:
-    """Step schedules as a training does: MMEngine's make each value out of the one before.
-
-    Args:
-        epochs: 0 for a training by iterations, in which no epoch ends.
-        iterations: Of each epoch, or of the training.
-    """
+    """Step schedules as a training does, by 0 epochs if by iterations: MMEngine's make each value of the one before."""
     by_epoch = [schedule for schedule in schedules if schedule.by_epoch and epochs]
     by_iteration = [schedule for schedule in schedules if not schedule.by_epoch]
     with warnings.catch_warnings():

@@ -18,8 +18,8 @@ from clim_mm.checkpoints.weights import weights_sha256
 from clim_mm.checks import check_choice
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError
+from clim_mm.hooks.checkpoint_guard_hook import StartHook
 from clim_mm.launch.run_folders import FIGURES_FILE
-from clim_mm.runtime.resume_guard_hook import StartHook
 
 from .detector_checks import check_fits, check_norms_train, check_nothing_frozen, pretrained_part
 

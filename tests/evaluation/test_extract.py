@@ -14,7 +14,7 @@ from torch import nn
 
 from clim_mm.datasets import ImageFolder, SingleViews
 from clim_mm.distributed.gather_by_id import gathering_bytes
-from clim_mm.evaluation.extract import ShardedBatches, extract_features
+from clim_mm.evaluation.extract import extract_features, sharded_batches
 
 PIPELINE = [
     dict(type='clim_mm.LoadImage'),
@@ -50,9 +50,8 @@ def extract(folder, batch_size):
 @pytest.mark.parametrize('batch_size', [1, 3, 4, 64])
 @pytest.mark.parametrize('num_samples', [1, 2, 7, 12, 24, 61])
 def test_every_id_once_in_batches_that_do_not_depend_on_the_processes(num_samples, batch_size, world_size):
-    shares = [ShardedBatches(num_samples, batch_size, rank, world_size) for rank in range(world_size)]
-    batches = [list(share) for share in shares]
-    assert [len(share) for share in shares] == [len(own) for own in batches]
+    batches = [[list(batch) for batch in sharded_batches(num_samples, batch_size, rank, world_size)]
+               for rank in range(world_size)]
     assert max(map(len, batches)) - min(map(len, batches)) <= 1, 'dealt out evenly'
 
     together = sorted(batch for own in batches for batch in own)
@@ -62,16 +61,10 @@ def test_every_id_once_in_batches_that_do_not_depend_on_the_processes(num_sample
         assert own == together[rank::world_size], 'in turn'
 
 
-def test_sharded_batches_can_be_read_again():
-    share = ShardedBatches(10, 3, rank=1, world_size=2)
-    assert list(share) == list(share) == [[3, 4, 5], [9]]
-
-
 def test_batches_of_some_ids():
     ids = np.array([1, 4, 5, 8, 9, 11, 30])
-    shares = [ShardedBatches(7, 2, rank, 3, ids) for rank in range(3)]
-    assert [list(share) for share in shares] == [[[1, 4], [30]], [[5, 8]], [[9, 11]]]
-    assert [len(share) for share in shares] == [2, 1, 1]
+    shares = [sharded_batches(7, 2, rank, 3, ids) for rank in range(3)]
+    assert shares == [[[1, 4], [30]], [[5, 8]], [[9, 11]]]
 
 
 def test_one_process_gives_each_image_its_row(class_folder):

@@ -10,7 +10,7 @@ from training_runs import model_cfg
 
 from clim_mm.datasets import ImageFolder, SingleViews
 from clim_mm.evaluation import loading_of
-from clim_mm.hooks import CenterWiseNeighborHook
+from clim_mm.hooks.center_wise_neighbor_hook import CenterWiseNeighborHook
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 

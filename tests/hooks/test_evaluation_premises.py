@@ -11,8 +11,7 @@ from test_pretrained_backbone_hook import NUMBERS
 
 from clim_mm.checkpoints.backbone import backbone_init
 from clim_mm.errors import ConfigError, sentence
-from clim_mm.hooks import PreflightHook
-from clim_mm.hooks.preflight_hook import _rule_of_kind
+from clim_mm.hooks.preflight_hook import PreflightHook, _rule_of_kind
 from clim_mm.preflight.checks import LINEAR
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures('one_torch_thread')]

@@ -4,7 +4,7 @@ import pytest
 from training_runs import BATCH, EXTRACT_PIPELINE, hook_cfg, model_cfg, runner_of, train, write_images
 
 from clim_mm.errors import ConfigError
-from clim_mm.hooks import CenterWiseNeighborHook
+from clim_mm.hooks.center_wise_neighbor_hook import CenterWiseNeighborHook
 from clim_mm.neighbors.refresh import refresh_seed
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')

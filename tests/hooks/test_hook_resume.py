@@ -103,12 +103,10 @@ def test_centres_that_were_loaded_to_a_gpu_are_taken_up(folder, tmp_path):
 
 
 @pytest.mark.parametrize('exact', [True, False])
-def test_centres_of_another_number_are_no_start_and_that_is_said(folder, tmp_path, exact):
+def test_centres_of_another_number_are_no_start(folder, tmp_path, exact):
     path = checkpoint_of(folder, tmp_path)
     hook = hook_cfg(exact=exact, num_clusters=3)
-    train(folder, tmp_path / 'on', 3, hook, num_workers=0, resume=True, load_from=path, log_level='INFO')
-    logs = ''.join(log.read_text() for log in (tmp_path / 'on').rglob('*.log'))
-    assert ('The checkpoint has 4 centres, of which k-means begins with none, since 3 are wanted' in logs) != exact
+    train(folder, tmp_path / 'on', 3, hook, num_workers=0, resume=True, load_from=path)
     assert [line['num_clusters'] for line in lines_of(tmp_path / 'on')] == [3]
 
 

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 from training_runs import hook_cfg, model_cfg, runner_of
 
 from clim_mm.errors import ConfigError
-from clim_mm.hooks import QueueHook
+from clim_mm.hooks.queue_hook import QueueHook
 from clim_mm.models.parts.key_queue import NO_ID, NO_KEY
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')

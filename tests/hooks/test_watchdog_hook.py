@@ -12,7 +12,8 @@ from scripted_runs import SOUND, scripted_run
 from training_runs import EXTRACT_PIPELINE, hook_cfg, runner_of
 
 from clim_mm.errors import ConfigError
-from clim_mm.hooks import CenterWiseNeighborHook, watchdog_hook
+from clim_mm.hooks import watchdog_hook
+from clim_mm.hooks.center_wise_neighbor_hook import CenterWiseNeighborHook
 from clim_mm.hooks.watchdog_hook import WatchdogHook
 from clim_mm.models.parts.contrastive_health import FIGURES, judge
 

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import resource
 import signal
 import sys
 import threading
@@ -14,7 +13,7 @@ from torch.utils.data import DataLoader
 from toy_runs import Numbers, toy_config, toy_runner
 
 from clim_mm.errors import ConfigError
-from clim_mm.hooks import LoaderWatchHook
+from clim_mm.hooks.loader_watch_hook import LoaderWatchHook
 from clim_mm.runtime.loader_watch import LoaderWatch, files_read_by, standstill_of, watched
 
 LINUX = pytest.mark.skipif(sys.platform != 'linux', reason='Linux alone tells it')
@@ -143,15 +142,6 @@ def hold_open(path, said):
         time.sleep(600)
 
 
-def open_most(said):
-    """Have nearly as many files open as may be."""
-    resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
-    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(36 - len(os.listdir('/proc/self/fd')))]
-    said.write_text('open')
-    time.sleep(600)
-    print(files)
-
-
 @pytest.mark.e2e
 @LINUX
 def test_a_stopped_process_and_the_file_that_it_is_at(tmp_path):
@@ -166,16 +156,6 @@ def test_a_stopped_process_and_the_file_that_it_is_at(tmp_path):
         wait_until(lambda: standstill_of(process.pid)[0].startswith('is stopped'))
         words, remedy = standstill_of(process.pid)
         assert str(image) in words and remedy == f'kill -CONT {process.pid} lets it go on'
-
-
-@pytest.mark.e2e
-@LINUX
-def test_a_process_that_may_open_no_more_files(tmp_path):
-    said = tmp_path / 'said'
-    with started([(open_most, (said, ))], [tmp_path / 'out']) as (process, ):
-        wait_until(said.exists)
-        words, remedy = standstill_of(process.pid)
-    assert ' of the 40 that it may open' in words and 'ulimit -n' in remedy
 
 
 def test_a_process_that_is_gone():

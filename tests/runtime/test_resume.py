@@ -24,7 +24,7 @@ from toy_runs import STEPS, Linear, toy_config, toy_runner
 
 from clim_mm.checkpoints import read_checkpoint
 from clim_mm.errors import ConfigError, TrainingError
-from clim_mm.runtime import ResumeGuardHook
+from clim_mm.hooks.checkpoint_guard_hook import ResumeGuardHook
 from clim_mm.runtime.resume import replay
 
 COSINE = [dict(type='CosineAnnealingLR', by_epoch=True)]

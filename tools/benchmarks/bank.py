@@ -28,7 +28,7 @@ from pairs import write_json
 from clim_mm.config_file import load_config
 from clim_mm.datasets import SingleViews, labels_of
 from clim_mm.distributed import unwrapped
-from clim_mm.evaluation.refresh_settings import refresh_settings
+from clim_mm.evaluation.features import refresh_settings
 from clim_mm.hooks.runner_parts import needed_refresher
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.launch.framework_settings import check_settings

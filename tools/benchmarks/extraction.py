@@ -29,9 +29,8 @@ from pipeline import draw_jpegs
 from clim_mm.config_file import load_config
 from clim_mm.datasets import SingleViews
 from clim_mm.distributed import prepare_launch, watch_peers
-from clim_mm.evaluation.extract import extract_features
-from clim_mm.evaluation.extraction import Extraction, loading_settings
-from clim_mm.evaluation.refresh_settings import extract_settings, refresh_settings
+from clim_mm.evaluation.extract import Extraction, extract_features, loading_settings
+from clim_mm.evaluation.features import extract_settings, refresh_settings
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.models import CLIM
 from clim_mm.registry import MODELS

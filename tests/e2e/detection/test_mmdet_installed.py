@@ -22,7 +22,7 @@ def test_a_pretraining_imports_it_only_after_the_user(shell, first, layer):
 import sys, clim_mm
 {first}
 before = 'mmdet' in sys.modules
-import clim_mm.datasets, clim_mm.hooks, clim_mm.evaluation, clim_mm.models
+import clim_mm.datasets, clim_mm.hooks.all_hooks, clim_mm.evaluation, clim_mm.models
 print(before == ('mmdet' in sys.modules))
 from mmselfsup.models.utils import res_layer_extra_norm
 print(hasattr(res_layer_extra_norm, 'ResLayerExtraNorm'))

@@ -1,13 +1,15 @@
-"""Weighted nearest-neighbour classification of frozen features."""
+"""Classifiers of frozen features: weighted nearest neighbours, and a linear one of scikit-learn's for quick looks."""
 
 import numpy as np
 
+from clim_mm.checks import check_choice
 from clim_mm.errors import ConfigError
 from clim_mm.neighbors.faiss_backend import ROWS_PER_BLOCK, as_float32_matrix, load_faiss, on_every_core, on_gpus
 
 from .representation import unit_rows
 
 VOTERS, TEMPERATURE = 20, 0.07  # where nothing else is set; the temperature of Wu et al., CVPR 2018
+CLASSIFIERS = ('logistic', 'svm')
 _QUERIES_PER_BLOCK = 16384
 
 
@@ -29,11 +31,6 @@ def knn_predict(train_features: np.ndarray,
 
     Returns:
         (M,) labels; of classes with equal votes the one with the smallest label.
-
-    Raises:
-        ConfigError: If there are fewer training features than voters, or the temperature is not above 0.
-        ValueError: If a feature is 0 or not finite.
-        MissingDependencyError: If faiss is missing.
     """
     check_voters(k, len(train_features))
     if not temperature > 0:
@@ -67,25 +64,51 @@ def knn_top1(train_features: np.ndarray,
              test_labels: np.ndarray,
              k: int = VOTERS,
              temperature: float = TEMPERATURE) -> float:
-    """Top-1 accuracy of :func:`knn_predict`, from 0 to 1.
-
-    Args:
-        train_features, train_labels, test_features, k, temperature: As for :func:`knn_predict`.
-        test_labels: (M,) int.
-
-    Raises:
-        ConfigError, ValueError, MissingDependencyError: As there.
-    """
+    """Top-1 accuracy of :func:`knn_predict`, from 0 to 1."""
     predicted = knn_predict(train_features, train_labels, test_features, k, temperature)
     return float((predicted == test_labels).mean())
 
 
 def check_voters(k: int, num_images: int) -> None:
-    """Check that ``k`` of ``num_images`` can vote.
-
-    Raises:
-        ConfigError: If they are too few or too many.
-    """
+    """Check that ``k`` of ``num_images`` can vote."""
     if not 1 <= k <= num_images:
         raise ConfigError(f'{k} nearest neighbours cannot vote among {num_images} training images: let k be from 1 to '
                           f'{num_images}.')
+
+
+def probe_top1(train_features: np.ndarray,
+               train_labels: np.ndarray,
+               test_features: np.ndarray,
+               test_labels: np.ndarray,
+               classifier: str = 'logistic') -> float:
+    """Top-1 accuracy of a linear classifier on standardised features.
+
+    Not the paper's linear protocol, which trains on augmented views for 100 epochs.
+
+    Args:
+        train_features, test_features: (N, d) and (M, d) float.
+        train_labels, test_labels: (N,) and (M,) int.
+        classifier: 'logistic', a regression over all classes, or 'svm', one linear machine for each class against the
+            rest, with the squared hinge loss.
+
+    Returns:
+        From 0 to 1.
+    """
+    check_choice('The probe', classifier, CLASSIFIERS)
+    check_classes(train_labels)
+    # Here, since they take seconds, and a training with kNN imports this module.
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import LinearSVC
+
+    kind = LinearSVC if classifier == 'svm' else LogisticRegression
+    probe = make_pipeline(StandardScaler(), kind(max_iter=1000))
+    return float(probe.fit(train_features, train_labels).score(test_features, test_labels))
+
+
+def check_classes(train_labels: np.ndarray) -> None:
+    """Check that there are two classes."""
+    if len(np.unique(train_labels)) < 2:
+        raise ConfigError('The training images are all of one class, and there is nothing to tell apart: give images '
+                          'of two classes or more.')

@@ -6,8 +6,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from clim_mm.registry import HOOKS
-
-from .loader_watch import LoaderWatch
+from clim_mm.runtime.loader_watch import LoaderWatch
 
 
 @HOOKS.register_module()

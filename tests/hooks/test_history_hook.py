@@ -9,9 +9,10 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from scripted_runs import SOUND, scripted_run
 from toy_runs import STEPS, toy_config, toy_runner
 
-from clim_mm.hooks import HistoryHook, WatchdogHook
+from clim_mm.hooks import history_hook
+from clim_mm.hooks.history_hook import HistoryHook
+from clim_mm.hooks.watchdog_hook import WatchdogHook
 from clim_mm.launch.commands import train
-from clim_mm.runtime import history_hook
 
 
 def lengths(runner):

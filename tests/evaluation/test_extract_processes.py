@@ -7,7 +7,7 @@ from mmengine import dist
 from tiny_clim import build
 
 from clim_mm.datasets import ImageFolder, SingleViews
-from clim_mm.evaluation.extraction import Extraction
+from clim_mm.evaluation.extract import Extraction
 
 PIPELINE = [
     dict(type='clim_mm.LoadImage'),
