@@ -97,7 +97,7 @@ class CLIM(BaseModel):
         self.backbone, self.neck, self.head = (MODELS.build(part) for part in (backbone, neck, head))
         if not isinstance(self.head, MixedContrastiveHead):
             raise ConfigError(f'CLIM needs a MixedContrastiveHead, but model.head is a {type(self.head).__name__}: set '
-                              'its type, or take model.type="mmselfsup.MoCo".')
+                              'its type, or take model.type="MoCo".')
         check_feature_maps(self.backbone, self.neck)
         self.channels_last = channels_last
         self.encoder_k = MomentumEncoder(self.encoder('query'), 1 - momentum)
