@@ -194,14 +194,12 @@ class CLIM(BaseModel):
         Args:
             x: (N, 3, H, W) preprocessed images.
             encoder: ``momentum`` [csml] or ``query``.
-            layer, amp: As for ``embed``.
-            channels_last: Give the encoder its images in ``torch.channels_last``, as the model's option does.
+            layer, amp, channels_last: As for ``embed``.
 
         Returns:
             (N, d) float32, L2-normalised.
         """
-        backbone, neck = self.encoder(encoder)
-        return embed(Encoder(backbone, neck, channels_last or self.channels_last), x, layer, amp)
+        return embed(self.encoder(encoder), x, layer, amp, channels_last)
 
     def embed_batch(self, batch: dict, *args: Any, **kwargs: Any) -> torch.Tensor:
         """``embed`` of a batch as a DataLoader gives it: ``inputs``, of which the first view is taken."""

@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 
-from clim_mm.errors import ConfigError
 from clim_mm.host import MoCo as HostMoCo
 from clim_mm.host import concat_all_gather
 from clim_mm.registry import MODELS
 
 from ..parts.encoder import LAST, Encoder, embed
+from ..parts.key_queue import overwrite_oldest
 
 
 @MODELS.register_module()
@@ -36,13 +36,7 @@ class MoCo(HostMoCo):
     @torch.no_grad()
     def _dequeue_and_enqueue(self, keys: torch.Tensor) -> None:
         """Let the keys of all processes enter over the oldest ones, wrapping around at the end."""
-        keys = concat_all_gather(keys)
-        if len(keys) > self.queue_len:
-            raise ConfigError(f'model.queue_len={self.queue_len} is too short for the {len(keys)} keys of one step: '
-                              'set a longer one, or lower the batch size.')
-        slots = (self.queue_ptr + torch.arange(len(keys), device=keys.device)) % self.queue_len
-        self.queue[:, slots] = keys.T.to(self.queue.dtype)
-        self.queue_ptr[0] = (self.queue_ptr[0] + len(keys)) % self.queue_len
+        overwrite_oldest(self.queue, self.queue_ptr, concat_all_gather(keys))
 
     def encoder(self, name: str) -> Encoder:
         """The ``momentum`` or the ``query`` encoder."""
@@ -52,5 +46,4 @@ class MoCo(HostMoCo):
                     channels_last: bool = False) -> torch.Tensor:
         """Features, as for :meth:`CLIM.embed_batch`."""
         inputs: Any = self.data_preprocessor(batch)[0]
-        backbone, neck = self.encoder(encoder)
-        return embed(Encoder(backbone, neck, channels_last), inputs[0], layer, amp)
+        return embed(self.encoder(encoder), inputs[0], layer, amp, channels_last)

@@ -47,7 +47,8 @@ class Encoder(nn.Sequential):
 
 
 @torch.no_grad()
-def embed(encoder: Encoder, x: torch.Tensor, layer: str = 'embedding', amp: bool = False) -> torch.Tensor:
+def embed(encoder: Encoder, x: torch.Tensor, layer: str = 'embedding', amp: bool = False,
+          channels_last: bool = False) -> torch.Tensor:
     """Features of images for the choice of positives, in the mode (train or eval) that the encoder is in.
 
     Args:
@@ -56,10 +57,14 @@ def embed(encoder: Encoder, x: torch.Tensor, layer: str = 'embedding', amp: bool
         layer: ``embedding``, the output of the last level's neck [paper 3.2.1], or ``pooled``, the backbone's
             average-pooled output [csml].
         amp: Compute in bfloat16 where autocast does.
+        channels_last: Give the backbone its images in ``torch.channels_last``, as the encoder's own option does.
 
     Returns:
         (N, d) float32, L2-normalised.
     """
+    if channels_last:
+        backbone, neck = encoder
+        encoder = Encoder(backbone, neck, channels_last=True)
     with torch.autocast(x.device.type, torch.bfloat16) if amp else nullcontext():
         features = encoder.pooled(x) if layer == 'pooled' else [*encoder(x).values()][-1]
     return features.float()

@@ -114,15 +114,33 @@ class KeyQueue(nn.Module):
             return
         keys, ids = (concat_all_gather(torch.cat(parts)) for parts in zip(*self._waiting, strict=True))
         self._waiting.clear()
-        if len(keys) > len(self):
-            raise ConfigError(f'queue_len={len(self)} is too short for the {len(keys)} keys of one step: '
-                              f'set model.queue_len to at least {len(keys)}, or lower the batch size.')
-        slots = (self.pointer + torch.arange(len(keys), device=keys.device)) % len(self)
-        self.keys[:, slots] = keys.T.to(self.keys.dtype)
-        self.ids[slots] = ids
-        self.pointer[0] = (self.pointer[0] + len(keys)) % len(self)
+        self.ids[overwrite_oldest(self.keys, self.pointer, keys)] = ids
         for listen in self.listeners:
             listen(keys, ids)
+
+
+def overwrite_oldest(ring: torch.Tensor, pointer: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+    """Write keys over the oldest ones of a ring, in place, wrapping around at its end.
+
+    Args:
+        ring: (C, K).
+        pointer: (1,) int64, the place of the next key; moves on.
+        keys: (n, C).
+
+    Returns:
+        (n,) int64, the places of the keys.
+
+    Raises:
+        ConfigError: If there are more keys than the ring holds.
+    """
+    length = ring.shape[1]
+    if len(keys) > length:
+        raise ConfigError(f'model.queue_len={length} is too short for the {len(keys)} keys of one step: set it to at '
+                          f'least {len(keys)}, or lower the batch size.')
+    places = (pointer + torch.arange(len(keys), device=keys.device)) % length
+    ring[:, places] = keys.T.to(ring.dtype)
+    pointer[0] = (pointer[0] + len(keys)) % length
+    return places
 
 
 def adapt_state(model: nn.Module, state_dict: dict, prefix: str, *args: Any) -> None:
