@@ -3,6 +3,7 @@
 import functools
 import gc
 import importlib
+import shutil
 import signal
 
 import pytest
@@ -69,3 +70,24 @@ def one_torch_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def small_config(tmp_path):
+    """The path of a config with an optimizer and three epochs, for what reads configs."""
+    path = tmp_path / 'mine.py'
+    path.write_text("""
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))
+train_cfg = dict(max_epochs=3)
+""")
+    return str(path)
+
+
+@pytest.fixture
+def train_and_val(class_folder, tmp_path):
+    """``train`` has twelve cats and dogs, ``val`` as many other ones of them."""
+    shutil.copytree(class_folder, tmp_path / 'train')
+    shutil.copytree(class_folder, tmp_path / 'val')
+    for path in list((tmp_path / 'val').rglob('*.png')):
+        path.write_bytes(path.read_bytes() + b' ')
+    return tmp_path

@@ -5,24 +5,12 @@ import pytest
 from clim_mm.config_file import dicts_below, load_config
 from clim_mm.errors import ConfigError
 
-CONFIG = """
-optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))
-train_cfg = dict(max_epochs=3)
-"""
 
-
-@pytest.fixture
-def config(tmp_path):
-    path = tmp_path / 'mine.py'
-    path.write_text(CONFIG)
-    return str(path)
-
-
-def test_defaults(config):
-    cfg = load_config(config)
+def test_defaults(small_config):
+    cfg = load_config(small_config)
     assert (cfg.work_dir, cfg.launcher, cfg.optim_wrapper.type) == ('work_dirs/mine', 'none', 'OptimWrapper')
-    assert load_config(config, cfg_options={'work_dir': 'set'}).work_dir == 'set'
-    assert load_config(config, 'there', cfg_options={'work_dir': 'set'}).work_dir == 'there'
+    assert load_config(small_config, cfg_options={'work_dir': 'set'}).work_dir == 'set'
+    assert load_config(small_config, 'there', cfg_options={'work_dir': 'set'}).work_dir == 'there'
 
 
 def test_a_config_that_is_not_there():
@@ -44,9 +32,9 @@ def test_a_config_that_cannot_be_read(tmp_path, text):
     ({'train_cfg.max_epochs.x': 1}, 'train_cfg.max_epochs.x does not fit the config'),
     ({'custom_hooks.3.interval': 1}, 'custom_hooks.3.interval does not fit the config'),
 ])
-def test_an_option_that_fits_nowhere(tmp_path, option, words):
+def test_an_option_that_fits_nowhere(small_config, tmp_path, option, words):
     path = tmp_path / 'mine.py'
-    path.write_text(CONFIG + 'custom_hooks = [dict(type="EMAHook")]')
+    path.write_text(path.read_text() + 'custom_hooks = [dict(type="EMAHook")]')
     with pytest.raises(ConfigError, match=words):
         load_config(str(path), cfg_options=option)
 

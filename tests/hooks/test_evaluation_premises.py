@@ -30,13 +30,8 @@ def files(tmp_path_factory):
 
 
 @pytest.fixture
-def root(class_folder, tmp_path):
-    """``train`` has twelve cats and dogs, ``val`` as many other ones of them."""
-    shutil.copytree(class_folder, tmp_path / 'train')
-    shutil.copytree(class_folder, tmp_path / 'val')
-    for path in list((tmp_path / 'val').rglob('*.png')):
-        path.write_bytes(path.read_bytes() + b' ')
-    return tmp_path
+def root(train_and_val):
+    return train_and_val
 
 
 def runner_of(root, init_cfg, train=None, val=None, preprocessor=None, frozen=True, backbone=None, num_classes=2,

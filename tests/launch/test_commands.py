@@ -9,24 +9,12 @@ from clim_mm.config_file import load_config
 from clim_mm.errors import DataError
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence
 
-CONFIG = """
-optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))
-train_cfg = dict(max_epochs=3)
-"""
 
-
-@pytest.fixture
-def config(tmp_path):
-    path = tmp_path / 'mine.py'
-    path.write_text(CONFIG)
-    return str(path)
-
-
-def test_the_arguments_reach_the_config(config):
+def test_the_arguments_reach_the_config(small_config):
     parser = argparse.ArgumentParser()
     add_config_arguments(parser)
     args = parser.parse_args(
-        [config, '--work-dir', 'there', '--amp', '--cfg-options', 'train_cfg.max_epochs=5', 'model.a=(1,2)'])
+        [small_config, '--work-dir', 'there', '--amp', '--cfg-options', 'train_cfg.max_epochs=5', 'model.a=(1,2)'])
     cfg = load_config(args.config, args.work_dir, args.amp, args.cfg_options, launcher='pytorch')
     assert (cfg.work_dir, cfg.launcher, cfg.train_cfg.max_epochs, cfg.model.a) == ('there', 'pytorch', 5, (1, 2))
     assert (cfg.optim_wrapper.type, cfg.optim_wrapper.loss_scale) == ('AmpOptimWrapper', 'dynamic')
@@ -48,11 +36,11 @@ def test_other_errors_show_their_traceback_before_a_sentence(capsys):
 
 
 @pytest.mark.parametrize('argument', ['a', 'a=(1,2', 'a=[1,2))', 'a=dict(b="c", d=1)'])
-def test_an_option_without_a_value(config, capsys, argument):
+def test_an_option_without_a_value(small_config, capsys, argument):
     parser = argparse.ArgumentParser()
     add_config_arguments(parser)
     with pytest.raises(SystemExit) as end:
-        parser.parse_args([config, '--cfg-options', argument])
+        parser.parse_args([small_config, '--cfg-options', argument])
     assert end.value.code == 2
     assert f'error: argument --cfg-options: give KEY=VALUE, not {argument}' in capsys.readouterr().err
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from mmengine.registry import DefaultScope
+from config_names import ROOT, load
 from natural_image import natural_image
 from PIL import Image
 
@@ -12,21 +12,7 @@ from clim_mm.datasets import ImageFolder, NeighborPairs, stack_collate
 from clim_mm.datasets.device_views import rendered
 
 N = 12
-PHOTOMETRIC = [
-    dict(
-        type='RandomApply',
-        transforms=[dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)],
-        prob=0.8),
-    dict(type='RandomGrayscale', prob=0.2),
-    dict(type='RandomGaussianBlur', sigma_min=0.1, sigma_max=2.0, prob=0.5),
-    dict(type='RandomFlip', prob=0.5),
-]
-
-
-@pytest.fixture(autouse=True)
-def scope():
-    with DefaultScope.overwrite_default_scope('clim_mm'):
-        yield
+PHOTOMETRIC = load(ROOT / 'configs/_base_/datasets/views.py').photometric  # those of the trainings
 
 
 @pytest.fixture(scope='module')
