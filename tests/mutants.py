@@ -178,6 +178,8 @@ def test_files(root: Path, mutated: str) -> tuple[list[str], list[str]]:
         mutated: The file, below the package.
     """
     folder, stem = (root / 'tests' / mutated).parent, Path(mutated).stem
+    while not folder.is_dir():  # tests/models/ is flat
+        folder = folder.parent
     # That of the list would notice every mutant.
     all_files = sorted(set((root / 'tests').rglob('test_*.py')) - {root / 'tests' / 'test_mutant_list.py'})
     own = [path for path in all_files if path.parent == folder and path.stem.startswith(f'test_{stem}')]
