@@ -14,7 +14,7 @@ import pytest
 import torch
 import torch.distributed as torch_dist
 from gloo import free_port
-from processes import is_running, started, wait_until
+from processes import connected_ports, is_running, started, wait_until
 from torch.utils.data import DataLoader
 
 from clim_mm.distributed.peer_watch import PeerWatch
@@ -51,9 +51,11 @@ class Members:
         self.processes = processes
 
     def all_working(self):
-        """Wait until each is at work; a moment more, and all know of each other."""
+        """Wait until each is at work and holds its connection to the next."""
         wait_until(lambda: len(list(self.folder.glob('working.*'))) == len(self.processes))
-        time.sleep(1)
+        store = torch_dist.TCPStore('localhost', self.port, is_master=False, wait_for_workers=False)
+        ports = {json.loads(store.get(f'clim_mm/peer/{rank}'))[2] for rank in self.processes}
+        wait_until(lambda: ports <= connected_ports())
 
     def send(self, rank, number):
         """Send a signal."""
@@ -279,6 +281,7 @@ def wrong_shapes(folder, rank):
 
 def test_dataloader_workers_end_with_their_process_and_hide_no_death(members):
     training = members(2, load)
+    training.all_working()
     wait_until(lambda: len(list(training.folder.glob('workers.*'))) == 2)
     workers = [json.loads((training.folder / f'workers.{rank}').read_text()) for rank in (0, 1)]
     assert len(workers[0]) == len(workers[1]) == 2 and all(map(is_running, workers[0] + workers[1]))
@@ -294,7 +297,8 @@ def test_dataloader_workers_end_with_their_process_and_hide_no_death(members):
 
 def load(folder, rank):
     batches = iter(DataLoader(torch.arange(1000), num_workers=2, batch_size=2, multiprocessing_context='fork'))
-    next(batches)
+    for _ in range(2):  # one of each worker: both have let go of what they inherited
+        next(batches)
     part = folder / f'part.{rank}'
     part.write_text(json.dumps([worker.pid for worker in multiprocessing.active_children()]))
     part.rename(folder / f'workers.{rank}')
