@@ -10,7 +10,7 @@ from .version import __version__
 
 watch_imports()
 with collector_stopped():
-    from .host.gate import open_gate
+    from .host_gate import open_gate
 
     open_gate()  # before anything imports MMEngine's optimizers
 

@@ -264,7 +264,7 @@ def import_all_but_the_package() -> None:
     stub.__path__ = [str(ROOT / PACKAGE)]
     sys.modules[PACKAGE] = stub
     importlib.import_module(f'{PACKAGE}.startup')
-    importlib.import_module(f'{PACKAGE}.host.gate').open_gate()
+    importlib.import_module(f'{PACKAGE}.host_gate').open_gate()
     for name in IMPORTED:
         importlib.import_module(name)
     for name in [name for name in sys.modules if name.partition('.')[0] == PACKAGE]:

@@ -14,9 +14,9 @@ from clim_mm.checks import MOST_WORKERS, check_bool, check_choice, check_keys, c
 from clim_mm.datasets import SingleViews, collate_views
 from clim_mm.distributed import host_group
 from clim_mm.distributed.gather_by_id import gather_by_id
+from clim_mm.distributed.loader_watch import watched
 from clim_mm.errors import TrainingError, some_of
 from clim_mm.progress import progress_bar
-from clim_mm.runtime.loader_watch import watched
 
 BATCH_SIZE, NUM_WORKERS = 64, 4  # where nothing else is set [ours]
 

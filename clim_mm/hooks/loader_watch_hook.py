@@ -5,8 +5,8 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from clim_mm.distributed.loader_watch import LoaderWatch
 from clim_mm.registry import HOOKS
-from clim_mm.runtime.loader_watch import LoaderWatch
 
 
 @HOOKS.register_module()

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from clim_mm.host.gate import DEFERRED, with_deferred
+from clim_mm.host_gate import DEFERRED, with_deferred
 
 
 def run(code):

@@ -12,7 +12,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import VISBACKENDS, DefaultScope
 from toy_runs import NUMBERS
 
-from clim_mm.runtime.json_lines import append_json_line
+from clim_mm.checkpoints.json_lines import append_json_line
 
 
 def refuse(constant):

@@ -12,9 +12,9 @@ from processes import started, wait_until
 from torch.utils.data import DataLoader
 from toy_runs import Numbers, toy_config, toy_runner
 
+from clim_mm.distributed.loader_watch import LoaderWatch, files_read_by, standstill_of, watched
 from clim_mm.errors import ConfigError
 from clim_mm.hooks.loader_watch_hook import LoaderWatchHook
-from clim_mm.runtime.loader_watch import LoaderWatch, files_read_by, standstill_of, watched
 
 LINUX = pytest.mark.skipif(sys.platform != 'linux', reason='Linux alone tells it')
 
@@ -79,7 +79,7 @@ def test_a_worker_that_goes_on_costs_nothing(tmp_path):
 
 def test_the_looks_at_a_wait_are_counted_and_not_the_time(monkeypatch, capfd):
     watch, end = LoaderWatch(), []
-    monkeypatch.setattr('clim_mm.runtime.loader_watch.end_process', end.append)
+    monkeypatch.setattr('clim_mm.distributed.loader_watch.end_process', end.append)
     watch.expect()
     for beats in range(48):
         watch.judge(beats)

@@ -10,14 +10,14 @@ from mmengine.registry import init_default_scope
 from tiny_clim import build, images, named, samples
 from training_runs import runner_of
 
+from clim_mm.bf16_optim_wrapper import Bf16OptimWrapper
 from clim_mm.errors import ConfigError
 from clim_mm.registry import MODELS
-from clim_mm.runtime.bf16_optim_wrapper import Bf16OptimWrapper
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 
 def trained(wrapper_type, **model):

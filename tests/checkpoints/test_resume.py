@@ -23,9 +23,9 @@ from mmengine.registry import PARAM_SCHEDULERS
 from toy_runs import STEPS, Linear, toy_config, toy_runner
 
 from clim_mm.checkpoints import read_checkpoint
+from clim_mm.checkpoints.resume import replay
 from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.hooks.checkpoint_guard_hook import ResumeGuardHook
-from clim_mm.runtime.resume import replay
 
 COSINE = [dict(type='CosineAnnealingLR', by_epoch=True)]
 WARM = [dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=4), *COSINE]
