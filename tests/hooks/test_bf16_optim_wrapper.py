@@ -17,7 +17,7 @@ from clim_mm.registry import MODELS
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def trained(wrapper_type, **model):
