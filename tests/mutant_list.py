@@ -323,10 +323,7 @@ MUTANTS = [
     Mutant('convolutions of transformers begin with 1', 'export/formats.py', 'int(part[2]) - 1', 'int(part[2])'),
     Mutant('non-finite features pass', 'export/parity.py',
            'if not difference <= MOST:', 'if difference > MOST:'),
-    Mutant('exported backbone is the momentum encoder\'s', 'export/checkpoint_export.py',
-           "_PREFIX = 'backbone.'", "_PREFIX = 'encoder_k.module.0.'"),
-    Mutant('frozen stem exported', 'export/backbone.py', 'and frozen >= 0', 'and frozen > 0'),
-    Mutant('size of the smallest views told', 'export/header.py', 'max(_view_sizes(', 'min(_view_sizes('),
+    Mutant('size of the smallest views told', 'export/pretraining.py', 'max(sides', 'min(sides'),
     # Preflight.
     Mutant('steps of an epoch rounded down', 'preflight/settings.py',
            'math.ceil(of_a_process / batch_size)', 'of_a_process // batch_size'),

@@ -31,7 +31,7 @@ def exports(tmp_path_factory):
             written(folder / f'{depth}.pth', originals[depth])
         out = folder / (f'{depth}_{target}' if target == 'huggingface' else f'{depth}_{target}.pth')
         if not out.exists():
-            export(str(folder / f'{depth}.pth'), target, str(out), depth=depth)
+            export(str(folder / f'{depth}.pth'), target, str(out))
         return str(out), originals[depth]
 
     return exported
