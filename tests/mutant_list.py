@@ -359,8 +359,8 @@ MUTANTS = [
            '[value - other for value, other in zip(values.values(), others.values())]'),
     # Transfer, and the launch.
     Mutant('unfinished trials count', 'transfer/trials.py',
-           "return content['figures'] if content['finished'] else None", "return content['figures']"),
-    Mutant('last validation not known as the last', 'transfer/detector_hooks.py',
+           "return content['figures'] if content.get('finished') else None", "return content.get('figures')"),
+    Mutant('last validation not known as the last', 'transfer/trials.py',
            'runner.iter >= runner.max_iters', 'runner.iter > runner.max_iters'),
     Mutant('keys of one process compared with the queue', 'launch/launch_checks.py',
            'batch_size * world_size * (2 if', 'batch_size * (2 if'),
