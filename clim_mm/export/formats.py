@@ -9,7 +9,6 @@ import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any, Optional, Union
 
 import torch
@@ -84,7 +83,7 @@ def detectron2_file(tensors: Mapping[str, torch.Tensor], header: Mapping[str, An
 
 def huggingface_folder(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> dict[str, bytes]:
     """A folder for ``from_pretrained``: the model's settings, its weights, and how images are prepared."""
-    save = import_module('safetensors.torch').save
+    from safetensors.torch import save
     metadata = {'format': 'pt', KEY: json.dumps(header)}
     files = {
         'config.json': _json(huggingface_config(tensors)),
@@ -145,7 +144,8 @@ def read_header(path: Union[str, os.PathLike]) -> Optional[dict[str, Any]]:
         with zipfile.ZipFile(path) as archive:
             text = next((archive.read(name) for name in archive.namelist() if name.endswith(f'/extra/{KEY}')), None)
     elif path.endswith('.safetensors'):
-        with import_module('safetensors').safe_open(path, 'pt') as file:
+        from safetensors import safe_open
+        with safe_open(path, 'pt') as file:
             text = (file.metadata() or {}).get(KEY)
     else:
         return header_in(read_checkpoint(path))
