@@ -323,10 +323,7 @@ MUTANTS = [
     Mutant('convolutions of transformers begin with 1', 'export/formats.py', 'int(part[2]) - 1', 'int(part[2])'),
     Mutant('non-finite features pass', 'export/parity.py',
            'if not difference <= MOST:', 'if difference > MOST:'),
-    Mutant('exported backbone is the momentum encoder\'s', 'export/checkpoint_export.py',
-           "_PREFIX = 'backbone.'", "_PREFIX = 'encoder_k.module.0.'"),
-    Mutant('frozen stem exported', 'export/backbone.py', 'and frozen >= 0', 'and frozen > 0'),
-    Mutant('size of the smallest views told', 'export/header.py', 'max(_view_sizes(', 'min(_view_sizes('),
+    Mutant('size of the smallest views told', 'export/pretraining.py', 'max(sides', 'min(sides'),
     # Preflight.
     Mutant('steps of an epoch rounded down', 'preflight/settings.py',
            'math.ceil(of_a_process / batch_size)', 'of_a_process // batch_size'),
@@ -362,8 +359,8 @@ MUTANTS = [
            '[value - other for value, other in zip(values.values(), others.values())]'),
     # Transfer, and the launch.
     Mutant('unfinished trials count', 'transfer/trials.py',
-           "return content['figures'] if content['finished'] else None", "return content['figures']"),
-    Mutant('last validation not known as the last', 'transfer/detector_hooks.py',
+           "return content['figures'] if content.get('finished') else None", "return content.get('figures')"),
+    Mutant('last validation not known as the last', 'transfer/trials.py',
            'runner.iter >= runner.max_iters', 'runner.iter > runner.max_iters'),
     Mutant('keys of one process compared with the queue', 'launch/launch_checks.py',
            'batch_size * world_size * (2 if', 'batch_size * (2 if'),

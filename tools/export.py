@@ -16,7 +16,7 @@ import argparse
 import clim_mm  # noqa: F401  (opens the host's version gate)
 
 # isort: split
-from clim_mm.export import DEPTHS, FORMATS, Exported, export
+from clim_mm.export import FORMATS, Exported, export
 from clim_mm.launch.commands import errors_in_a_sentence
 
 
@@ -25,7 +25,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('checkpoint', help='the checkpoint, as pretraining wrote it')
     parser.add_argument('--to', required=True, choices=FORMATS, help='the library')
     parser.add_argument('--out', required=True, metavar='FILE', help='the file; for huggingface a folder')
-    parser.add_argument('--depth', type=int, choices=DEPTHS, help='refuse a backbone of another depth')
     parser.add_argument('--force', action='store_true', help='replace an export that is there')
     return parser.parse_args()
 
@@ -50,7 +49,7 @@ def report(args: argparse.Namespace, exported: Exported) -> str:
 def main() -> None:
     args = parse_args()
     with errors_in_a_sentence():
-        print(report(args, export(args.checkpoint, args.to, args.out, args.depth, args.force)))
+        print(report(args, export(args.checkpoint, args.to, args.out, args.force)))
 
 
 if __name__ == '__main__':

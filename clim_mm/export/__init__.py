@@ -2,10 +2,8 @@
 
 from clim_mm.checkpoints.weights import weights_sha256
 
-from .backbone import DEPTHS
 from .checkpoint_export import Exported, export
-from .formats import FORMATS
-from .header import read_header
+from .formats import FORMATS, read_header
 from .parity import library_of
 
-__all__ = ['DEPTHS', 'FORMATS', 'Exported', 'export', 'library_of', 'read_header', 'weights_sha256']
+__all__ = ['FORMATS', 'Exported', 'export', 'library_of', 'read_header', 'weights_sha256']

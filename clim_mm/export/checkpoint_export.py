@@ -4,28 +4,21 @@ import os
 import os.path as osp
 import secrets
 import shutil
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any
 
-import torch
-
-from clim_mm.checkpoints import read_checkpoint, write_atomically
+from clim_mm.checkpoints import write_atomically
 from clim_mm.checkpoints.atomic_write import file_sha256
-from clim_mm.checkpoints.backbone import header_in
-from clim_mm.checkpoints.weights import weights_of, weights_sha256
+from clim_mm.checkpoints.weights import weights_sha256
 from clim_mm.checks import check_choice
-from clim_mm.errors import ConfigError, UserError
+from clim_mm.errors import ConfigError
 from clim_mm.version import __version__
 
-from .backbone import rebuilt_backbone
-from .formats import FORMATS, Format, program_file
-from .header import PROGRAM, WEIGHTS_FILE, pretraining_of, read_header
+from .formats import FORMATS, program_file, read_header
 from .parity import MOST, check_parity, library_of
-
-_PREFIX = 'backbone.'  # of the query encoder's backbone; the momentum encoder's is below encoder_k
+from .pretraining import check_plain, read_pretraining
 
 
 @dataclass(frozen=True)
@@ -37,95 +30,63 @@ class Exported:
     difference: float
 
 
-def export(checkpoint: str, target: str, out: str, depth: Optional[int] = None, force: bool = False) -> Exported:
+def export(checkpoint: str, target: str, out: str, force: bool = False) -> Exported:
     """Write the backbone of a checkpoint as another library reads it, if that library computes the same with it.
 
     Args:
         checkpoint: A file as a pretraining has written it; it is read as data only.
         target: One of ``FORMATS``.
         out: The file to write; for Hugging Face a folder.
-        depth: That the backbone must have; None for any.
         force: Replace an export that is there.
     """
     check_choice('--to', target, FORMATS)
     form = FORMATS[target]
-    check_place(out, form, force)
-
-    weights, meta = _read_pretraining(checkpoint)
-    pretraining, settings = pretraining_of(meta, checkpoint)
-    original: Any = rebuilt_backbone(weights, settings, checkpoint, plain=form.write is not None)
-    found: Any = getattr(original, 'depth', None)
-    if depth is not None and depth != found:
-        raise ConfigError(f'--depth {depth}: the backbone of {checkpoint} is a {type(original).__name__} of depth '
-                          f'{found}: give another checkpoint, or leave --depth out.')
-
+    check_place(out, form.endings, force)
+    original, pretraining = read_pretraining(checkpoint)
+    if form.write:
+        check_plain(original, checkpoint)
+    depth: Any = getattr(original, 'depth', '')
     library = library_of(target)
     tensors = form.tensors(original.state_dict())
-    architecture = type(original).__name__.lower() + ('' if found is None else str(found))
     header = dict(
-        target=target, architecture=architecture, clim_mm=__version__, **pretraining,
+        target=target, architecture=f'{type(original).__name__.lower()}{depth}', clim_mm=__version__, **pretraining,
         checkpoint_sha256=file_sha256(osp.expanduser(checkpoint)), weights_sha256=weights_sha256(tensors),
         parity=dict(against=library.name, most=MOST))
     files = form.write(tensors, header) if form.write else program_file(original, header)
-    with tempfile.TemporaryDirectory() as folder:
-        tried = folder if form.is_folder else osp.join(folder, f'weights{form.endings[0]}')
-        for name, content in files.items():
-            write_atomically(osp.join(tried, name) if name else tried, content)
-        difference = check_parity(original, library, tried, found)
-    if form.is_folder:
-        place_folder(out, files)
-    else:
-        write_atomically(out, files[''])
+    difference = place(out, files, lambda path: check_parity(original, library, path, depth))
     return Exported(header, len(tensors), difference)
 
 
-def _read_pretraining(checkpoint: str) -> tuple[dict[str, torch.Tensor], Any]:
-    """The query encoder's backbone in a checkpoint, and its ``meta``."""
-    path = osp.expanduser(checkpoint)
-    is_other = path.endswith(('.safetensors', PROGRAM)) or osp.isfile(osp.join(path, WEIGHTS_FILE))
-    held = {} if is_other else read_checkpoint(path)
-    header = read_header(path) if is_other else header_in(held)
-    if header is not None:
-        raise ConfigError(f'{path} is already an export to {header["target"]}: give the checkpoint that it was made '
-                          'of, as the pretraining wrote it.')
-    if is_other:
-        raise ConfigError(f'{path} has weights and no training: give the checkpoint as the pretraining wrote it.')
-    weights = {name.removeprefix(_PREFIX): value for name, value in weights_of(held).items()
-               if name.startswith(_PREFIX) and isinstance(value, torch.Tensor)}
-    if not weights:
-        raise ConfigError(f'{checkpoint} has no backbone (none of its weights has a name that begins with {_PREFIX}): '
-                          'give the checkpoint as the pretraining wrote it.')
-    return weights, held.get('meta')
-
-
-def check_place(out: str, form: Format, force: bool) -> None:
+def check_place(out: str, endings: tuple[str, ...], force: bool) -> None:
     """Check that nothing is in the way of an export but an earlier one, and that only with ``force``."""
-    if not form.is_folder and not out.endswith(form.endings):
+    if not out.endswith(endings):
         raise ConfigError(f'--out {out}: the libraries tell the kind of a file by its name, so let it end in '
-                          f'{form.endings[0]}.')
-    if not osp.lexists(out) or (form.is_folder and osp.isdir(out) and not os.listdir(out)):
+                          f'{endings[0]}.')
+    if not osp.lexists(out):
         return
-    if not force:
-        raise ConfigError(f'{out} is there already: give another name, or --force to replace it.')
-    with suppress(UserError):  # of a file that is none of this package
-        if read_header(out) is not None:
+    with suppress(Exception):  # whatever is raised of a file that is none of this package
+        if force and read_header(out) is not None:
             return
-    raise ConfigError(f'{out} is not an export of this command, so that --force does not replace it: give another '
-                      'name.')
+    raise ConfigError(f'{out} is there already: give another name. --force replaces an earlier export, nothing else.')
 
 
-def place_folder(out: str, files: Mapping[str, bytes]) -> None:
-    """Write a folder, which takes its name only when it is complete; what is there is replaced."""
-    target = osp.realpath(out)
-    own = osp.join(osp.dirname(target), f'.{osp.basename(target)}.{secrets.token_hex(4)}.unfinished')
-    new, before = osp.join(own, 'new'), osp.join(own, 'before')
+def place(out: str, files: Mapping[str, bytes], check: Callable[[str], float]) -> float:
+    """Write a file or a folder, which takes its name when it is complete and ``check(path)``, returned, has passed.
+
+    Args:
+        files: Contents by name; of a single file the name is ``''``.
+    """
+    path = osp.realpath(out)
+    folder, name = osp.split(path)
+    unfinished = osp.join(folder, f'.{name}.{secrets.token_hex(4)}.unfinished')
+    new = osp.join(unfinished, name)
     try:
-        for name, content in files.items():
-            write_atomically(osp.join(new, name), content)
-        with suppress(FileNotFoundError):
-            os.rename(target, before)
-        os.rename(new, target)
+        for file, content in files.items():
+            write_atomically(osp.join(new, file) if file else new, content)
+        result = check(new)
+        if osp.isdir(path):
+            shutil.rmtree(path)
+        os.replace(new, path)
     finally:
-        if osp.exists(before) and not osp.exists(target):
-            os.rename(before, target)
-        shutil.rmtree(own, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return result

@@ -2,23 +2,24 @@
 
 import io
 import json
+import os
+import os.path as osp
 import re
+import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
 import torch
 from torch import nn
 
-from clim_mm.checkpoints.backbone import KEY
+from clim_mm.checkpoints import read_checkpoint
+from clim_mm.checkpoints.backbone import KEY, header_in
 from clim_mm.checkpoints.weights import COUNTER
-from clim_mm.errors import ConfigError, MissingDependencyError, on_one_line
 
-from .header import PROGRAM, WEIGHTS_FILE
-
-# (N, 3, H, W) images to (N, C, h, w), the last stage's output, and (N, C), its mean over the positions.
-Network = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]
+_PROGRAM = '.pt2'  # ending of a program of torch.export
+WEIGHTS_FILE = 'model.safetensors'  # in a folder for Hugging Face
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,12 @@ class Format:
         write: Tensors and header to the contents of the files, by name; a single file has the name ``''``. None for
             :func:`program_file`, which takes the backbone.
         counters: Whether the library keeps ``num_batches_tracked``.
-        is_folder: Whether there are several files.
-        endings: Allowed endings of a single file's name.
+        endings: Allowed endings of the file's name.
     """
 
     rename: Callable[[str], str]
     write: Optional[Callable[[Mapping[str, torch.Tensor], Mapping[str, Any]], dict[str, bytes]]] = None
     counters: bool = True
-    is_folder: bool = False
     endings: tuple[str, ...] = ('.pth', '.pt')
 
     def tensors(self, weights: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -84,14 +83,11 @@ def detectron2_file(tensors: Mapping[str, torch.Tensor], header: Mapping[str, An
 
 def huggingface_folder(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> dict[str, bytes]:
     """A folder for ``from_pretrained``: the model's settings, its weights, and how images are prepared."""
-    try:
-        from safetensors.torch import save
-    except ModuleNotFoundError as error:
-        raise MissingDependencyError('Files for Hugging Face need safetensors: `pip install safetensors`.') from error
+    from safetensors.torch import save
     metadata = {'format': 'pt', KEY: json.dumps(header)}
     files = {
         'config.json': _json(huggingface_config(tensors)),
-        WEIGHTS_FILE: save({name: value.contiguous() for name, value in tensors.items()}, metadata)
+        WEIGHTS_FILE: save({name: value.contiguous() for name, value in tensors.items()}, metadata),
     }
     wanted = header['input']
     if wanted['channel_order'] == 'RGB' and wanted['size'] is not None:  # transformers has no preparation for BGR
@@ -104,28 +100,26 @@ def huggingface_folder(tensors: Mapping[str, torch.Tensor], header: Mapping[str,
 
 
 def huggingface_config(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """The settings of transformers' ``ResNetConfig`` for tensors by the names of its ``ResNetModel``."""
+    """The settings of transformers' ``ResNetConfig`` for a plain ResNet's tensors by the names of ``ResNetModel``."""
     depths = [len({name.split('.')[4] for name in tensors if name.startswith(f'encoder.stages.{stage}.')})
               for stage in range(4)]
     is_bottleneck = 'encoder.stages.0.layers.0.layer.2.convolution.weight' in tensors
-    last = f'layer.{2 if is_bottleneck else 1}.convolution.weight'
     return dict(
-        model_type='resnet', architectures=['ResNetModel'], num_channels=3, hidden_act='relu',
-        downsample_in_first_stage=False, downsample_in_bottleneck=False, depths=depths,
-        embedding_size=len(tensors['embedder.embedder.convolution.weight']),
-        hidden_sizes=[len(tensors[f'encoder.stages.{stage}.layers.0.{last}']) for stage in range(4)],
-        layer_type='bottleneck' if is_bottleneck else 'basic')
+        model_type='resnet', architectures=['ResNetModel'], num_channels=3, embedding_size=64, hidden_act='relu',
+        hidden_sizes=[(4 if is_bottleneck else 1) * channels for channels in (64, 128, 256, 512)], depths=depths,
+        layer_type='bottleneck' if is_bottleneck else 'basic',
+        downsample_in_first_stage=False, downsample_in_bottleneck=False)
 
 
 class Features(nn.Module):
-    """A backbone with the pooling of every evaluation here: a ``Network``."""
+    """A backbone with the pooling of every evaluation here."""
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
         self.backbone = backbone
 
     def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """The last stage's output, and its mean over the positions."""
+        """(N, 3, H, W) images to (N, C, h, w), the last stage's output, and (N, C), its mean over the positions."""
         last = self.backbone(images)[-1]
         return last, last.mean(dim=(2, 3))
 
@@ -133,17 +127,29 @@ class Features(nn.Module):
 def program_file(backbone: nn.Module, header: Mapping[str, Any]) -> dict[str, bytes]:
     """A file for ``torch.export.load``: weights and computation, for images of any number and size."""
     any_size = dict(images={axis: torch.export.Dim.DYNAMIC for axis in (0, 2, 3)})
-    try:
-        program = torch.export.export(Features(backbone).eval(), (torch.zeros(2, 3, 64, 64), ),
-                                      dynamic_shapes=any_size)
-    except Exception as error:  # torch has no class for what it cannot trace
-        raise ConfigError(f'The computation of a {type(backbone).__name__} cannot be exported for images of any size '
-                          f'({on_one_line(error)}).') from error
+    program = torch.export.export(Features(backbone).eval(), (torch.zeros(2, 3, 64, 64), ), dynamic_shapes=any_size)
     for node in program.graph.nodes:
         node.meta.pop('stack_trace', None)  # paths of this machine
     file = io.BytesIO()
     torch.export.save(program, file, extra_files={KEY: json.dumps(header)})
     return {'': file.getvalue()}
+
+
+def read_header(path: Union[str, os.PathLike]) -> Optional[dict[str, Any]]:
+    """The header of an exported file or folder; None if it has none."""
+    path = osp.expanduser(os.fspath(path))
+    if osp.isdir(path):
+        path = osp.join(path, WEIGHTS_FILE)
+    if path.endswith(_PROGRAM):
+        with zipfile.ZipFile(path) as archive:
+            text = next((archive.read(name) for name in archive.namelist() if name.endswith(f'/extra/{KEY}')), None)
+    elif path.endswith('.safetensors'):
+        from safetensors import safe_open
+        with safe_open(path, 'pt') as file:
+            text = (file.metadata() or {}).get(KEY)
+    else:
+        return header_in(read_checkpoint(path))
+    return None if text is None else json.loads(text)
 
 
 def _saved(content: Any) -> dict[str, bytes]:
@@ -161,6 +167,6 @@ FORMATS = {
     'timm': Format(str, state_dict_file),
     'detectron2': Format(detectron2_name, detectron2_file, counters=False),  # none in its published files
     'mmdet': Format(str, mmdet_file),
-    'huggingface': Format(huggingface_name, huggingface_folder, is_folder=True),
-    'torch': Format(str, endings=(PROGRAM, )),
+    'huggingface': Format(huggingface_name, huggingface_folder, endings=('', )),
+    'torch': Format(str, endings=(_PROGRAM, )),
 }

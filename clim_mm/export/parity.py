@@ -1,11 +1,10 @@
 """The check of an export: the library's own network, with the file loaded as its users do, gives the same features."""
 
 import os.path as osp
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib import import_module
+from typing import NamedTuple
 
 import torch
 import torchvision
@@ -16,20 +15,14 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from clim_mm.checkpoints import read_checkpoint
 from clim_mm.errors import CheckpointError
 
-from .formats import FORMATS, Features, Network
-from .header import WEIGHTS_FILE
+from .formats import FORMATS, WEIGHTS_FILE, Features
 
 MOST = 1e-5  # difference of float32 features
+Network = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]  # as Features
 
 
-@dataclass(frozen=True)
-class Library:
-    """A library whose ResNet takes a target's files.
-
-    Attributes:
-        name: With its version, and how the file gets into it if it is another one than the target.
-        load: From the path of a file and the depth of the ResNet to the network with the file's weights.
-    """
+class Library(NamedTuple):
+    """A library's name with its version, and how it loads a file, by its path and the depth of the ResNet."""
 
     name: str
     load: Callable[[str, int], Network]
@@ -48,6 +41,7 @@ def library_of(target: str) -> Library:
                    lambda path, depth: _torchvision(path, depth, target))
 
 
+@torch.no_grad()
 def check_parity(original: nn.Module, library: Library, path: str, depth: int) -> float:
     """Compare a backbone in eval mode with a library's network that loads the exported file, on two random images.
 
@@ -55,20 +49,15 @@ def check_parity(original: nn.Module, library: Library, path: str, depth: int) -
         The largest difference of the last stage's output or of its mean over the positions.
     """
     images = torch.randn(2, 3, 224, 224, generator=torch.Generator().manual_seed(0))
-    difference = largest_difference(Features(original), library.load(path, depth), images)
+    differences = [(a - b).abs().max() if a.shape == b.shape else torch.tensor(float('inf'))
+                   for a, b in zip(Features(original)(images), library.load(path, depth)(images), strict=True)]
+    difference = torch.stack(differences).max().item()  # Python's max would lose a NaN
     if not difference <= MOST:  # true of NaN as well
         raise CheckpointError(f'The features of {library.name} with the exported weights differ from the original by '
-                              f'{difference:.1e}, more than {MOST:.0e}, so nothing is written: install the library in '
-                              'the version that requirements/tests.txt has, or report this.')
+                              f'{difference:.1e}, more than {MOST:.0e}, so nothing is written: the backbone has '
+                              'strides, dilations or norms of its own or non-finite weights, or the library is not of '
+                              'the version that requirements/tests.txt has.')
     return difference
-
-
-@torch.no_grad()
-def largest_difference(first: Network, second: Network, images: torch.Tensor) -> float:
-    """The largest absolute difference of two networks' outputs; NaN if one of them has non-finite values."""
-    differences = [(a - b).abs().max() if a.shape == b.shape else torch.tensor(float('inf'))
-                   for a, b in zip(first(images), second(images), strict=True)]
-    return torch.stack(differences).max().item()  # Python's max would lose a NaN
 
 
 def _torchvision(path: str, depth: int, target: str) -> Network:
@@ -103,9 +92,7 @@ def _mmdet(path: str, depth: int) -> Network:
 
 
 def _torch(path: str, depth: int) -> Network:
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', UserWarning)  # torch's, of how it reads its own file
-        return torch.export.load(path).module()
+    return torch.export.load(path).module()
 
 
 # The package, the module that has to be there, and how the package loads a file. detectron2 is in no package index.

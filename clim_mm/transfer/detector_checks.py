@@ -1,19 +1,23 @@
-"""Checks that a detector takes all that its pretraining has made, and trains it."""
+"""Checks that a detector takes all that its pretraining has made, and trains it, on all of its data."""
 
+import os
+import os.path as osp
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
+from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.runner import CheckpointLoader
 from torch import nn
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 
+from clim_mm.causes import machine_error
 from clim_mm.checkpoints.backbone import read_backbone, with_counters
 from clim_mm.checkpoints.normalization import check_normalization, normalization_of
 from clim_mm.checkpoints.weights import compare, weights_of
-from clim_mm.errors import ConfigError
+from clim_mm.config_file import dicts_below
+from clim_mm.errors import ConfigError, DataError, on_one_line
 
 
 def pretrained_part(detector: nn.Module) -> nn.Module:
@@ -39,13 +43,9 @@ def check_fits(part: nn.Module, preprocessor: Mapping[str, Any], checkpoint: str
         All weights by their names in ``part``, see :func:`pretrained_part`; a sentence on how images are normalised.
     """
     found = read_backbone(checkpoint)
-    if found.classifies and kind == 'pretraining':
-        raise ConfigError(f'{checkpoint} is a supervised ResNet under the names of {found.owner}: add `--start '
-                          'supervised`, or give a checkpoint that a pretraining has written.')
-    if not found.classifies and kind == 'supervised':
-        raise ConfigError(f'{checkpoint} is no supervised ResNet as torchvision has them (conv1 to layer4, and the '
-                          'classifier fc): leave out `--start supervised` for a pretraining, or save the state_dict '
-                          'of torchvision\'s resnet50 with its weights.')
+    if found.classifies is not (kind == 'supervised'):
+        raise ConfigError(f'{checkpoint} is {"a" if found.classifies else "no"} supervised ResNet (with the names of '
+                          'torchvision\'s, its fc too): add `--start supervised` for one, leave it out for others.')
     own = part.state_dict()
     weights = with_counters(found.backbone, own)
     fit = compare(weights, own)
@@ -66,7 +66,7 @@ def check_nothing_frozen(part: nn.Module) -> int:
 
 
 def check_norms_train(detector: nn.Module, processes: int) -> tuple[int, bool]:
-    """Check that batch normalisation uses the batch's own statistics, those of all processes where that is possible.
+    """Check that batch normalisation uses the batch's own statistics, on GPUs those of all processes.
 
     Returns:
         Number of the pretrained part's norms, and whether they are synchronised over several processes.
@@ -93,3 +93,30 @@ def check_whole_detector(cfg: Config, checkpoint: str) -> None:
     if not fit.exact:
         raise ConfigError(f'{checkpoint} is not a checkpoint of this config\'s detector ({fit.differences()}): give '
                           'one that tools/benchmarks/dist_train_det.sh has written with it.')
+
+
+def check_annotations(cfg: Config, *loaders: str) -> None:
+    """Check that the data of ``train``, ``val`` or ``test`` have all classes, and the images that they name.
+
+    MMDetection would number the classes anew, and stop at the first image that lacks.
+    """
+    settings = [part for name in loaders for _, part in dicts_below(cfg.get(f'{name}_dataloader'))
+                if part.get('ann_file')]
+    for part in settings:
+        with DefaultScope.overwrite_default_scope('mmdet'):
+            dataset = DATASETS.build(dict(part, pipeline=[], lazy_init=True))
+        path, kind, classes = dataset.ann_file, type(dataset).__name__, dataset.metainfo['classes']
+        try:
+            images = [image['img_path'] for image in dataset.load_data_list()]
+        except Exception as error:  # whatever MMDetection makes of a file that is another one
+            raise machine_error(error) or DataError(
+                f'{kind} cannot read the annotations {path} ({type(error).__name__}: {on_one_line(error)}): put the '
+                'data set there as docs/detection.md shows, or set data_root.') from error
+        if len(getattr(dataset, 'cat_ids', classes)) != len(classes):
+            raise DataError(f'{path} has {len(dataset.cat_ids)} categories for the {len(classes)} classes of {kind}: '
+                            'give the full annotations of this version, or set metainfo and num_classes.')
+        folders = set(map(osp.dirname, images))  # a look into each is enough for a hundred thousand files
+        there = {folder: set(os.listdir(folder)) if osp.isdir(folder) else () for folder in folders}
+        if absent := [image for image in images if osp.basename(image) not in there[osp.dirname(image)]]:
+            raise DataError(f'{len(absent)} of the {len(images)} images of {path} are not there (first {absent[0]}): '
+                            'put them there, or set data_root and data_prefix.')

@@ -15,8 +15,13 @@ from clim_mm.config_file import dicts_below, load_config
 from clim_mm.errors import ConfigError
 from clim_mm.launch.detection_packages import check_detection_packages
 
-from .annotations import check_annotations
-from .detector_checks import check_fits, check_norms_train, check_nothing_frozen, pretrained_part
+from .detector_checks import (
+    check_annotations,
+    check_fits,
+    check_norms_train,
+    check_nothing_frozen,
+    pretrained_part,
+)
 
 
 @dataclass(frozen=True)
@@ -95,7 +100,7 @@ def check_detector(cfg: Config, start: Start) -> None:
         check_fits(part, cfg.model.get('data_preprocessor', {}), start.checkpoint, start.kind)
     check_nothing_frozen(part)
     check_norms_train(detector, processes=1)
-    check_annotations(cfg, names=('train', 'val'))
+    check_annotations(cfg, 'train', 'val')
 
 
 def without_synchronization(cfg: Config) -> None:

@@ -8,7 +8,6 @@ import timm
 import torch
 import torchvision
 import transformers
-from detectron2_r50 import detectron2_resnet50
 from PIL import Image
 from torch import nn
 from transformers import AutoImageProcessor, AutoModel, ResNetConfig, ResNetModel
@@ -31,7 +30,7 @@ def exports(tmp_path_factory):
             written(folder / f'{depth}.pth', originals[depth])
         out = folder / (f'{depth}_{target}' if target == 'huggingface' else f'{depth}_{target}.pth')
         if not out.exists():
-            export(str(folder / f'{depth}.pth'), target, str(out), depth=depth)
+            export(str(folder / f'{depth}.pth'), target, str(out))
         return str(out), originals[depth]
 
     return exported
@@ -90,23 +89,6 @@ def test_transformers_prepares_images_as_the_pretraining_did(exports):
     wanted = [(value - mean) / std for value, mean, std in zip(
         (255, 0, 100), (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), strict=True)]
     torch.testing.assert_close(prepared[0, :, 100, 100], torch.tensor(wanted), rtol=0, atol=1e-4)
-
-
-def test_detectron2(exports):
-    path, original = exports(50, 'detectron2')
-    with torch.no_grad():
-        last = detectron2_resnet50(torch.load(path, weights_only=True)['model'], images(1))
-    assert_same_features(features_of(original, images(1)), last, last.mean(dim=(2, 3)))
-
-
-def test_mmdetections_way_of_loading(exports):
-    # MMDetection's ResNet has these names; MMEngine loads what init_cfg names.
-    path, original = exports(50, 'mmdet')
-    model = type(original)(depth=50, out_indices=[4], init_cfg=dict(type='Pretrained', checkpoint=path))
-    model.init_weights()
-    model.eval()
-    assert_same_features(features_of(original, images(1)), *features_of(model, images(1)))
-    assert torch.equal(model.layer4[2].bn3.running_var, original.layer4[2].bn3.running_var)
 
 
 def test_what_the_check_is_against():

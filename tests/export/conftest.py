@@ -37,7 +37,7 @@ def export18(checkpoint18, tmp_path_factory):
 
     def exported(target):
         if target not in done:
-            name = 'folder' if FORMATS[target].is_folder else f'resnet18{FORMATS[target].endings[0]}'
+            name = f'resnet18{FORMATS[target].endings[0]}'
             out = str(tmp_path_factory.mktemp('export') / name)
             done[target] = out, export(checkpoint18, target, out)
         return done[target]

@@ -9,7 +9,7 @@ from written_checkpoints import features_of, images, random_resnet
 
 from clim_mm.errors import CheckpointError, sentence
 from clim_mm.export.formats import Features
-from clim_mm.export.parity import MOST, Library, check_parity, largest_difference
+from clim_mm.export.parity import MOST, Library, check_parity
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -30,22 +30,6 @@ def test_the_pooled_features_are_the_mean_over_the_places(resnet18):
     last, pooled = Features(resnet18)(images())
     assert last.shape == (2, 512, 3, 3)
     torch.testing.assert_close(pooled[1, 7], last[1, 7].sum() / 9)
-
-
-def test_the_largest_difference_by_hand():
-    x = torch.tensor([[1., 2.], [3., 4.]])
-
-    def by(*changes):
-        return lambda images: tuple(x + change for change in changes)
-
-    assert largest_difference(by(0, 0), by(0, 0), x) == 0
-    assert largest_difference(by(0, 0), by(0.5, -0.75), x) == 0.75
-    assert largest_difference(by(0, 0), by(torch.tensor([[0., 0.], [-2., 0.]]), 0), x) == 2
-    assert largest_difference(by(0, 0), lambda images: (x[:1], x), x) == math.inf
-    for place in range(2):
-        changes = [0, 0]
-        changes[place] = torch.tensor([[0., math.nan], [0., 0.]])
-        assert math.isnan(largest_difference(by(0, 0), by(*changes), x))
 
 
 def test_the_same_network_passes_on_the_same_images_each_time(resnet18):

@@ -50,11 +50,6 @@ def test_the_header(program):
         assert b'site-packages' not in archive.read('archive/models/model.json'), 'it holds no paths of a machine'
 
 
-def test_what_is_an_export_already(program, tmp_path):
-    with pytest.raises(UserError, match='is already an export to torch: give the checkpoint that it was made of'):
-        export(program[0], 'timm', str(tmp_path / 'out.pth'))
-
-
 def refusal(model, tmp_path, **settings):
     checkpoint = written(tmp_path / 'x.pth', model, config_text(**settings))
     with pytest.raises(UserError) as raised:
@@ -73,7 +68,6 @@ def test_weights_of_another_network(small, tmp_path):
     (dict(type='mmcls.ResNet_CIFAR', depth=18, norm_cfg=dict(type='subprocess.Popen')), 'names subprocess.Popen'),
     (dict(type='mmcls.NoSuchNetwork', depth=18), 'mmcls.NoSuchNetwork, cannot be built here ('),
     (dict(type='mmcls.ResNet_CIFAR', depth=18, odd=1), 'mmcls.ResNet_CIFAR, cannot be built here ('),
-    (dict(type='mmcls.ResNet_CIFAR', depth=18, frozen_stages=1), 'has left stages of its backbone as they were'),
 ])
 def test_a_config_that_names_something_else(small, tmp_path, settings, words):
     assert words in refusal(small, tmp_path, **settings)

@@ -151,8 +151,8 @@ def test_an_exported_backbone(tmp_path, prefix, owner):
 
 def test_supervised_weights_and_a_pretraining_are_not_mistaken_for_each_other(tmp_path, sound):
     torch.save(random_resnet(narrow=True).state_dict(), tmp_path / 'resnet18.pth')
-    assert 'add `--start supervised`' in refused(tmp_path / 'resnet18.pth')
-    assert 'leave out `--start supervised`' in refused(sound[1], start='supervised')
+    assert 'resnet18.pth is a supervised ResNet' in refused(tmp_path / 'resnet18.pth')
+    assert 'epoch_1.pth is no supervised ResNet' in refused(sound[1], start='supervised')
 
 
 def test_supervised_weights(tmp_path):
@@ -167,7 +167,7 @@ def test_supervised_weights(tmp_path):
 
 
 def test_an_export_is_no_supervised_network(tmp_path):
-    assert 'is no supervised ResNet as torchvision has them' in refused(
+    assert 'is no supervised ResNet (with the names of torchvision' in refused(
         write(tmp_path / 'a.pth', small(), prefix=''), start='supervised')
 
 

@@ -1,34 +1,31 @@
-"""Trials with several seeds, and the mean of those that are finished."""
+"""Figures of validations, and the mean over those trials that are finished."""
 
 import json
-from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from clim_mm.errors import ConfigError, DataError
-from clim_mm.transfer.trials import check_premises, table_of_trials, trials_of
+from clim_mm.errors import ConfigError
+from clim_mm.transfer.trials import FiguresHook, check_premises, finished_figures, table_of_trials
 
 
-def write(trial, finished=True, **figures):
-    folder = Path(trial.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    content = dict(iter=4, finished=finished, seed=trial.seed, figures=figures)
-    (folder / 'figures.json').write_text(json.dumps(content))
+def test_figures_are_written_after_each_validation(tmp_path):
+    assert finished_figures(str(tmp_path)) is None
+    hook = FiguresHook(seed=3)
+    runner = SimpleNamespace(iter=5, max_iters=10, work_dir=str(tmp_path))
+    hook.after_val_epoch(runner, {'coco/bbox_mAP': 0.25})
+    assert json.loads((tmp_path / 'figures.json').read_text()) == dict(
+        iter=5, finished=False, seed=3, figures={'coco/bbox_mAP': 0.25})
+    assert finished_figures(str(tmp_path)) is None
+    runner.iter = 10
+    hook.after_val_epoch(runner, {'coco/bbox_mAP': 0.5})
+    assert json.loads((tmp_path / 'figures.json').read_text()) == dict(
+        iter=10, finished=True, seed=3, figures={'coco/bbox_mAP': 0.5})
+    assert finished_figures(str(tmp_path)) == {'coco/bbox_mAP': 0.5}
 
 
-def test_each_has_its_seed_and_folder(tmp_path):
-    trials = trials_of(str(tmp_path), 3, first_seed=7)
-    assert [(trial.seed, trial.folder) for trial in trials] == [(seed, f'{tmp_path}/seed_{seed}') for seed in (7, 8, 9)]
-
-
-def test_the_mean_is_that_of_the_finished_ones(tmp_path):
-    trials = trials_of(str(tmp_path), 4)
-    assert [trial.figures() for trial in trials] == [None] * 4
-    for trial, ap in zip(trials, (0.5, 0.6, 0.7), strict=False):
-        write(trial, AP=ap, AP50=0.8)
-    write(trials[3], finished=False, AP=0.1)
-    assert trials[1].figures() == dict(AP=0.6, AP50=0.8) and trials[3].figures() is None
-    table = table_of_trials('detector', trials)
+def test_the_means():
+    table = table_of_trials('detector', {seed: dict(AP=ap, AP50=0.8) for seed, ap in ((0, 0.5), (2, 0.7), (1, 0.6))})
     cell = table.mean('detector', 'AP')
     # Student's t of two degrees of freedom is 4.3027; the standard deviation 0.1.
     assert (cell.mean, cell.number) == (pytest.approx(0.6), 3)
@@ -39,26 +36,6 @@ def test_the_mean_is_that_of_the_finished_ones(tmp_path):
     assert table.csv().splitlines()[1].startswith('detector,AP,3,0.6')
 
 
-def test_another_trainings_figures_are_not_taken(tmp_path):
-    trials = trials_of(str(tmp_path), 2)
-    write(trials[0])
-    other = trials_of(str(tmp_path), 1, first_seed=5)[0]
-    path = tmp_path / 'seed_5'
-    path.mkdir()
-    (path / 'figures.json').write_text((tmp_path / 'seed_0/figures.json').read_text())
-    with pytest.raises(ConfigError, match='seed 0 instead of 5'):
-        other.figures()
-
-
-@pytest.mark.parametrize('content', ['', '[3]', '{"finished": tr'])
-def test_figures_that_cannot_be_read(tmp_path, content):
-    (trial, ) = trials_of(str(tmp_path), 1)
-    (tmp_path / 'seed_0').mkdir()
-    (tmp_path / 'seed_0/figures.json').write_text(content)
-    with pytest.raises(DataError, match='cannot be read'):
-        trial.figures()
-
-
 def test_a_folder_of_other_trials_is_refused(tmp_path):
     premises = dict(config='lr = 1', checkpoint='0f', arguments=['--amp'])
     for _ in range(2):
@@ -66,6 +43,3 @@ def test_a_folder_of_other_trials_is_refused(tmp_path):
     with pytest.raises(ConfigError, match='have another config and another checkpoint .*: give what they were begun w'):
         check_premises(str(tmp_path), dict(premises, config='lr = 2', checkpoint='1e'))
     check_premises(str(tmp_path), premises)
-    (tmp_path / 'trials.json').write_text('[')
-    with pytest.raises(DataError, match='trials.json cannot be read'):
-        check_premises(str(tmp_path), premises)

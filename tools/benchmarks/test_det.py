@@ -19,10 +19,9 @@ from mmengine.runner import Runner
 
 from clim_mm.distributed import prepare_launch, watch_peers
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence
-from clim_mm.transfer.annotations import check_annotations
-from clim_mm.transfer.detector_checks import check_whole_detector
+from clim_mm.transfer.detector_checks import check_annotations, check_whole_detector
 from clim_mm.transfer.detector_config import detector_config, without_synchronization
-from clim_mm.transfer.detector_hooks import write_json
+from clim_mm.transfer.trials import write_json
 
 
 def parse_args() -> argparse.Namespace:
@@ -39,7 +38,7 @@ def main() -> None:
         work_dir = args.work_dir or osp.join(osp.dirname(osp.abspath(args.checkpoint)), 'test')
         cfg = detector_config(args.config, work_dir, args.amp, args.cfg_options, args.launcher)
         check_whole_detector(cfg, args.checkpoint)
-        check_annotations(cfg, names=('test', ))
+        check_annotations(cfg, 'test')
         cfg.load_from = args.checkpoint
         prepare_launch(cfg, args.launcher)
         without_synchronization(cfg)

@@ -25,7 +25,7 @@ from clim_mm.distributed.end_process import starter_environment
 from clim_mm.errors import TrainingError
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.transfer.detector_config import Start, add_start_arguments, start_of
-from clim_mm.transfer.trials import check_premises, table_of_trials, trials_of
+from clim_mm.transfer.trials import check_premises, finished_figures, table_of_trials
 
 
 def parse_args() -> tuple[argparse.Namespace, list[str]]:
@@ -58,20 +58,24 @@ def main() -> None:
         name = start.row(args.config)
         work_dir = args.work_dir or f'{start.work_dir(args.config)}-trials'
         check_premises(work_dir, premises_of(args, start, more))
-        trials = trials_of(work_dir, args.trials, args.first_seed)
-        for trial in [trial for trial in trials if trial.figures() is None]:
+        folders = {seed: osp.join(work_dir, f'seed_{seed}')
+                   for seed in range(args.first_seed, args.first_seed + args.trials)}
+        figures = {seed: found for seed, folder in folders.items() if (found := finished_figures(folder)) is not None}
+        for seed in sorted(folders.keys() - figures.keys()):
             script = osp.join(osp.dirname(__file__), 'dist_train_det.sh')
             command = ['bash', script, args.config, *([start.checkpoint] if start.checkpoint else []), str(args.gpus),
-                       *([] if start.kind == 'pretraining' else ['--start', start.kind]),
-                       '--work-dir', trial.folder, '--seed', str(trial.seed), '--resume', *more]
+                       *([] if start.kind == 'pretraining' else ['--start', start.kind]), *more,
+                       '--work-dir', folders[seed], '--seed', str(seed), '--resume']
             status = subprocess.call(command, env=starter_environment())
-            if status != 0 or trial.figures() is None:
-                raise TrainingError(f'The trial with seed {trial.seed} has ended with status {status} and without its '
-                                    f'last figures: see {trial.folder}; what is finished is kept.')
-            table = table_of_trials(name, trials)
+            found = finished_figures(folders[seed])
+            if status != 0 or found is None:
+                raise TrainingError(f'The trial with seed {seed} has ended with status {status} and without its last '
+                                    f'figures: see {folders[seed]}; what is finished is kept.')
+            figures[seed] = found
+            table = table_of_trials(name, figures)
             write_atomically(osp.join(work_dir, 'trials.md'), table.markdown().encode())
             write_atomically(osp.join(work_dir, 'trials.csv'), table.csv().encode())
-        print(table_of_trials(name, trials).markdown())
+        print(table_of_trials(name, figures).markdown())
         print(f'The table is {work_dir}/trials.md and trials.csv.')
 
 

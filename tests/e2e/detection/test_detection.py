@@ -157,7 +157,7 @@ def test_each_config_trains_and_evaluates(run, data, start_of, config, kind, tmp
         assert f'all 318 tensors of the backbone{shared} are those of {start} (sha256 {digest})' in log
         assert 'normalised as in the pretraining (RGB, mean [123.675, 116.28, 103.53]' in log
     assert 'no stage is frozen, all 159 weights of the backbone train' in log
-    assert 'all 53 norms of the backbone train, unsynchronised, since there is one process' in log
+    assert 'all 53 norms of the backbone train, unsynchronised.' in log
     written = json.loads((work_dir / 'figures.json').read_text())
     assert written['finished'] and written['iter'] == 2
     official = read_back(data, work_dir, config)
@@ -194,9 +194,10 @@ LVIS_FILE = 'train_dataloader.dataset.dataset.ann_file={{data}}/data/lvis_{0}/an
     (FPN, None, ['model.backbone.frozen_stages=2'], 'weights are frozen (first conv1.weight)'),
     (C4, None, ['model.roi_head.shared_head.norm_eval=True'],
      'norms keep the pretraining\'s statistics (first layer4.0.bn1)'),
-    (FPN, None, ['train_dataloader.dataset.data_prefix.img=nowhere'], 'files that data/coco'),
-    (LVIS_CONFIG.format('v0.5'), None, [LVIS_FILE.format('v1')], 'is not LVIS v0.5 as published'),
-    (LVIS_CONFIG.format('v1'), None, [LVIS_FILE.format('v0.5')], 'is not LVIS v1 as published'),
+    (FPN, None, ['train_dataloader.dataset.data_prefix.img=nowhere'], 'images of data/coco'),
+    (LVIS_CONFIG.format('v0.5'), None, [LVIS_FILE.format('v1')],
+     'LVISV05Dataset cannot read the annotations'),
+    (LVIS_CONFIG.format('v1'), None, [LVIS_FILE.format('v0.5')], '1230 categories for the 1203 classes of LVIS'),
 ])
 def test_bad_input_ends_in_a_sentence_before_any_training(
         run, data, pretrained, tmp_path, config, prepare, options, words):
@@ -227,7 +228,7 @@ def test_a_machine_without_the_operators(shell, data, tmp_path):
 def test_the_script_takes_a_start_in_place_of_a_checkpoint(shell, tmp_path, free_port):
     ended = shell('bash', ROOT / 'tools/benchmarks/dist_train_det.sh', FOLDER / f'{C4}.py', 1, '--start', 'random',
                   folder=tmp_path, PORT=free_port())
-    assert ended.returncode == 1 and 'Error: There is no data/coco/' in ended.stdout, ended.stdout[-3000:]
+    assert ended.returncode == 1 and 'cannot read the annotations data/coco/' in ended.stdout, ended.stdout[-3000:]
     assert (tmp_path / f'work_dirs/{Path(C4).name}_random').is_dir()
 
 
@@ -247,7 +248,6 @@ def test_trials_in_two_processes_and_the_test_command(run, shell, shapes, slim, 
     result = run(*words, folder=shapes, PORT=free_port())
     assert result.returncode == 0, result.stdout[-3000:]
     assert 'batch normalisation is not synchronised over processes (SyncBN becomes BN)' in result.stdout
-    assert 'since torch synchronises them on GPUs alone' in result.stdout
     table = (tmp_path / 'trials.md').read_text()
     assert '| **detection_shapes** | 2 |' in table and 'coco/segm_mAP' in table
     figures = [json.loads((tmp_path / f'seed_{seed}/figures.json').read_text()) for seed in (0, 1)]

@@ -10,7 +10,8 @@ from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config
 from mmengine.registry import DefaultScope
 
-from clim_mm.transfer.annotations import check_annotations
+from clim_mm.errors import DataError
+from clim_mm.transfer.detector_checks import check_annotations
 from clim_mm.transfer.detector_config import Start, start_from
 
 ROOT = Path(__file__).parents[3]
@@ -186,5 +187,5 @@ def test_the_detector_builds(path):
 @each(CONFIGS)
 def test_data_that_is_not_there_is_told_with_its_place(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OSError, match=f'There is no {ROOTS[named(path)["data"]]}.* docs/detection.md'):
-        check_annotations(load(path))
+    with pytest.raises(DataError, match=f'the annotations {ROOTS[named(path)["data"]]}.* docs/detection.md'):
+        check_annotations(load(path), 'train', 'val')
