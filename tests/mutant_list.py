@@ -365,6 +365,6 @@ MUTANTS = [
            "return content['figures'] if content['finished'] else None", "return content['figures']"),
     Mutant('last validation not known as the last', 'transfer/detector_hooks.py',
            'runner.iter >= runner.max_iters', 'runner.iter > runner.max_iters'),
-    Mutant('keys of one process compared with the queue', 'launch/launch_checks.py',
-           'batch_size * world_size * (2 if', 'batch_size * (2 if'),
+    Mutant('a hook is missing without a word', 'launch/commands.py',
+           'isinstance(dataset, capability) and not any(', 'isinstance(dataset, capability) and any('),
 ]

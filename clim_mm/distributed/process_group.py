@@ -4,6 +4,7 @@ MMEngine initialises NCCL and pins each process to a GPU. Without one it fails, 
 alone that is there already: here gloo is started first, and a wrapper takes no device.
 """
 
+import math
 import os
 import sys
 import time
@@ -19,10 +20,10 @@ from mmengine.dist import is_distributed
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 
+from clim_mm.checks import check_number
 from clim_mm.errors import ConfigError, on_one_line
 from clim_mm.registry import MODEL_WRAPPERS
 
-from .end_process import end_with_starter
 from .peer_watch import PeerLostError, PeerWatch
 
 # One rank may cluster for hours while the others wait; a process that is gone is PeerWatch's to notice.
@@ -31,6 +32,7 @@ _HOST_TIMEOUT = timedelta(days=1)
 _START_TIMEOUT = timedelta(minutes=10)
 # But torchrun's store is there before the processes are that it starts.
 _STORE_TIMEOUT = timedelta(seconds=45)
+_PATIENCE = 40.0  # seconds of silence after which a process counts as gone [ours]
 # What torch reads from the environment, and what other launchers than torchrun call it.
 _VARIABLES = {
     'slurm': dict(RANK='SLURM_PROCID', LOCAL_RANK='SLURM_LOCALID', WORLD_SIZE='SLURM_NTASKS'),
@@ -70,31 +72,24 @@ def watch_peers(launcher: str) -> AbstractContextManager:
     """
     if launcher == 'none':
         return nullcontext()
-    if launcher in _VARIABLES:
-        end_with_starter(_VARIABLES[launcher]['RANK'])
     _set_variables(launcher)
     by_torchrun = os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == str(True)
     if int(os.environ['WORLD_SIZE']) == 1:
         if not by_torchrun:
             os.environ['MASTER_PORT'] = '0'  # any that is free: nobody is to be met
         return nullcontext()
-    patience = _patience()
+    patience = seconds_from('CLIM_PEER_PATIENCE', _PATIENCE)
     try:
         timeout = _STORE_TIMEOUT if by_torchrun else _START_TIMEOUT
         store, rank, world_size = next(torch_dist.rendezvous('env://', timeout=timeout))
         store.set_timeout(_START_TIMEOUT)
     except torch_dist.DistError as error:
-        if 'EADDRINUSE' in str(error):
-            raise ConfigError(f'The processes cannot meet at port {os.environ["MASTER_PORT"]} of this machine, which '
-                              'is taken: set a free one as PORT for tools/slurm_train.sh, else as MASTER_PORT of each '
-                              'process.') from error
         raise PeerLostError(
             f'Not all of {os.environ["WORLD_SIZE"]} processes met at {os.environ["MASTER_ADDR"]}, port '
-            f'{os.environ["MASTER_PORT"]}: see the output on every machine, and start again '
-            f'({on_one_line(error)}).') from error
+            f'{os.environ["MASTER_PORT"]}: see the output on every machine, and start again, with another PORT '
+            f'(MASTER_PORT) if this one is taken ({on_one_line(error)}).') from error
     attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')  # torchrun keeps its store when it starts anew
-    return PeerWatch(torch_dist.PrefixStore(attempt, store), rank, world_size,
-                     (os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT'])), serves=rank == 0 and not by_torchrun,
+    return PeerWatch(torch_dist.PrefixStore(attempt, store), rank, world_size, serves=rank == 0 and not by_torchrun,
                      patience=patience, start_timeout=_START_TIMEOUT.total_seconds())
 
 
@@ -136,13 +131,13 @@ def _set_variables(launcher: str) -> None:
                           'tools/slurm_train.sh, or set them in the environment of each process.')
 
 
-def _patience() -> float:
+def seconds_from(variable: str, default: float) -> float:
+    """A time from the environment, in seconds above 0."""
     try:
-        seconds = float(text := os.environ.get('CLIM_PEER_PATIENCE', '40'))
+        seconds = float(os.environ.get(variable, default))
     except ValueError:
-        seconds = 0
-    if not seconds > 0:
-        raise ConfigError(f'CLIM_PEER_PATIENCE={text} must be a number of seconds above 0.')
+        seconds = math.nan
+    check_number(variable, seconds, above=0)
     return seconds
 
 

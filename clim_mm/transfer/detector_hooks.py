@@ -19,9 +19,10 @@ from clim_mm.checks import check_choice
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError
 from clim_mm.hooks.checkpoint_guard_hook import StartHook
-from clim_mm.launch.run_folders import FIGURES_FILE
 
 from .detector_checks import check_fits, check_norms_train, check_nothing_frozen, pretrained_part
+
+FIGURES_FILE = 'figures.json'  # of a detector's last validation
 
 
 # In MMEngine's own registry: scope mmdet sees it, and needs no other scope for it.
