@@ -301,7 +301,7 @@ MUTANTS = [
     Mutant('batch statistics of rank 0 for all', 'distributed/process_group.py',
            'broadcast_buffers=False', 'broadcast_buffers=True'),
     Mutant('let go when the first has finished', 'distributed/peer_watch.py',
-           "check(self._keys('finished'))", "check([f'finished/{self._rank}'])"),
+           "self._all('finished')", "self._store.check([f'finished/{self._rank}'])"),
     Mutant('a beat does not end the silence', 'distributed/peer_watch.py',
            'self._silent_beats + 1 if beat == self._beat_of_next else 0', 'self._silent_beats + 1'),
     # Evaluation.

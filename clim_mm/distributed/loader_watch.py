@@ -14,7 +14,6 @@ from clim_mm.log_files import write_to_log
 from .end_process import end_process, say
 from .process_group import seconds_from
 
-_PATIENCE = 300.0  # seconds [ours]
 _LOOKS = 4  # in a patience
 _WARN, _END = (4, 8, 16, 32), 48  # after so many looks at the same wait [ours]
 
@@ -28,7 +27,7 @@ class LoaderWatch:
     """
 
     def __init__(self) -> None:
-        self._patience = seconds_from('CLIM_LOADER_PATIENCE', _PATIENCE)
+        self._patience = seconds_from('CLIM_LOADER_PATIENCE', 300.0)  # [ours]
         self.wait: Optional[object] = None  # stands for the present one
         threading.Thread(target=_look, args=(weakref.ref(self), self._patience / _LOOKS), daemon=True).start()
 

@@ -17,7 +17,6 @@ from clim_mm.errors import UserError
 
 from .end_process import end_process
 
-_LONGEST_BEAT = 1.0  # seconds
 _TAIL = ('; the training ends here, and goes on from its last checkpoint when it is started again with --resume, on '
          'fewer machines if need be.')
 
@@ -29,17 +28,13 @@ class PeerLostError(UserError, ConnectionError):
 class PeerWatch:
     """Ends this process, with one sentence and status 1, soon after another process of the training is gone.
 
-    A thread in every process counts up a key of the store at each beat, and looks at that of the next rank. The first
-    loss that any process sees is put into the store, and each process ends with it, whatever its main thread is waiting
-    for. A second thread notices that the store itself does not answer.
-
-    Silence is counted in one's own beats, not by the clock: a process that was itself stopped for minutes does not
-    take the others for dead. The main thread may compute or wait as long as it likes, so long as it lets Python's
-    other threads run.
+    Each process counts up a key of a store at each beat, and looks at that of the next rank; the first loss that any of
+    them sees ends them all, whatever their main threads wait for. Silence is counted in one's own beats: a process that
+    was itself stopped for minutes does not take the others for dead.
 
     As a context: at the end each process waits, still watched, until all have finished. When an exception leaves it,
-    the others are told. If the exception is that of a collective whose partner has died, the process ends with the
-    sentence instead.
+    the others are told, unless it is that of a collective whose partner has died: then the process ends with the
+    sentence.
 
     Args:
         store: One of ``torch.distributed`` that all processes share.
@@ -48,14 +43,14 @@ class PeerWatch:
         start_timeout: Seconds after which a process counts as gone that has not come.
     """
 
-    def __init__(self, store: torch_dist.Store, rank: int, world_size: int, serves: bool = False,
-                 patience: float = 40.0, start_timeout: float = 600.0) -> None:
+    def __init__(self, store: torch_dist.Store, rank: int, world_size: int, serves: bool, patience: float,
+                 start_timeout: float) -> None:
         self._store = torch_dist.PrefixStore('clim_mm', store)
         self._rank = rank
-        self._ranks = range(world_size)
+        self._world_size = world_size
         self._next = (rank + 1) % world_size
         self._serves = serves
-        self._interval = min(_LONGEST_BEAT, patience / 16)
+        self._interval = min(1.0, patience / 16)  # seconds
         self._patience = patience
         self._start_timeout = start_timeout
         self._beats, self._beat_of_next = 0, b''  # nothing until it has come
@@ -77,7 +72,7 @@ class PeerWatch:
             self._finished = True
             self._thread.join()
             return
-        if isinstance(error, RuntimeError) and (self._loss or _is_of_collective(error)):
+        if isinstance(error, torch_dist.DistError) or (isinstance(error, RuntimeError) and 'gloo' in str(error)):
             self._thread.join(2 * self._patience)
         with suppress(RuntimeError):
             self._tell(f'{self._name(self._rank)} has stopped with an error, which its own output shows')
@@ -128,20 +123,20 @@ class PeerWatch:
         if beat and seconds > self._patience:
             self._tell(self._silence(self._name(self._next)))
         elif not beat and seconds > self._start_timeout:
-            self._tell(f'Rank {self._next} of {len(self._ranks)} processes did not come within '
+            self._tell(f'Rank {self._next} of {self._world_size} processes did not come within '
                        f'{self._start_timeout:.0f} s, and its machine shows why')
 
     def _leave(self) -> None:
         """Stop watching once all have finished; rank 0, which may have the store, as the last."""
         self._store.set(f'finished/{self._rank}', '')
-        if self._store.check(self._keys('finished')):
+        if self._all('finished'):
             self._store.set(f'left/{self._rank}', '')
             self._goodbyes += 1
-            if self._rank or self._store.check(self._keys('left')) or self._goodbyes * self._interval > self._patience:
+            if self._rank or self._all('left') or self._goodbyes * self._interval > self._patience:
                 self._over.set()
 
-    def _keys(self, name: str) -> list[str]:
-        return [f'{name}/{rank}' for rank in self._ranks]
+    def _all(self, have: str) -> bool:
+        return self._store.check([f'{have}/{rank}' for rank in range(self._world_size)])
 
     def _tell(self, loss: str) -> str:
         """Put a loss into the store if it is the first one; gives the first one, or nothing."""
@@ -158,7 +153,3 @@ class PeerWatch:
 
     def _name(self, rank: int) -> str:
         return f'Rank {rank} on {self._store.get(f"host/{rank}").decode()}'
-
-
-def _is_of_collective(error: RuntimeError) -> bool:
-    return isinstance(error, torch_dist.DistError) or 'gloo' in str(error)

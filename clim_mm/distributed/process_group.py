@@ -1,8 +1,4 @@
-"""Distributed training on machines with GPUs and without.
-
-MMEngine initialises NCCL and pins each process to a GPU. Without one it fails, but it leaves a process group
-alone that is there already: here gloo is started first, and a wrapper takes no device.
-"""
+"""Distributed training on machines with GPUs, where MMEngine starts NCCL, and without, where gloo is started here."""
 
 import math
 import os
@@ -32,7 +28,6 @@ _HOST_TIMEOUT = timedelta(days=1)
 _START_TIMEOUT = timedelta(minutes=10)
 # But torchrun's store is there before the processes are that it starts.
 _STORE_TIMEOUT = timedelta(seconds=45)
-_PATIENCE = 40.0  # seconds of silence after which a process counts as gone [ours]
 # What torch reads from the environment, and what other launchers than torchrun call it.
 _VARIABLES = {
     'slurm': dict(RANK='SLURM_PROCID', LOCAL_RANK='SLURM_LOCALID', WORLD_SIZE='SLURM_NTASKS'),
@@ -43,11 +38,7 @@ _VARIABLES = {
 
 @MODEL_WRAPPERS.register_module()
 class DeviceDDP(MMDistributedDataParallel):
-    """MMEngine's DDP on the device where the module is: one GPU, or the CPU.
-
-    Args:
-        device_ids: As MMEngine passes it; left out where the module is on the CPU.
-    """
+    """MMEngine's DDP on the device where the module is: one GPU, or the CPU, where ``device_ids`` are left out."""
 
     def __init__(self, module: torch.nn.Module, device_ids: Optional[list] = None, **kwargs) -> None:
         on_cpu = next(module.parameters()).device.type == 'cpu'
@@ -60,15 +51,12 @@ def unwrapped(runner: Runner) -> Any:
 
 
 def watch_peers(launcher: str) -> AbstractContextManager:
-    """A context in which this process ends soon after another process of the training is gone, and says so.
+    """A :class:`PeerWatch`, to be entered; a context that does nothing for a single process.
 
     The environment variable ``CLIM_PEER_PATIENCE`` gives the seconds of silence after which a process counts as gone.
 
     Args:
         launcher: ``none``, ``pytorch`` (torchrun), ``slurm`` or ``mpi``.
-
-    Returns:
-        A :class:`PeerWatch`; a context that does nothing for a single process.
     """
     if launcher == 'none':
         return nullcontext()
@@ -78,7 +66,7 @@ def watch_peers(launcher: str) -> AbstractContextManager:
         if not by_torchrun:
             os.environ['MASTER_PORT'] = '0'  # any that is free: nobody is to be met
         return nullcontext()
-    patience = seconds_from('CLIM_PEER_PATIENCE', _PATIENCE)
+    patience = seconds_from('CLIM_PEER_PATIENCE', 40.0)  # [ours]
     try:
         timeout = _STORE_TIMEOUT if by_torchrun else _START_TIMEOUT
         store, rank, world_size = next(torch_dist.rendezvous('env://', timeout=timeout))
@@ -95,6 +83,8 @@ def watch_peers(launcher: str) -> AbstractContextManager:
 
 def prepare_launch(cfg: Config, launcher: str) -> None:
     """Make ``cfg`` and this process ready for a Runner of several processes. Does nothing for one.
+
+    Without GPUs MMEngine would fail, but it leaves alone a process group that is there already.
 
     Args:
         cfg: Without GPUs its model wrapper is set to :class:`DeviceDDP`.
@@ -145,8 +135,7 @@ def seconds_from(variable: str, default: float) -> float:
 def host_group() -> Optional[torch_dist.ProcessGroup]:
     """A gloo group over all processes, for what lies in host memory; None in one process.
 
-    NCCL would need the tables on a GPU, and would give up waiting for the clustering after minutes. All
-    processes have to call this together the first time.
+    NCCL would give up waiting for the clustering after minutes. All processes call this together the first time.
     """
     return torch_dist.new_group(backend='gloo', timeout=_HOST_TIMEOUT) if is_distributed() else None
 
@@ -155,9 +144,8 @@ def host_group() -> Optional[torch_dist.ProcessGroup]:
 def settle_before_fork() -> None:
     """Pause before each fork of this process, from now on, so that no DataLoader worker hangs as it is forked.
 
-    After a collective, a thread of gloo may hold a lock of the interpreter for a moment. In early releases of Python
-    3.10 and 3.11 a process forked in that moment waits for the lock for ever (python/cpython#112275). A pause makes
-    that unlikely; only a newer Python rules it out.
+    Before Python 3.12 a process forked while a thread of gloo holds a lock of the interpreter, as it does for moments
+    after a collective, may wait for that lock for ever (python/cpython#112275). A pause makes that unlikely.
     """
     if sys.version_info < (3, 12):
         os.register_at_fork(before=lambda: time.sleep(0.05))  # a thread needs microseconds, when busy milliseconds

@@ -5,6 +5,7 @@ import ctypes
 import gc
 import logging
 import os
+import resource
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -147,9 +148,7 @@ def errors_in_a_sentence(resumes: bool = False) -> Iterator[None]:
 
     Where a user can put the error right the sentence stands alone, and the traceback goes into the training's log.
     Anything else shows its traceback as well. Neither the program nor its workers outlive what has started them.
-
-    Args:
-        resumes: Whether the program takes ``--resume``, so that it can be said.
+    ``resumes`` says whether the program takes ``--resume``.
     """
     raise_open_files()
     end_with_starter()
@@ -198,10 +197,6 @@ def raise_open_files() -> None:
 
     Each tensor of a batch comes from a DataLoader worker as a file; with the usual 1,024 large batches never arrive.
     """
-    if sys.platform == 'win32':
-        return
-    import resource
-
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _ENOUGH_FILES if hard == resource.RLIM_INFINITY else min(_ENOUGH_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < most:

@@ -50,7 +50,6 @@ def _check_probability(name: str, value: Any) -> None:
 
 
 _DICT: _Rule = partial(_check_kind, kind=Mapping, words='a dict')
-_STRING: _Rule = partial(_check_kind, kind=str, words='a string')
 _RULES_OF_LOADERS: dict[str, _Rule] = {
     'batch_size': partial(check_whole, least=1),
     'num_workers': partial(check_whole, most=MOST_WORKERS),
@@ -90,9 +89,6 @@ _RULES: dict[str, _Rule] = {
     'env_cfg.cudnn_benchmark': check_bool,
     'env_cfg.mp_cfg': partial(check_keys, required=(), allowed=('mp_start_method', 'opencv_num_threads')),
     'resume': check_bool,
-    'work_dir': _STRING,
-    'default_scope': _STRING,
-    'load_from': partial(_check_kind, kind=(str, type(None)), words='a string or None'),
 }
 # By the last key. The schedules' are used when the first epoch has ended.
 _RULES_BELOW: dict[str, dict[str, _Rule]] = {

@@ -86,7 +86,6 @@ def test_the_configs_pass(path):
     ('custom_hooks', 3, 'custom_hooks must be a list, not 3'),
     ('randomness.seed', -1, 'randomness.seed must be a whole number from 0 to 4294967295 or None, not -1'),
     ('env_cfg.cudnn_benchmrk', True, 'env_cfg has no setting \'cudnn_benchmrk\' .did you mean \'cudnn_benchmark\'?.'),
-    ('work_dir', 3, 'work_dir must be a string, not 3'),
     ('train_dataloder', {}, 'The config has train_dataloder, which nothing reads .did you mean \'train_dataloader\'?.'),
     ('optimwrapper', {}, 'nothing reads .did you mean \'optim_wrapper\'?.'),
 ])
