@@ -88,8 +88,9 @@ def train(cfg: Config, folders: Sequence[HeldFolder], *hooks: Hook) -> None:
     except Exception as error:
         if isinstance(error, UserError) or (CommandRunner.current and CommandRunner.current.is_set_up):
             raise
+        what = on_one_line(error) or traceback.extract_tb(error.__traceback__)[-1].line  # an assertion's own
         raise machine_error(error) or ConfigError(
-            f'The training cannot be set up ({type(error).__name__}: {on_one_line(error)}).') from error
+            f'The training cannot be set up ({type(error).__name__}: {what}).') from error
 
 
 class CommandRunner(Runner):
