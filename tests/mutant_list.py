@@ -301,7 +301,7 @@ MUTANTS = [
     Mutant('batch statistics of rank 0 for all', 'distributed/process_group.py',
            'broadcast_buffers=False', 'broadcast_buffers=True'),
     Mutant('let go when the first has finished', 'distributed/peer_watch.py',
-           "check(self._keys('finished'))", "check([f'finished/{self._rank}'])"),
+           "self._all('finished')", "self._store.check([f'finished/{self._rank}'])"),
     Mutant('a beat does not end the silence', 'distributed/peer_watch.py',
            'self._silent_beats + 1 if beat == self._beat_of_next else 0', 'self._silent_beats + 1'),
     # Evaluation.
@@ -362,6 +362,6 @@ MUTANTS = [
            "return content['figures'] if content.get('finished') else None", "return content.get('figures')"),
     Mutant('last validation not known as the last', 'transfer/trials.py',
            'runner.iter >= runner.max_iters', 'runner.iter > runner.max_iters'),
-    Mutant('keys of one process compared with the queue', 'launch/launch_checks.py',
-           'batch_size * world_size * (2 if', 'batch_size * (2 if'),
+    Mutant('a hook is missing without a word', 'launch/commands.py',
+           'isinstance(dataset, capability) and not any(', 'isinstance(dataset, capability) and any('),
 ]

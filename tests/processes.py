@@ -54,12 +54,6 @@ def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-def connected_ports() -> set[int]:
-    """The ports to which connections of this machine are open."""
-    lines = [line.split() for name in ('tcp', 'tcp6') for line in Path('/proc/net', name).read_text().splitlines()[1:]]
-    return {int(remote.rpartition(':')[2], 16) for _, _, remote, state, *_ in lines if state == '01'}
-
-
 def is_running(pid: int) -> bool:
     """Whether there is a process ``pid`` that has not ended; a stopped one has not."""
     return _state_and_parent(pid)[0] not in ('', 'Z', 'X')

@@ -5,8 +5,7 @@ import re
 import pytest
 from config_names import CONFIGS, FORM, NAME, ROOT, done_by, load, said_by
 
-from clim_mm.launch.framework_settings import check_settings
-from clim_mm.launch.launch_checks import check_config
+from clim_mm.launch.config_checks import check_config
 
 CLIM = ROOT / 'configs' / 'clim'
 CHANGED = [path for path in CONFIGS if path.parent.name in ('ablations', 'options')]
@@ -53,8 +52,7 @@ def test_it_differs_in_nothing_else(path):
     for view in [*views.view, *views.get('key_view', [])]:
         for crop in [view] if view.type == 'MultiRes' else [crop for (crop, ) in view.transforms]:
             assert without(crop, ['resolutions', 'scale']) == without(of_main.view[0], ['resolutions', 'scale'])
-    check_settings(cfg)
-    check_config(cfg, world_size=16)
+    check_config(cfg)
 
 
 @pytest.mark.parametrize('path', CHANGED, ids=lambda path: path.stem)

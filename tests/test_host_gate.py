@@ -41,7 +41,7 @@ def test_with_clim_mm_the_gate_is_open_and_mmcv_tells_its_version():
 
 @pytest.mark.e2e
 def test_clim_mm_alone_imports_neither_of_the_two():
-    result = run('import sys, clim_mm, clim_mm.distributed, clim_mm.launch.commands, clim_mm.launch.launch_checks\n'
+    result = run('import sys, clim_mm, clim_mm.distributed, clim_mm.launch.commands, clim_mm.launch.config_checks\n'
                  'print({"mmcls", "mmselfsup"} & set(sys.modules))')
     assert result.stdout.splitlines()[-1] == 'set()', result.stderr
 

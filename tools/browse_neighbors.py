@@ -20,7 +20,7 @@ from clim_mm.evaluation.checkpoint_neighbors import (
     table_of,
 )
 from clim_mm.launch.commands import Options, errors_in_a_sentence
-from clim_mm.launch.framework_settings import check_settings
+from clim_mm.launch.config_checks import check_config
 from clim_mm.neighbors.refresh_health import purity
 from clim_mm.visualization import PageHead, evenly_spread, positives_page
 from clim_mm.visualization.positives_page import ANCHORS, SIDE
@@ -64,7 +64,7 @@ def main() -> None:
         check_whole('--num-anchors', args.num_anchors, least=1)
         check_whole('--thumbnail', args.thumbnail, least=16, most=256)
         cfg = load_config(args.config, cfg_options=args.cfg_options)
-        check_settings(cfg)
+        check_config(cfg)
         seen = neighbors_of_checkpoint(cfg, args.checkpoint, args.anew)
         anchors = evenly_spread(len(seen.features), args.num_anchors)
         before = seen.table if args.anew else None

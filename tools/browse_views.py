@@ -21,7 +21,7 @@ from clim_mm.datasets.source import build_source
 from clim_mm.errors import ConfigError
 from clim_mm.evaluation.checkpoint_neighbors import table_of
 from clim_mm.launch.commands import Options, errors_in_a_sentence
-from clim_mm.launch.framework_settings import check_settings
+from clim_mm.launch.config_checks import check_config
 from clim_mm.picture_file import check_picture, write_picture
 from clim_mm.protocols import SeededSamples, TakesNeighbors
 from clim_mm.registry import DATASETS
@@ -87,7 +87,7 @@ def main() -> None:
         check_whole('--num', args.num, least=1, most=200)
         check_whole('--epoch', args.epoch)
         cfg = load_config(args.config, cfg_options=args.cfg_options)
-        check_settings(cfg)
+        check_config(cfg)
         write_picture(make_picture(cfg, args.num, args.checkpoint, args.epoch), args.out)
         print(f'What the network is fed: {args.out}')
 

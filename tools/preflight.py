@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 import tempfile
+from contextlib import suppress
 
 import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pictures before cv2 is imported)
 
@@ -19,9 +20,8 @@ from clim_mm.checkpoints import write_atomically
 from clim_mm.config_file import load_config
 from clim_mm.errors import ConfigError
 from clim_mm.hooks.preflight_hook import PreflightHook
-from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence
-from clim_mm.launch.framework_settings import check_settings
-from clim_mm.launch.launch_checks import check_training
+from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, train
+from clim_mm.launch.config_checks import check_config
 from clim_mm.preflight import Plan
 
 
@@ -49,8 +49,7 @@ def parse_args() -> argparse.Namespace:
 
 def make_plan(cfg: Config, processes: int) -> Plan:
     """Prepare the config's training as far as its first epoch, in a folder that is removed again."""
-    check_settings(cfg)
-    check_training(cfg, world_size=processes)
+    check_config(cfg)
     options = cfg.setdefault('default_hooks', {}).pop('preflight', None) or {}
     options = {name: value for name, value in options.items() if name not in ('type', '_scope_')}
     if options.get('seconds') == 0:  # no preflight at the start of trainings; here it is asked for
@@ -60,13 +59,8 @@ def make_plan(cfg: Config, processes: int) -> Plan:
         # Nothing of what a training reports to, goes on from, or says meanwhile.
         cfg.merge_from_dict(dict(
             work_dir=folder, visualizer=None, resume=False, load_from=None, log_level='ERROR'))
-        runner = Runner.from_cfg(cfg)
-        runner.register_hook(preflight)
-        runner.register_hook(StopBeforeTheFirstEpoch())
-        try:
-            runner.train()
-        except Prepared:
-            pass
+        with suppress(Prepared):
+            train(cfg, [], preflight, StopBeforeTheFirstEpoch())
     if preflight.plan is None:
         raise ConfigError('Only trainings by epochs and with one optimizer can be planned: set '
                           'train_cfg=dict(type="EpochBasedTrainLoop", ...).')

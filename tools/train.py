@@ -7,7 +7,6 @@ r"""Train a model from a config: CLIM's, or any of MMClassification's and MMDete
 """
 
 import argparse
-import os
 
 import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pictures before cv2 is imported)
 
@@ -17,10 +16,8 @@ from mmengine.device import get_device
 
 from clim_mm.config_file import load_config
 from clim_mm.distributed import prepare_launch, watch_peers
-from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, start_backbone, train
-from clim_mm.launch.framework_settings import check_settings
-from clim_mm.launch.launch_checks import check_training
-from clim_mm.launch.process_limits import keep_memory
+from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, keep_memory, start_backbone, train
+from clim_mm.launch.config_checks import check_config
 from clim_mm.launch.run_folders import held_folders
 
 
@@ -42,7 +39,7 @@ def config_of(args: argparse.Namespace) -> Config:
     cfg = load_config(args.config, args.work_dir, args.amp, args.cfg_options, args.launcher)
     if args.pretrained is not None:
         start_backbone(cfg, args.pretrained)
-    check_settings(cfg)
+    check_config(cfg)
     return cfg
 
 
@@ -50,7 +47,6 @@ def main() -> None:
     args = parse_args()
     with errors_in_a_sentence(resumes=True), watch_peers(args.launcher) as peers:
         cfg = config_of(args)
-        check_training(cfg, world_size=int(os.environ.get('WORLD_SIZE', 1)))
         with held_folders(cfg, args.resume, peers) as folders:
             prepare_launch(cfg, args.launcher)
             if get_device() == 'cpu':

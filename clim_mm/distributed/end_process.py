@@ -22,6 +22,7 @@ _SECONDS_TO_END = 2.0
 _ENDING = threading.Lock()
 _PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
 _STARTED_BY = 'CLIM_STARTED_BY'  # tools/dist_train.sh sets it, too
+_OF_LAUNCHERS = {'TORCHELASTIC_RUN_ID', 'OMPI_COMM_WORLD_RANK'}  # variables of torchrun and mpirun; Slurm ends its own
 _SECONDS_BETWEEN_LOOKS = 1.0
 
 
@@ -77,25 +78,20 @@ def _die_with_parent() -> None:
 
 def starter_environment() -> dict[str, str]:
     """The environment for a command of tools/ that is to end when this process does."""
-    return dict(os.environ, **{_STARTED_BY: f'{os.environ.get(_STARTED_BY, "")} {os.getpid()}:{_namespace()}'.strip()})
+    return dict(os.environ, **{_STARTED_BY: f'{os.environ.get(_STARTED_BY, "")} {os.getpid()}'})
 
 
-def end_with_starter(variable: str = 'TORCHELASTIC_RUN_ID') -> None:
-    """End this process, with a sentence and status 1, soon after what has started it is gone.
+def end_with_starter() -> None:
+    """End this process, with a sentence and status 1, soon after what has started it is gone. Linux only.
 
-    That is whoever made a :func:`starter_environment`, and the launcher. Each is looked for among the processes above
-    this one, so a wrapper between the two, a number that is given again, and a zombie make no difference. One that
-    cannot be seen from here, as from inside a container, is not watched.
-
-    Args:
-        variable: By which a launcher tells each process which it is.
+    That is whoever made a :func:`starter_environment`, and the launcher. It is looked for among the processes above
+    this one, so that neither a wrapper between the two, nor a number that is given again, nor a zombie deceives.
     """
-    here = _namespace()
-    marks = [mark.partition(':') for mark in os.environ.get(_STARTED_BY, '').split()]
-    starters = {int(pid) for pid, _, namespace in marks if namespace and namespace == here}
-    if variable in os.environ:  # the launcher is the first process above that does not have it
-        own = f'{variable}={os.environ[variable]}'.encode()
-        starters.update([pid for pid in _ancestors() if own not in _environment(pid)][:1])
+    if sys.platform != 'linux':
+        return
+    starters = set(map(int, os.environ.get(_STARTED_BY, '').split()))
+    if not _OF_LAUNCHERS.isdisjoint(os.environ):
+        starters.add(os.getppid())
     if starters:
         threading.Thread(target=_watch, args=(starters, ), name='StarterWatch', daemon=True).start()
 
@@ -105,14 +101,13 @@ def _watch(starters: set[int]) -> None:
     while not gone:
         with suppress(OSError):  # too many open files, say: it cannot be seen now
             gone = starters.difference(_ancestors())
-        # All processes of a machine look at the same moments: each can say so before another's end is noticed.
-        time.sleep(0 if gone else _SECONDS_BETWEEN_LOOKS - time.time() % _SECONDS_BETWEEN_LOOKS)
+        time.sleep(0 if gone else _SECONDS_BETWEEN_LOOKS)
     end_process(f'Process {min(gone)}, which has started this one, is gone, and so this one ends; a training goes on '
                 'from its last checkpoint when it is started again with --resume.')
 
 
 def _ancestors() -> list[int]:
-    """The processes above this one, from its parent up; where there is no /proc, the parent."""
+    """The processes above this one, from its parent up to the first that is somebody else's."""
     pids, pid = [], os.getppid()
     while pid > 0:
         pids.append(pid)
@@ -121,19 +116,3 @@ def _ancestors() -> list[int]:
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             break
     return pids
-
-
-def _environment(pid: int) -> list[bytes]:
-    """The variables that a process began with; none of one that is somebody else's."""
-    try:
-        return Path(f'/proc/{pid}/environ').read_bytes().split(b'\0')
-    except OSError:
-        return []
-
-
-def _namespace() -> str:
-    """Where process numbers mean the same; empty where /proc is not there, or not that of here."""
-    try:
-        return str(os.stat('/proc/self/ns/pid').st_ino) if os.readlink('/proc/self') == str(os.getpid()) else ''
-    except OSError:
-        return ''

@@ -14,9 +14,7 @@ _BYTES_OF_A_NUMBER, _BYTES_OF_AN_ID = 4, 8
 
 def gather_by_id(ids: torch.Tensor, rows: torch.Tensor, num_samples: int,
                  num_missing: int = 0, memory: int = _MEMORY) -> Optional[np.ndarray]:
-    """Bring the processes' rows to rank 0, in the order of their ids.
-
-    They come in blocks, so that rank 0 holds all rows once, besides its own.
+    """Bring the processes' rows to rank 0, in the order of their ids, in blocks, so that it holds all rows once.
 
     Args:
         ids: (n,) int64, of this process.
@@ -59,16 +57,8 @@ def gather_by_id(ids: torch.Tensor, rows: torch.Tensor, num_samples: int,
     return features
 
 
-def gathering_bytes(num_samples: int, dim: int, processes: int, main: bool = True,
-                    memory: int = _MEMORY) -> int:
-    """What a process holds at most while ``gather_by_id`` works, its own rows among it.
-
-    Args:
-        num_samples, dim: N and d of ``gather_by_id``.
-        processes: They have about as many rows each.
-        main: Whether this is rank 0.
-        memory: As for ``gather_by_id``.
-    """
+def gathering_bytes(num_samples: int, dim: int, processes: int, main: bool = True, memory: int = _MEMORY) -> int:
+    """What a process, rank 0 if ``main``, holds at most while ``gather_by_id`` works, its own rows among it."""
     row = _BYTES_OF_A_NUMBER * dim
     own = -(-num_samples // processes)
     rows_at_once = _rows_at_once(dim, processes, memory)

@@ -1,9 +1,6 @@
-"""Distributed training on machines with GPUs and without.
+"""Distributed training on machines with GPUs, where MMEngine starts NCCL, and without, where gloo is started here."""
 
-MMEngine initialises NCCL and pins each process to a GPU. Without one it fails, but it leaves a process group
-alone that is there already: here gloo is started first, and a wrapper takes no device.
-"""
-
+import math
 import os
 import sys
 import time
@@ -19,10 +16,10 @@ from mmengine.dist import is_distributed
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.runner import Runner
 
+from clim_mm.checks import check_number
 from clim_mm.errors import ConfigError, on_one_line
 from clim_mm.registry import MODEL_WRAPPERS
 
-from .end_process import end_with_starter
 from .peer_watch import PeerLostError, PeerWatch
 
 # One rank may cluster for hours while the others wait; a process that is gone is PeerWatch's to notice.
@@ -41,11 +38,7 @@ _VARIABLES = {
 
 @MODEL_WRAPPERS.register_module()
 class DeviceDDP(MMDistributedDataParallel):
-    """MMEngine's DDP on the device where the module is: one GPU, or the CPU.
-
-    Args:
-        device_ids: As MMEngine passes it; left out where the module is on the CPU.
-    """
+    """MMEngine's DDP on the device where the module is: one GPU, or the CPU, where ``device_ids`` are left out."""
 
     def __init__(self, module: torch.nn.Module, device_ids: Optional[list] = None, **kwargs) -> None:
         on_cpu = next(module.parameters()).device.type == 'cpu'
@@ -58,48 +51,40 @@ def unwrapped(runner: Runner) -> Any:
 
 
 def watch_peers(launcher: str) -> AbstractContextManager:
-    """A context in which this process ends soon after another process of the training is gone, and says so.
+    """A :class:`PeerWatch`, to be entered; a context that does nothing for a single process.
 
     The environment variable ``CLIM_PEER_PATIENCE`` gives the seconds of silence after which a process counts as gone.
 
     Args:
         launcher: ``none``, ``pytorch`` (torchrun), ``slurm`` or ``mpi``.
-
-    Returns:
-        A :class:`PeerWatch`; a context that does nothing for a single process.
     """
     if launcher == 'none':
         return nullcontext()
-    if launcher in _VARIABLES:
-        end_with_starter(_VARIABLES[launcher]['RANK'])
     _set_variables(launcher)
     by_torchrun = os.environ.get('TORCHELASTIC_USE_AGENT_STORE') == str(True)
     if int(os.environ['WORLD_SIZE']) == 1:
         if not by_torchrun:
             os.environ['MASTER_PORT'] = '0'  # any that is free: nobody is to be met
         return nullcontext()
-    patience = _patience()
+    patience = seconds_from('CLIM_PEER_PATIENCE', 40.0)  # [ours]
     try:
         timeout = _STORE_TIMEOUT if by_torchrun else _START_TIMEOUT
         store, rank, world_size = next(torch_dist.rendezvous('env://', timeout=timeout))
         store.set_timeout(_START_TIMEOUT)
     except torch_dist.DistError as error:
-        if 'EADDRINUSE' in str(error):
-            raise ConfigError(f'The processes cannot meet at port {os.environ["MASTER_PORT"]} of this machine, which '
-                              'is taken: set a free one as PORT for tools/slurm_train.sh, else as MASTER_PORT of each '
-                              'process.') from error
         raise PeerLostError(
             f'Not all of {os.environ["WORLD_SIZE"]} processes met at {os.environ["MASTER_ADDR"]}, port '
-            f'{os.environ["MASTER_PORT"]}: see the output on every machine, and start again '
-            f'({on_one_line(error)}).') from error
+            f'{os.environ["MASTER_PORT"]}: see the output on every machine, and start again, with another PORT '
+            f'(MASTER_PORT) if this one is taken ({on_one_line(error)}).') from error
     attempt = os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')  # torchrun keeps its store when it starts anew
-    return PeerWatch(torch_dist.PrefixStore(attempt, store), rank, world_size,
-                     (os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT'])), serves=rank == 0 and not by_torchrun,
+    return PeerWatch(torch_dist.PrefixStore(attempt, store), rank, world_size, serves=rank == 0 and not by_torchrun,
                      patience=patience, start_timeout=_START_TIMEOUT.total_seconds())
 
 
 def prepare_launch(cfg: Config, launcher: str) -> None:
     """Make ``cfg`` and this process ready for a Runner of several processes. Does nothing for one.
+
+    Without GPUs MMEngine would fail, but it leaves alone a process group that is there already.
 
     Args:
         cfg: Without GPUs its model wrapper is set to :class:`DeviceDDP`.
@@ -136,13 +121,13 @@ def _set_variables(launcher: str) -> None:
                           'tools/slurm_train.sh, or set them in the environment of each process.')
 
 
-def _patience() -> float:
+def seconds_from(variable: str, default: float) -> float:
+    """A time from the environment, in seconds above 0."""
     try:
-        seconds = float(text := os.environ.get('CLIM_PEER_PATIENCE', '40'))
+        seconds = float(os.environ.get(variable, default))
     except ValueError:
-        seconds = 0
-    if not seconds > 0:
-        raise ConfigError(f'CLIM_PEER_PATIENCE={text} must be a number of seconds above 0.')
+        seconds = math.nan
+    check_number(variable, seconds, above=0)
     return seconds
 
 
@@ -150,8 +135,7 @@ def _patience() -> float:
 def host_group() -> Optional[torch_dist.ProcessGroup]:
     """A gloo group over all processes, for what lies in host memory; None in one process.
 
-    NCCL would need the tables on a GPU, and would give up waiting for the clustering after minutes. All
-    processes have to call this together the first time.
+    NCCL would give up waiting for the clustering after minutes. All processes call this together the first time.
     """
     return torch_dist.new_group(backend='gloo', timeout=_HOST_TIMEOUT) if is_distributed() else None
 
@@ -160,9 +144,8 @@ def host_group() -> Optional[torch_dist.ProcessGroup]:
 def settle_before_fork() -> None:
     """Pause before each fork of this process, from now on, so that no DataLoader worker hangs as it is forked.
 
-    After a collective, a thread of gloo may hold a lock of the interpreter for a moment. In early releases of Python
-    3.10 and 3.11 a process forked in that moment waits for the lock for ever (python/cpython#112275). A pause makes
-    that unlikely; only a newer Python rules it out.
+    Before Python 3.12 a process forked while a thread of gloo holds a lock of the interpreter, as it does for moments
+    after a collective, may wait for that lock for ever (python/cpython#112275). A pause makes that unlikely.
     """
     if sys.version_info < (3, 12):
         os.register_at_fork(before=lambda: time.sleep(0.05))  # a thread needs microseconds, when busy milliseconds

@@ -1,10 +1,11 @@
 """What the commands share: their arguments, how a training is started, and how errors are said."""
 
 import argparse
+import ctypes
 import gc
 import logging
 import os
-import os.path as osp
+import resource
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
@@ -13,23 +14,29 @@ from functools import partial
 from typing import Any, Optional
 
 from mmengine.config import Config, DictAction
+from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 from clim_mm.causes import cause_of, machine_error
 from clim_mm.checkpoints import HeldFolder
 from clim_mm.checkpoints.backbone import backbone_init
-from clim_mm.checkpoints.resume_point import checkpoints_of
 from clim_mm.distributed.end_process import end_process, end_with_starter, tie_children
 from clim_mm.errors import CheckpointError, ConfigError, UserError, chain_of, on_one_line, sentence
 from clim_mm.hooks.checkpoint_guard_hook import ResumeGuardHook
 from clim_mm.hooks.history_hook import HistoryHook
 from clim_mm.hooks.loader_watch_hook import LoaderWatchHook
 from clim_mm.log_files import say_failures_once, write_to_log
+from clim_mm.protocols import Quarantining, RefreshesNeighbors, SeededSamples, TakesNeighbors
 
-from .interrupts import Interrupted, interruptible, is_told
-from .process_limits import raise_open_files
+from .interrupts import Interrupted, interruptible
 from .run_folders import RunHook
+
+_ENOUGH_FILES = 65536  # [ours]
+# glibc's mallopt(3). By default it gives large blocks back at once, and the system fills new ones with zeros, page by
+# page: a cost that grows faster than the activations. GPUs do not know it, since torch keeps their memory.
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+_MALLOC_OPTIONS = {_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1, _M_TOP_PAD: 2**28}  # no mmap; never trim; 256 MiB at once
 
 
 class Options(DictAction):
@@ -61,18 +68,18 @@ def start_backbone(cfg: Config, checkpoint: str) -> None:
     cfg.model.backbone.init_cfg = backbone_init(checkpoint)
 
 
-def train(cfg: Config, folders: Sequence[HeldFolder]) -> None:
+def train(cfg: Config, folders: Sequence[HeldFolder], *hooks: Hook) -> None:
     """Train as a config says.
 
     Args:
-        cfg: The config.
         folders: As ``held_folders`` gives them.
+        hooks: Further ones.
     """
     CommandRunner.current = None
     try:
         runner = CommandRunner.from_cfg(cfg)
-        if folders:
-            runner.register_hook(RunHook(folders))
+        for hook in (*([RunHook(folders)] if folders else []), *hooks):
+            runner.register_hook(hook)
         for kind in (HistoryHook, LoaderWatchHook, ResumeGuardHook):  # what a config of another's does not have
             if not any(isinstance(hook, kind) for hook in runner.hooks):
                 runner.register_hook(kind())
@@ -81,8 +88,9 @@ def train(cfg: Config, folders: Sequence[HeldFolder]) -> None:
     except Exception as error:
         if isinstance(error, UserError) or (CommandRunner.current and CommandRunner.current.is_set_up):
             raise
+        what = on_one_line(error) or traceback.extract_tb(error.__traceback__)[-1].line  # an assertion's own
         raise machine_error(error) or ConfigError(
-            f'The training cannot be set up ({type(error).__name__}: {on_one_line(error)}).') from error
+            f'The training cannot be set up ({type(error).__name__}: {what}).') from error
 
 
 class CommandRunner(Runner):
@@ -110,6 +118,7 @@ class CommandRunner(Runner):
     def load_or_resume(self) -> None:
         """Take up a checkpoint, if there is one; it is the last step before the first epoch."""
         self.is_set_up = True
+        _check_hooks(self)
         try:
             super().load_or_resume()
         except UserError:
@@ -120,18 +129,18 @@ class CommandRunner(Runner):
                 'give one that a training with this config has saved.') from error
 
 
-def how_to_go_on() -> str:
-    """What to do with a training that something has ended, to be put behind a sentence; empty if none had begun."""
-    runner = CommandRunner.current
-    if runner is None:
-        return ''
-    saved = runner.message_hub.get_info('last_ckpt', None)
-    started_from = runner.cfg.get('load_from') if runner.cfg.get('resume') else None
-    if last := next((path for path in (saved, started_from) if path and osp.isfile(path)), None):
-        return f' {last} is whole: the same command with --resume goes on from it.'
-    if started_from or checkpoints_of(runner.cfg):  # it is nothing local, or another was about to be written
-        return ' The same command with --resume goes on from the last checkpoint.'
-    return ' No checkpoint was written yet, so that the training begins anew.'
+def _check_hooks(runner: Runner) -> None:
+    """Check for the hooks without which what the training set can do goes wrong silently."""
+    from clim_mm.hooks.epoch_randomness_hook import EpochRandomnessHook  # these import MMSelfSup
+    from clim_mm.hooks.quarantine_hook import QuarantineHook
+
+    dataset = runner.train_dataloader.dataset
+    for capability, needed, name in ((TakesNeighbors, RefreshesNeighbors, 'CenterWiseNeighborHook'),
+                                     (SeededSamples, EpochRandomnessHook, 'EpochRandomnessHook'),
+                                     (Quarantining, QuarantineHook, 'QuarantineHook')):
+        if isinstance(dataset, capability) and not any(isinstance(hook, needed) for hook in runner.hooks):
+            raise ConfigError(f'The training set, a {type(dataset).__name__}, needs a {name} in default_hooks or '
+                              'custom_hooks: inherit from configs/_base_/clim_runtime.py.')
 
 
 @contextmanager
@@ -139,11 +148,8 @@ def errors_in_a_sentence(resumes: bool = False) -> Iterator[None]:
     """End the program with a sentence on whatever has ended it, and with status 1, or a signal's own.
 
     Where a user can put the error right the sentence stands alone, and the traceback goes into the training's log.
-    Anything else shows its traceback as well. Nor is the program left running by what has started it as a part, or its
-    workers by it.
-
-    Args:
-        resumes: Whether the program takes ``--resume``, so that it can be said what that goes on from.
+    Anything else shows its traceback as well. Neither the program nor its workers outlive what has started them.
+    ``resumes`` says whether the program takes ``--resume``.
     """
     raise_open_files()
     end_with_starter()
@@ -157,25 +163,50 @@ def errors_in_a_sentence(resumes: bool = False) -> Iterator[None]:
             sys.stdout.flush()  # the sentence comes last in a file of both
         interrupted = next((link for link in chain_of(error) if isinstance(link, Interrupted)), None)
         if interrupted is not None:  # of which others may have made an error of their own
-            text = _ended(interrupted, resumes)
-            if is_told():
-                write_to_log(logging.WARNING, text)
-            end_process('' if is_told() else text, interrupted.status)
+            end_process(_ended(interrupted, resumes), interrupted.status)
         cause = cause_of(error)
         said = sentence(error) if isinstance(error, UserError) else cause.sentence if cause else None
         write_to_log(logging.ERROR, 'The training has ended:\n' + ''.join(traceback.format_exception(error)))
         if said is None:
             traceback.print_exc()
             said = f'{type(error).__name__}: {on_one_line(error)}. The lines above show where that came from.'
-        if resumes and cause:
-            said += how_to_go_on()
+        if cause:
+            said += _how_to_go_on(resumes)
         sys.exit(f'Error: {said}')
     finally:
         gc.freeze()  # and at the end of the program, where that would take seconds
 
 
 def _ended(interrupted: Interrupted, resumes: bool) -> str:
+    """What is said of it; nothing where torchrun, which has passed on the signal, says so."""
+    if 'TORCHELASTIC_RUN_ID' in os.environ:
+        return ''
     rank = os.environ.get('RANK', '0')
     if rank != '0':  # the first one tells the rest
         return f'{interrupted} has ended rank {rank}.'
-    return f'{interrupted} has ended the program.{how_to_go_on() if resumes else ""}'
+    return f'{interrupted} has ended the program.{_how_to_go_on(resumes)}'
+
+
+def _how_to_go_on(resumes: bool) -> str:
+    """What to do with a training that something has ended, to be put behind a sentence; empty if none had begun."""
+    began = resumes and CommandRunner.current is not None
+    return ' The same command with --resume goes on from the last checkpoint, if one was written.' if began else ''
+
+
+def raise_open_files() -> None:
+    """Let this process and its children open as many files as the system lets it have, where that is few by default.
+
+    Each tensor of a batch comes from a DataLoader worker as a file; with the usual 1,024 large batches never arrive.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _ENOUGH_FILES if hard == resource.RLIM_INFINITY else min(_ENOUGH_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+def keep_memory() -> None:
+    """Let this process and its children keep what they free. Does nothing with another allocator than glibc's."""
+    with suppress(AttributeError, TypeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for name, value in _MALLOC_OPTIONS.items():
+            mallopt(name, value)

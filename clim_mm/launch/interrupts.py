@@ -8,8 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.util import register_after_fork
-from types import TracebackType
-from typing import Optional
 
 from clim_mm.distributed.end_process import end_process
 from clim_mm.startup import end_at_once
@@ -22,17 +20,12 @@ class Interrupted(KeyboardInterrupt):
     """A signal has come that ends the program.
 
     Attributes:
-        signal: Which.
+        status: That of a program which the signal has ended, as shells tell it.
     """
 
     def __init__(self, number: int) -> None:
-        self.signal = signal.Signals(number)
-        super().__init__(self.signal.name)
-
-    @property
-    def status(self) -> int:
-        """That of a program which the signal has ended, as shells tell it."""
-        return 128 + self.signal
+        self.status = 128 + number
+        super().__init__(signal.Signals(number).name)
 
 
 @contextmanager
@@ -64,7 +57,7 @@ def interruptible(sentence: Callable[[Interrupted], str]) -> Iterator[None]:
         while heard := os.read(hear, 1):
             if heard[0] in caught and not over.wait(_SECONDS):
                 interrupted = Interrupted(heard[0])
-                end_process('' if is_told() else sentence(interrupted), interrupted.status)
+                end_process(sentence(interrupted), interrupted.status)
         os.close(hear)
 
     for number in caught:
@@ -88,20 +81,10 @@ def interruptible(sentence: Callable[[Interrupted], str]) -> Iterator[None]:
                 signal.signal(number, before[number])
 
 
-def is_told() -> bool:
-    """Whether torchrun, which has passed on the signal, says so."""
-    return 'TORCHELASTIC_RUN_ID' in os.environ
-
-
 def _leave_to_parent() -> None:
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # by which a DataLoader ends it
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    # The thread that hands over a worker's tensors shows by it that the parent was interrupted while it fetched one.
-    sys.excepthook = _show_but_partings
-
-
-def _show_but_partings(kind: type[BaseException], error: BaseException, trace: Optional[TracebackType]) -> None:
-    if not issubclass(kind, (EOFError, ConnectionError)):
-        sys.__excepthook__(kind, error, trace)
+    # By it the thread that hands over a worker's tensors would show that the parent has left; errors go another way.
+    sys.excepthook = lambda *_: None

@@ -13,13 +13,11 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from clim_mm.checkpoints.atomic_write import remedy, remove_abandoned, write_atomically
+from clim_mm.checkpoints.atomic_write import remove_abandoned, write_atomically
 from clim_mm.checkpoints.resume_point import checkpoint_folder, checkpoints_of, resume_latest
 from clim_mm.checkpoints.run_folder import RUN_ID, HeldFolder, Run, marked_run
 from clim_mm.distributed.peer_watch import PeerWatch
-from clim_mm.errors import CheckpointError, UserError, some_of
-
-FIGURES_FILE = 'figures.json'  # of a detector's last validation
+from clim_mm.errors import some_of
 
 
 @contextmanager
@@ -37,25 +35,19 @@ def held_folders(cfg: Config, resume: Optional[str], peers: Optional[PeerWatch])
         The folders, that of the checkpoints first; none on other ranks than 0.
 
     Raises:
-        CheckpointError: On every process, if another training holds one of the folders, one cannot be written to, or
-            there are checkpoints that cannot be resumed from.
+        CheckpointError: If another training holds one of the folders, one cannot be written to, or there are
+            checkpoints that cannot be resumed from.
     """
     with ExitStack() as stack:
         if peers is None:
             yield _hold(cfg, resume, stack)
-            return
-        folders, said = [], ''
-        if int(os.environ['RANK']) == 0:
-            refusal = ''
-            try:
-                folders = _hold(cfg, resume, stack)
-            except UserError as error:  # the others must not wait for this process
-                refusal = str(error)
-            said = json.dumps([refusal, bool(cfg.get('resume')), cfg.get('load_from')])
-        refusal, cfg.resume, cfg.load_from = json.loads(peers.from_rank_0(said))
-        if refusal:
-            raise CheckpointError(refusal)
-        yield folders
+        elif int(os.environ['RANK']) == 0:
+            folders = _hold(cfg, resume, stack)
+            peers.tell_others(json.dumps([bool(cfg.get('resume')), cfg.get('load_from')]))
+            yield folders
+        else:
+            cfg.resume, cfg.load_from = json.loads(peers.from_rank_0())
+            yield []
 
 
 def _hold(cfg: Config, resume: Optional[str], stack: ExitStack) -> list[HeldFolder]:
@@ -66,23 +58,11 @@ def _hold(cfg: Config, resume: Optional[str], stack: ExitStack) -> list[HeldFold
         stack.callback(folders[-1].release)
         for inside in (path, *filter(osp.isdir, (osp.join(path, name) for name in os.listdir(path)))):
             remove_abandoned(inside)
-    _check_places(cfg)
     if resume not in (None, 'auto'):
         cfg.resume, cfg.load_from = True, resume
     elif resume == 'auto' or (cfg.get('resume') and cfg.get('load_from') is None):
         resume_latest(cfg)
     return folders
-
-
-def _check_places(cfg: Config) -> None:
-    """Look at what must be written over; it would be found out after the first epochs."""
-    for name in ('last_checkpoint', FIGURES_FILE, osp.basename(cfg.filename or '')):
-        path = osp.join(cfg.work_dir, name)
-        if name and osp.lexists(path):
-            try:
-                os.close(os.open(path, os.O_WRONLY | os.O_NONBLOCK))
-            except OSError as error:
-                raise CheckpointError(f'Cannot write {path} ({error.strerror}){remedy(error, path)}.') from error
 
 
 class RunHook(Hook):

@@ -13,7 +13,7 @@ from mmengine.registry import MODELS, DefaultScope
 from clim_mm.checkpoints.backbone import backbone_init
 from clim_mm.config_file import dicts_below, load_config
 from clim_mm.errors import ConfigError
-from clim_mm.launch.detection_packages import check_detection_packages
+from clim_mm.launch.config_checks import check_detection_packages
 
 from .detector_checks import (
     check_annotations,

@@ -13,8 +13,9 @@ from mmengine.runner import Runner
 
 from clim_mm.checkpoints import write_atomically
 from clim_mm.errors import ConfigError
-from clim_mm.launch.run_folders import FIGURES_FILE
 from clim_mm.study.table import Table
+
+FIGURES_FILE = 'figures.json'  # of a detector's last validation
 
 
 # In MMEngine's own registry: scope mmdet sees it, and needs no other scope for it.

@@ -3,20 +3,16 @@
 import multiprocessing
 import os
 import signal
-import sys
 import threading
-import time
 
 import pytest
 from processes import started, wait_until
 from torch.utils.data import DataLoader
 from toy_runs import Numbers, toy_config, toy_runner
 
-from clim_mm.distributed.loader_watch import LoaderWatch, files_read_by, standstill_of, watched
+from clim_mm.distributed.loader_watch import LoaderWatch, watched
 from clim_mm.errors import ConfigError
 from clim_mm.hooks.loader_watch_hook import LoaderWatchHook
-
-LINUX = pytest.mark.skipif(sys.platform != 'linux', reason='Linux alone tells it')
 
 
 class Stopping(Numbers):
@@ -43,15 +39,14 @@ def train(work_dir):
 
 @pytest.mark.e2e
 @pytest.mark.parametrize('reads', [read_all, train])
-def test_a_stopped_worker_is_named_and_ends_the_program_at_last(tmp_path, reads):
+def test_a_stopped_worker_is_warned_of_and_ends_the_program_at_last(tmp_path, reads):
     output = tmp_path / 'output.txt'
     with started([(reads, () if reads is read_all else (tmp_path / 'work', ))], [output]) as (process, ):
         process.join(60)
         assert process.exitcode == 1
     said = output.read_text()
-    warning, end = said.index('No batch has come for 0 s: worker '), said.rindex('Error: No batch has come for 5 s')
-    assert warning < end and 'is stopped' in said[warning:end]
-    assert 'kill -CONT' in said[end:] and '--resume' in said[end:]
+    warning, end = said.index('Warning: No batch has come for 0 s: '), said.rindex('Error: No batch has come for 5 s')
+    assert warning < end and 'kill -CONT' in said[warning:end] and '--resume' in said[end:]
 
 
 def go_on_after_a_stop():
@@ -74,7 +69,7 @@ def test_a_worker_that_goes_on_costs_nothing(tmp_path):
         process.join(60)
         assert process.exitcode == 0
     said = output.read_text()
-    assert 'is stopped' in said and said.endswith('3 batches\n')
+    assert 'was stopped' in said and said.endswith('3 batches\n')
 
 
 def test_the_looks_at_a_wait_are_counted_and_not_the_time(monkeypatch, capfd):
@@ -86,7 +81,7 @@ def test_the_looks_at_a_wait_are_counted_and_not_the_time(monkeypatch, capfd):
     said = [line for line in capfd.readouterr().err.splitlines() if line]
     assert [text.partition(' s:')[0] for text in said] == [
         f'Warning: No batch has come for {seconds}' for seconds in ('300', '600', '1,200', '2,400')]
-    assert 'reads the images itself' in said[0] and not end
+    assert not end
     watch.judge(48)
     assert len(end) == 1 and end[0].startswith('No batch has come for 3,600 s: ') and '--resume' in end[0]
 
@@ -132,31 +127,3 @@ def test_a_wait_ends_with_the_batch_and_none_begins_after_the_last(tmp_path):
     hook._watch = waits = Waits()
     runner.train()
     assert waits.said == ['expect', 'came'] * 3 + ['came']
-
-
-def hold_open(path, said):
-    """Read a file, and go on with nothing."""
-    with open(path, 'rb'), open(said, 'w') as note:
-        note.write('open')
-        note.flush()
-        time.sleep(600)
-
-
-@pytest.mark.e2e
-@LINUX
-def test_a_stopped_process_and_the_file_that_it_is_at(tmp_path):
-    image, said = tmp_path / 'a.jpg', tmp_path / 'said'
-    image.write_bytes(b'1')
-    with started([(hold_open, (image, said))], [tmp_path / 'out']) as (process, ):
-        wait_until(said.exists)
-        assert str(image) in files_read_by(process.pid) and str(said) not in files_read_by(process.pid)
-        words, remedy = standstill_of(process.pid)
-        assert words == f'waits for its storage at {image}' and 'network file system' in remedy
-        os.kill(process.pid, signal.SIGSTOP)
-        wait_until(lambda: standstill_of(process.pid)[0].startswith('is stopped'))
-        words, remedy = standstill_of(process.pid)
-        assert str(image) in words and remedy == f'kill -CONT {process.pid} lets it go on'
-
-
-def test_a_process_that_is_gone():
-    assert standstill_of(2**22 + 1) == ('tells nothing', '')

@@ -1,7 +1,5 @@
 """Real processes watch each other; one of them dies, falls silent, fails, computes for long, or finishes first."""
 
-import json
-import multiprocessing
 import os
 import re
 import signal
@@ -14,8 +12,7 @@ import pytest
 import torch
 import torch.distributed as torch_dist
 from gloo import free_port
-from processes import connected_ports, is_running, started, wait_until
-from torch.utils.data import DataLoader
+from processes import started, wait_until
 
 from clim_mm.distributed.peer_watch import PeerWatch
 from clim_mm.errors import ConfigError, sentence
@@ -34,7 +31,7 @@ def member(folder, rank, world_size, work, start_timeout, patience, port, serves
     torch.set_num_threads(1)
     store = torch_dist.TCPStore('localhost', port, is_master=serves, wait_for_workers=False)
     try:
-        with PeerWatch(store, rank, world_size, ('localhost', port), serves, patience, start_timeout):
+        with PeerWatch(store, rank, world_size, serves, patience, start_timeout):
             (folder / f'working.{rank}').touch()
             work(folder, rank)
     except ConfigError as error:
@@ -51,11 +48,9 @@ class Members:
         self.processes = processes
 
     def all_working(self):
-        """Wait until each is at work and holds its connection to the next."""
+        """Wait until each is at work, and has seen that the next is."""
         wait_until(lambda: len(list(self.folder.glob('working.*'))) == len(self.processes))
-        store = torch_dist.TCPStore('localhost', self.port, is_master=False, wait_for_workers=False)
-        ports = {json.loads(store.get(f'clim_mm/peer/{rank}'))[2] for rank in self.processes}
-        wait_until(lambda: ports <= connected_ports())
+        time.sleep(PATIENCE / 4)
 
     def send(self, rank, number):
         """Send a signal."""
@@ -102,20 +97,26 @@ def told(rank, how):
     return f'\nError: Rank {rank} on {socket.gethostname()} {how}{TAIL}\n'
 
 
-DIED = 'has died: it closed its connection without a goodbye'
-SILENT = 'has been silent for 2 s: its machine or the network is down'
+SILENT = 'has been silent for 2 s: it was killed, or its machine or the network is down'
 FAILED = 'has stopped with an error, which its own output shows'
+
+
+STORE_SILENT = f'\nError: The store of rank 0 {SILENT}{TAIL}\n'
+STORE_GONE = f'\nError: Rank 0, or the torchrun on its machine, is gone{TAIL}\n'
 
 
 @pytest.mark.parametrize('serves', [False, True])
 @pytest.mark.parametrize('victim', [0, 2])
-def test_when_one_is_killed_the_others_end_at_once_and_say_which(members, victim, serves):
-    training = members(3, wait, patience=4 * PATIENCE, serves=serves)
+def test_when_one_is_killed_the_others_end_and_say_which(members, victim, serves):
+    training = members(3, wait, serves=serves)
     training.all_working()
     training.send(victim, signal.SIGKILL)
     killed = time.monotonic()
     for rank in {0, 1, 2} - {victim}:
-        assert training.end_of(rank) == (1, told(victim, DIED))
+        status, said = training.end_of(rank)
+        if victim == 0 and serves:
+            said = said[said.index('\nError: '):]  # torch shows a stack of its own before it
+        assert (status, said) == (1, STORE_GONE if victim == 0 and serves else told(victim, SILENT))
     assert time.monotonic() - killed < 4 * PATIENCE
 
 
@@ -126,7 +127,7 @@ def test_a_machine_that_falls_silent_is_gone_and_must_not_go_on_when_it_is_back(
     training.send(victim, signal.SIGSTOP)
     stopped = time.monotonic()
     for rank in {0, 1, 2} - {victim}:
-        assert training.end_of(rank) == (1, told(victim, SILENT))
+        assert training.end_of(rank) == (1, STORE_SILENT if serves else told(victim, SILENT))
     assert time.monotonic() - stopped > PATIENCE - 0.25
     assert training.processes[victim].exitcode is None
     training.send(victim, signal.SIGCONT)
@@ -178,7 +179,7 @@ def test_who_has_finished_is_not_left_waiting_by_a_death(members):
     training.all_working()
     training.send(1, signal.SIGKILL)
     for rank in (0, 2):
-        assert training.end_of(rank) == (1, told(1, DIED))
+        assert training.end_of(rank) == (1, told(1, SILENT))
 
 
 def test_clustering_for_longer_than_the_patience_is_no_alarm(members):
@@ -228,7 +229,7 @@ def test_a_collective_that_fails_by_a_death_ends_in_the_sentence_alone(members, 
     training.all_working()
     wait_until(lambda: len(list(training.folder.glob('reduced.*'))) == 2)
     training.send(victim, signal.SIGKILL)
-    assert training.end_of(1 - victim) == (1, told(victim, DIED))
+    assert training.end_of(1 - victim) == (1, told(victim, SILENT))
 
 
 def reduce_for_ever(folder, rank):
@@ -244,9 +245,9 @@ def join_gloo(folder, rank):
     torch_dist.barrier()
 
 
-@pytest.mark.parametrize(('end', 'how'), [('death', DIED), ('error', FAILED)])
+@pytest.mark.parametrize(('end', 'how'), [('death', SILENT), ('error', FAILED)])
 def test_a_collective_that_fails_before_the_cause_is_known_ends_in_the_sentence_alone(members, end, how):
-    training = members(2, leave_and_die if end == 'death' else leave_and_fail, patience=4 * PATIENCE)
+    training = members(2, leave_and_die if end == 'death' else leave_and_fail)
     assert training.end_of(0) == (1, told(1, how))
 
 
@@ -279,49 +280,7 @@ def wrong_shapes(folder, rank):
     wait(folder, rank)
 
 
-def test_dataloader_workers_end_with_their_process_and_hide_no_death(members):
-    training = members(2, load)
-    training.all_working()
-    wait_until(lambda: len(list(training.folder.glob('workers.*'))) == 2)
-    workers = [json.loads((training.folder / f'workers.{rank}').read_text()) for rank in (0, 1)]
-    assert len(workers[0]) == len(workers[1]) == 2 and all(map(is_running, workers[0] + workers[1]))
-    for pid in workers[1]:
-        os.kill(pid, signal.SIGSTOP)  # they hold whatever they have inherited
-    training.send(1, signal.SIGKILL)
-    assert training.end_of(0) == (1, told(1, DIED))
-    wait_until(lambda: not any(map(is_running, workers[0])), HANGS)
-    for pid in workers[1]:
-        os.kill(pid, signal.SIGCONT)
-    wait_until(lambda: not any(map(is_running, workers[1])), HANGS)  # torch's own watch over the parent
-
-
-def load(folder, rank):
-    batches = iter(DataLoader(torch.arange(1000), num_workers=2, batch_size=2, multiprocessing_context='fork'))
-    for _ in range(2):  # one of each worker: both have let go of what they inherited
-        next(batches)
-    part = folder / f'part.{rank}'
-    part.write_text(json.dumps([worker.pid for worker in multiprocessing.active_children()]))
-    part.rename(folder / f'workers.{rank}')
-    wait(folder, rank)
-
-
-def test_strangers_at_the_port_change_nothing(members):
-    training = members(2, until_told)
-    training.all_working()
-    store = torch_dist.TCPStore('localhost', training.port, is_master=False, wait_for_workers=False)
-    for rank in (0, 1):
-        _, address, port = json.loads(store.get(f'clim_mm/peer/{rank}'))
-        for noise in (b'', b'GET / HTTP/1.1\r\n\r\n'):
-            with socket.create_connection((address, port), 5) as stranger:
-                stranger.sendall(noise)
-    time.sleep(PATIENCE)
-    (training.folder / 'go on').touch()
-    assert [training.end_of(rank) for rank in (0, 1)] == [(0, '')] * 2
-
-
-def test_who_does_not_come_is_waited_for_in_words_and_not_for_ever(members):
-    training = members(4, wait, ranks=[0, 2], start_timeout=5)
-    said = [training.end_of(0), training.end_of(2)]
-    missed = ('\nError: Rank 1, 3 of 4 processes did not come within 5 s, and its machine shows why' + TAIL + '\n')
-    waiting = ''.join(f'\nWaiting for rank 1, 3 of 4 processes since {seconds} s, until 5 s.\n' for seconds in (2, 4))
-    assert said == [(1, waiting + missed), (1, missed)]
+def test_who_does_not_come_is_not_waited_for_for_ever(members):
+    training = members(3, wait, ranks=[0, 2], start_timeout=5)
+    missed = f'\nError: Rank 1 of 3 processes did not come within 5 s, and its machine shows why{TAIL}\n'
+    assert [training.end_of(0), training.end_of(2)] == [(1, missed)] * 2

@@ -114,7 +114,7 @@ def test_variables_that_are_not_there_are_named(torchrun, launcher):
 @pytest.mark.parametrize('patience', ['', '0', '-3', 'nan', 'long'])
 def test_a_patience_that_is_no_time_is_refused(torchrun, patience):
     torchrun.setenv('CLIM_PEER_PATIENCE', patience)
-    with pytest.raises(ConfigError, match=f'CLIM_PEER_PATIENCE={patience} must be a number of seconds above 0'):
+    with pytest.raises(ConfigError, match='CLIM_PEER_PATIENCE must be a number above 0'):
         watch_peers('pytorch')
 
 
@@ -131,7 +131,7 @@ def test_a_port_that_is_taken_is_named(torchrun):
     torchrun.setenv('RANK', '0')
     with socket.create_server(('', 0)) as taken:
         torchrun.setenv('MASTER_PORT', port := str(taken.getsockname()[1]))
-        with pytest.raises(ConfigError, match=f'cannot meet at port {port} of this machine, which is taken: set a'):
+        with pytest.raises(PeerLostError, match=f'port {port}: .* if this one is taken .*EADDRINUSE'):
             watch_peers('pytorch')
 
 

@@ -80,26 +80,6 @@ def test_workers_that_get_the_signal_too_say_nothing(tmp_path, number):
         128 + number, f'\nError: {signal.Signals(number).name} has ended the program.\n')
 
 
-def show(kind):
-    sys.excepthook(kind, kind('in a worker'), None)  # as multiprocessing.resource_sharer calls it in its thread
-
-
-def show_in_workers():
-    for kind in (EOFError, ConnectionResetError, ValueError):
-        worker = multiprocessing.get_context('fork').Process(target=show, args=(kind, ))
-        worker.start()
-        worker.join()
-    time.sleep(60)
-
-
-def test_a_worker_does_not_show_that_its_parent_has_left_it_in_the_middle_of_a_word(tmp_path):
-    output = tmp_path / 'output.txt'
-    with started([(command, (show_in_workers, {}))], [output]) as (process, ):
-        wait_until(lambda: output.exists() and 'ValueError: in a worker' in output.read_text())
-        process.kill()
-    assert 'EOFError' not in output.read_text() and 'ConnectionResetError' not in output.read_text()
-
-
 def test_the_first_rank_tells_the_rest_unless_torchrun_does(tmp_path):
     status = 128 + signal.SIGTERM
     assert said_by(tmp_path, wait_in_python, signal.SIGTERM, RANK='3') == (

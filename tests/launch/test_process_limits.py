@@ -10,7 +10,7 @@ pytestmark = pytest.mark.e2e
 STEPS = """
 import resource, sys
 import torch
-from clim_mm.launch.process_limits import keep_memory
+from clim_mm.launch.commands import keep_memory
 if sys.argv[1] == 'keep':
     keep_memory()
 def step():

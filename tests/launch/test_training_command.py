@@ -6,11 +6,13 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
-from toy_runs import NUMBERS, toy_config
+from mmengine.registry import DATASETS
+from toy_runs import NUMBERS, Numbers, toy_config
 
 from clim_mm.checkpoints.run_folder import read_run
+from clim_mm.datasets.sample_randomness import SampleRandomness
 from clim_mm.errors import CheckpointError, ConfigError, MachineError
-from clim_mm.launch.commands import how_to_go_on, train
+from clim_mm.launch.commands import train
 from clim_mm.launch.run_folders import held_folders
 
 
@@ -67,17 +69,6 @@ def test_a_log_on_a_disk_that_was_full_before(tmp_path, capfd):
     assert said.startswith('Lines are missing in ') and said.count('\n') == 1
 
 
-def test_where_the_first_checkpoint_could_not_be_written_none_is_promised(tmp_path):
-    cfg = config_of(tmp_path / 'work', 2)
-    (tmp_path / 'work' / 'epoch_1.pth').mkdir(parents=True)
-    cfg.default_hooks.checkpoint.backend_args = dict(backend='clim_mm.atomic')
-    with pytest.raises(CheckpointError):
-        train(cfg, [])
-    assert how_to_go_on() == ' No checkpoint was written yet, so that the training begins anew.'
-    (tmp_path / 'work' / 'epoch_0.pth').touch()
-    assert how_to_go_on() == ' The same command with --resume goes on from the last checkpoint.'
-
-
 @pytest.mark.parametrize('path, value, words', [
     ('optim_wrapper.optimizer.lr', 'a', r"The training cannot be set up \(TypeError: '<' not supported between"),
     ('train_dataloader.num_workers', -1, r'cannot be set up \(ValueError: num_workers option should be non-negative'),
@@ -87,6 +78,39 @@ def test_what_cannot_be_built_is_told_with_its_cause(tmp_path, path, value, word
     cfg = config_of(tmp_path / 'work', 1)
     cfg.merge_from_dict({path: value})
     with pytest.raises(ConfigError, match=words):
+        train(cfg, [])
+
+
+@DATASETS.register_module()
+class Seeded(Numbers):
+    """Has what EpochRandomnessHook serves."""
+
+    randomness = SampleRandomness()
+
+
+@DATASETS.register_module()
+class Quarantined(Numbers):
+    """Has what QuarantineHook serves."""
+
+    dataset, quarantine = range(6), None
+
+
+@DATASETS.register_module()
+class Paired(Quarantined):
+    """Has what CenterWiseNeighborHook serves, too."""
+
+    table = None
+
+
+@pytest.mark.parametrize('dataset, hook', [
+    ('Seeded', 'EpochRandomnessHook'), ('Quarantined', 'QuarantineHook'), ('Paired', 'CenterWiseNeighborHook')])
+def test_a_training_set_needs_the_hooks_that_serve_it(tmp_path, dataset, hook):
+    cfg = config_of(tmp_path / 'work', 1)
+    cfg.train_dataloader.dataset.type = dataset
+    with pytest.raises(ConfigError, match=f'The training set, a {dataset}, needs a {hook} in default_hooks or custom'):
+        train(cfg, [])
+    if dataset == 'Seeded':
+        cfg.custom_hooks = [dict(type='clim_mm.EpochRandomnessHook')]
         train(cfg, [])
 
 

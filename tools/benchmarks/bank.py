@@ -31,8 +31,7 @@ from clim_mm.distributed import unwrapped
 from clim_mm.evaluation.features import refresh_settings
 from clim_mm.hooks.runner_parts import needed_refresher
 from clim_mm.launch.commands import errors_in_a_sentence
-from clim_mm.launch.framework_settings import check_settings
-from clim_mm.launch.launch_checks import check_training
+from clim_mm.launch.config_checks import check_config
 from clim_mm.neighbors.refresh import Refresh, refresh_seed
 from clim_mm.neighbors.refresh_health import purity
 
@@ -105,8 +104,7 @@ def config_of(path: str, work_dir: str, seed: int, epochs: Optional[int], averag
         refresh_settings(cfg)['bank_average'] = average
     if epochs is not None:
         cfg.merge_from_dict({'train_cfg.max_epochs': epochs})
-    check_settings(cfg)
-    check_training(cfg, world_size=1)
+    check_config(cfg)
     return cfg
 
 

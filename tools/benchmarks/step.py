@@ -33,8 +33,7 @@ from peak_memory import peak_bytes_of
 
 from clim_mm.checks import check_whole
 from clim_mm.errors import ConfigError
-from clim_mm.launch.commands import errors_in_a_sentence
-from clim_mm.launch.process_limits import keep_memory
+from clim_mm.launch.commands import errors_in_a_sentence, keep_memory
 
 RIVAL = 'moco v2 (mmselfsup)'
 

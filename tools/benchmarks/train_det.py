@@ -9,7 +9,6 @@ Before training it is checked that all of the pretraining lands in the detector 
 """
 
 import argparse
-import os
 
 import clim_mm  # noqa: F401  (lets MMEngine load checkpoints as data, and limits pictures before cv2 is imported)
 
@@ -19,8 +18,7 @@ from mmengine.config import Config
 from clim_mm.checks import check_whole
 from clim_mm.distributed import prepare_launch, watch_peers
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, train
-from clim_mm.launch.framework_settings import check_settings
-from clim_mm.launch.launch_checks import check_training
+from clim_mm.launch.config_checks import check_config
 from clim_mm.launch.run_folders import held_folders
 from clim_mm.transfer.detector_config import (
     add_start_arguments,
@@ -55,7 +53,7 @@ def config_of(args: argparse.Namespace) -> Config:
         cfg.randomness = dict(cfg.get('randomness') or {}, seed=args.seed)
     seed = (cfg.get('randomness') or {}).get('seed')
     cfg.custom_hooks = [*(cfg.get('custom_hooks') or []), dict(type='FiguresHook', seed=seed)]
-    check_settings(cfg)
+    check_config(cfg)
     return cfg
 
 
@@ -63,7 +61,6 @@ def main() -> None:
     args = parse_args()
     with errors_in_a_sentence(resumes=True), watch_peers(args.launcher) as peers:
         cfg = config_of(args)
-        check_training(cfg, world_size=int(os.environ.get('WORLD_SIZE', 1)))
         with held_folders(cfg, args.resume, peers) as folders:
             if folders:  # on rank 0; when it ends, the others end too
                 check_detector(cfg, start_of(args))

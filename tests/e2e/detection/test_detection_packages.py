@@ -10,7 +10,7 @@ from pure_python_mmcv import write_pure_python_mmcv
 pytestmark = pytest.mark.e2e
 
 CHECK = ('from clim_mm.errors import MissingDependencyError\n'
-         'from clim_mm.launch.detection_packages import check_detection_packages\n'
+         'from clim_mm.launch.config_checks import check_detection_packages\n'
          'try:\n    check_detection_packages({})\n'
          'except MissingDependencyError as error:\n    print("Missing:", error)\n'
          'import sys; print("mmdet" in sys.modules)')
@@ -31,7 +31,7 @@ def test_mmcv_without_operators(tmp_path):
     write_pure_python_mmcv(tmp_path)
     message, imported = run(CHECK.format(''), tmp_path)
     assert message.startswith('Missing: MMDetection needs mmcv\'s compiled operators, and the installed mmcv has none')
-    assert 'its cache' in message and 'bash tools/setup_det.sh' in message and imported == 'False'
+    assert 'bash tools/setup_det.sh' in message and imported == 'False'
 
 
 @pytest.mark.parametrize('module, package', [('mmdet', 'onedl-mmdetection'), ('lvis', 'lvis')])

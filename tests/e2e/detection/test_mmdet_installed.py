@@ -4,16 +4,10 @@ import sys
 
 import mmdet
 import pytest
-from mmengine.config import Config
 
 from clim_mm.export import export, library_of, read_header
-from clim_mm.launch.launch_checks import check_config
 
 pytestmark = pytest.mark.e2e
-
-
-def test_a_config_of_it_passes():
-    check_config(Config(dict(default_scope='mmdet', model=dict(type='FasterRCNN'))), world_size=1)
 
 
 @pytest.mark.parametrize('first, layer', [('', 'False'), ('import mmdet.models', 'True')])

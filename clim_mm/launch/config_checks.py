@@ -1,21 +1,25 @@
-"""Values that MMEngine and torch would take as they are, and that would go wrong silently or hours later."""
+"""What MMEngine and torch would take as a config has it, and what would go wrong silently or hours later."""
 
 import math
 from collections.abc import Callable, Mapping
 from functools import partial
+from importlib.util import find_spec
+from inspect import signature
 from numbers import Real
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook
 
 from clim_mm.checks import MOST_WORKERS, check_bool, check_keys, check_list, check_number, check_whole, suggestion
 from clim_mm.config_file import KNOWN_KEYS, dicts_below
-from clim_mm.errors import ConfigError
+from clim_mm.errors import ConfigError, MissingDependencyError
 
 _Rule = Callable[[str, Any], None]
 _NEEDED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 _OPTIMIZERS_WITH_LR = ('SGD', 'Adam', 'AdamW', 'LARS')  # torch's own default fits no training
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+_DETECTION_PACKAGES = dict(mmdet='onedl-mmdetection', pycocotools='pycocotools', lvis='lvis')  # by the modules' names
 
 
 def _check_kind(name: str, value: Any, kind: Any, words: str) -> None:
@@ -29,10 +33,15 @@ def _check_numbers(name: str, value: Any, above: float) -> None:
         check_number(f'each value of {name}', number, above=above)
 
 
-def _check_interval(name: str, value: Any) -> None:
+def _check_count(name: str, value: Any, unlike: int, why: str) -> None:
     check_whole(name, value, least=-1)
-    if value == 0:
-        raise ConfigError(f'{name} must be a whole number of at least 1, or -1 for never, not 0.')
+    if value == unlike:
+        raise ConfigError(f'{name}={value} {why}.')
+
+
+def _check_checkpoint_hook(name: str, value: Any) -> None:
+    if isinstance(value, Mapping) and value.get('type') == 'CheckpointHook':  # it would hand on what it does not know
+        check_keys(name, value, required=(), allowed=('type', 'priority', *signature(CheckpointHook).parameters))
 
 
 def _check_probability(name: str, value: Any) -> None:
@@ -41,7 +50,6 @@ def _check_probability(name: str, value: Any) -> None:
 
 
 _DICT: _Rule = partial(_check_kind, kind=Mapping, words='a dict')
-_STRING: _Rule = partial(_check_kind, kind=str, words='a string')
 _RULES_OF_LOADERS: dict[str, _Rule] = {
     'batch_size': partial(check_whole, least=1),
     'num_workers': partial(check_whole, most=MOST_WORKERS),
@@ -64,8 +72,12 @@ _RULES: dict[str, _Rule] = {
     'model.data_preprocessor.std': partial(_check_numbers, above=0),
     'model.data_preprocessor.bgr_to_rgb': check_bool,
     'default_hooks.logger.interval': partial(check_whole, least=1),
-    'default_hooks.checkpoint.interval': _check_interval,
-    'default_hooks.checkpoint.max_keep_ckpts': partial(check_whole, least=-1),
+    'default_hooks.checkpoint': _check_checkpoint_hook,
+    'default_hooks.checkpoint.interval': partial(
+        _check_count, unlike=0, why='never saves: set it to at least 1, or to -1 if that is meant'),
+    'default_hooks.checkpoint.max_keep_ckpts': partial(
+        _check_count, unlike=1, why='deletes the only checkpoint before its successor is written, and a run that is '
+        'killed in between loses all: set it to at least 2'),
     'default_hooks.checkpoint.by_epoch': check_bool,
     'default_hooks.checkpoint.save_optimizer': check_bool,
     'default_hooks.checkpoint.save_param_scheduler': check_bool,
@@ -77,9 +89,6 @@ _RULES: dict[str, _Rule] = {
     'env_cfg.cudnn_benchmark': check_bool,
     'env_cfg.mp_cfg': partial(check_keys, required=(), allowed=('mp_start_method', 'opencv_num_threads')),
     'resume': check_bool,
-    'work_dir': _STRING,
-    'default_scope': _STRING,
-    'load_from': partial(_check_kind, kind=(str, type(None)), words='a string or None'),
 }
 # By the last key. The schedules' are used when the first epoch has ended.
 _RULES_BELOW: dict[str, dict[str, _Rule]] = {
@@ -92,35 +101,43 @@ _RULES_BELOW: dict[str, dict[str, _Rule]] = {
 }
 
 
-def check_settings(cfg: Config) -> None:
-    """Check the values of a training's settings that are of MMEngine's and torch's parts."""
+def check_config(cfg: Config) -> None:
+    """Check a training's settings, and that what they need is installed, before anything is built."""
     for name in cfg:
         if name not in KNOWN_KEYS and (near := suggestion(name, KNOWN_KEYS, likeness=0.85)):
             raise ConfigError(f'The config has {name}, which nothing reads{near}: correct it, or give it another name.')
     for name in _NEEDED:
         if cfg.get(name) is None:
             raise ConfigError(f'The config lacks {name}: set it, or inherit from one of the configs below configs/.')
-    for path, part in dicts_below(dict(cfg.items())):  # a Config is no Mapping itself
+    parts = dict(dicts_below(dict(cfg.items())))  # a Config is no Mapping itself
+    for path, part in parts.items():
         for key, value in part.items():
             name = f'{path}.{key}' if path else key
             rule = _RULES.get(name) or _RULES_BELOW.get(name.partition('.')[0], {}).get(key)
             if rule is not None:
                 rule(name, value)
-    _check_loader(cfg)
+    if cfg.get('default_scope') == 'mmdet':
+        check_detection_packages()
     _check_optimizer(cfg.optim_wrapper)
+    _check_loader(cfg)
+    _check_epochs(cfg)
+    preprocessor = parts.get('model.data_preprocessor', {}).get('type')
+    is_deferred = any(part.get('on_device') is True for path, part in parts.items() if path.startswith(_LOADERS[0]))
+    if is_deferred and preprocessor not in ('DeviceViews', 'clim_mm.DeviceViews'):
+        raise ConfigError('MultiRes with on_device=True sends views that are not finished: set '
+                          f'model.data_preprocessor.type to "DeviceViews" instead of {preprocessor!r}, or leave out '
+                          'on_device.')
 
 
-def _check_loader(cfg: Config) -> None:
-    loader, loop = cfg.train_dataloader, cfg.train_cfg
-    for name in ('dataset', 'sampler'):
-        if name not in loader:
-            raise ConfigError(f'train_dataloader lacks {name!r}: set it.')
-    if 'batch_size' not in loader and 'batch_sampler' not in loader:
-        raise ConfigError('train_dataloader lacks \'batch_size\', and torch would take 1: set it.')
-    by_epoch = loop.get('by_epoch') or loop.get('type') == 'EpochBasedTrainLoop'
-    if by_epoch and loader['sampler'].get('type') == 'InfiniteSampler':
-        raise ConfigError('train_dataloader.sampler.type="InfiniteSampler" never ends an epoch: take "DefaultSampler", '
-                          'or a loop by iterations.')
+def check_detection_packages(lvis: bool = False) -> None:
+    """Check that MMDetection, which is not imported yet, can run here, and evaluate on LVIS if ``lvis``."""
+    if find_spec('mmcv._ext') is None:
+        raise MissingDependencyError('MMDetection needs mmcv\'s compiled operators, and the installed mmcv has none: '
+                                     '`bash tools/setup_det.sh` builds them (5 to 20 minutes on 2 cores).')
+    for module, package in _DETECTION_PACKAGES.items():
+        if find_spec(module) is None and (lvis or module != 'lvis'):
+            raise MissingDependencyError(f'{package} is missing: `bash tools/setup_det.sh` installs what detection '
+                                         'needs, or `pip install -r requirements/det.txt`.')
 
 
 def _check_optimizer(wrapper: Mapping) -> None:
@@ -129,3 +146,24 @@ def _check_optimizer(wrapper: Mapping) -> None:
     optimizer = wrapper.get('optimizer', {})
     if optimizer.get('type') in _OPTIMIZERS_WITH_LR and 'lr' not in optimizer:
         raise ConfigError('optim_wrapper.optimizer lacks \'lr\', and torch would take 0.001: set it.')
+
+
+def _check_loader(cfg: Config) -> None:
+    loader = cfg.train_dataloader
+    for name in ('dataset', 'sampler'):
+        if name not in loader:
+            raise ConfigError(f'train_dataloader lacks {name!r}: set it.')
+    if 'batch_size' not in loader and 'batch_sampler' not in loader:
+        raise ConfigError('train_dataloader lacks \'batch_size\', and torch would take 1: set it.')
+
+
+def _check_epochs(cfg: Config) -> None:
+    if not (cfg.train_cfg.get('by_epoch') or cfg.train_cfg.get('type') == 'EpochBasedTrainLoop'):
+        return
+    if cfg.train_dataloader.sampler.get('type') == 'InfiniteSampler':
+        raise ConfigError('train_dataloader.sampler.type="InfiniteSampler" never ends an epoch: take "DefaultSampler", '
+                          'or a loop by iterations.')
+    checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
+    if checkpoint.get('by_epoch') is False:
+        raise ConfigError('default_hooks.checkpoint.by_epoch=False saves in the middle of epochs, from where the '
+                          'training cannot go on as if undisturbed: set it to True, with interval in epochs.')

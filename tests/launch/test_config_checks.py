@@ -1,14 +1,18 @@
-"""Settings that MMEngine and torch would take as they are."""
+"""Settings that MMEngine and torch would take as they are, and what is not installed."""
 
 import copy
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from pure_python_mmcv import write_pure_python_mmcv
 
 from clim_mm.errors import ConfigError
-from clim_mm.launch.framework_settings import check_settings
+from clim_mm.launch.config_checks import check_config
 
 ROOT = Path(__file__).parents[2]
 GOOD = dict(
@@ -44,13 +48,13 @@ def changed(path, value):
 
 
 def test_good_settings_pass():
-    check_settings(Config(GOOD))
+    check_config(Config(GOOD))
 
 
 @pytest.mark.parametrize('path', sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('configs/*/*.py')
                                         if path.parent.name not in ('_base_', 'studies')))
 def test_the_configs_pass(path):
-    check_settings(Config.fromfile(ROOT / path))
+    check_config(Config.fromfile(ROOT / path))
 
 
 @pytest.mark.parametrize('path, value, words', [
@@ -71,7 +75,10 @@ def test_the_configs_pass(path):
     ('train_cfg.max_epochs', True, 'train_cfg.max_epochs must be a whole number of at least 1, not True'),
     ('optim_wrapper.optimizer.lr', math.nan, 'optimizer.lr must be a number above 0, not nan'),
     ('optim_wrapper.optimizer.lr', GONE, 'optim_wrapper.optimizer lacks \'lr\', and torch would take 0.001'),
-    ('default_hooks.checkpoint.interval', 0, 'checkpoint.interval must be .* at least 1, or -1 for never, not 0'),
+    ('default_hooks.checkpoint.interval', 0, 'checkpoint.interval=0 never saves: set it to at least 1'),
+    ('default_hooks.checkpoint.max_keep_ckpts', 1, 'max_keep_ckpts=1 deletes the only checkpoint before'),
+    ('default_hooks.checkpoint.by_epoch', False, 'checkpoint.by_epoch=False saves in the middle of epochs'),
+    ('default_hooks.checkpoint.intervl', 3, 'no setting \'intervl\' .did you mean \'interval\'?.'),
     ('default_hooks.logger.interval', '5', 'logger.interval must be a whole number of at least 1, not \'5\''),
     ('param_scheduler', [dict(type='CosineAnnealingLR', T_max=0)], '0.T_max must be .* at least 1 or None'),
     ('param_scheduler', dict(type='CosineAnnealingLR', eta_min='a'), 'param_scheduler.eta_min must be a finite number'),
@@ -79,21 +86,55 @@ def test_the_configs_pass(path):
     ('custom_hooks', 3, 'custom_hooks must be a list, not 3'),
     ('randomness.seed', -1, 'randomness.seed must be a whole number from 0 to 4294967295 or None, not -1'),
     ('env_cfg.cudnn_benchmrk', True, 'env_cfg has no setting \'cudnn_benchmrk\' .did you mean \'cudnn_benchmark\'?.'),
-    ('work_dir', 3, 'work_dir must be a string, not 3'),
     ('train_dataloder', {}, 'The config has train_dataloder, which nothing reads .did you mean \'train_dataloader\'?.'),
     ('optimwrapper', {}, 'nothing reads .did you mean \'optim_wrapper\'?.'),
 ])
 def test_bad_settings_are_refused(path, value, words):
     with pytest.raises(ConfigError, match=words):
-        check_settings(changed(path, value))
+        check_config(changed(path, value))
 
 
 @pytest.mark.parametrize('name', ['photometric', 'source', 'data_root', 'train_pipeline', 'crop', 'optimizer'])
 def test_names_of_ones_own_are_free(name):
-    check_settings(changed(name, 3))
+    check_config(changed(name, 3))
 
 
-def test_a_loop_by_iterations_may_sample_for_ever():
+def test_a_loop_by_iterations_may_sample_for_ever_and_saves_by_iteration():
     cfg = changed('train_dataloader.sampler.type', 'InfiniteSampler')
+    cfg.default_hooks.checkpoint.by_epoch = False
     cfg.train_cfg = dict(type='IterBasedTrainLoop', max_iters=9)
-    check_settings(cfg)
+    check_config(cfg)
+
+
+def deferring(on_device, preprocessor):
+    cfg = changed('model.data_preprocessor', preprocessor)
+    view = [dict(type='MultiRes', resolutions=(16, 12), on_device=on_device)]
+    cfg.train_dataloader.dataset.pipeline = [dict(type='PairViews', view=view), dict(type='PackPair')]
+    return cfg
+
+
+@pytest.mark.parametrize('prefix', ['', 'clim_mm.'])
+def test_deferred_views_are_finished_by_the_preprocessor(prefix):
+    good = dict(type=f'{prefix}DeviceViews', mean=(1, 2, 3))
+    check_config(deferring(True, good))
+    check_config(deferring(False, good))
+    check_config(deferring(False, None))
+
+
+@pytest.mark.parametrize('preprocessor', [None, dict(mean=(1, 2, 3)), dict(type='mmselfsup.SelfSupDataPreprocessor')])
+def test_deferred_views_that_nobody_finishes_are_refused(preprocessor):
+    with pytest.raises(ConfigError, match='set model.data_preprocessor.type to "DeviceViews" instead of '):
+        check_config(deferring(True, preprocessor))
+
+
+@pytest.mark.e2e
+def test_mmdetection_needs_compiled_operators(tmp_path):
+    write_pure_python_mmcv(tmp_path)
+    code = ('from clim_mm.errors import MissingDependencyError\n'
+            'from clim_mm.launch.config_checks import check_detection_packages\n'
+            'try:\n    check_detection_packages()\n'
+            'except MissingDependencyError as error:\n    print(error)')
+    path = os.pathsep.join([str(tmp_path), os.environ.get('PYTHONPATH', '')])
+    result = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True,
+                            env=dict(os.environ, PYTHONPATH=path))
+    assert 'mmcv has none: `bash tools/setup_det.sh` builds them' in result.stdout
