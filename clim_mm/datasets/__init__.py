@@ -1,14 +1,14 @@
 """Which images there are, and what happens to them until they are a batch."""
 
 from .collate import collate_views, stack_collate
-from .image_folders import ClassFolder, ImageFolder, LabelSplit
-from .image_list import ImageList
+from .image_folders import ClassFolder, ImageFolder
+from .image_lists import ImageList, LabelSplit
 from .image_samples import ImageSamples
-from .labels import balanced_split, labels_of
 from .neighbor_pairs import NeighborPairs
 from .quarantine import Quarantine
 from .sample_randomness import SampleRandomness
 from .single_views import NoView, SingleViews
+from .source import balanced_split, labels_of
 from .transforms import (
     ColorJitter,
     CutMix,

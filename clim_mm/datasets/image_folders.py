@@ -1,22 +1,16 @@
-"""Datasets that search a folder for images: without labels, with a folder a class, or those that a list names."""
+"""Datasets that search a folder for images, without labels or with a folder a class."""
 
-import os.path as osp
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
-from clim_mm.errors import DataError, on_one_line, some_of
+from clim_mm.errors import DataError
 from clim_mm.host import CustomDataset, ImageNet
 from clim_mm.registry import DATASETS
 
-from .find_images import IMAGE_EXTENSIONS, find_images
-from .image_list import lines_of
-from .image_storage import warn_once
-
-_SPLITS = {'train', 'training', 'val', 'valid', 'validation', 'test', 'testing', 'unlabeled'}
+from .find_images import IMAGE_EXTENSIONS, find_images, warn_once
 
 
 @DATASETS.register_module()
@@ -41,8 +35,8 @@ class ImageFolder(BaseDataset):
         found = find_images(folder)
         self.left_out = found.left_out
         if not found.images:
-            left_out = f' (left out: {self.left_out})' if self.left_out else ''
-            raise ValueError(f'there is no file that ends in {", ".join(IMAGE_EXTENSIONS)}{left_out}.')
+            raise DataError(f'{folder} has no file that ends in {", ".join(IMAGE_EXTENSIONS)}: set data_root and '
+                            'data_prefix of the dataset to where the images are.')
         if self.left_out:
             warn_once(folder, f'{len(found.images)} images in {folder}; left out: {self.left_out}.')
         return [dict(img_path=join_path(folder, path)) for path in found.images]
@@ -50,10 +44,9 @@ class ImageFolder(BaseDataset):
 
 @DATASETS.register_module()
 class ClassFolder(CustomDataset):
-    """MMClassification's ``CustomDataset``, whose images and classes are those that all datasets here find.
+    """MMClassification's ``CustomDataset``, whose images are those that :class:`ImageFolder` would take.
 
-    The images are those that :class:`ImageFolder` would take, too. Hidden folders and those of the system are no
-    classes, and neither is a second link to a class.
+    Hidden folders and those of the system are no classes, and neither is a second link to a class.
 
     Attributes:
         left_out: What in the folder was passed over, in words; empty if nothing was.
@@ -73,23 +66,16 @@ class ClassFolder(CustomDataset):
         label_of = {name: label for label, name in enumerate(found.folders)}
         images = [dict(img_path=join_path(folder, path), gt_label=label_of[path.partition('/')[0]])
                   for path in found.images if '/' in path]
-        beside = len(found.images) - len(images)
         if not images:
-            raise RuntimeError(f'there is no folder of images for a class in it ({beside} images beside folders; left '
-                               f'out: {found.left_out or "nothing"})')
+            raise DataError(f'{folder} has no folder of images for a class: give one that has, or, for images without '
+                            'labels, type="ImageFolder".')
         if self.CLASSES is not None and len(self.CLASSES) != len(label_of):
             raise DataError(f'{folder} has folders for {len(label_of)} classes, and the config names '
                             f'{len(self.CLASSES)}: correct classes of the dataset, or the folders.')
         self._metainfo['classes'] = self.CLASSES or tuple(label_of)
         self.folder_to_idx = label_of
-        if len(label_of) > 1 and _SPLITS.issuperset(map(str.lower, label_of)):
-            warn_once(f'splits of {folder}', f'The classes of {folder} are {" and ".join(label_of)}: if these are no '
-                      'classes but sets of images, give one of them, by data_prefix.')
-        full = {image['gt_label'] for image in images}
-        empty = ', '.join(name for name, label in label_of.items() if label not in full)
-        parts = [found.left_out, f'{beside} images beside the class folders' if beside else '',
-                 f'folders without an image, which are classes nevertheless ({empty})' if empty else '']
-        self.left_out = ', '.join(filter(None, parts))
+        beside = len(found.images) - len(images)
+        self.left_out = ', '.join(filter(None, [found.left_out, f'{beside} images beside folders' if beside else '']))
         if self.left_out:
             warn_once(folder, f'{len(images)} images in {folder}; left out: {self.left_out}.')
         return sorted(images, key=lambda image: image['gt_label'])
@@ -102,49 +88,3 @@ def as_class_folder(cfg: Mapping) -> Mapping:
     if kind not in (CustomDataset, ImageNet) or cfg.get('ann_file'):
         return cfg
     return dict(cfg, type='clim_mm.ClassFolder', metainfo=dict(kind.METAINFO, **(cfg.get('metainfo') or {})))
-
-
-@DATASETS.register_module()
-class LabelSplit(ClassFolder):
-    """The images of a :class:`ClassFolder` that a list names: those whose labels a semi-supervised training may use.
-
-    Args:
-        split: Path of the list. Each line names an image by its path below the data folder, ``CLASS/IMAGE.JPEG``, or
-            by its file name alone, as SimCLR's lists of ImageNet do.
-    """
-
-    def __init__(self, split: str, **kwargs: Any) -> None:
-        self.split = split
-        super().__init__(**kwargs)
-
-    def load_data_list(self) -> list[dict]:
-        """Find the images of all classes, and keep those of the list."""
-        wanted = {line for _, line in lines_of(self.split)}
-        if not wanted:
-            raise DataError(f'The list of labelled images {self.split} is empty: make one by '
-                            'tools/make_label_split.py.')
-        try:
-            images = super().load_data_list()
-        except (RuntimeError, OSError) as error:
-            raise DataError(f'The images in {self.img_prefix} have no labels for {self.split} to choose from '
-                            f'({on_one_line(error).rstrip(".")}): give a folder with a folder of images for each '
-                            'class.') from error
-        by_path = any('/' in name for name in wanted)
-        names = [osp.relpath(image['img_path'], self.img_prefix) if by_path else osp.basename(image['img_path'])
-                 for image in images]
-        known = Counter(names)
-        wanted = {name if name in known else name.strip() for name in wanted}
-        if shared := sorted(name for name in wanted if known[name] > 1):
-            raise DataError(f'{len(shared)} of the {len(wanted)} names in {self.split} are those of several images in '
-                            f'{self.img_prefix} ({some_of(shared, 3)}): write CLASS/IMAGE instead of the name alone, '
-                            'as tools/make_label_split.py does.')
-        if missing := sorted(wanted.difference(names)):
-            raise DataError(f'{len(missing)} of the {len(wanted)} images that {self.split} names are not in '
-                            f'{self.img_prefix} ({some_of(missing, 3)}): give the list that was made for this folder.')
-        chosen = [image for name, image in zip(names, images, strict=True) if name in wanted]
-        labels = {image['gt_label'] for image in images}.difference(image['gt_label'] for image in chosen)
-        if labels:  # an empty folder is a class, too, of which nothing is wanted
-            raise DataError(f'{self.split} names no image of {len(labels)} of the {len(self.CLASSES)} classes '
-                            f'({some_of([self.CLASSES[label] for label in sorted(labels)], 3)}): give a list with '
-                            'images of every class, such as tools/make_label_split.py writes.')
-        return chosen

@@ -16,8 +16,8 @@ from clim_mm.errors import UnreadableImage, UserError, on_one_line, printable
 from clim_mm.registry import TRANSFORMS
 from clim_mm.storage import patiently
 
+from ..find_images import backend_of, warn_once
 from ..image_formats import ALPHA, Header, decode, header_of
-from ..image_storage import backend_of, warn_once
 
 DARK = 64  # [ours] of 256: no value of a 16-bit image beyond it looks like fewer bits in a file of 16
 
