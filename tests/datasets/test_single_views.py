@@ -77,7 +77,7 @@ def test_a_bad_image_in_a_worker_is_told_in_one_sentence(with_a_bad_one, wrap):
 def test_with_a_quarantine_nothing_stands_in_its_place(with_a_bad_one):
     quarantine = Quarantine(12)
     views = SingleViews(ImageFolder(str(with_a_bad_one)), PIPELINE, quarantine)
-    entry = f'{with_a_bad_one / NAMES[BAD]}\tit is in no image format that the decoder knows'
+    entry = f'{with_a_bad_one / NAMES[BAD]}\tit is cut off or damaged, or of a kind that is not read'
     for i in range(12):
         if i != BAD:
             assert int(views[i]['data_samples'].sample_idx.value) == i
