@@ -77,8 +77,6 @@ OPTIONS: dict[str, list] = {
     f'{VIEW}.scale': [*RANGE, (0.5, 2.0)],
     f'{VIEW}.ratio': RANGE,
     f'{VIEW}.max_attempts': ['a', -1, 1.5, NAN, None, []],
-    f'{VIEW}.interpolation': WORD,
-    f'{VIEW}.backend': WORD,
     f'{VIEW}.transforms.0.prob': ['a', -1, 2, NAN, None, []],
     f'{VIEW}.transforms.0.transforms.0.brightness': ['a', -1, (0.5, 0.2), {}],
     f'{BLUR}.sigma_max': ['a', None, []],
