@@ -6,8 +6,7 @@
 from .crops import CenterView, MultiRes
 from .load_image import LoadImage
 from .mixing import CutMix, Mixing, MixUp
-from .pack_pair import PackPair
-from .pair_views import PairViews
+from .pairs import PackPair, PairViews
 from .photometric import ColorJitter, RandomFlip, RandomGaussianBlur, RandomGrayscale
 
 __all__ = [
