@@ -1,13 +1,11 @@
 """Which images there are, and what happens to them until they are a batch."""
 
-from .collate import collate_views, stack_collate
 from .image_folders import ClassFolder, ImageFolder
 from .image_lists import ImageList, LabelSplit
-from .image_samples import ImageSamples
-from .neighbor_pairs import NeighborPairs
+from .image_samples import ImageSamples, NeighborPairs
 from .quarantine import Quarantine
 from .sample_randomness import SampleRandomness
-from .single_views import NoView, SingleViews
+from .single_views import NoView, SingleViews, collate_views, stack_collate
 from .source import balanced_split, labels_of
 from .transforms import (
     ColorJitter,
