@@ -1,16 +1,96 @@
 """Datasets that search a folder for images, without labels or with a folder a class."""
 
+import os
+import os.path as osp
+from collections import deque
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
+from mmengine.fileio.backends import LocalBackend
 
-from clim_mm.errors import DataError
+from clim_mm.errors import DataError, printable, some_of
 from clim_mm.host import CustomDataset, ImageNet
 from clim_mm.registry import DATASETS
 
-from .find_images import IMAGE_EXTENSIONS, find_images, warn_once
+from .transforms.load_image import backend_of, warn_once
+
+# What the decoder reads; in capitals, too. HEIC, JPEG XL and raw files of cameras it does not.
+IMAGE_EXTENSIONS = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.webp', '.avif', '.gif', '.bmp', '.dib', '.tif', '.tiff',
+                    '.jp2', '.ppm', '.pgm', '.pbm', '.pnm')
+# What systems and programs put among a user's folders, beside all that begins with a dot.
+_SYSTEM_FOLDERS = ('__macosx', '__pycache__', 'lost+found', '@eadir', '#recycle', '@recycle', '#snapshot',
+                   '$recycle.bin', 'recycler', 'system volume information')
+
+
+class FoundImages(NamedTuple):
+    """Paths below a folder, names of the folders right in it, both sorted, and what was left out, in words, or ''."""
+
+    images: Sequence[str]
+    folders: Sequence[str]
+    left_out: str
+
+
+def find_images(folder: str, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> FoundImages:
+    """Find the images at any depth.
+
+    Left out, and told, are files with other endings, hidden and system files and folders, and links to what is found
+    anyway. Links to folders that they are in raise DataError.
+    """
+    endings, backend = tuple(extensions), backend_of(folder)
+    if isinstance(backend, LocalBackend):
+        images, folders, left_out = _walk(folder.rstrip('/') or folder, endings)
+    else:
+        files = list(backend.list_dir_or_file(folder, list_dir=False, list_file=True, recursive=True))
+        images = [path for path in files
+                  if path.lower().endswith(endings) and not any(map(_is_hidden, path.split('/')))]
+        folders = {path.partition('/')[0] for path in images if '/' in path}
+        left_out = [*set(files).difference(images)]
+    examples = some_of([printable(path) for path in sorted(left_out)[:4]], 3)
+    said = f'{len(left_out)} other, hidden or repeated files and folders ({examples})' if left_out else ''
+    return FoundImages(sorted(images), sorted(folders), said)
+
+
+def _walk(root: str, endings: tuple[str, ...]) -> tuple[list[str], set[str], list[str]]:
+    """Images, names of the folders right in the root, and what was left out."""
+    images: list[str] = []
+    left_out: list[str] = []
+    real_folders: dict[str, str] = {}  # paths below the root by real paths
+    links: dict[str, str] = {}  # real paths of images by their paths below the root
+    within, behind_links = deque(['']), deque[str]()  # each folder is gone through once, those behind links last
+    while within or behind_links:
+        below = (within or behind_links).popleft()
+        real = osp.realpath(osp.join(root, below))
+        if real_folders.setdefault(real, below) != below:
+            left_out.append(below)
+            continue
+        with os.scandir(osp.join(root, below)) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):  # everywhere in one order
+                path, is_link = osp.join(below, entry.name), entry.is_symlink()
+                is_folder = osp.isdir(entry.path) if is_link else entry.is_dir()
+                if _is_hidden(entry.name) or not is_folder and not entry.name.lower().endswith(endings):
+                    left_out.append(path)
+                elif not is_folder and is_link:
+                    links[path] = osp.realpath(entry.path)
+                elif not is_folder:
+                    images.append(path)
+                elif is_link and osp.join(real, '').startswith(osp.join(target := osp.realpath(entry.path), '')):
+                    raise DataError(f'{entry.path} is a link to {target}, which it is in, so that images would be '
+                                    'listed again and again: take the link out of the data folder.')
+                else:
+                    (behind_links if is_link else within).append(path)
+    if links:
+        real_of = {below: real for real, below in real_folders.items()}
+        taken = {osp.join(real_of[osp.dirname(path)], osp.basename(path)) for path in images}
+        for path, real in sorted(links.items()):
+            (left_out if real in taken else images).append(path)
+            taken.add(real)
+    return images, {below for below in real_folders.values() if below and os.sep not in below}, left_out
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith('.') or name.lower() in _SYSTEM_FOLDERS
 
 
 @DATASETS.register_module()

@@ -12,8 +12,8 @@ from clim_mm.host import CustomDataset
 from clim_mm.registry import DATASETS
 from clim_mm.storage import patiently
 
-from .find_images import backend_of
 from .image_folders import ClassFolder
+from .transforms.load_image import backend_of
 
 _LINE = re.compile(r'^"?(.+?)"?(?:(?:\s*,\s*|\s+)(-?\d{1,6}))?$')  # a path and perhaps a label
 

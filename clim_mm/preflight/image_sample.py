@@ -8,7 +8,7 @@ from typing import Any, Optional
 import numpy as np
 
 from clim_mm.datasets import LoadImage
-from clim_mm.datasets.find_images import backend_of
+from clim_mm.datasets.transforms.load_image import backend_of
 from clim_mm.errors import UnreadableImage
 
 

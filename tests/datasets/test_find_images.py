@@ -6,9 +6,9 @@ import shutil
 
 import pytest
 
-from clim_mm.datasets import find_images as finding
-from clim_mm.datasets.find_images import IMAGE_EXTENSIONS, find_images
+from clim_mm.datasets.image_folders import IMAGE_EXTENSIONS, find_images
 from clim_mm.datasets.source import build_source
+from clim_mm.datasets.transforms import load_image
 
 TYPES = ['ImageFolder', 'ClassFolder', 'mmcls.CustomDataset']
 
@@ -17,8 +17,8 @@ TYPES = ['ImageFolder', 'ClassFolder', 'mmcls.CustomDataset']
 def told(monkeypatch):
     """The warnings of a process that has told nothing yet."""
     sentences = []
-    monkeypatch.setattr(finding, '_warned', set())
-    monkeypatch.setattr(finding, 'print_log', lambda text, logger, level: sentences.append((level, text)))
+    monkeypatch.setattr(load_image, '_warned', set())
+    monkeypatch.setattr(load_image, 'print_log', lambda text, logger, level: sentences.append((level, text)))
     return sentences
 
 

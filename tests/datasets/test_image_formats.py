@@ -9,7 +9,8 @@ import pytest
 from PIL import Image, ImageOps
 from tiff_files import tiff
 
-from clim_mm.datasets import LoadImage, find_images
+from clim_mm.datasets import LoadImage
+from clim_mm.datasets.transforms import load_image
 from clim_mm.errors import UnreadableImage
 
 # (40, 48, 5): blocks of eight pixels, so that formats that lose something keep them well.
@@ -23,8 +24,8 @@ DEEP = PIXELS.astype(np.uint16) * 16  # 12 bits
 def told(monkeypatch):
     """The warnings of a process that has told nothing yet."""
     sentences = []
-    monkeypatch.setattr(find_images, '_warned', set())
-    monkeypatch.setattr(find_images, 'print_log', lambda text, logger, level: sentences.append(text))
+    monkeypatch.setattr(load_image, '_warned', set())
+    monkeypatch.setattr(load_image, 'print_log', lambda text, logger, level: sentences.append(text))
     return sentences
 
 

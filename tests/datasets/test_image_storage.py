@@ -4,7 +4,8 @@ import pytest
 from colored_images import write_colored
 
 from clim_mm.datasets import ImageFolder, LoadImage, MultiRes, NeighborPairs, PackPair, PairViews
-from clim_mm.datasets.find_images import backend_of, find_images
+from clim_mm.datasets.image_folders import find_images
+from clim_mm.datasets.transforms.load_image import backend_of
 from clim_mm.errors import ConfigError
 from clim_mm.preflight.image_sample import sample_images
 

@@ -1,7 +1,8 @@
-"""Reading an image file."""
+"""Reading an image file, from whatever storage; and warnings about images, given once."""
 
 import errno
 import io
+import logging
 import os
 import stat
 from contextlib import suppress
@@ -11,17 +12,20 @@ from typing import Any, Optional
 import cv2
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
+from mmengine import dist
+from mmengine.fileio import BaseStorageBackend, get_file_backend
+from mmengine.logging import print_log
 from PIL import ExifTags, Image, ImageOps
+from torch.utils.data import get_worker_info
 
 from clim_mm.causes import machine_error
 from clim_mm.checks import check_whole
-from clim_mm.errors import UnreadableImage, UserError, on_one_line, printable
+from clim_mm.errors import ConfigError, UnreadableImage, UserError, on_one_line, printable
 from clim_mm.registry import TRANSFORMS
-from clim_mm.storage import patiently
-
-from ..find_images import backend_of, warn_once
+from clim_mm.storage import is_transient, patiently
 
 DARK = 64  # [ours] of 256: no value of a 16-bit image beyond it looks like fewer bits in a file of 16
+_warned: set[str] = set()
 _NOT_READ = 'it is cut off or damaged, or of a kind that is not read'
 
 
@@ -112,3 +116,24 @@ def loader_of(dataset: Any) -> LoadImage:
     transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
     of_pairs = [part for pairs in transforms for part in getattr(getattr(pairs, 'load', None), 'transforms', ())]
     return next((part for part in (*transforms, *of_pairs) if isinstance(part, LoadImage)), LoadImage())
+
+
+def backend_of(path: str, backend_args: Optional[dict] = None) -> BaseStorageBackend:
+    """The backend that reads a file or folder, one a process and setting, as MMEngine chooses it."""
+    try:
+        return get_file_backend(path, backend_args=backend_args, enable_singleton=True)
+    except Exception as error:  # a backend is anyone's code
+        if is_transient(error):
+            raise
+        raise machine_error(error) or ConfigError(
+            f'The storage of {printable(path)} cannot be used with backend_args={backend_args} '
+            f'({type(error).__name__}: {on_one_line(error)}): correct backend_args of LoadImage, or what stands before '
+            ':// in the path.') from error
+
+
+def warn_once(topic: str, sentence: str) -> None:
+    """Log a warning the first time about its topic, in the first process and its first worker alone."""
+    worker = get_worker_info()
+    if topic not in _warned and dist.is_main_process() and (worker is None or worker.id == 0):
+        _warned.add(topic)
+        print_log(sentence, logger='current', level=logging.WARNING)
