@@ -7,22 +7,10 @@ from .quarantine import Quarantine
 from .sample_randomness import SampleRandomness
 from .single_views import NoView, SingleViews, collate_views, stack_collate
 from .source import balanced_split, labels_of
-from .transforms import (
-    ColorJitter,
-    CutMix,
-    LoadImage,
-    MixUp,
-    MultiRes,
-    PackPair,
-    PairViews,
-    RandomFlip,
-    RandomGaussianBlur,
-    RandomGrayscale,
-)
+from .transforms import CutMix, LoadImage, MixUp, MultiRes, PackPair, PairViews
 
 __all__ = [
-    'ClassFolder', 'ColorJitter', 'CutMix', 'ImageFolder', 'ImageList', 'ImageSamples', 'LabelSplit', 'LoadImage',
-    'MixUp', 'MultiRes', 'NeighborPairs', 'NoView', 'PackPair', 'PairViews', 'Quarantine', 'RandomFlip',
-    'RandomGaussianBlur', 'RandomGrayscale', 'SampleRandomness', 'SingleViews', 'balanced_split', 'collate_views',
-    'labels_of', 'stack_collate'
+    'ClassFolder', 'CutMix', 'ImageFolder', 'ImageList', 'ImageSamples', 'LabelSplit', 'LoadImage', 'MixUp', 'MultiRes',
+    'NeighborPairs', 'NoView', 'PackPair', 'PairViews', 'Quarantine', 'SampleRandomness', 'SingleViews',
+    'balanced_split', 'collate_views', 'labels_of', 'stack_collate'
 ]

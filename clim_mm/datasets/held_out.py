@@ -25,17 +25,11 @@ def classes_of(source: BaseDataset) -> Optional[tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class Listing:
-    """Images and classes of a dataset.
+    """Images and classes of a dataset."""
 
-    Attributes:
-        classes: Names by label; None for none.
-        labels: Of the images that have one, int64.
-        paths: Of the images that have one.
-    """
-
-    classes: Optional[tuple[str, ...]]
-    labels: np.ndarray
-    paths: Sequence[str]
+    classes: Optional[tuple[str, ...]]  # names by label
+    labels: np.ndarray  # of the images that have one, int64
+    paths: Sequence[str]  # of the images that have one
 
     @classmethod
     def of(cls, source: BaseDataset) -> 'Listing':

@@ -35,8 +35,8 @@ class FoundImages(NamedTuple):
 def find_images(folder: str, extensions: Sequence[str] = IMAGE_EXTENSIONS) -> FoundImages:
     """Find the images at any depth.
 
-    Left out, and told, are files with other endings, hidden and system files and folders, and links to what is found
-    anyway. Links to folders that they are in raise DataError.
+    Left out, and told, are files with other endings, hidden and system files and folders, and links to folders that are
+    searched anyway. Links to folders that they are in raise DataError.
     """
     endings, backend = tuple(extensions), backend_of(folder)
     if isinstance(backend, LocalBackend):
@@ -57,7 +57,6 @@ def _walk(root: str, endings: tuple[str, ...]) -> tuple[list[str], set[str], lis
     images: list[str] = []
     left_out: list[str] = []
     real_folders: dict[str, str] = {}  # paths below the root by real paths
-    links: dict[str, str] = {}  # real paths of images by their paths below the root
     within, behind_links = deque(['']), deque[str]()  # each folder is gone through once, those behind links last
     while within or behind_links:
         below = (within or behind_links).popleft()
@@ -71,8 +70,6 @@ def _walk(root: str, endings: tuple[str, ...]) -> tuple[list[str], set[str], lis
                 is_folder = osp.isdir(entry.path) if is_link else entry.is_dir()
                 if _is_hidden(entry.name) or not is_folder and not entry.name.lower().endswith(endings):
                     left_out.append(path)
-                elif not is_folder and is_link:
-                    links[path] = osp.realpath(entry.path)
                 elif not is_folder:
                     images.append(path)
                 elif is_link and osp.join(real, '').startswith(osp.join(target := osp.realpath(entry.path), '')):
@@ -80,12 +77,6 @@ def _walk(root: str, endings: tuple[str, ...]) -> tuple[list[str], set[str], lis
                                     'listed again and again: take the link out of the data folder.')
                 else:
                     (behind_links if is_link else within).append(path)
-    if links:
-        real_of = {below: real for real, below in real_folders.items()}
-        taken = {osp.join(real_of[osp.dirname(path)], osp.basename(path)) for path in images}
-        for path, real in sorted(links.items()):
-            (left_out if real in taken else images).append(path)
-            taken.add(real)
     return images, {below for below in real_folders.values() if below and os.sep not in below}, left_out
 
 
@@ -99,12 +90,9 @@ class ImageFolder(BaseDataset):
 
     Args:
         data_prefix: A folder below ``data_root``. Defaults to ``data_root`` itself.
-
-    Attributes:
-        left_out: What below the folder was passed over, in words; empty if nothing was.
     """
 
-    left_out = ''
+    left_out = ''  # what below the folder was passed over, in words
 
     def __init__(self, data_root: str, data_prefix: str = '', **kwargs) -> None:
         super().__init__(data_root=data_root, data_prefix=dict(img_path=data_prefix), **kwargs)
@@ -127,12 +115,9 @@ class ClassFolder(CustomDataset):
     """MMClassification's ``CustomDataset``, whose images are those that :class:`ImageFolder` would take.
 
     Hidden folders and those of the system are no classes, and neither is a second link to a class.
-
-    Attributes:
-        left_out: What in the folder was passed over, in words; empty if nothing was.
     """
 
-    left_out = ''
+    left_out = ''  # what in the folder was passed over, in words
 
     def __init__(self, extensions: Sequence[str] = IMAGE_EXTENSIONS, **kwargs: Any) -> None:
         super().__init__(extensions=extensions, **kwargs)

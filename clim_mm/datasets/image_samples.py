@@ -24,8 +24,7 @@ _MOST_SUBSTITUTES = 100
 class ImageSamples(Dataset):
     """Runs a pipeline on each image, exactly repeatable, and passes over unreadable ones.
 
-    The wrapped dataset only tells which images there are; its own pipeline is not run. A pipeline of this dataset
-    receives the wrapped dataset's data info of the image, and beside it:
+    The pipeline receives the wrapped dataset's data info of the image, and beside it:
 
     - ``sample_idx``: the image's id, int.
     - ``rng``: a ``numpy.random.Generator`` of the sample's own. The global generators, from which the framework's
@@ -38,21 +37,16 @@ class ImageSamples(Dataset):
     get ``unreadable`` as meta info: path and reason by id, of images that turned out to be unreadable on the way.
 
     Args:
-        dataset: The wrapped dataset, or its config.
+        dataset: The dataset that tells which images there are, or its config. Its own pipeline is not run.
         pipeline: Transforms, or their configs.
         max_unreadable: Share of unreadable images above which the training stops [ours].
-
-    Attributes:
-        dataset: The wrapped dataset.
-        randomness: The :class:`SampleRandomness`, which ``EpochRandomnessHook`` starts at each epoch.
-        quarantine: The :class:`Quarantine` of unreadable images.
     """
 
     def __init__(self, dataset: Union[dict, BaseDataset], pipeline: Sequence, max_unreadable: float = 0.01) -> None:
         check_list(f'pipeline of {type(self).__name__}', pipeline)
         self.dataset = build_source(dataset)
         self.pipeline = Compose(pipeline)
-        self.randomness = SampleRandomness()
+        self.randomness = SampleRandomness()  # EpochRandomnessHook starts each epoch
         self.quarantine = Quarantine(len(self), max_unreadable)
 
     @property
@@ -71,10 +65,7 @@ class ImageSamples(Dataset):
         return [self._sample(sample_idx, first_of_batch=sample_ids[0]) for sample_idx in sample_ids]
 
     def inputs_of(self, sample_idx: int, rng: Any) -> tuple[dict, int]:
-        """What a pipeline receives of a sample beside the generators, and the id of the other image in it, or its own.
-
-        ``rng`` is the sample's own generator.
-        """
+        """What a pipeline receives beside the generators, drawn by ``rng``; and the id of the other image, or its own."""
         return dict(self.dataset.get_data_info(sample_idx), sample_idx=sample_idx), sample_idx
 
     def _sample(self, sample_idx: int, first_of_batch: int) -> Any:
@@ -117,8 +108,7 @@ class NeighborPairs(ImageSamples):
 
     Instead of one data info a pipeline receives, beside ``sample_idx``, ``rng`` and ``batch_rng``:
 
-    - ``anchor``, ``positive``: the wrapped dataset's data info of the two images. An anchor without a
-      positive is paired with itself.
+    - ``anchor``, ``positive``: data infos of the two images. An anchor without a positive is paired with itself.
     - ``positive_idx``: the positive's id, int; -1 for none.
     - ``table_version``: int, of the table the positive was drawn from.
 
@@ -128,15 +118,13 @@ class NeighborPairs(ImageSamples):
         dataset, pipeline, max_unreadable: As for :class:`ImageSamples`.
         num_positives: P, the most positives of one image; the paper's is 10 (A.2). None derives it from the set's
             size [ours].
-
-    Attributes:
-        table: The :class:`NeighborTable`, which ``CenterWiseNeighborHook`` publishes to.
     """
 
     def __init__(self, dataset: Union[dict, BaseDataset], pipeline: Sequence, num_positives: Optional[int] = None,
                  max_unreadable: float = 0.01) -> None:
         check_whole('num_positives of NeighborPairs', num_positives, least=1, optional=True)
         super().__init__(dataset, pipeline, max_unreadable)
+        # CenterWiseNeighborHook publishes to it.
         self.table = NeighborTable(len(self), num_positives or default_num_positives(len(self)))
 
     def inputs_of(self, sample_idx: int, rng: Any) -> tuple[dict, int]:

@@ -21,16 +21,13 @@ class Quarantine:
     Args:
         num_samples: Images of the training set.
         max_share: Of unreadable images, 0 to below 1; with more the training stops.
-
-    Attributes:
-        entries: Path and reason by id, divided by a tab.
     """
 
     def __init__(self, num_samples: int, max_share: float = 0.01) -> None:
         check_number('max_unreadable', max_share, least=0, below=1)
         self._held = torch.zeros(num_samples, dtype=torch.bool).share_memory_()
         self._max_share = max_share
-        self.entries: dict[int, str] = {}
+        self.entries: dict[int, str] = {}  # path and reason by id, divided by a tab
 
     def __len__(self) -> int:
         return int(self._held.sum())

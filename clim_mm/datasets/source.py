@@ -35,18 +35,13 @@ def build_source(dataset: Union[dict, BaseDataset], key: str = 'train_dataloader
             raise DataError(f'{path} does not exist: set data_root, data_prefix and ann_file of {key} to where your '
                             f'images are, for example with --cfg-options {key}.data_root=FOLDER.')
     try:
-        source = patiently(partial(DATASETS.build, as_class_folder(cfg)), place_of(cfg))
-        number = len(source)
+        return patiently(partial(DATASETS.build, as_class_folder(cfg)), place_of(cfg))
     except UserError:
         raise
     # What MMEngine's and MMClassification's datasets raise for a folder or list without a usable line.
     except (RuntimeError, ValueError, IndexError, OSError, AssertionError) as error:
         raise machine_error(error) or DataError(
             f'{place_of(cfg)} cannot be used as {cfg.get("type")}: {on_one_line(error).rstrip(".")}.') from error
-    if not number:
-        raise DataError(f'{place_of(cfg)} holds no image: set data_root and data_prefix of {key} to where the images '
-                        'are.')
-    return source
 
 
 def place_of(cfg: dict) -> str:

@@ -28,17 +28,13 @@ _LONG = 4  # [ours] times the shorter side: of longer images only the middle is 
 class MultiRes(RandomResizedCrop):
     """Draw a crop window once, and render it at every resolution, bilinear and antialiased.
 
-    ``transforms`` follow on each rendering with the same random draws, so that the renderings show the same
-    view [ours: the paper fixes the crop].
+    ``transforms`` follow on each with the same random draws [ours: the paper fixes the crop].
 
     Args:
         resolutions: R, side lengths in pixels, distinct, 8 to 2048. The paper's are (224, 160).
         transforms: Transforms, or their configs, of one image: colour, blur, flip.
-        on_device: Render the largest resolution alone, and leave colour, blur and the other resolutions to the
-            device, with the same draws: the list then has one :class:`DeferredView`. The other resolutions are made
-            from the largest, after its blur [ours]. It needs the model's data preprocessor to be ``DeviceViews``, and
-            ``transforms`` of this package in the order ColorJitter, RandomGrayscale, RandomGaussianBlur, each at most
-            once; RandomFlip, which stays in the worker, anywhere.
+        on_device: Render the largest resolution alone, and leave colour, blur and the other resolutions, which are made
+            from the largest [ours], to the model's data preprocessor, which must be ``DeviceViews``.
         scale: Share of the image's area, from and to.
         ratio, max_attempts: As for ``mmselfsup.RandomResizedCrop``.
     """

@@ -22,7 +22,7 @@ from clim_mm.causes import machine_error
 from clim_mm.checks import check_whole
 from clim_mm.errors import ConfigError, UnreadableImage, UserError, on_one_line, printable
 from clim_mm.registry import TRANSFORMS
-from clim_mm.storage import is_transient, patiently
+from clim_mm.storage import patiently
 
 DARK = 64  # [ours] of 256: no value of a 16-bit image beyond it looks like fewer bits in a file of 16
 _warned: set[str] = set()
@@ -122,13 +122,10 @@ def backend_of(path: str, backend_args: Optional[dict] = None) -> BaseStorageBac
     """The backend that reads a file or folder, one a process and setting, as MMEngine chooses it."""
     try:
         return get_file_backend(path, backend_args=backend_args, enable_singleton=True)
-    except Exception as error:  # a backend is anyone's code
-        if is_transient(error):
-            raise
-        raise machine_error(error) or ConfigError(
-            f'The storage of {printable(path)} cannot be used with backend_args={backend_args} '
-            f'({type(error).__name__}: {on_one_line(error)}): correct backend_args of LoadImage, or what stands before '
-            ':// in the path.') from error
+    except (KeyError, TypeError) as error:  # for a name or a setting that there is not
+        raise ConfigError(f'The storage of {printable(path)} cannot be used with backend_args={backend_args} '
+                          f'({type(error).__name__}: {on_one_line(error)}): correct backend_args of LoadImage, or what '
+                          'stands before :// in the path.') from error
 
 
 def warn_once(topic: str, sentence: str) -> None:

@@ -15,7 +15,7 @@ from ..device_views import DeferredView, Mixture
 class Mixing(BaseTransform):
     """Base of :class:`CutMix` and :class:`MixUp`. A sample without a positive stays as it is: its ``lam`` is 1.0.
 
-    Changes of the ``views`` of :class:`PairViews` the ``query``, by ``positive_query``, which is used up, and ``lam``,
+    Mixes ``query`` of the ``views`` of :class:`PairViews` with ``positive_query``, which is used up, and sets ``lam``,
     the anchor's share, a float for each image of ``query``. Queries that are deferred to the device (:class:`MultiRes`
     with ``on_device``) stay as they are; what was drawn follows them as ``mixtures``, one for each query at each of its
     resolutions, and ``unmixed_term``.
@@ -58,7 +58,7 @@ class Mixing(BaseTransform):
 
     @abstractmethod
     def draw(self, sizes: Sequence[tuple[int, int]], rng: np.random.Generator) -> list[Mixture]:
-        """Draw how the images of a sample are mixed, by the height and width of each."""
+        """Draw how images of these heights and widths are mixed."""
 
 
 def mix(image: np.ndarray, other: np.ndarray, mixture: Mixture) -> None:
@@ -124,8 +124,7 @@ def moved(box: Sequence[int], place: np.ndarray, height: int, width: int) -> tup
     """Top and left of a box of the same size; ``place`` is the share, 0 to 1, of the room above and left of it."""
     top, left, bottom, right = box
     room = np.array([height - (bottom - top), width - (right - left)])
-    new_top, new_left = np.rint(place * room).astype(int).tolist()
-    return new_top, new_left
+    return tuple(np.rint(place * room).astype(int).tolist())
 
 
 def anchor_share(box: Sequence[int], height: int, width: int) -> float:

@@ -18,21 +18,16 @@ from ..device_views import DeferredView, RenderPlan
 
 @TRANSFORMS.register_module()
 class PairViews(BaseTransform):
-    """Load an anchor and its positive, and draw two views of each.
-
-    One view of each is there to be mixed; the other two become keys, which are never mixed [csml].
-
-    Required keys: ``anchor``, ``positive``: data infos of :class:`NeighborPairs`.
+    """Load ``anchor`` and ``positive``, data infos of :class:`NeighborPairs`, and draw two views of each.
 
     Added keys: ``views``, by name a list of (r, r, 3) uint8 for r in R: ``query`` and ``positive_query``, the views to
-    mix, ``anchor_key`` and ``positive_key``. And ``lam``, the weight of the anchor's key for each query, a list of
-    floats: 1.0 for an anchor without a positive, so that the loss is MoCo's, else 0.0: without mixing the positive is
-    pulled by a plain NCE [paper Table 6, "none"].
+    mix, ``anchor_key`` and ``positive_key``, which are never mixed [csml]. And ``lam``, the weight of the anchor's key
+    for each query, a list of floats: 1.0 for an anchor without a positive, so that the loss is MoCo's, else 0.0:
+    without mixing the positive is pulled by a plain NCE [paper Table 6, "none"].
 
     Multi-crop (paper Table 7) is a ``view`` of several :class:`MultiRes`, by ``mmselfsup.MultiView``, beside a
-    ``key_view`` of the large one alone. Every crop of the anchor is mixed with the positive's crop in the same place of
-    the list, and each mixed crop is pulled towards the large keys alone; the loss is the mean over these pairs [ours:
-    the paper does not say; small crops are no keys in SwAV either].
+    ``key_view`` of the large one alone. Each crop of the anchor is mixed with the positive's in the same place of the
+    list, and pulled towards the large keys alone [ours: the paper does not say; in SwAV small crops are no keys].
 
     Args:
         load: Transforms, or their configs, run once on each of the two images.

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from mmcv.transforms import RandomApply
 
-from clim_mm.datasets import ColorJitter, MultiRes, RandomFlip, RandomGaussianBlur, RandomGrayscale
 from clim_mm.datasets.device_views import ROW
+from clim_mm.datasets.transforms import ColorJitter, MultiRes, RandomFlip, RandomGaussianBlur, RandomGrayscale
 from clim_mm.errors import ConfigError
 
 FLIP, GRAY, BLUR = RandomFlip(0.5), RandomGrayscale(0.2), RandomGaussianBlur(0.1, 1.5)
