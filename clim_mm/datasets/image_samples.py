@@ -65,7 +65,7 @@ class ImageSamples(Dataset):
         return [self._sample(sample_idx, first_of_batch=sample_ids[0]) for sample_idx in sample_ids]
 
     def inputs_of(self, sample_idx: int, rng: Any) -> tuple[dict, int]:
-        """What a pipeline receives beside the generators, drawn by ``rng``; and the id of the other image, or its own."""
+        """What a pipeline receives beside the generators, by draws of ``rng``; and the other image's id, or its own."""
         return dict(self.dataset.get_data_info(sample_idx), sample_idx=sample_idx), sample_idx
 
     def _sample(self, sample_idx: int, first_of_batch: int) -> Any:
