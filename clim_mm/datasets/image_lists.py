@@ -57,8 +57,8 @@ class ImageList(CustomDataset):
             info = dict(img_path=join_path(self.img_prefix, name), gt_label=int(label or -1))
             same = once.setdefault(osp.normpath(name), info)
             first = next(iter(once.values()))
-            are_labelled = [info['gt_label'] >= 0 for info in (info, first)]
-            if info['gt_label'] < -1 or same['gt_label'] != info['gt_label'] or len(set(are_labelled)) > 1:
+            is_unlike = (info['gt_label'] >= 0) != (first['gt_label'] >= 0)
+            if is_unlike or info['gt_label'] < -1 or info['gt_label'] != same['gt_label']:
                 raise DataError(f'Line {number} of {self.ann_file} ({printable(line)[:80]}) has no label, an '
                                 'unexpected or a second one: give every image one number from 0 on, or none any.')
         return list(once.values())

@@ -68,11 +68,7 @@ def labels_of(source: BaseDataset) -> Optional[np.ndarray]:
 def balanced_split(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
     """Draw images at random, as many of each class: ``share * N / classes``, rounded, and one at least.
 
-    Gives (n,) int64 ids, ascending; of a class that has fewer images, all.
-
-    Args:
-        labels: (N,) int.
-        share: Of the images, above 0 and up to 1.
+    Gives (n,) int64 ids, ascending; of a class that has fewer images, all. ``share`` is above 0 and up to 1.
     """
     if not 0 < share <= 1:
         raise ConfigError(f'The share of labelled images must be above 0 and at most 1, not {share}.')

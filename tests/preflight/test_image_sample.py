@@ -1,5 +1,7 @@
 """Images of every kind, opened."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -59,6 +61,13 @@ def test_an_image_that_has_gone(class_folder):
     assert (sample.opened, sample.unreadable) == (12, 1)
     assert sample.first_unreadable == f'{class_folder}/cat/3.png (No such file or directory)'
     assert 3 not in sample.readable_ids
+
+
+def test_a_pipe_is_not_waited_for(class_folder):
+    os.mkfifo(class_folder / 'cat' / 'pipe.png')
+    sample = sample_images(ImageFolder(str(class_folder)), seconds=60)
+    assert (sample.opened, sample.unreadable) == (13, 1)
+    assert sample.first_unreadable == f'{class_folder}/cat/pipe.png (it is a pipe or a device)'
 
 
 def test_nothing_readable(tmp_path):

@@ -71,10 +71,7 @@ class LoadImage(LoadImageFromFile):
         return dict(results, img=image, img_shape=shape, ori_shape=shape)
 
     def _load(self, path: str) -> np.ndarray:
-        with suppress(FileNotFoundError):  # perhaps it is no local file
-            if not (stat.S_ISREG(mode := os.stat(path).st_mode) or stat.S_ISDIR(mode)):
-                raise OSError(errno.EINVAL, 'it is a pipe or a device')  # which might never end
-        content = backend_of(path, self.backend_args).get(path)
+        content = content_of(path, self.backend_args)
         if not content:
             raise UnreadableImage.of(path, 'the file is empty')
         data = np.frombuffer(content, np.uint8)
@@ -116,6 +113,14 @@ def loader_of(dataset: Any) -> LoadImage:
     transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
     of_pairs = [part for pairs in transforms for part in getattr(getattr(pairs, 'load', None), 'transforms', ())]
     return next((part for part in (*transforms, *of_pairs) if isinstance(part, LoadImage)), LoadImage())
+
+
+def content_of(path: str, backend_args: Optional[dict] = None) -> bytes:
+    """What a file holds; OSError for a pipe or a device, which might never end."""
+    with suppress(FileNotFoundError):  # perhaps it is no local file
+        if not (stat.S_ISREG(mode := os.stat(path).st_mode) or stat.S_ISDIR(mode)):
+            raise OSError(errno.EINVAL, 'it is a pipe or a device')
+    return backend_of(path, backend_args).get(path)
 
 
 def backend_of(path: str, backend_args: Optional[dict] = None) -> BaseStorageBackend:
