@@ -127,7 +127,7 @@ def backend_of(path: str, backend_args: Optional[dict] = None) -> BaseStorageBac
     """The backend that reads a file or folder, one a process and setting, as MMEngine chooses it."""
     try:
         return get_file_backend(path, backend_args=backend_args, enable_singleton=True)
-    except (KeyError, TypeError) as error:  # for a name or a setting that there is not
+    except (KeyError, TypeError, ImportError) as error:  # of a name, a setting or a package that there is not
         raise ConfigError(f'The storage of {printable(path)} cannot be used with backend_args={backend_args} '
                           f'({type(error).__name__}: {on_one_line(error)}): correct backend_args of LoadImage, or what '
                           'stands before :// in the path.') from error
