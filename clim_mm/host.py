@@ -4,7 +4,6 @@
 scope, as in ``mmselfsup.ResNet``; ``register_models`` lets them.
 """
 
-from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
@@ -38,8 +37,3 @@ def __getattr__(name: str) -> Any:
 def register_models() -> None:
     """Import MMSelfSup's models, so that configs can name its backbones and necks."""
     import_module('mmselfsup.models')
-
-
-def read_image_lists_by(reader: Callable[..., list[str]]) -> None:
-    """Let MMClassification's datasets read their lists of images by ``reader(path, **settings)``."""
-    import_module('mmcls.datasets.custom').list_from_file = reader  # type: ignore[attr-defined]

@@ -44,8 +44,8 @@ def make_text(path):
     path.write_text('404 not found\n')
 
 
-REASONS = {cut_off: 'it is cut off or damaged, or of a rare kind', empty: 'the file is empty',
-           make_text: 'it is in no image format that the decoder knows'}
+REASONS = {cut_off: 'it is cut off or damaged, or of a kind that is not read', empty: 'the file is empty',
+           make_text: 'it is cut off or damaged, or of a kind that is not read'}
 
 
 def listing(entries):

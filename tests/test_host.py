@@ -35,10 +35,3 @@ def test_what_is_offered_is_there(name):
 def test_what_is_not_offered():
     with pytest.raises(ImportError, match='BarlowTwins'):
         from clim_mm.host import BarlowTwins  # noqa: F401
-
-
-def test_lists_are_read_by_ones_own_function(monkeypatch):
-    import mmcls.datasets.custom as custom
-    monkeypatch.setattr(custom, 'list_from_file', custom.list_from_file)
-    host.read_image_lists_by(reader := lambda path, **_: [path])
-    assert custom.list_from_file is reader

@@ -1,30 +1,16 @@
 """Which images there are, and what happens to them until they are a batch."""
 
-from .collate import collate_views, stack_collate
-from .image_folders import ClassFolder, ImageFolder, LabelSplit
-from .image_list import ImageList
-from .image_samples import ImageSamples
-from .labels import balanced_split, labels_of
-from .neighbor_pairs import NeighborPairs
+from .image_folders import ClassFolder, ImageFolder
+from .image_lists import ImageList, LabelSplit
+from .image_samples import ImageSamples, NeighborPairs
 from .quarantine import Quarantine
 from .sample_randomness import SampleRandomness
-from .single_views import NoView, SingleViews
-from .transforms import (
-    ColorJitter,
-    CutMix,
-    LoadImage,
-    MixUp,
-    MultiRes,
-    PackPair,
-    PairViews,
-    RandomFlip,
-    RandomGaussianBlur,
-    RandomGrayscale,
-)
+from .single_views import NoView, SingleViews, collate_views, stack_collate
+from .source import balanced_split, labels_of
+from .transforms import CutMix, LoadImage, MixUp, MultiRes, PackPair, PairViews
 
 __all__ = [
-    'ClassFolder', 'ColorJitter', 'CutMix', 'ImageFolder', 'ImageList', 'ImageSamples', 'LabelSplit', 'LoadImage',
-    'MixUp', 'MultiRes', 'NeighborPairs', 'NoView', 'PackPair', 'PairViews', 'Quarantine', 'RandomFlip',
-    'RandomGaussianBlur', 'RandomGrayscale', 'SampleRandomness', 'SingleViews', 'balanced_split', 'collate_views',
-    'labels_of', 'stack_collate'
+    'ClassFolder', 'CutMix', 'ImageFolder', 'ImageList', 'ImageSamples', 'LabelSplit', 'LoadImage', 'MixUp', 'MultiRes',
+    'NeighborPairs', 'NoView', 'PackPair', 'PairViews', 'Quarantine', 'SampleRandomness', 'SingleViews',
+    'balanced_split', 'collate_views', 'labels_of', 'stack_collate'
 ]

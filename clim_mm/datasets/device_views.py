@@ -1,8 +1,6 @@
 """Views that the device colours, blurs, downsizes and mixes instead of a worker (docs/device_views.md).
 
-A worker sends the crop at its largest resolution and what was drawn for it (:class:`DeferredView`, :class:`Mixture`);
-``rendered`` does that to a batch without a loop over samples. Images there are (N, 3, H, W) float32, BGR, 0 to 255,
-and come back as new ones; nothing is rounded.
+Images there are (N, 3, H, W) float32, BGR, 0 to 255, and come back as new ones; nothing is rounded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +20,6 @@ _LUMA = (0.114, 0.587, 0.299)  # of blue, green and red; ITU-R BT.601
 _CORNERS = (1, 3, 5)  # where on the hue's circle of six blue, green and red begin to fall
 
 
-
 @dataclass(frozen=True)
 class PhotometricDraws:
     """Colour jitter (numbers of operations and their factors), gray and blur (sigma in pixels), in this order."""
@@ -37,10 +34,8 @@ class PhotometricDraws:
         return replace(self, jitter=jitter)
 
     def as_row(self) -> np.ndarray:
-        """(ROW,) float32: six blends (factor, share of the pixel's gray, share of the mean gray), hue, gray, sigma.
-
-        Three blends before the hue and three after it hold every order, so that the costly hue comes once.
-        """
+        """(ROW,) float32: six blends (factor, share of the pixel's gray, share of the mean gray), hue, gray, sigma."""
+        # Three blends before the hue and three after it hold every order, so that the costly hue comes once.
         place = next((place for place, (number, _) in enumerate(self.jitter) if number == HUE), len(self.jitter))
         blends = []
         for steps in (self.jitter[:place], self.jitter[place + 1:]):
@@ -52,19 +47,12 @@ class PhotometricDraws:
 
 @dataclass(frozen=True)
 class Mixture:
-    """How an anchor's image is mixed with its positive's: CutMix, MixUp, or not at all.
+    """How an anchor's image is mixed with its positive's."""
 
-    Attributes:
-        box: Top, left, bottom, right in pixels, the last two exclusive: where the positive comes in.
-        corner: Top and left, in the positive's image, of what comes there.
-        share: Of the anchor in each pixel of the box: 0 for CutMix.
-        lam: Of the anchor in the whole, 0 to 1: the weight of its key in the loss.
-    """
-
-    box: tuple[int, int, int, int] = (0, 0, 0, 0)
-    corner: tuple[int, int] = (0, 0)
-    share: float = 0.0
-    lam: float = 1.0
+    box: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, bottom, right of where the positive comes in, in pixels
+    corner: tuple[int, int] = (0, 0)  # top and left, in the positive's image, of what comes there
+    share: float = 0.0  # of the anchor in each pixel of the box: 0 for CutMix
+    lam: float = 1.0  # of the anchor in the whole, 0 to 1: the weight of its key in the loss
 
     def as_row(self) -> np.ndarray:
         """(7,) float32: box, corner, share."""
@@ -73,24 +61,17 @@ class Mixture:
 
 @dataclass(frozen=True)
 class DeferredView:
-    """View whose colours, blur and lower resolutions are left to the device.
+    """View whose colours, blur and lower resolutions are left to the device."""
 
-    Attributes:
-        image: (r, r, 3) uint8, BGR: the crop at the largest resolution, mirrored if so drawn.
-        largest_sigma: Upper bound of the blurs that could have been drawn, in pixels.
-    """
-
-    image: np.ndarray
+    image: np.ndarray  # (r, r, 3) uint8, BGR: the crop at the largest resolution, mirrored if so drawn
     draws: PhotometricDraws
     resolutions: tuple[int, ...]
-    largest_sigma: float = 0.0
+    largest_sigma: float = 0.0  # upper bound of the blurs that could have been drawn, in pixels
 
     @classmethod
     def of(cls, view: Union['DeferredView', np.ndarray]) -> 'DeferredView':
         """The view itself; or that of a finished image, to which nothing is done."""
-        if isinstance(view, DeferredView):
-            return view
-        return cls(view, PhotometricDraws(), (len(view), ))
+        return view if isinstance(view, DeferredView) else cls(view, PhotometricDraws(), (len(view), ))
 
     def painted(self, level: int) -> 'DeferredView':
         """A view of one grey level, 0 to 255, in its place."""
@@ -108,18 +89,15 @@ class RenderPlan:
 
 def rendered(views: Mapping[str, Sequence[torch.Tensor]], photometric: Mapping[str, torch.Tensor],
              mixtures: Optional[torch.Tensor], plan: RenderPlan) -> dict[str, list[torch.Tensor]]:
-    """Colour and blur each view, downsize it to its resolutions, and mix the queries.
+    """Colour and blur each view, downsize it to its resolutions, and mix the queries, as ``PackPair`` names them.
 
-    Runs where the tensors are and never reads a value on the host, so that a GPU is not waited for.
+    Never reads a value on the host, so that a GPU is not waited for.
 
     Args:
         views: By name V tensors (N, 3, r, r), uint8 or float32, BGR, 0 to 255.
         photometric: By name (N, V, ROW) float32 of ``PhotometricDraws.as_row``.
-        mixtures: (N, Q, 7) float32 of ``Mixture.as_row``, for each query at each of its resolutions: ``query`` is mixed
-            with ``positive_query``. None if nothing is mixed.
-
-    Returns:
-        By name the tensors (N, 3, r, r) float32, BGR, 0 to 255, that ``PackPair`` gives of finished views.
+        mixtures: (N, Q, 7) float32 of ``Mixture.as_row``, for each query at each of its resolutions. None if nothing is
+            mixed.
     """
     looks: dict[str, list[torch.Tensor]] = {name: [] for name in views}
     for name, images in views.items():
@@ -148,10 +126,7 @@ def jittered(images: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
 
 def blended(images: torch.Tensor, factor: torch.Tensor, gray_share: torch.Tensor,
             mean_share: torch.Tensor) -> torch.Tensor:
-    """Blend with black (both shares 0), each pixel's gray (saturation) or the mean gray (contrast); all are (N,).
-
-    A ``factor`` of 1 with shares of 0 changes no bit.
-    """
+    """Blend with black (both shares 0), each pixel's gray (saturation) or the mean gray (contrast); all are (N,)."""
     gray = luma(images)
     toward = _each(gray_share) * gray + _each(mean_share) * gray.mean(dim=(1, 2, 3), keepdim=True)
     return (toward + _each(factor) * (images - toward)).clamp(0, 255)
@@ -178,13 +153,8 @@ def luma(images: torch.Tensor) -> torch.Tensor:
 
 
 def blurred(images: torch.Tensor, sigma: torch.Tensor, largest: float) -> torch.Tensor:
-    """Gaussian blur with the kernels of OpenCV's on uint8, cut off at some 3 sigma; the border is repeated outwards.
-
-    Args:
-        sigma: (N,) float32, in pixels; 0 leaves an image as it is.
-        largest: Upper bound of sigma. On the host, so that the size of the kernels is known without a synchronisation.
-    """
-    radius = reach(largest)
+    """Gaussian blur by (N,) sigma in pixels with the kernels of OpenCV's on uint8; the border is repeated outwards."""
+    radius = reach(largest)  # an upper bound on the host: no synchronisation for the size of the kernels
     if not radius:
         return images
     number, channels, height, width = images.shape

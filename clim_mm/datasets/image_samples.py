@@ -1,4 +1,4 @@
-"""Samples of single images, drawn by (seed, epoch, id), over any MMEngine-style image dataset."""
+"""Samples of single images, and of pairs of neighbours, drawn by (seed, epoch, id)."""
 
 from collections.abc import Sequence
 from typing import Any, Optional, Union
@@ -6,11 +6,13 @@ from typing import Any, Optional, Union
 from mmengine.dataset import BaseDataset, Compose
 from torch.utils.data import Dataset
 
-from clim_mm.checks import check_list
+from clim_mm.checks import check_list, check_whole
 from clim_mm.errors import DataError, UnreadableImage
+from clim_mm.neighbors import NeighborTable
+from clim_mm.neighbors.defaults import default_num_positives
 from clim_mm.registry import DATASETS
 
-from .quarantine import DiskProbe, Quarantine
+from .quarantine import Quarantine
 from .sample_randomness import SampleRandomness
 from .single_views import run_pipeline
 from .source import build_source
@@ -22,8 +24,7 @@ _MOST_SUBSTITUTES = 100
 class ImageSamples(Dataset):
     """Runs a pipeline on each image, exactly repeatable, and passes over unreadable ones.
 
-    The wrapped dataset only tells which images there are; its own pipeline is not run. A pipeline of this dataset
-    receives the wrapped dataset's data info of the image, and beside it:
+    The pipeline receives the wrapped dataset's data info of the image, and beside it:
 
     - ``sample_idx``: the image's id, int.
     - ``rng``: a ``numpy.random.Generator`` of the sample's own. The global generators, from which the framework's
@@ -36,23 +37,17 @@ class ImageSamples(Dataset):
     get ``unreadable`` as meta info: path and reason by id, of images that turned out to be unreadable on the way.
 
     Args:
-        dataset: The wrapped dataset, or its config.
+        dataset: The dataset that tells which images there are, or its config. Its own pipeline is not run.
         pipeline: Transforms, or their configs.
         max_unreadable: Share of unreadable images above which the training stops [ours].
-
-    Attributes:
-        dataset: The wrapped dataset.
-        randomness: The :class:`SampleRandomness`, which ``EpochRandomnessHook`` starts at each epoch.
-        quarantine: The :class:`Quarantine` of unreadable images.
     """
 
     def __init__(self, dataset: Union[dict, BaseDataset], pipeline: Sequence, max_unreadable: float = 0.01) -> None:
         check_list(f'pipeline of {type(self).__name__}', pipeline)
         self.dataset = build_source(dataset)
         self.pipeline = Compose(pipeline)
-        self.randomness = SampleRandomness()
+        self.randomness = SampleRandomness()  # EpochRandomnessHook starts each epoch
         self.quarantine = Quarantine(len(self), max_unreadable)
-        self._disk = DiskProbe(self.dataset)
 
     @property
     def metainfo(self) -> dict:
@@ -70,26 +65,22 @@ class ImageSamples(Dataset):
         return [self._sample(sample_idx, first_of_batch=sample_ids[0]) for sample_idx in sample_ids]
 
     def inputs_of(self, sample_idx: int, rng: Any) -> tuple[dict, int]:
-        """What a pipeline receives of a sample beside the generators, and the id of the other image in it, or its own.
-
-        ``rng`` is the sample's own generator.
-        """
+        """What a pipeline receives beside the generators, by draws of ``rng``; and the other image's id, or its own."""
         return dict(self.dataset.get_data_info(sample_idx), sample_idx=sample_idx), sample_idx
 
     def _sample(self, sample_idx: int, first_of_batch: int) -> Any:
         unreadable: dict[int, str] = {}
         sample = self._run(sample_idx, first_of_batch, unreadable)
-        if sample is not None:
-            return sample
-        with self.randomness.of(sample_idx) as rng:
-            substitutes = rng.integers(len(self), size=_MOST_SUBSTITUTES).tolist()
-        for substitute in substitutes:
-            sample = self._run(substitute, first_of_batch, unreadable)
-            if sample is not None:
-                return sample
-        first = next(iter(unreadable.values()), 'known before').replace('\t', ': ')
-        raise DataError(f'{_MOST_SUBSTITUTES} images in a row cannot be read (the first is {first}): mend the data '
-                        'folder.')
+        if sample is None:
+            with self.randomness.of(sample_idx) as rng:
+                substitutes = rng.integers(len(self), size=_MOST_SUBSTITUTES).tolist()
+            samples = (self._run(substitute, first_of_batch, unreadable) for substitute in substitutes)
+            sample = next((sample for sample in samples if sample is not None), None)
+        if sample is None:
+            first = next(iter(unreadable.values()), 'known before').replace('\t', ': ')
+            raise DataError(f'{_MOST_SUBSTITUTES} images in a row cannot be read (the first is {first}): mend the data '
+                            'folder.')
+        return sample
 
     def _run(self, sample_idx: int, first_of_batch: int, unreadable: dict[int, str]) -> Optional[Any]:
         """What the pipeline makes of a sample, or None if its image is unreadable; notes what is."""
@@ -100,8 +91,6 @@ class ImageSamples(Dataset):
                 try:
                     sample = run_pipeline(self.pipeline, results, sample_idx)
                 except UnreadableImage as error:
-                    if self._disk.has_returned(error):
-                        continue
                     is_own = error.path == self.dataset.get_data_info(sample_idx)['img_path']
                     culprit = sample_idx if is_own else other_idx
                     unreadable[culprit] = error.entry
@@ -111,3 +100,37 @@ class ImageSamples(Dataset):
                     return sample
             self.quarantine.mark(culprit)
         return None
+
+
+@DATASETS.register_module()
+class NeighborPairs(ImageSamples):
+    """:class:`ImageSamples` that pair each image with a positive from the neighbour table.
+
+    Instead of one data info a pipeline receives, beside ``sample_idx``, ``rng`` and ``batch_rng``:
+
+    - ``anchor``, ``positive``: data infos of the two images. An anchor without a positive is paired with itself.
+    - ``positive_idx``: the positive's id, int; -1 for none.
+    - ``table_version``: int, of the table the positive was drawn from.
+
+    An unreadable positive gives way to the next.
+
+    Args:
+        dataset, pipeline, max_unreadable: As for :class:`ImageSamples`.
+        num_positives: P, the most positives of one image; the paper's is 10 (A.2). None derives it from the set's
+            size [ours].
+    """
+
+    def __init__(self, dataset: Union[dict, BaseDataset], pipeline: Sequence, num_positives: Optional[int] = None,
+                 max_unreadable: float = 0.01) -> None:
+        check_whole('num_positives of NeighborPairs', num_positives, least=1, optional=True)
+        super().__init__(dataset, pipeline, max_unreadable)
+        # CenterWiseNeighborHook publishes to it.
+        self.table = NeighborTable(len(self), num_positives or default_num_positives(len(self)))
+
+    def inputs_of(self, sample_idx: int, rng: Any) -> tuple[dict, int]:
+        """The anchor and a positive that is drawn for it."""
+        version = self.table.version
+        positive_idx = self.table.draw(sample_idx, rng, excluded=self.quarantine.holds)
+        other_idx = positive_idx if positive_idx >= 0 else sample_idx
+        infos = {name: self.dataset.get_data_info(i) for name, i in [('anchor', sample_idx), ('positive', other_idx)]}
+        return dict(infos, sample_idx=sample_idx, positive_idx=positive_idx, table_version=version), other_idx

@@ -62,10 +62,8 @@ def difference(before: Manifest, now: Manifest) -> str:
     resized = [path for path, size in sizes_now.items() if sizes_before.get(path, size) != size]
     parts = [f'{len(paths)} {what} ({some_of(paths, 3)})'
              for what, paths in [('removed', removed), ('added', added), ('of another size', resized)] if paths]
-    if parts or list(before.lines) == list(now.lines):
-        return ', '.join(parts)
-    in_another_order = sorted(before.lines) == sorted(now.lines)
-    return 'the same images in another order' if in_another_order else 'some images are listed more or less often'
+    is_reordered = not parts and list(before.lines) != list(now.lines)
+    return 'the same images in another order, or listed more or less often' if is_reordered else ', '.join(parts)
 
 
 def _size(path: str) -> int:

@@ -1,44 +1,33 @@
-"""Unreadable images where all worker processes see them, and whether their disk is to blame."""
+"""Unreadable images where all worker processes see them."""
 
 import errno
 import os
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine import dist
-from mmengine.dataset import BaseDataset
 
 from clim_mm.checks import check_number
 from clim_mm.distributed import host_group
-from clim_mm.errors import DataError, UnreadableImage
-from clim_mm.storage import patiently
+from clim_mm.errors import DataError
 
-from .transforms.load_image import loader_of
-
-_PROBES = 16  # files [ours]
 _OF_THE_SYSTEM = frozenset(map(os.strerror, errno.errorcode))  # reasons
-_THREADS = 8  # they wait for the disk as often as for a core
 
 
 class Quarantine:
     """The ids of unreadable images, in shared memory, and in the process that trains their paths and reasons.
 
     Args:
-        num_samples: N, the images of the training set.
+        num_samples: Images of the training set.
         max_share: Of unreadable images, 0 to below 1; with more the training stops.
-
-    Attributes:
-        entries: Path and reason by id, divided by a tab.
     """
 
     def __init__(self, num_samples: int, max_share: float = 0.01) -> None:
         check_number('max_unreadable', max_share, least=0, below=1)
         self._held = torch.zeros(num_samples, dtype=torch.bool).share_memory_()
         self._max_share = max_share
-        self.entries: dict[int, str] = {}
+        self.entries: dict[int, str] = {}  # path and reason by id, divided by a tab
 
     def __len__(self) -> int:
         return int(self._held.sum())
@@ -62,11 +51,13 @@ class Quarantine:
         for entries in dist.all_gather_object(self.entries, group=host_group()):
             self.add(entries)
 
-    def release(self, ids: Sequence[int]) -> None:
-        """Let go of images whose files have been mended."""
+    def release_missing(self) -> int:
+        """Let go of images that the system did not give, and give their number; damaged ones stay."""
+        ids = [sample_idx for sample_idx, entry in self.entries.items() if entry.rpartition('\t')[2] in _OF_THE_SYSTEM]
         for sample_idx in ids:
             self._held[sample_idx] = False
-            self.entries.pop(sample_idx, None)
+            del self.entries[sample_idx]
+        return len(ids)
 
     @property
     def readable(self) -> np.ndarray:
@@ -93,50 +84,6 @@ class Quarantine:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what ``state_dict`` gave; ValueError if it cannot be of a set of this size."""
         entries = dict(zip(state['ids'], state['entries'], strict=True))
-        for sample_idx, entry in entries.items():
-            if not isinstance(sample_idx, int) or not 0 <= sample_idx < len(self._held) or not isinstance(entry, str):
-                raise ValueError(f'{sample_idx!r} is no id of {len(self._held)} images, or {entry!r} no entry.')
+        if not all(isinstance(i, int) and 0 <= i < len(self._held) and isinstance(entries[i], str) for i in entries):
+            raise ValueError(f'These are no ids of {len(self._held)} images, or no entries.')
         self.add(entries)
-
-
-class DiskProbe:
-    """Some local files of an image dataset, readable now: single ones may vanish, all at once only with their disk."""
-
-    def __init__(self, dataset: BaseDataset) -> None:
-        ids = np.unique(np.linspace(0, len(dataset) - 1, _PROBES).astype(int)).tolist()
-        paths = [str(dataset.get_data_info(i).get('img_path', '')) for i in ids]
-        self._paths = [path for path in paths if os.access(path, os.R_OK)]
-
-    def has_returned(self, error: UnreadableImage) -> bool:
-        """Whether the disk was away when an image could not be read, and is back; StorageError after a minute."""
-        if not isinstance(error.__cause__, OSError) or not self._paths or self._is_there():
-            return False
-        patiently(self._look, os.path.commonpath(map(os.path.abspath, self._paths)))
-        return True
-
-    def _is_there(self) -> bool:
-        return any(os.access(path, os.R_OK) for path in self._paths)
-
-    def _look(self) -> None:
-        if not self._is_there():
-            raise TimeoutError(f'not one of {len(self._paths)} images that were there can be read')
-
-
-def readable_again(dataset: Any) -> list[int]:
-    """The ids in an ImageSamples' quarantine whose files the system did not give, and gives now.
-
-    Damaged images stay there as long as the run lasts.
-    """
-    load = loader_of(dataset)
-
-    def is_read(sample_idx: int) -> bool:
-        try:
-            load(dict(dataset.dataset.get_data_info(sample_idx)))
-        except UnreadableImage:
-            return False
-        return True
-
-    ids = [sample_idx for sample_idx, entry in dataset.quarantine.entries.items()
-           if entry.rpartition('\t')[2] in _OF_THE_SYSTEM]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return [sample_idx for sample_idx, is_well in zip(ids, pool.map(is_read, ids), strict=True) if is_well]

@@ -3,8 +3,7 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,13 +11,12 @@ import torch
 _OF_A_BATCH = 1  # sets its stream apart from the sample's
 
 
-@dataclass(frozen=True)
-class GlobalRandomness:
+class GlobalRandomness(NamedTuple):
     """States of the global generators of ``random``, numpy and torch (on the CPU)."""
 
-    python_state: Any
-    numpy_state: Any
-    torch_state: torch.Tensor
+    of_python: Any
+    of_numpy: Any
+    of_torch: torch.Tensor
 
     @classmethod
     def now(cls) -> 'GlobalRandomness':
@@ -27,18 +25,16 @@ class GlobalRandomness:
 
     def restore(self) -> None:
         """Put them back to here."""
-        random.setstate(self.python_state)
-        np.random.set_state(self.numpy_state)
-        torch.set_rng_state(self.torch_state)
+        random.setstate(self.of_python)
+        np.random.set_state(self.of_numpy)
+        torch.set_rng_state(self.of_torch)
 
 
 class SampleRandomness:
-    """Makes what happens to a sample depend on (seed, epoch, sample id) alone: not on workers or a restart.
-
-    The seed and the epoch are in shared memory, so that persistent workers see a new epoch.
-    """
+    """Makes what happens to a sample depend on (seed, epoch, sample id) alone: not on workers or a restart."""
 
     def __init__(self) -> None:
+        # In shared memory, so that persistent workers see a new epoch.
         self._seed_and_epoch = torch.zeros(2, dtype=torch.int64).share_memory_()
 
     def start_epoch(self, seed: int, epoch: int) -> None:
@@ -47,10 +43,7 @@ class SampleRandomness:
 
     @contextmanager
     def of(self, sample_idx: int) -> Iterator[np.random.Generator]:
-        """Give the sample's generator, and seed the global ones of ``random``, numpy and torch meanwhile.
-
-        The framework's transforms draw from the global ones; they are left as they were found.
-        """
+        """Give the sample's generator, and seed the global ones, which the framework's transforms take, meanwhile."""
         seed, epoch = self._seed_and_epoch.tolist()
         sequence = np.random.SeedSequence((seed, epoch, sample_idx))
         python_seed, numpy_seed, torch_seed = sequence.generate_state(3).tolist()

@@ -1,20 +1,21 @@
-"""One view of each image, as feature extraction reads them; how a pipeline is run on an image."""
+"""One view of each image, as feature extraction reads them; how a pipeline is run, and how samples become a batch."""
 
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Optional, Union
 
+import torch
 from mmcv.transforms import BaseTransform
-from mmengine.dataset import BaseDataset, Compose
+from mmengine.dataset import BaseDataset, Compose, default_collate
 from torch.utils.data import Dataset
 
 from clim_mm.causes import machine_error
 from clim_mm.errors import ConfigError, UnreadableImage, UserError, on_one_line
-from clim_mm.registry import DATASETS
+from clim_mm.registry import DATASETS, FUNCTIONS
 from clim_mm.storage import failure_of, is_transient
 
-from .quarantine import DiskProbe, Quarantine
+from .quarantine import Quarantine
 from .source import build_source
 
 
@@ -63,7 +64,6 @@ class SingleViews(Dataset):
         self.dataset = build_source(dataset)
         self.pipeline = Compose(pipeline)
         self.quarantine = quarantine
-        self._disk = DiskProbe(self.dataset)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -76,4 +76,32 @@ class SingleViews(Dataset):
         except UnreadableImage as error:
             if self.quarantine is None:
                 raise
-            return self[sample_idx] if self._disk.has_returned(error) else NoView(sample_idx, error.entry)
+            return NoView(sample_idx, error.entry)
+
+
+@FUNCTIONS.register_module()
+def stack_collate(data_batch: Sequence, _scope_: Optional[str] = None) -> Any:
+    """Stack a batch's tensors, as ``mmengine.dataset.default_collate`` does.
+
+    ``_scope_``, which MMEngine passes if a config inherits by ``clim_mm::...``, is ignored; MMEngine's own fails on it.
+    """
+    try:
+        return default_collate(data_batch)
+    except (RuntimeError, TypeError, KeyError) as error:
+        raise machine_error(error) or ConfigError(
+            f'The samples of a batch cannot be stacked ({on_one_line(error)}): let the pipeline end with images of one '
+            'size, and with PackPair or PackSelfSupInputs.') from error
+
+
+def collate_views(samples: list[Any]) -> tuple[Optional[dict], list[NoView]]:
+    """The batch of the views that :class:`SingleViews` gives, None if there is none, and what stands for the others."""
+    missing = [sample for sample in samples if isinstance(sample, NoView)]
+    views = [sample for sample in samples if not isinstance(sample, NoView)]
+    if not all(isinstance(view, dict) and len(view.get('inputs', ())) and 'data_samples' in view for view in views):
+        raise ConfigError('The pipeline of the extraction gives no images: let it begin with LoadImage, and end with '
+                          'PackSelfSupInputs(algorithm_keys=["sample_idx"]).')
+    if not views:
+        return None, missing
+    # The ids as one tensor: a worker sends each tensor by a file descriptor, of which a process may have a thousand.
+    ids = torch.tensor([int(view['data_samples'].sample_idx.value) for view in views])
+    return dict(stack_collate([dict(inputs=view['inputs']) for view in views]), sample_idx=ids), missing

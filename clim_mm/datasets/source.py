@@ -1,9 +1,10 @@
-"""Build the dataset that tells which images there are, with clear errors about its folder or list."""
+"""Build the dataset that tells which images there are, and read its labels, which measure and choose nothing."""
 
 import os
 from functools import partial
-from typing import Any, Union
+from typing import Any, Optional, Union
 
+import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.fileio import join_path
 
@@ -34,21 +35,13 @@ def build_source(dataset: Union[dict, BaseDataset], key: str = 'train_dataloader
             raise DataError(f'{path} does not exist: set data_root, data_prefix and ann_file of {key} to where your '
                             f'images are, for example with --cfg-options {key}.data_root=FOLDER.')
     try:
-        source = patiently(partial(DATASETS.build, as_class_folder(cfg)), place_of(cfg))
-        number = len(source)
+        return patiently(partial(DATASETS.build, as_class_folder(cfg)), place_of(cfg))
     except UserError:
         raise
     # What MMEngine's and MMClassification's datasets raise for a folder or list without a usable line.
     except (RuntimeError, ValueError, IndexError, OSError, AssertionError) as error:
-        is_plain = str(cfg.get('type')).rpartition('.')[2] == 'ImageFolder' or cfg.get('ann_file')
-        remedy = '' if is_plain else '. For a folder without class folders use type="ImageFolder"'
         raise machine_error(error) or DataError(
-            f'{place_of(cfg)} cannot be used as {cfg.get("type")}: {on_one_line(error).rstrip(".")}{remedy}.'
-        ) from error
-    if not number:
-        raise DataError(f'{place_of(cfg)} holds no image: set data_root and data_prefix of {key} to where the images '
-                        'are.')
-    return source
+            f'{place_of(cfg)} cannot be used as {cfg.get("type")}: {on_one_line(error).rstrip(".")}.') from error
 
 
 def place_of(cfg: dict) -> str:
@@ -57,11 +50,31 @@ def place_of(cfg: dict) -> str:
 
 
 def _paths(cfg: dict) -> list[str]:
-    prefix: Any = cfg.get('data_prefix', '')
+    prefix: Any = cfg.get('data_prefix') or ''
     prefix = prefix.get('img_path', '') if isinstance(prefix, dict) else prefix
-    root = cfg.get('data_root', '')
-    for name, value in dict(data_root=root, data_prefix=prefix, ann_file=cfg.get('ann_file')).items():
-        if not isinstance(value, (str, os.PathLike, type(None))):
-            raise ConfigError(f'{name} of the dataset must be a path, not {value!r}.')
-    named = [path for path in (prefix, cfg.get('ann_file', '')) if path]
+    root, named = cfg.get('data_root') or '', [path for path in (prefix, cfg.get('ann_file')) if path]
+    if not all(isinstance(path, (str, os.PathLike)) for path in (root, *named)):
+        raise ConfigError(f'data_root, data_prefix and ann_file of the dataset must be paths, not {[root, *named]}.')
     return [join_path(root, path) if root else path for path in named] or [root] * bool(root)
+
+
+def labels_of(source: BaseDataset) -> Optional[np.ndarray]:
+    """(N,) int64 class labels of an MMEngine-style dataset, or None if an image has none."""
+    infos = (source.get_data_info(i) for i in range(len(source)))
+    labels = np.fromiter((info.get('gt_label', -1) for info in infos), dtype=np.int64, count=len(source))
+    return labels if (labels >= 0).all() else None
+
+
+def balanced_split(labels: np.ndarray, share: float, seed: int = 0) -> np.ndarray:
+    """Draw images at random, as many of each class: ``share * N / classes``, rounded, and one at least.
+
+    Gives (n,) int64 ids, ascending; of a class that has fewer images, all. ``share`` is above 0 and up to 1.
+    """
+    if not 0 < share <= 1:
+        raise ConfigError(f'The share of labelled images must be above 0 and at most 1, not {share}.')
+    rng = np.random.default_rng(seed)
+    classes = np.unique(labels)
+    of_each = max(1, round(share * len(labels) / len(classes)))
+    ids = [np.flatnonzero(labels == label) for label in classes]
+    return np.sort(np.concatenate([rng.choice(of_class, min(of_each, len(of_class)), replace=False)
+                                   for of_class in ids]))

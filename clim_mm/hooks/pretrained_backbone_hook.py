@@ -11,7 +11,7 @@ from clim_mm.checkpoints.backbone import backbone_init, check_landed, checkpoint
 from clim_mm.checkpoints.normalization import check_normalization, normalization_in
 from clim_mm.checkpoints.weights import changed
 from clim_mm.checks import check_bool
-from clim_mm.datasets.held_out import Listing, check_held_out, check_num_classes, check_top_k
+from clim_mm.datasets.held_out import Listing, check_classifier, check_held_out
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.hooks.checkpoint_guard_hook import StartHook
@@ -103,8 +103,7 @@ def _check_images(runner: Runner) -> None:
     train, *held_out = map(Listing.of, datasets)
     num_classes = getattr(getattr(unwrapped(runner), 'head', None), 'num_classes', None)
     if num_classes is not None:
-        check_num_classes(train, num_classes)
-        check_top_k(runner.cfg.get('val_evaluator'), num_classes)
+        check_classifier(train, num_classes, runner.cfg.get('val_evaluator'))
     for other in held_out:
         runner.logger.info(check_held_out(train, other, 'val_dataloader.dataset'))
 

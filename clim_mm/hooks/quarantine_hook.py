@@ -5,7 +5,6 @@ from typing import Any, Optional
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from clim_mm.datasets.quarantine import readable_again
 from clim_mm.protocols import Quarantining
 from clim_mm.registry import HOOKS
 
@@ -26,14 +25,13 @@ class QuarantineHook(Hook):
         self._loaded: Optional[dict] = None
 
     def before_train(self, runner: Runner) -> None:
-        """Take up the quarantine of a resumed run, except for images that are there again."""
+        """Take up the quarantine of a resumed run, except for missing images, which are tried again."""
         dataset = dataset_with(runner, Quarantining, 'QuarantineHook')
         if resumed(runner) and self._loaded is not None:
             with part_of_checkpoint('list of unreadable images'):
                 dataset.quarantine.load_state_dict(self._loaded)
-            if ids := readable_again(dataset):
-                dataset.quarantine.release(ids)
-                runner.logger.info(f'{len(ids)} images of the quarantine are there again, and are trained on.')
+            if number := dataset.quarantine.release_missing():
+                runner.logger.info(f'{number} images of the quarantine were missing, and are tried again.')
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Take up what this batch's workers found."""

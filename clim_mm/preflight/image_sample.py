@@ -8,7 +8,7 @@ from typing import Any, Optional
 import numpy as np
 
 from clim_mm.datasets import LoadImage
-from clim_mm.datasets.image_storage import backend_of
+from clim_mm.datasets.transforms.load_image import content_of
 from clim_mm.errors import UnreadableImage
 
 
@@ -58,7 +58,7 @@ def sample_images(source: Any, number: int = 64, seed: int = 0, seconds: float =
         path, start = source.get_data_info(sample_idx)['img_path'], time.perf_counter()
         content = b''
         with suppress(OSError):  # of which the loader tells
-            content = backend_of(path, load.backend_args).get(path)
+            content = content_of(path, load.backend_args)
         read = time.perf_counter() - start
         try:
             height, width = load.transform(dict(img_path=path))['img_shape']

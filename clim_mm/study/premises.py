@@ -3,7 +3,7 @@
 from mmengine.registry import init_default_scope
 
 from clim_mm.checkpoints.normalization import check_normalization, normalization_in, normalization_of
-from clim_mm.datasets.held_out import Listing, check_held_out, check_num_classes, check_top_k
+from clim_mm.datasets.held_out import Listing, check_classifier, check_held_out
 from clim_mm.datasets.source import build_source
 from clim_mm.errors import UserError
 from clim_mm.evaluation.labelled import source_config
@@ -35,8 +35,7 @@ def check_premises(study: Study) -> None:
             found, other = (Listing.of(build_source(dataset)) for dataset in (source_config(cfg), held_out))
             check_held_out(found, other, 'its held-out images')
             if num_classes is not None:
-                check_num_classes(found, num_classes)
-                check_top_k(cfg.get('val_evaluator'), num_classes)
+                check_classifier(found, num_classes, cfg.get('val_evaluator'))
         except UserError as error:
             raise type(error)(f'{name} of the study cannot be measured: {error}') from error
     for name, cfg in trainings.items():

@@ -53,12 +53,3 @@ def test_samples_that_cannot_be_stacked(samples):
     with pytest.raises(ConfigError, match='The samples of a batch cannot be stacked .*: let the pipeline end') as e:
         stack_collate(samples)
     assert len(str(e.value).splitlines()) == 1
-
-
-def test_advice_only_where_the_cause_is_known():
-    with pytest.raises(ConfigError, match='one size'):
-        stack_collate([dict(inputs=torch.zeros(3, 4, 4)), dict(inputs=torch.zeros(3, 5, 4))])
-    with pytest.raises(ConfigError, match='PackPair'):
-        stack_collate([dict(inputs=object())] * 2)
-    with pytest.raises(ConfigError, match=r'cannot be stacked \(.*device.*\)\.$'):
-        stack_collate([dict(inputs=torch.zeros(3)), dict(inputs=torch.zeros(3, device='meta'))])

@@ -5,6 +5,7 @@ import shutil
 import pytest
 
 from clim_mm.datasets import ImageFolder
+from clim_mm.errors import DataError
 
 
 def paths(dataset):
@@ -44,5 +45,5 @@ def test_no_labels_are_made_up(class_folder):
 
 def test_a_folder_without_images_is_an_error(tmp_path):
     (tmp_path / 'labels.txt').touch()
-    with pytest.raises(ValueError, match=r'no file that ends in .jpg, .jpeg, .* \(left out: 1 file \(1 .txt\)\)'):
+    with pytest.raises(DataError, match='has no file that ends in .jpg, .jpeg, '):
         ImageFolder(str(tmp_path))

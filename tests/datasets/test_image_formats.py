@@ -9,7 +9,8 @@ import pytest
 from PIL import Image, ImageOps
 from tiff_files import tiff
 
-from clim_mm.datasets import LoadImage, image_storage
+from clim_mm.datasets import LoadImage
+from clim_mm.datasets.transforms import load_image
 from clim_mm.errors import UnreadableImage
 
 # (40, 48, 5): blocks of eight pixels, so that formats that lose something keep them well.
@@ -23,8 +24,8 @@ DEEP = PIXELS.astype(np.uint16) * 16  # 12 bits
 def told(monkeypatch):
     """The warnings of a process that has told nothing yet."""
     sentences = []
-    monkeypatch.setattr(image_storage, '_warned', set())
-    monkeypatch.setattr(image_storage, 'print_log', lambda text, logger, level: sentences.append(text))
+    monkeypatch.setattr(load_image, '_warned', set())
+    monkeypatch.setattr(load_image, 'print_log', lambda text, logger, level: sentences.append(text))
     return sentences
 
 
@@ -61,8 +62,6 @@ def test_every_format_is_turned_as_its_camera_was(tmp_path, format_, options, or
     found = read(tmp_path, content)
     assert found.shape == np.asarray(upright).shape
     assert np.abs(found - np.asarray(upright)).max() <= 8
-    as_it_lies = read(tmp_path, content, color_type='color_ignore_orientation')
-    assert np.abs(as_it_lies - RGB).max() <= 8
 
 
 @pytest.mark.parametrize('content, expected', [
@@ -78,48 +77,28 @@ def test_every_format_is_turned_as_its_camera_was(tmp_path, format_, options, or
     (tiff(GREY, photometric=0), 255 - THRICE),
     (tiff(DEEP[..., 0] * 16, photometric=0), 255 - THRICE),
     (tiff(DEEP[..., :3] * 16, planes=True), RGB),
-    (tiff(DEEP[..., 0], bits=12), THRICE),  # TIFF states its 12 bits
-    (b'P5 48 40 4095\n' + DEEP[..., 0].astype('>u2').tobytes(), THRICE),  # and so does PGM
-    (b'P6\n# made by hand\n48 40\n1023\n' + (DEEP[..., :3] // 4).astype('>u2').tobytes(), RGB),
-    (b'P2 48 40 4095\n' + b' '.join(b'%d' % value for value in DEEP[..., 0].ravel()) + b'\n', THRICE),
-    (b'P5 48 40 127\n' + (GREY // 2).tobytes(), THRICE),
 ], ids=['GIF', 'frames of a GIF', 'frames of a WebP', 'AVIF', 'JPEG 2000', 'TIFF', 'TIFF in planes', 'TIFF of 4 bands',
-        'TIFF with white at 0', '16-bit TIFF with white at 0', '16-bit TIFF in planes', '12-bit TIFF', '12-bit PGM',
-        '10-bit PPM', '12-bit PGM as text', '7-bit PGM'])
+        'TIFF with white at 0', '16-bit TIFF with white at 0', '16-bit TIFF in planes'])
 def test_kinds_of_which_the_decoder_alone_gives_something_else(tmp_path, content, expected):
     assert np.abs(read(tmp_path, content) - expected).max() <= 2
 
 
-@pytest.mark.parametrize('content, words', [
-    (tiff(PIXELS), 'a TIFF of 5 channel(s) of 8 bits, '),
-    (tiff(PIXELS, planes=True), 'a TIFF of 5 channel(s) of 8 bits, '),
-    (tiff(DEEP), 'a TIFF of 5 channel(s) of 16 bits, '),
-    (tiff(RGB.astype(np.float32), numbers=3), 'a TIFF of 3 channel(s) of 32 bits, sample format 3, is not read'),
-    (tiff(GREY.astype(np.float16), numbers=3), 'a TIFF of 1 channel(s) of 16 bits, sample format 3'),
-    (tiff(GREY.astype(np.float64), numbers=3), 'a TIFF of 1 channel(s) of 64 bits, sample format 3'),
-    # OpenCV would give nonsense.
-    (tiff(GREY.astype(np.int16), numbers=2), 'a TIFF of 1 channel(s) of 16 bits, sample format 2'),
-    (tiff(GREY.view(np.int8), numbers=2), 'a TIFF of 1 channel(s) of 8 bits, sample format 2'),
-    (tiff(GREY.astype(np.uint32)), 'a TIFF of 1 channel(s) of 32 bits, sample format 1'),
-    (tiff(DEEP[..., :4], photometric=5), 'a TIFF of 4 channel(s) of 16 bits, '),
-    (tiff(RGB, compression=34925), 'it is cut off or damaged, or of a rare kind'),
-    (tiff(RGB)[:3000], 'it is cut off or damaged'),
-    (b'II*\0\xff\xff\xff\x0f', 'it is cut off or damaged'),
-    (encoded(IMAGE, 'JPEG').replace(b'\xff\xc0\0\x11\x08', b'\xff\xc0\0\x11\x0c'),
-     'it is cut off or damaged, or of a rare kind'),
-    (encoded(IMAGE, 'JPEG')[:-200], 'it is cut off or damaged'),
-    (encoded(IMAGE, 'AVIF')[:-50], 'it is cut off or damaged, or of a rare kind'),
-    (b'\0\0\0\x18ftypheic\0\0\0\0mif1heic' + bytes(99), 'it is in no image format that the decoder knows'),
-    (b'\xff\x0a' + bytes(99), 'it is in no image format that the decoder knows'),
-    (b'\n<!DOCTYPE html><html><body>404</body></html>', 'it is in no image format that the decoder knows'),
-    (b'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n',
-     'it is in no image format that the decoder knows'),
-    (b'v/1\x01' + bytes(99), 'it is in no image format that the decoder knows'),
-    (b'hello', 'it is in no image format that the decoder knows'),
-    (b'', 'the file is empty'),
-])
-def test_why_a_file_is_not_read(tmp_path, content, words):
-    assert reason(tmp_path, content).startswith(words)
+@pytest.mark.parametrize('content', [
+    tiff(PIXELS), tiff(PIXELS, planes=True), tiff(DEEP), tiff(RGB.astype(np.float32), numbers=3),
+    tiff(GREY.astype(np.float16), numbers=3), tiff(GREY.astype(np.float64), numbers=3),
+    tiff(GREY.astype(np.int16), numbers=2), tiff(GREY.view(np.int8), numbers=2),  # of which OpenCV makes nonsense
+    tiff(GREY.astype(np.uint32)), tiff(DEEP[..., :4], photometric=5), tiff(DEEP[..., 0], bits=12),
+    tiff(RGB, compression=34925), tiff(RGB)[:3000], b'II*\0\xff\xff\xff\x0f',
+    encoded(IMAGE, 'JPEG').replace(b'\xff\xc0\0\x11\x08', b'\xff\xc0\0\x11\x0c'), encoded(IMAGE, 'JPEG')[:-200],
+    encoded(IMAGE, 'AVIF')[:-50], b'\0\0\0\x18ftypheic\0\0\0\0mif1heic' + bytes(99), b'\xff\x0a' + bytes(99),
+    b'\n<!DOCTYPE html><html><body>404</body></html>',
+    b'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n', b'v/1\x01' + bytes(99), b'hello'])
+def test_files_that_are_not_read(tmp_path, content):
+    assert reason(tmp_path, content) == 'it is cut off or damaged, or of a kind that is not read'
+
+
+def test_empty_files_are_not_read(tmp_path):
+    assert reason(tmp_path, b'') == 'the file is empty'
 
 
 def png16(values):
@@ -133,7 +112,8 @@ def png16(values):
 
 
 DEEP_FILES = [encoded(Image.fromarray(DEEP[..., 0]), 'PNG'), png16(DEEP[..., :3]), tiff(DEEP[..., 0]),
-              tiff(DEEP[..., :3]), tiff(DEEP[..., :4], extra=(0, )), encoded(Image.fromarray(DEEP[..., 0]), 'JPEG2000')]
+              tiff(DEEP[..., :3]), tiff(DEEP[..., :4], extra=(0, )), encoded(Image.fromarray(DEEP[..., 0]), 'JPEG2000'),
+              b'P5 48 40 4095\n' + DEEP[..., 0].astype('>u2').tobytes()]
 
 
 @pytest.mark.parametrize('content', DEEP_FILES)
@@ -158,21 +138,4 @@ def test_a_setting_for_16_bits_leaves_others_alone(tmp_path):
     for content in (encoded(IMAGE, 'PNG'), tiff(RGB), b'P6 48 40 255\n' + RGB.tobytes()):
         np.testing.assert_array_equal(read(tmp_path, content, max_value=4095), RGB)
     for content in (tiff(DEEP[..., 0], photometric=0), tiff(DEEP[..., :3], planes=True)):
-        assert 'max_value is not for' in reason(tmp_path, content, max_value=4095)
-
-
-@pytest.mark.parametrize('content, words', [
-    (encoded(Image.fromarray(PIXELS[..., :4].copy()), 'PNG'), 'has transparency, which is left out here'),
-    (encoded(Image.fromarray(PIXELS[..., :2].copy(), 'LA'), 'PNG'), 'has transparency, which is left out here'),
-    (encoded(Image.fromarray(PIXELS[..., :4].copy()), 'WEBP'), 'has transparency, which is left out here'),
-    (encoded(Image.fromarray(PIXELS[..., :4].copy()), 'AVIF'), 'has transparency, which is left out here'),
-    (encoded(IMAGE.quantize(8), 'PNG', transparency=3), 'has transparency, which is left out here'),
-    (encoded(IMAGE, 'PNG', transparency=(0, 0, 0)), 'has transparency, which is left out here'),
-    (encoded(Image.fromarray(PIXELS[..., :4].copy()), 'TIFF'), 'has transparency, which is blended with black here'),
-    (tiff(PIXELS[..., :4], extra=(0, )), 'has a further band beside its colours, which is left out here'),
-    (tiff(DEEP[..., :4] * 16, extra=(0, )), 'has a further band beside its colours, which is left out here'),
-])
-def test_a_band_that_is_not_read_is_told_once(tmp_path, content, words, told):
-    read(tmp_path, content)
-    read(tmp_path, content)
-    assert len(told) == 1 and words in told[0]
+        assert 'of a kind that is not read' in reason(tmp_path, content, max_value=4095)

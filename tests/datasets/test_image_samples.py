@@ -6,7 +6,8 @@ import torch
 from colored_images import cut_off, damage, empty, number_of, write_colored
 from torch.utils.data import DataLoader
 
-from clim_mm.datasets import ImageSamples, LoadImage, MultiRes, RandomGrayscale
+from clim_mm.datasets import ImageSamples, LoadImage, MultiRes
+from clim_mm.datasets.transforms import RandomGrayscale
 from clim_mm.errors import ConfigError, DataError
 
 N = 12

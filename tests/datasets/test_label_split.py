@@ -37,9 +37,8 @@ def test_images_by_their_names_alone(class_folder, tmp_path):
 
 
 @pytest.mark.parametrize('text, words', [
-    ('cat/1.png\ndog/9.png\ncow/1.png\n', r'2 of the 3 images.*\(cow/1.png, dog/9.png\)'),
-    ('cat/1.png\n', r'no image of 1 of the 2 classes \(dog\)'),
-    ('\n\n', 'is empty'),
+    ('cat/1.png\ndog/9.png\ncow/1.png\n', r'2 of the 3 names .* no image .*\(cow/1.png, dog/9.png\)'),
+    ('\n\n', 'names no image'),
 ])
 def test_what_is_wrong_with_a_list(class_folder, tmp_path, text, words):
     with pytest.raises(DataError, match=words):
@@ -55,14 +54,13 @@ def test_no_list(class_folder, tmp_path):
 
 def test_images_without_labels(class_folder, tmp_path):
     split = split_of(tmp_path, '1.png\n')
-    with pytest.raises(DataError, match=f'cat have no labels for {split} to choose from.*a folder of images for each'):
+    with pytest.raises(DataError, match='cat has no folder of images for a class'):
         LabelSplit(split, data_prefix=str(class_folder / 'cat'))
 
 
 def test_a_name_of_several_images_chooses_none(class_folder, tmp_path):
     split = split_of(tmp_path, '1.png\n3.png\n')
-    with pytest.raises(DataError, match=r'2 of the 2 names in .* are those of several images in .*images \(1.png, '
-                       r'3.png\): write CLASS/IMAGE'):
+    with pytest.raises(DataError, match=r'2 of the 2 names in .* of several \(1.png, 3.png\): .* with CLASS/IMAGE'):
         LabelSplit(split, data_prefix=str(class_folder))
     assert len(LabelSplit(split_of(tmp_path, 'cat/1.png\ndog/1.png\n'), data_prefix=str(class_folder))) == 2
 
@@ -71,8 +69,6 @@ def test_an_empty_class_folder_wants_no_image(class_folder, tmp_path):
     (class_folder / 'cow').mkdir()
     dataset = LabelSplit(split_of(tmp_path, 'cat/1.png\ndog/1.png\n'), data_prefix=str(class_folder))
     assert dataset.CLASSES == ('cat', 'cow', 'dog') and dataset.get_gt_labels().tolist() == [0, 2]
-    with pytest.raises(DataError, match=r'no image of 1 of the 3 classes \(dog\)'):
-        LabelSplit(split_of(tmp_path, 'cat/1.png\n'), data_prefix=str(class_folder))
 
 
 @pytest.mark.parametrize('write', [

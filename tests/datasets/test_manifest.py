@@ -108,18 +108,13 @@ def test_every_change_gives_another_digest_and_a_word_about_it(now):
     (BEFORE + ['40\td.png', '50\te.png'], '2 added (d.png, e.png)'),
     (['11\ta.png', *BEFORE[1:]], '1 of another size (a.png)'),
     (['-1\ta.png', *BEFORE[1:]], '1 of another size (a.png)'),
-    (BEFORE[::-1], 'the same images in another order'),
+    (BEFORE[::-1], 'the same images in another order, or listed more or less often'),
     (['11\ta.png', '30\tc.png', '9\td.png'], '1 removed (b.png), 1 added (d.png), 1 of another size (a.png)'),
     ([f'1\tnew/{i}.png' for i in range(5)],
      '3 removed (a.png, b.png, c.png), 5 added (new/0.png, new/1.png, new/2.png, ...)'),
 ])
 def test_changes_in_words(now, words):
     assert difference(Manifest(BEFORE), Manifest(now)) == words
-
-
-def test_an_image_that_was_listed_twice_and_is_not_any_more_is_no_other_order():
-    words = difference(Manifest([BEFORE[0], *BEFORE]), Manifest(BEFORE))
-    assert words and 'another order' not in words
 
 
 def test_the_sizes_of_some_images_can_be_left_out():

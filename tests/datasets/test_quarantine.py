@@ -117,7 +117,7 @@ def test_a_state_is_a_copy():
 ])
 def test_a_state_that_cannot_be_of_this_set_is_an_error_and_changes_nothing(ids, entries):
     quarantine = held()
-    with pytest.raises(ValueError, match='no id of 10 images|shorter'):
+    with pytest.raises(ValueError, match='no ids of 10 images|shorter'):
         quarantine.load_state_dict(dict(ids=ids, entries=entries))
     assert quarantine.entries == ENTRIES and len(quarantine) == 2
 

@@ -70,14 +70,14 @@ def test_a_bad_image_in_a_worker_is_told_in_one_sentence(with_a_bad_one, wrap):
     batches._shutdown_workers()  # left to the garbage collector, the worker would take five seconds to stop
     assert 'Traceback' in str(caught.value) and 'DataLoader worker process 0' in str(caught.value)
     assert sentence(caught.value) == (
-        f'Cannot read the image {with_a_bad_one / NAMES[BAD]} (it is in no image format that the decoder '
-        'knows): replace it or take it out of the data folder.')
+        f'Cannot read the image {with_a_bad_one / NAMES[BAD]} (it is cut off or damaged, or of a kind that '
+        'is not read): replace it or take it out of the data folder.')
 
 
 def test_with_a_quarantine_nothing_stands_in_its_place(with_a_bad_one):
     quarantine = Quarantine(12)
     views = SingleViews(ImageFolder(str(with_a_bad_one)), PIPELINE, quarantine)
-    entry = f'{with_a_bad_one / NAMES[BAD]}\tit is in no image format that the decoder knows'
+    entry = f'{with_a_bad_one / NAMES[BAD]}\tit is cut off or damaged, or of a kind that is not read'
     for i in range(12):
         if i != BAD:
             assert int(views[i]['data_samples'].sample_idx.value) == i

@@ -1,6 +1,5 @@
 """Building the wrapped dataset: each fault of a folder or list is told with its place and a remedy."""
 
-import os
 import shutil
 
 import pytest
@@ -58,8 +57,7 @@ def test_a_missing_list(class_folder):
 
 @pytest.mark.parametrize('type_', ['ImageFolder', 'mmcls.CustomDataset'])
 def test_an_empty_folder(tmp_path, type_):
-    message = error_of(type=type_, data_root=str(tmp_path))
-    assert str(tmp_path) in message and type_ in message
+    assert str(tmp_path) in error_of(type=type_, data_root=str(tmp_path))
 
 
 def test_empty_class_folders(tmp_path):
@@ -150,18 +148,6 @@ def test_a_link_to_elsewhere_that_leads_back_lists_nothing_twice(class_folder, t
     assert len(build_source(dict(type='ImageFolder', data_root=str(class_folder)))) == 12
 
 
-@pytest.mark.parametrize('type_', ['ImageFolder', 'mmcls.CustomDataset'])
-def test_images_that_are_links_to_nowhere_are_an_error(class_folder, type_):
-    (class_folder / 'cat' / 'gone.png').symlink_to('nowhere.png')
-    (class_folder / 'cat' / 'loop.JPG').symlink_to('loop.JPG')
-    os.mkfifo(class_folder / 'dog' / 'pipe.jpeg')
-    (class_folder / 'dog' / 'notes.txt').symlink_to('nowhere.txt')  # no image
-    message = error_of(type=type_, data_root=str(class_folder))
-    names = ', '.join(str(class_folder / name) for name in ('cat/gone.png', 'cat/loop.JPG', 'dog/pipe.jpeg'))
-    assert message.startswith(f'3 image(s) below {class_folder} are links that lead nowhere, or no files at all')
-    assert f'({names}): mend them' in message
-
-
 def test_a_list_leads_to_its_own_images(class_folder):
     (class_folder / 'cat' / 'up').symlink_to(class_folder)
     (class_folder / 'list.txt').write_text('dog/3.png\n')
@@ -171,7 +157,7 @@ def test_a_list_leads_to_its_own_images(class_folder):
 @pytest.mark.parametrize('key, value', [
     ('data_root', 3), ('data_root', ['a']), ('data_prefix', 3), ('data_prefix', dict(img_path=3)), ('ann_file', True)])
 def test_a_path_that_is_none(class_folder, key, value):
-    with pytest.raises(ConfigError, match='of the dataset must be a path, not'):
+    with pytest.raises(ConfigError, match='of the dataset must be paths, not'):
         build_source({'type': 'mmcls.CustomDataset', 'data_root': str(class_folder), key: value})
 
 

@@ -223,4 +223,4 @@ def test_a_list_of_other_images(transfer, tmp_path):
     split.write_text('n01440764_10023.JPEG\n')
     result = transfer(tmp_path / 'work', SEMI, f'train_dataloader.dataset.split={split}')
     assert result.returncode == 1 and 'Traceback' not in result.stdout, result.stdout[-3000:]
-    assert '1 of the 1 images that' in result.stdout.strip().splitlines()[-1]
+    assert '1 of the 1 names in' in result.stdout.strip().splitlines()[-1]

@@ -144,8 +144,8 @@ def unusual(picture: np.ndarray) -> Iterator[BadImage]:
     yield BadImage('animated.gif', encoded(palette, 'GIF', **pages), shown)
     twelve_bits = deep[..., 0] >> 4
     stated = b'P5 %d %d 4095\n' % (WIDTH, HEIGHT)
-    yield BadImage('twelve_bits.pgm', stated + twelve_bits.astype('>u2').tobytes(), thrice, 1)
-    yield BadImage('twelve_bits.tif', tiff(twelve_bits, bits=12), thrice, 1)
+    yield BadImage('twelve_bits.pgm', stated + twelve_bits.astype('>u2').tobytes(), thrice >> 4)
+    yield BadImage('twelve_bits.tif', tiff(twelve_bits, bits=12))
     yield BadImage('four_bands.tif', tiff(np.dstack([picture, alpha]), extra=(0, )), picture)
     yield BadImage('two_pages.tif', encoded(image, 'TIFF', **pages), picture)
     yield BadImage('smallest.png', encoded(Image.fromarray(picture[:4, :4]), 'PNG'), picture[:4, :4])

@@ -1,5 +1,7 @@
 """Images of every kind, opened."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -61,6 +63,13 @@ def test_an_image_that_has_gone(class_folder):
     assert 3 not in sample.readable_ids
 
 
+def test_a_pipe_is_not_waited_for(class_folder):
+    os.mkfifo(class_folder / 'cat' / 'pipe.png')
+    sample = sample_images(ImageFolder(str(class_folder)), seconds=60)
+    assert (sample.opened, sample.unreadable) == (13, 1)
+    assert sample.first_unreadable == f'{class_folder}/cat/pipe.png (it is a pipe or a device)'
+
+
 def test_nothing_readable(tmp_path):
     (tmp_path / 'a.jpg').write_bytes(b'')
     sample = sample_images(ImageFolder(str(tmp_path)))
@@ -90,7 +99,8 @@ def test_the_source_inside_a_dataset(class_folder):
 def test_what_the_listing_left_out(tmp_path):
     Image.fromarray(noise(8, 9)).save(tmp_path / 'a.png')
     (tmp_path / 'b.heic').touch()
-    assert sample_images(ImageFolder(str(tmp_path))).left_out == '1 file (1 .heic)'
+    found = sample_images(ImageFolder(str(tmp_path))).left_out
+    assert found == '1 other, hidden or repeated files and folders (b.heic)'
 
 
 @pytest.mark.parametrize('pipeline', [

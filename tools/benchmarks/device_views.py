@@ -30,8 +30,9 @@ from pipeline import clim_pairs, draw_jpegs
 
 from clim_mm import host as framework
 from clim_mm.checks import check_whole
-from clim_mm.datasets import ColorJitter, RandomGaussianBlur, RandomGrayscale, stack_collate
+from clim_mm.datasets import stack_collate
 from clim_mm.datasets.device_views import PhotometricDraws, blurred, jittered
+from clim_mm.datasets.transforms import ColorJitter, RandomGaussianBlur, RandomGrayscale
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.registry import MODELS
 

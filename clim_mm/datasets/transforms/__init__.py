@@ -3,12 +3,10 @@
     PairViews (LoadImage, MultiRes) -> CutMix or MixUp -> PackPair
 """
 
-from .center_view import CenterView
+from .crops import CenterView, MultiRes
 from .load_image import LoadImage
 from .mixing import CutMix, Mixing, MixUp
-from .multi_res import MultiRes
-from .pack_pair import PackPair
-from .pair_views import PairViews
+from .pairs import PackPair, PairViews
 from .photometric import ColorJitter, RandomFlip, RandomGaussianBlur, RandomGrayscale
 
 __all__ = [

@@ -1,25 +1,32 @@
-"""Reading an image file."""
+"""Reading an image file, from whatever storage; and warnings about images, given once."""
 
 import errno
+import io
+import logging
 import os
 import stat
 from contextlib import suppress
 from functools import partial
 from typing import Any, Optional
 
+import cv2
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
+from mmengine import dist
+from mmengine.fileio import BaseStorageBackend, get_file_backend
+from mmengine.logging import print_log
+from PIL import ExifTags, Image, ImageOps
+from torch.utils.data import get_worker_info
 
 from clim_mm.causes import machine_error
-from clim_mm.checks import check_choice, check_whole
-from clim_mm.errors import UnreadableImage, UserError, on_one_line, printable
+from clim_mm.checks import check_whole
+from clim_mm.errors import ConfigError, UnreadableImage, UserError, on_one_line, printable
 from clim_mm.registry import TRANSFORMS
 from clim_mm.storage import patiently
 
-from ..image_formats import ALPHA, Header, decode, header_of
-from ..image_storage import backend_of, warn_once
-
 DARK = 64  # [ours] of 256: no value of a 16-bit image beyond it looks like fewer bits in a file of 16
+_warned: set[str] = set()
+_NOT_READ = 'it is cut off or damaged, or of a kind that is not read'
 
 
 @TRANSFORMS.register_module()
@@ -27,26 +34,19 @@ class LoadImage(LoadImageFromFile):
     """mmcv's ``LoadImageFromFile``, whose every failure names the file, the reason and the remedy.
 
     All formats are read alike: grey, CMYK, palette and 16-bit images become 8-bit colour; EXIF's orientation is
-    followed; of several pages or frames the first is taken. Transparency and a fourth band are left out, which is told
-    once; except in TIFF files, whose transparency libtiff blends with black.
+    followed; of several pages or frames the first is taken. Transparency and a fourth band are left out, except in TIFF
+    files, whose transparency libtiff blends with black.
 
     Args:
         min_side: Images with a shorter side, in pixels, count as unreadable: no view of them shows anything
             [ours].
-        max_value: Value of white in 16-bit images whose file states none, such as 4095 for 12 bits, 1 to 65535. None
-            takes their upper 8 bits.
-        to_float32, backend_args: As for ``mmcv.LoadImageFromFile``.
-        color_type: ``color``, or ``color_ignore_orientation``.
-        imdecode_backend: ``cv2``: the others turn, blend or scale in their own ways.
+        max_value: Value of white in 16-bit images, such as 4095 for 12 bits, 1 to 65535. None takes their upper 8 bits.
     """
 
-    def __init__(self, min_side: int = 4, max_value: Optional[int] = None, to_float32: bool = False,
-                 color_type: str = 'color', imdecode_backend: str = 'cv2', backend_args: Optional[dict] = None) -> None:
+    def __init__(self, min_side: int = 4, max_value: Optional[int] = None, backend_args: Optional[dict] = None) -> None:
         check_whole('min_side of LoadImage', min_side, least=1)
         check_whole('max_value of LoadImage', max_value, least=1, most=65535, optional=True)
-        check_choice('color_type of LoadImage', color_type, ('color', 'color_ignore_orientation'))
-        check_choice('imdecode_backend of LoadImage', imdecode_backend, ('cv2', ))
-        super().__init__(to_float32=to_float32, color_type=color_type, backend_args=backend_args)
+        super().__init__(backend_args=backend_args)
         self.min_side = min_side
         self.max_value = max_value
 
@@ -62,48 +62,50 @@ class LoadImage(LoadImageFromFile):
                 raise fault from error
             reason = (error.strerror or on_one_line(error) if isinstance(error, OSError) else
                       'it claims to have more pixels than OPENCV_IO_MAX_IMAGE_PIXELS admits'
-                      if 'CV_IO_MAX_IMAGE' in str(error) else f'{type(error).__name__}: {on_one_line(error)}')
+                      if 'CV_IO_MAX_IMAGE' in str(error) else _NOT_READ if isinstance(error, cv2.error) else
+                      f'{type(error).__name__}: {on_one_line(error)}')
             raise UnreadableImage.of(path, reason) from error
         height, width = shape = image.shape[:2]
         if min(height, width) < self.min_side:
             raise UnreadableImage.of(path, f'{width}x{height} pixels are too few, min_side is {self.min_side}')
-        results.update(img=image.astype(np.float32) if self.to_float32 else image, img_shape=shape, ori_shape=shape)
-        return results
+        return dict(results, img=image, img_shape=shape, ori_shape=shape)
 
     def _load(self, path: str) -> np.ndarray:
-        with suppress(FileNotFoundError):  # perhaps it is no local file
-            if not (stat.S_ISREG(mode := os.stat(path).st_mode) or stat.S_ISDIR(mode)):
-                raise OSError(errno.EINVAL, 'it is a pipe or a device')  # which might never end
-        content = backend_of(path, self.backend_args).get(path)
-        header = header_of(content)
-        if header.fault:
-            raise UnreadableImage.of(path, header.fault)
-        if self.max_value is not None and header.bits == 16 and header.white is None and not header.plain:
-            raise UnreadableImage.of(path, 'max_value is not for 16 bits in planes, with alpha or with 0 for white')
-        image = decode(content, header, self.max_value, upright=self.color_type == 'color') if content else None
+        content = content_of(path, self.backend_args)
+        if not content:
+            raise UnreadableImage.of(path, 'the file is empty')
+        data = np.frombuffer(content, np.uint8)
+        image = cv2.imdecode(data, cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+        if image is not None and image.dtype != np.uint8:
+            image = self._in_8_bits(path, image, cv2.imdecode(data, cv2.IMREAD_COLOR))
         if image is None:
-            reason = 'it is cut off or damaged, or of a rare kind' if header.kind else (
-                'it is in no image format that the decoder knows' if content else 'the file is empty')
-            raise UnreadableImage.of(path, reason)
-        self._tell_of_losses(path, header, image)
-        return image
+            raise UnreadableImage.of(path, _NOT_READ)
+        is_webp, is_avif = content[8:12] == b'WEBP', content[4:12] in (b'ftypavif', b'ftypavis')
+        # Of other formats OpenCV has followed the orientation.
+        return _turned(image, content) if is_avif or (is_webp and b'EXIF' in content) else image
 
-    def _tell_of_losses(self, path: str, header: Header, image: np.ndarray) -> None:
-        if header.extra:
-            what = 'transparency' if header.extra == ALPHA else 'a further band beside its colours'
-            fate = 'blended with black' if (header.kind, header.extra) == ('TIFF', ALPHA) else 'left out'
-            warn_once(f'{header.kind} with {header.extra}',
-                      f'{printable(path)} has {what}, which is {fate} here and in all images like it.')
-        is_deep = header.bits == 16 and header.white is None and self.max_value is None
-        if is_deep and (largest := int(image.max())) < DARK:
-            warn_once('depth of images',
-                      f'{printable(path)} {loss_of_depth(largest)}, if the other images are like it.')
+    def _in_8_bits(self, path: str, image: np.ndarray, upper: Optional[np.ndarray]) -> Optional[np.ndarray]:
+        """An image of 16 bits, by itself and as OpenCV reduces it; None for signed and floating-point values."""
+        if upper is None or image.dtype != np.uint16:
+            return None
+        if self.max_value is not None:  # of TIFF files in planes, or where 0 is white, OpenCV gives wrong 16 bits
+            is_sound = (abs(image / 256 - upper) <= 1).all()
+            return cv2.convertScaleAbs(image, alpha=255 / self.max_value) if is_sound else None
+        if (largest := int(upper.max())) < DARK:
+            warn_once('depth of images', f'{printable(path)} has 16 bits, but no value above {256 * largest + 255}, so '
+                      f'that {largest + 1} of 256 levels are left in 8 bits: set '
+                      f'max_value={256 * 2**largest.bit_length() - 1} of every LoadImage in the config, if the other '
+                      'images are like it.')
+        return upper
 
 
-def loss_of_depth(largest: int) -> str:
-    """What becomes of 16-bit images, and the remedy, by the largest value of their upper 8 bits."""
-    return (f'has 16 bits, but no value above {256 * largest + 255}, so that {largest + 1} of 256 levels are left in 8 '
-            f'bits: set max_value={256 * 2**largest.bit_length() - 1} of every LoadImage in the config')
+def _turned(image: np.ndarray, content: bytes) -> np.ndarray:
+    """The image upright, by the file's EXIF data."""
+    with suppress(Exception), Image.open(io.BytesIO(content)) as file:  # whatever Pillow raises for odd EXIF data
+        picture = Image.fromarray(image)
+        picture.getexif()[ExifTags.Base.Orientation] = file.getexif().get(ExifTags.Base.Orientation, 1)
+        return np.array(ImageOps.exif_transpose(picture))
+    return image
 
 
 def loader_of(dataset: Any) -> LoadImage:
@@ -111,3 +113,29 @@ def loader_of(dataset: Any) -> LoadImage:
     transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
     of_pairs = [part for pairs in transforms for part in getattr(getattr(pairs, 'load', None), 'transforms', ())]
     return next((part for part in (*transforms, *of_pairs) if isinstance(part, LoadImage)), LoadImage())
+
+
+def content_of(path: str, backend_args: Optional[dict] = None) -> bytes:
+    """What a file holds; OSError for a pipe or a device, which might never end."""
+    with suppress(FileNotFoundError):  # perhaps it is no local file
+        if not (stat.S_ISREG(mode := os.stat(path).st_mode) or stat.S_ISDIR(mode)):
+            raise OSError(errno.EINVAL, 'it is a pipe or a device')
+    return backend_of(path, backend_args).get(path)
+
+
+def backend_of(path: str, backend_args: Optional[dict] = None) -> BaseStorageBackend:
+    """The backend that reads a file or folder, one a process and setting, as MMEngine chooses it."""
+    try:
+        return get_file_backend(path, backend_args=backend_args, enable_singleton=True)
+    except (KeyError, TypeError, ImportError) as error:  # of a name, a setting or a package that there is not
+        raise ConfigError(f'The storage of {printable(path)} cannot be used with backend_args={backend_args} '
+                          f'({type(error).__name__}: {on_one_line(error)}): correct backend_args of LoadImage, or what '
+                          'stands before :// in the path.') from error
+
+
+def warn_once(topic: str, sentence: str) -> None:
+    """Log a warning the first time about its topic, in the first process and its first worker alone."""
+    worker = get_worker_info()
+    if topic not in _warned and dist.is_main_process() and (worker is None or worker.id == 0):
+        _warned.add(topic)
+        print_log(sentence, logger='current', level=logging.WARNING)

@@ -7,29 +7,25 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from clim_mm.checks import check_bool, check_number
-from clim_mm.datasets.device_views import DeferredView, Mixture
 from clim_mm.registry import TRANSFORMS
+
+from ..device_views import DeferredView, Mixture
 
 
 class Mixing(BaseTransform):
     """Base of :class:`CutMix` and :class:`MixUp`. A sample without a positive stays as it is: its ``lam`` is 1.0.
 
-    Required keys: ``views`` of :class:`PairViews`, of which ``positive_query`` is used up; ``lam``; ``positive_idx``;
-    ``rng``, or ``batch_rng`` with ``per_batch``.
-
-    Modified keys: ``views``: ``query``; ``lam``, the anchor's share, a float for each image of ``query``.
-
-    Queries that are deferred to the device (:class:`MultiRes` with ``on_device``) stay as they are, since colour comes
-    before mixing. What was drawn follows them, as ``mixtures``, one for each query at each of its resolutions, and
-    ``unmixed_term``.
+    Mixes ``query`` of the ``views`` of :class:`PairViews` with ``positive_query``, which is used up, and sets ``lam``,
+    the anchor's share, a float for each image of ``query``. Queries that are deferred to the device (:class:`MultiRes`
+    with ``on_device``) stay as they are; what was drawn follows them as ``mixtures``, one for each query at each of its
+    resolutions, and ``unmixed_term``.
 
     Args:
         alpha: Of ``lam ~ Beta(alpha, alpha)``, above 0.
         per_batch: Draw once for a batch of one process [csml: once for a GPU's batch], not for each sample [ours].
         unmixed_term: Let the unmixed anchor's views follow as further queries, with ``lam = 1``. The loss, a mean
-            over the queries, becomes ``(L_mix + NCE(f_q(x_i), f_k(x_i))) / 2``: one more forward and backward for
-            each image [ours, the plainest reading; csml averages three terms: the mixed one and one each of the
-            unmixed anchor and the unmixed positive, pulled to both keys in equal parts after its first epochs].
+            over the queries, becomes ``(L_mix + NCE(f_q(x_i), f_k(x_i))) / 2`` [ours, the plainest reading; csml has
+            a third term, of the unmixed positive].
     """
 
     def __init__(self, alpha: float, per_batch: bool = False, unmixed_term: bool = False) -> None:
@@ -56,16 +52,26 @@ class Mixing(BaseTransform):
         unmixed = [image.copy() for image in query] if self.unmixed_term else []
         others = views.pop('positive_query')
         if has_positive:
-            query = [self.mix(*pair) for pair in zip(query, others, mixtures, strict=True)]
+            for image, other, mixture in zip(query, others, mixtures, strict=True):
+                mix(image, other, mixture)
         return dict(results, views=dict(views, query=query + unmixed), lam=lam)
 
     @abstractmethod
     def draw(self, sizes: Sequence[tuple[int, int]], rng: np.random.Generator) -> list[Mixture]:
-        """Draw how the images of a sample are mixed, by the height and width of each."""
+        """Draw how images of these heights and widths are mixed."""
 
-    @abstractmethod
-    def mix(self, image: np.ndarray, other: np.ndarray, mixture: Mixture) -> np.ndarray:
-        """Mix an image of the anchor, which may be written to, with the positive's of the same shape; uint8."""
+
+def mix(image: np.ndarray, other: np.ndarray, mixture: Mixture) -> None:
+    """Mix an anchor's (H, W, 3) uint8 image, in place, with the positive's of the same shape."""
+    (top, left, bottom, right), (from_top, from_left) = mixture.box, mixture.corner
+    inside = image[top:bottom, left:right]
+    patch = other[from_top:from_top + bottom - top, from_left:from_left + right - left]
+    inside[:] = blend(inside, patch, mixture.share) if mixture.share else patch
+
+
+def blend(image: np.ndarray, other: np.ndarray, lam: float) -> np.ndarray:
+    """``lam * image + (1 - lam) * other`` in uint8, rounded to the nearest whole number, halves to the even one."""
+    return np.rint(lam * image + (1.0 - lam) * other).astype(np.uint8)
 
 
 @TRANSFORMS.register_module()
@@ -73,7 +79,7 @@ class CutMix(Mixing):
     """Paste a rectangle of the positive's view into the anchor's (paper equation 3; Yun et al., ICCV 2019).
 
     ``x_mix = M * x_i + (1 - M) * x~_i``. The rectangle is the same in relative coordinates at every
-    resolution, and ``lam`` is the share of anchor pixels that remain at each. Keys: as for :class:`Mixing`.
+    resolution, and ``lam`` is the share of anchor pixels that remain at each.
 
     Args:
         alpha: Of ``lam ~ Beta(alpha, alpha)``, above 0. The paper's best is 2 (Table 9).
@@ -97,17 +103,11 @@ class CutMix(Mixing):
             mixtures.append(Mixture(box, corner, lam=anchor_share(box, height, width)))
         return mixtures
 
-    def mix(self, image: np.ndarray, other: np.ndarray, mixture: Mixture) -> np.ndarray:
-        """Paste the rectangle, in place."""
-        (top, left, bottom, right), (from_top, from_left) = mixture.box, mixture.corner
-        image[top:bottom, left:right] = other[from_top:from_top + bottom - top, from_left:from_left + right - left]
-        return image
-
 
 def relative_rectangle(lam: float, rng: np.random.Generator) -> np.ndarray:
     """Draw a rectangle of area ratio ``1 - lam`` with a uniform centre, clipped to the image.
 
-    (4,) float64: top, left, bottom, right, as shares of the height and the width.
+    Gives (4,) float64: top, left, bottom, right, as shares of the height and the width.
     """
     half_side = np.sqrt(1.0 - lam) / 2
     center = rng.random(2)
@@ -124,8 +124,7 @@ def moved(box: Sequence[int], place: np.ndarray, height: int, width: int) -> tup
     """Top and left of a box of the same size; ``place`` is the share, 0 to 1, of the room above and left of it."""
     top, left, bottom, right = box
     room = np.array([height - (bottom - top), width - (right - left)])
-    new_top, new_left = np.rint(place * room).astype(int).tolist()
-    return new_top, new_left
+    return tuple(np.rint(place * room).astype(int).tolist())
 
 
 def anchor_share(box: Sequence[int], height: int, width: int) -> float:
@@ -139,8 +138,7 @@ class MixUp(Mixing):
     """Blend the positive's view into the anchor's (paper Table 10; Zhang et al., ICLR 2018).
 
     ``x_mix = lam * x_i + (1 - lam) * x~_i`` at each pixel, with the same ``lam`` at every resolution. The mixture
-    is rounded to uint8, so that each value is off by half a grey level at most; ``lam`` is as it was drawn. Keys: as
-    for :class:`Mixing`. The paper's best ``alpha`` is 0.2 (Table 10).
+    is rounded to uint8; ``lam`` is as it was drawn. The paper's best ``alpha`` is 0.2 (Table 10).
     """
 
     def __init__(self, alpha: float = 0.2, **kwargs) -> None:
@@ -150,12 +148,3 @@ class MixUp(Mixing):
         """Draw one ``lam`` for all."""
         lam = float(rng.beta(self.alpha, self.alpha))
         return [Mixture((0, 0, height, width), share=lam, lam=lam) for height, width in sizes]
-
-    def mix(self, image: np.ndarray, other: np.ndarray, mixture: Mixture) -> np.ndarray:
-        """Blend the two."""
-        return blend(image, other, mixture.share)
-
-
-def blend(image: np.ndarray, other: np.ndarray, lam: float) -> np.ndarray:
-    """``lam * image + (1 - lam) * other`` in uint8, rounded to the nearest whole number, halves to the even one."""
-    return np.rint(lam * image + (1.0 - lam) * other).astype(np.uint8)

@@ -90,10 +90,9 @@ class RandomGrayscale(mmcv.transforms.RandomGrayscale):
 
 @TRANSFORMS.register_module()
 class RandomGaussianBlur(host.RandomGaussianBlur):
-    """``mmselfsup.RandomGaussianBlur`` by OpenCV, some 5 times as fast.
+    """``mmselfsup.RandomGaussianBlur`` by OpenCV, some 5 times as fast: cut off at 3 sigma, in no box filters.
 
-    OpenCV's is a Gaussian cut off at 3 sigma, where Pillow takes three box filters. The paper's ``sigma_min`` and
-    ``sigma_max`` are 0.1 and 2.0 pixels, and ``prob`` 0.5 (A.1).
+    The paper's ``sigma_min`` and ``sigma_max`` are 0.1 and 2.0 pixels, and ``prob`` 0.5 (A.1).
     """
 
     def transform(self, results: dict) -> dict:

@@ -9,8 +9,8 @@ import torch
 from mmcv.transforms import Compose, RandomApply
 from natural_image import natural_image
 
-from clim_mm.datasets import ColorJitter, RandomGaussianBlur, RandomGrayscale
 from clim_mm.datasets.device_views import PhotometricDraws, blurred, jittered
+from clim_mm.datasets.transforms import ColorJitter, RandomGaussianBlur, RandomGrayscale
 
 DRAWS = 600
 STRENGTHS = dict(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)

@@ -17,8 +17,7 @@ from clim_mm.errors import ConfigError, MachineError, UnreadableImage, sentence
 # (40, 48, 4): blocks of eight pixels, so that JPEG keeps them well.
 PIXELS = np.kron(np.random.default_rng(0).integers(40, 216, (5, 6, 4)), np.ones((8, 8, 1))).astype(np.uint8)
 RGB, GREY = PIXELS[..., :3], PIXELS[..., 0]
-NO_IMAGE = 'it is in no image format that the decoder knows'
-DAMAGED = 'it is cut off or damaged, or of a rare kind'
+DAMAGED = 'it is cut off or damaged, or of a kind that is not read'
 TOO_LARGE = 'it claims to have more pixels than OPENCV_IO_MAX_IMAGE_PIXELS admits'
 
 
@@ -155,16 +154,13 @@ WHOLE = {
 }
 
 
-SIGNATURES = {'jpg': 3, 'progressive.jpg': 3, 'png': 8, 'bmp': 2, 'webp': 12}  # bytes by which they are known
-
-
 @pytest.mark.parametrize('suffix', WHOLE)
 def test_an_image_that_is_cut_off_anywhere_is_refused(tmp_path, suffix):
     content, path = WHOLE[suffix], tmp_path / f'cut.{suffix}'
     ends = {*range(1, len(content), 1 + len(content) // 60), *range(len(content) - 12, len(content))}
     for end in ends:
         path.write_bytes(content[:end])
-        assert reason(path) == (DAMAGED if end >= SIGNATURES[suffix] else NO_IMAGE), end
+        assert reason(path) == DAMAGED, end
     path.write_bytes(content)
     load(path)
 
@@ -183,7 +179,7 @@ def test_a_png_that_does_not_agree_with_its_checksums_is_refused(tmp_path, chunk
 @pytest.mark.parametrize('suffix', ['jpg', 'png'])
 def test_a_file_that_is_no_image_is_refused(tmp_path, suffix, content):
     (tmp_path / f'bad.{suffix}').write_bytes(content)
-    assert reason(tmp_path / f'bad.{suffix}') == (DAMAGED if content.startswith(b'\xff\xd8\xff') else NO_IMAGE)
+    assert reason(tmp_path / f'bad.{suffix}') == DAMAGED
 
 
 def test_an_empty_file_is_refused(tmp_path):
@@ -255,16 +251,6 @@ def test_a_shorter_side_than_one_pixel_is_an_error(min_side):
         LoadImage(min_side=min_side)
 
 
-@pytest.mark.parametrize('options, complaint', [
-    (dict(color_type='grayscale'), 'color_type of LoadImage must be one of color, '),
-    (dict(color_type='unchanged'), 'color_type of LoadImage must be one of color, '),
-    (dict(imdecode_backend='cv3'), 'imdecode_backend of LoadImage must be one of cv2'),
-])
-def test_options_with_which_no_image_could_be_used_are_errors(options, complaint):
-    with pytest.raises(ConfigError, match=complaint):
-        LoadImage(**options)
-
-
 def test_a_fault_of_the_process_is_none_of_the_image(tmp_path):
     Image.fromarray(np.full((8, 8, 3), 7, np.uint8)).save(tmp_path / 'sound.png')
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -290,9 +276,6 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 
 
 @pytest.mark.parametrize('options, words', [
-    (dict(color_type='grayscale'), 'color_type of LoadImage must be one of color, color_ignore_orientation, not'),
-    (dict(imdecode_backend='cv'), 'imdecode_backend of LoadImage must be one of cv2, not \'cv\' .did you mean'),
-    (dict(imdecode_backend='pillow'), 'imdecode_backend of LoadImage must be one of cv2, not \'pillow\''),
     (dict(max_value=0), 'max_value of LoadImage must be a whole number from 1 to 65535'),
 ])
 def test_settings_that_would_spoil_every_image(options, words):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from mmcv.transforms import RandomApply
 
-from clim_mm.datasets import ColorJitter, MultiRes, RandomFlip, RandomGaussianBlur, RandomGrayscale
 from clim_mm.datasets.device_views import ROW
+from clim_mm.datasets.transforms import ColorJitter, MultiRes, RandomFlip, RandomGaussianBlur, RandomGrayscale
 from clim_mm.errors import ConfigError
 
 FLIP, GRAY, BLUR = RandomFlip(0.5), RandomGrayscale(0.2), RandomGaussianBlur(0.1, 1.5)
@@ -24,21 +24,15 @@ def test_on_the_device_there_is_one_large_view_with_its_draws(transforms, sigma)
     assert len(view.draws.as_row()) == ROW
 
 
-@pytest.mark.parametrize('transforms, words', [
-    ([BLUR, JITTER], 'in this order and each at most once, beside RandomFlip, not RandomGaussianBlur, ColorJitter'),
-    ([JITTER, JITTER], 'each at most once, beside RandomFlip, not ColorJitter, ColorJitter'),
-    ([framework.RandomSolarize()], 'beside RandomFlip, not RandomSolarize: change transforms'),
-    ([framework.ColorJitter(0.4)], 'not ColorJitter: change transforms'),
-    ([RandomApply([GRAY, len], prob=0.5)], 'not RandomGrayscale, len: change transforms'),
-])
-def test_what_the_device_does_not_do_is_refused(transforms, words):
+@pytest.mark.parametrize('transforms', [
+    [BLUR, JITTER], [JITTER, JITTER], [framework.RandomSolarize()], [framework.ColorJitter(0.4)],
+    [RandomApply([GRAY, len], prob=0.5)]])
+def test_what_the_device_does_not_do_is_refused(transforms):
     MultiRes((32, ), transforms)
-    with pytest.raises(ConfigError, match=words):
+    with pytest.raises(ConfigError, match='in this order, each at most once, and RandomFlip: change transforms'):
         MultiRes((32, ), transforms, on_device=True)
 
 
-def test_the_device_interpolates_in_one_way():
-    with pytest.raises(ConfigError, match="renders bilinear, not 'bicubic'"):
-        MultiRes((32, ), interpolation='bicubic', on_device=True)
+def test_the_switch_is_no_word():
     with pytest.raises(ConfigError, match='on_device of MultiRes must be True or False'):
         MultiRes((32, ), on_device='yes')

@@ -9,7 +9,7 @@ import pytest
 from natural_image import natural_image
 from PIL import Image, ImageEnhance
 
-from clim_mm.datasets import ColorJitter, RandomFlip, RandomGaussianBlur, RandomGrayscale
+from clim_mm.datasets.transforms import ColorJitter, RandomFlip, RandomGaussianBlur, RandomGrayscale
 from clim_mm.datasets.transforms.photometric import brightened, contrasted, hue_shifted, in_gray, saturated
 
 STRENGTHS = dict(brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
