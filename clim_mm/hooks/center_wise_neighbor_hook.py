@@ -148,9 +148,6 @@ class CenterWiseNeighborHook(Hook):
             with part_of_checkpoint('neighbours'):
                 self._centroids = _checked_centroids(self._loaded['centroids'])
                 dataset.table.load_state_dict(self._loaded['table'])
-                if isinstance(model, HasQueues):
-                    for queue in model.queues.values():
-                        queue.check_ids(len(dataset))
         if self.feature_source == 'bank':
             identity = self._loaded.get('bank') if resumed(runner) and self._loaded is not None else None
             queues = model_with(runner, HasQueues, 'feature_source="bank"').queues

@@ -15,7 +15,6 @@ from clim_mm.datasets.held_out import Listing, check_held_out, check_num_classes
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.hooks.checkpoint_guard_hook import StartHook
-from clim_mm.models.parts.encoder import check_feature_maps
 from clim_mm.registry import HOOKS
 
 from .runner_parts import resumed
@@ -61,8 +60,6 @@ class PretrainedBackboneHook(StartHook):
         checkpoint = checkpoint_of(init_cfg)
         if not checkpoint:
             raise ConfigError('This evaluation starts from a pretraining checkpoint: give it by --pretrained FILE.')
-        if getattr(unwrapped(runner), 'neck', None) is not None:  # which pools; heads of transformers take no maps
-            check_feature_maps(backbone)
         start = read_start(init_cfg)
         self._note_start(runner, start.backbone, f'from {checkpoint}')
         if self.frozen or not resumed(runner):

@@ -121,7 +121,7 @@ def test_another_model_is_refused(folder, tmp_path):
 
 def test_without_the_hook_a_queue_without_a_length_is_refused(folder, tmp_path):
     runner = runner_of(folder, tmp_path, hook=hook_cfg(begin=5), model=model_cfg(queue_len=None), num_workers=0)
-    with pytest.raises(ConfigError, match='model.queue_len is None, and no QueueHook has derived it'):
+    with pytest.raises(ConfigError, match='model.queue_len=0 is too short for the 8 keys'):
         runner.train()
 
 

@@ -18,9 +18,6 @@ class MixedContrastiveHead(BaseModule):
 
     Args:
         temperature: tau, above 0. 0.2 [moco].
-
-    Raises:
-        ConfigError: If tau is not above 0.
     """
 
     def __init__(self, temperature: float = 0.2) -> None:
@@ -61,10 +58,5 @@ class MixedContrastiveHead(BaseModule):
 
 
 def _nce(positives: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor:
-    """Equation 1 by logits: ``-log(e^p / (e^p + sum e^n)) = softplus(log sum e^n - p)``.
-
-    Args:
-        positives: (..., N) p.
-        negatives: (N,) log sum e^n.
-    """
+    """Equation 1 by logits: ``-log(e^p / (e^p + sum e^n)) = softplus(log sum e^n - p)``, for (..., N) p."""
     return F.softplus(negatives - positives)

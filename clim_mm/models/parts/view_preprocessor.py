@@ -14,11 +14,7 @@ Views = dict[str, list[torch.Tensor]]
 
 @MODELS.register_module()
 class ViewPreprocessor(SelfSupDataPreprocessor):
-    """``mmselfsup.SelfSupDataPreprocessor`` whose inputs may be named: lists of images by the names of their views.
-
-    Args:
-        **kwargs: As there: ``mean``, ``std``, ``bgr_to_rgb``, ``non_blocking``.
-    """
+    """``mmselfsup.SelfSupDataPreprocessor`` whose inputs may be named: lists of images by the names of their views."""
 
     def forward(self, data: dict, training: bool = False) -> tuple[Union[Views, list[torch.Tensor]], Optional[list]]:
         """Normalised ``inputs``, in the form that they come in, and ``data_samples``."""
@@ -40,13 +36,7 @@ class DeviceViews(ViewPreprocessor):
     """
 
     def forward(self, data: dict, training: bool = False) -> tuple[Any, Optional[list]]:
-        """The network's inputs and the data samples.
-
-        Args:
-            data: As ``stack_collate`` gives it: ``inputs`` and ``data_samples``, and ``draws`` if the views are
-                deferred.
-            training: As there.
-        """
+        """The network's inputs and the data samples of what ``stack_collate`` gives, with ``draws`` if deferred."""
         if 'draws' not in data:
             return super().forward(data, training)
         data = self.cast_data(data)
