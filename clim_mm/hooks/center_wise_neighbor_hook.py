@@ -7,7 +7,6 @@ from typing import Any, Optional
 import numpy as np
 import torch
 from mmengine import dist
-from mmengine.dataset import Compose
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -19,16 +18,16 @@ from clim_mm.evaluation.banked_features import banked_features, open_bank
 from clim_mm.evaluation.extract import Extraction
 from clim_mm.evaluation.features import extract_settings
 from clim_mm.neighbors import STRATEGIES
-from clim_mm.neighbors.defaults import DEFAULT_MEMORY, is_exact, neighbor_sizes
+from clim_mm.neighbors.defaults import DEFAULT_MEMORY, neighbor_sizes
 from clim_mm.neighbors.faiss_backend import load_faiss
-from clim_mm.neighbors.ivf import blocks_of_queries
 from clim_mm.neighbors.key_bank import KeyBank
 from clim_mm.neighbors.refresh import Refresh, refresh, refresh_seed
 from clim_mm.protocols import Embeds, HasQueues, TakesNeighbors
 from clim_mm.registry import HOOKS
 
-from .refresh_report import report_refresh
-from .runner_parts import check_epochs, dataset_with, list_quarantine, model_with, part_of_checkpoint, resumed
+from .refresh_reports import report_refresh
+from .runner_parts import check_epochs, dataset_with, model_with, part_of_checkpoint, resumed
+from .training_set_hooks import list_quarantine
 
 _NAME = 'CenterWiseNeighborHook'
 
@@ -42,26 +41,19 @@ class CenterWiseNeighborHook(Hook):
     the :class:`~clim_mm.neighbors.refresh.Refresh` on rank 0, None and None on the others.
 
     Args:
-        extract: ``pipeline`` of the one deterministic view that features are taken from, ``batch_size``,
-            ``num_workers``; ``amp``, bfloat16 by autocast, and ``channels_last``, images with the channels innermost,
-            both off if not given. None takes the config's ``extract``.
+        extract: See :class:`~clim_mm.evaluation.extract.Extraction`. None takes the config's ``extract``.
         interval: Epochs from one refresh to the next; 5 [paper A.2].
-        begin: Epoch of the first refresh, counted from 0; plain MoCo until then. 0 [ours: the paper gives no
-            warm-up].
+        begin: Epoch of the first refresh, counted from 0; no positives until then. 0 [ours].
         num_clusters: m; 10,000 on ImageNet [paper A.2]. None derives it from the set's size [ours].
         num_neighbors: k; 40 on ImageNet [paper A.2]. None derives it from the set's size [ours].
         strategy: How positives are chosen [paper 3.2.1, Table 6].
-        exact: k-means on all images, and each compared with all. False, for large sets: k-means that goes on from the
-            last centres and samples, and a search among the images of the nearest centres [ours]. None is True up to
-            100,000 images [ours].
-        nprobe: If not exact, the centres to begin with: twice as many are taken until ``least_recall`` is reached.
-        least_recall: If not exact, share of the true neighbours that must be found on a sample; 0.99 [ours].
-        memory_mib: If not exact, MiB for what a block of images takes in the search [ours].
+        exact: k-means on all images, and each compared with all. False, for large sets: k-means on samples, and a
+            search among the images of the nearest centres. None is True up to 100,000 images [ours].
+        nprobe, least_recall, memory_mib: If not exact, as in :func:`~clim_mm.neighbors.ivf.ivf_search`; in MiB.
         encoder: ``momentum`` [csml] or ``query``.
         layer: ``embedding`` [paper 3.2.1] or ``pooled`` [csml].
-        feature_source: ``extract`` takes the features of all images anew at each refresh [paper A.2]. ``bank`` takes
-            the keys that training computed of each image, from ``key_bank`` in the work dir, and extracts only images
-            without one [ours].
+        feature_source: ``extract`` takes the features of all images anew [paper A.2], ``bank`` the keys that training
+            computed of each image, and extracts only images without one [ours].
         bank_average: About how many of its last keys the feature of an image is the mean of, if from the bank [ours].
         compare: Strategies whose purity is logged beside that of ``strategy``, where the dataset has labels.
     """
@@ -92,15 +84,14 @@ class CenterWiseNeighborHook(Hook):
         check_whole(f'begin of {_NAME}', begin, 0)
         check_bool(f'exact of {_NAME}', exact, optional=True)
         check_number(f'least_recall of {_NAME}', least_recall, least=0, most=1)
-        rivals = compare if isinstance(compare, (tuple, list)) else [compare]
-        check_choice(f'strategy of {_NAME}', strategy, STRATEGIES)
+        self.compare = tuple(compare) if isinstance(compare, (tuple, list)) else (compare, )
         check_choice(f'feature_source of {_NAME}', feature_source, ('extract', 'bank'))
-        for rival in rivals:
+        check_choice(f'strategy of {_NAME}', strategy, STRATEGIES)
+        for rival in self.compare:
             check_choice(f'compare of {_NAME}', rival, STRATEGIES)
         if feature_source == 'bank' and (encoder, layer) != ('momentum', 'embedding'):
-            raise ConfigError(f'feature_source="bank" of {_NAME} has the momentum encoder\'s embeddings, nothing of '
-                              f'encoder={encoder!r}, layer={layer!r}: leave these two at their defaults, or set '
-                              'feature_source="extract".')
+            raise ConfigError(f'feature_source="bank" of {_NAME} has the momentum encoder\'s embeddings, not those of '
+                              f'encoder={encoder!r}, layer={layer!r}: leave these two at their defaults.')
         self.interval = interval
         self.begin = begin
         self.num_clusters = num_clusters
@@ -114,7 +105,6 @@ class CenterWiseNeighborHook(Hook):
         self.layer = layer
         self.feature_source = feature_source
         self.bank_average = bank_average
-        self.compare = tuple(rivals)
         self._loaded: Optional[dict] = None
         self._centroids: Optional[torch.Tensor] = None  # (m, C) of the last refresh, on rank 0
         self._labels: Optional[np.ndarray] = None
@@ -125,14 +115,12 @@ class CenterWiseNeighborHook(Hook):
         load_faiss()  # missing: say so before the first extraction
         if self.extraction is None:
             self.extraction = Extraction(_NAME, extract_settings(runner.cfg), self.encoder, self.layer)
-        Compose(self.extraction.settings['pipeline'])  # a transform that cannot be made, likewise
         model = model_with(runner, Embeds, _NAME)
         check_epochs(runner, _NAME)
         dataset = dataset_with(runner, TakesNeighbors, _NAME)
         if len(runner.train_dataloader) == 0:
-            raise ConfigError(f'{len(dataset)} images are fewer than one batch of {runner.train_dataloader.batch_size} '
-                              f'on each of {dist.get_world_size()} process(es), and drop_last leaves it out, so that '
-                              'nothing would be trained: lower train_dataloader.batch_size.')
+            raise ConfigError(f'{len(dataset)} images are fewer than one batch on each of {dist.get_world_size()} '
+                              'process(es), so that nothing would be trained: lower train_dataloader.batch_size.')
         self.sizes = neighbor_sizes(len(dataset), self.num_clusters, self.num_neighbors)
         runner.logger.info(
             f'Neighbours of {len(dataset)} images: {self.sizes.num_clusters} clusters'
@@ -140,13 +128,12 @@ class CenterWiseNeighborHook(Hook):
             f'{self.sizes.num_neighbors} neighbours{" (likewise)" if self.num_neighbors is None else ""}, '
             f'at most {dataset.table.num_positives} positives by {self.strategy}, '
             f'refreshed every {self.interval} epochs from epoch {self.begin} on.')
-        if not is_exact(self.exact, len(dataset)):  # too little memory: likewise
-            blocks_of_queries(len(dataset), model.embedding_dim, self.sizes.num_neighbors, self.memory_mib * 2**20)
         if dist.is_main_process():
             self._labels = labels_of(dataset.dataset)
         if resumed(runner) and self._loaded is not None:
             with part_of_checkpoint('neighbours'):
-                self._centroids = _checked_centroids(self._loaded['centroids'])
+                if (centroids := self._loaded['centroids']) is not None:
+                    self._centroids = centroids.cpu()  # a checkpoint is loaded to where the model is
                 dataset.table.load_state_dict(self._loaded['table'])
         if self.feature_source == 'bank':
             identity = self._loaded.get('bank') if resumed(runner) and self._loaded is not None else None
@@ -234,9 +221,3 @@ class CenterWiseNeighborHook(Hook):
             seed=refresh_seed(runner.seed, runner.epoch) if seed is None else seed,
             compare=self.compare,
             progress=True)
-
-
-def _checked_centroids(centroids: Optional[torch.Tensor]) -> Optional[torch.Tensor]:
-    if centroids is not None and (centroids.dim() != 2 or not torch.isfinite(centroids).all()):
-        raise ValueError('The centres are no matrix of finite numbers.')
-    return None if centroids is None else centroids.cpu()  # a checkpoint is loaded to where the model is

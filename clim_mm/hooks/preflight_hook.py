@@ -27,14 +27,13 @@ class PreflightHook(Hook):
     Args:
         num_images: Images to open.
         seconds: For all measurements, about; 0 for no preflight.
-        lr_of_512: Learning rate of SGD for 512 images in an optimizer step, with which the config's is compared; None
-            for no comparison. As long as it is 0.06, the paper's, it is that of pretraining; linear classifiers on a
-            frozen backbone of CLIM or MoCo are compared with theirs, and other trainings with nothing.
+        lr_of_512: Learning rate of SGD for 512 images in an optimizer step, with which the config's is compared, 0.06
+            [paper]; None for no comparison. Linear classifiers on a frozen backbone of CLIM or MoCo are compared with
+            theirs, and other trainings with nothing.
         processes, work_dir: Of the training that is planned. None takes the Runner's.
 
     Attributes:
-        plan: The :class:`Plan`, from ``before_train`` on; complete on the first process. None if a training of this
-            kind cannot be planned.
+        plan: The :class:`Plan`, complete on the first process; None before, and if there is none.
     """
 
     priority = 'LOW'  # after the hooks that choose sizes

@@ -28,7 +28,7 @@ class WatchdogHook(Hook):
     visualizer gets ``watchdog/healthy``, 1 or 0, once it is no longer too early to tell.
 
     A run that was killed judges the iterations since its last checkpoint anew: of two lines on one iteration the
-    later counts. A model without such rules, such as MMSelfSup's MoCo, is not judged; the log says so.
+    later counts. A model without such rules is not judged.
 
     Args:
         interval: Iterations from one verdict to the next, counted in each epoch; in a shorter epoch at its end. None
@@ -48,21 +48,16 @@ class WatchdogHook(Hook):
         num_batches = len(runner.train_dataloader)
         if not (self.every_n_inner_iters(batch_idx, interval) or num_batches == batch_idx + 1 < interval):
             return
-        if is_main_process():
+        if is_main_process() and isinstance(unwrapped(runner), Judged):
             self._judge(runner, window=min(interval, batch_idx + 1))
 
     def _judge(self, runner: Runner, window: int) -> None:
-        scalars, model = runner.message_hub.log_scalars, unwrapped(runner)
-        rules = model.health_rules if isinstance(model, Judged) else None
-        memory = runner.message_hub.get_info(_MEMORY, {})
-        figures = {name: float(scalars[f'train/{name}'].mean(window)) for name in (rules.figures if rules else ())
+        scalars, rules = runner.message_hub.log_scalars, unwrapped(runner).health_rules
+        figures = {name: float(scalars[f'train/{name}'].mean(window)) for name in rules.figures
                    if f'train/{name}' in scalars}
-        if rules is None or rules.figures[0] not in figures:
-            if not memory:
-                runner.logger.info('The watchdog does not judge this training: the model reports '
-                                   f'no {rules.figures[0] if rules else "figures of its health"}, as CLIM does.')
-                runner.message_hub.update_info(_MEMORY, dict(silent=True))
+        if rules.figures[0] not in figures:
             return
+        memory = runner.message_hub.get_info(_MEMORY, {})
         iteration, best = runner.iter + 1, memory.get('best', {})
         early = is_early(iteration, runner.max_iters)
         health = rules.judge(figures, early, _positives_due(runner), best)

@@ -23,8 +23,7 @@ from clim_mm.checkpoints.resume_point import checkpoints_of
 from clim_mm.distributed.end_process import end_process, end_with_starter, tie_children
 from clim_mm.errors import CheckpointError, ConfigError, UserError, chain_of, on_one_line, sentence
 from clim_mm.hooks.checkpoint_guard_hook import ResumeGuardHook
-from clim_mm.hooks.history_hook import HistoryHook
-from clim_mm.hooks.loader_watch_hook import LoaderWatchHook
+from clim_mm.hooks.upkeep_hooks import HistoryHook, LoaderWatchHook
 from clim_mm.log_files import say_failures_once, write_to_log
 
 from .interrupts import Interrupted, interruptible, is_told

@@ -180,7 +180,7 @@ def _altered_cases(sound: Sound) -> Iterator[Case]:
             None, 3, 'text', positives.float(), positives.long(), positives[:-1], positives[:, :-1], positives[0],
             positives + 100, positives - 2, torch.full_like(positives, -2), positives.numpy()],
         'neighbors.table.version': [None, 'text', torch.tensor([-1]), torch.tensor([1, 2]), torch.tensor([1.5])],
-        'neighbors.centroids': [3, 'text', torch.zeros(3), torch.full((6, 128), math.nan)],
+        'neighbors.centroids': [3, 'text'],
         'quarantine': [None, 3, 'text', {}, []], 'quarantine.ids': [None, [100], [-1], ['a'], [1.5]],
         'quarantine.entries': [None, [3], ['a', 'b']], 'manifest': [3, 'text', '', {}],
         'state_dict': [None, 3, [], {}],

@@ -12,7 +12,7 @@ from training_runs import N, hook_cfg, pairs_cfg, runner_of, write_images
 from clim_mm.errors import ConfigError, DataError, sentence
 from clim_mm.evaluation import knn_top1, train_and_held_out
 from clim_mm.hooks.center_wise_neighbor_hook import CenterWiseNeighborHook
-from clim_mm.hooks.knn_hook import KNNHook
+from clim_mm.hooks.refresh_reports import KNNHook
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 

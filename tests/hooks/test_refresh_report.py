@@ -8,7 +8,7 @@ import pytest
 from mmengine.logging import MMLogger
 from mmengine.visualization import Visualizer
 
-from clim_mm.hooks.refresh_report import describe, report_refresh
+from clim_mm.hooks.refresh_reports import describe, report_refresh
 from clim_mm.neighbors.refresh_health import judge_refresh
 
 REPORT = dict(

@@ -110,7 +110,7 @@ def embed(encoder: Encoder, x: torch.Tensor, layer: str = 'embedding', amp: bool
         (N, d) float32, L2-normalised.
     """
     if channels_last:
-        encoder = Encoder(*encoder, channels_last=True)
+        encoder = Encoder(encoder[0], encoder[1], channels_last=True)
     with torch.autocast(x.device.type, torch.bfloat16) if amp else nullcontext():
         if layer == 'pooled':
             return normalized(F.adaptive_avg_pool2d(encoder.maps(x)[-1], 1).flatten(1)).float()
