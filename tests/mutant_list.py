@@ -231,7 +231,7 @@ MUTANTS = [
     Mutant('centres not in the checkpoint', 'hooks/center_wise_neighbor_hook.py',
            'centroids=self._centroids)', 'centroids=None)'),
     Mutant('table not taken up on resume', 'hooks/center_wise_neighbor_hook.py',
-           "                dataset.table.load_state_dict(self._loaded['table'])\n", ''),
+           "                dataset.table.load_state_dict(loaded['table'])\n", ''),
     Mutant('every refresh by the same seed', 'neighbors/refresh.py',
            'SeedSequence((seed, epoch)).generate_state(1)', 'SeedSequence((seed, 0)).generate_state(1)'),
     Mutant('features of image 0 lost', 'distributed/gather_by_id.py',

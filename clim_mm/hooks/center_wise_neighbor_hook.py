@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 from clim_mm.checks import check_bool, check_choice, check_number, check_whole
 from clim_mm.datasets import SingleViews, labels_of
-from clim_mm.distributed import host_group
+from clim_mm.distributed import host_group, unwrapped
 from clim_mm.errors import ConfigError
 from clim_mm.evaluation.banked_features import banked_features, open_bank
 from clim_mm.evaluation.extract import Extraction
@@ -123,29 +123,27 @@ class CenterWiseNeighborHook(Hook):
                               'process(es), so that nothing would be trained: lower train_dataloader.batch_size.')
         self.sizes = neighbor_sizes(len(dataset), self.num_clusters, self.num_neighbors)
         runner.logger.info(
-            f'Neighbours of {len(dataset)} images: {self.sizes.num_clusters} clusters'
-            f'{" (from the number of images)" if self.num_clusters is None else ""}, '
-            f'{self.sizes.num_neighbors} neighbours{" (likewise)" if self.num_neighbors is None else ""}, '
-            f'at most {dataset.table.num_positives} positives by {self.strategy}, '
-            f'refreshed every {self.interval} epochs from epoch {self.begin} on.')
+            f'Neighbours of {len(dataset)} images: {self.sizes.num_clusters} clusters, {self.sizes.num_neighbors} '
+            f'neighbours, at most {dataset.table.num_positives} positives by {self.strategy}, refreshed every '
+            f'{self.interval} epochs from epoch {self.begin} on.')
         if dist.is_main_process():
             self._labels = labels_of(dataset.dataset)
-        if resumed(runner) and self._loaded is not None:
+        loaded = self._loaded if resumed(runner) else None
+        if loaded is not None:
             with part_of_checkpoint('neighbours'):
-                if (centroids := self._loaded['centroids']) is not None:
-                    self._centroids = centroids.cpu()  # a checkpoint is loaded to where the model is
-                dataset.table.load_state_dict(self._loaded['table'])
+                if loaded['centroids'] is not None:
+                    self._centroids = loaded['centroids'].cpu()  # a checkpoint is loaded to where the model is
+                dataset.table.load_state_dict(loaded['table'])
         if self.feature_source == 'bank':
-            identity = self._loaded.get('bank') if resumed(runner) and self._loaded is not None else None
             queues = model_with(runner, HasQueues, 'feature_source="bank"').queues
-            self._bank = open_bank(runner, len(dataset), model.embedding_dim, identity, self.bank_average)
+            self._bank = open_bank(runner, len(dataset), model.embedding_dim, (loaded or {}).get('bank'),
+                                   self.bank_average)
             if self._bank is not None:
                 [*queues.values()][-1].listeners.append(self._bank.add)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Refresh if it is time; no worker draws between two epochs."""
-        dataset = dataset_with(runner, TakesNeighbors, _NAME)
-        since_begin = runner.epoch - self.begin
+        dataset, since_begin = runner.train_dataloader.dataset, runner.epoch - self.begin
         never = dataset.table.version == 0  # a run that goes on from a checkpoint without a table
         if since_begin >= 0 and (since_begin % self.interval == 0 or never):
             self._refresh(runner, dataset)
@@ -159,7 +157,7 @@ class CenterWiseNeighborHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Put the table and the centres into the checkpoint, and which bank belongs to it."""
-        table = dataset_with(runner, TakesNeighbors, _NAME).table
+        table = runner.train_dataloader.dataset.table
         checkpoint['neighbors'] = dict(table=table.state_dict(), centroids=self._centroids)
         if self._bank is not None:
             self._bank.sync()
@@ -187,7 +185,7 @@ class CenterWiseNeighborHook(Hook):
 
     def _features(self, runner: Runner, dataset: Any) -> tuple[Optional[np.ndarray], dict[str, float]]:
         """Features by ``feature_source``, and figures for the report, on rank 0."""
-        model = model_with(runner, Embeds, _NAME)
+        model = unwrapped(runner)
         views = SingleViews(dataset.dataset, self.extraction.settings['pipeline'], dataset.quarantine)
         if self.feature_source == 'bank':
             dataset.quarantine.share()
@@ -198,26 +196,15 @@ class CenterWiseNeighborHook(Hook):
         return features, dict(seconds_extract=time.perf_counter() - start)
 
     def find(self, runner: Runner, features: np.ndarray, seed: Optional[int] = None) -> Refresh:
-        """What a refresh at this epoch finds by these features; it is not published. On rank 0.
+        """What a refresh at this epoch finds by (N, d) features, on rank 0; it is not published.
 
-        Args:
-            features: (N, d) float32, L2-normalised; the rows of unreadable images are not looked at.
-            seed: Of the clustering and of random choices; None takes that of this refresh.
+        ``seed`` is that of the clustering and of random choices; None takes this refresh's.
         """
-        dataset = dataset_with(runner, TakesNeighbors, _NAME)
+        dataset = runner.train_dataloader.dataset
         return refresh(
-            features,
-            self.sizes,
-            readable=dataset.quarantine.readable,
-            labels=self._labels,
+            features, self.sizes, readable=dataset.quarantine.readable, labels=self._labels,
             previous=dataset.table.positives if dataset.table.version else None,
-            num_positives=dataset.table.num_positives,
-            strategy=self.strategy,
-            exact=self.exact,
-            nprobe=self.nprobe,
-            least_recall=self.least_recall,
-            memory=self.memory_mib * 2**20,
+            num_positives=dataset.table.num_positives, strategy=self.strategy, compare=self.compare,
+            exact=self.exact, nprobe=self.nprobe, least_recall=self.least_recall, memory=self.memory_mib * 2**20,
             start=None if self._centroids is None else self._centroids.numpy(),
-            seed=refresh_seed(runner.seed, runner.epoch) if seed is None else seed,
-            compare=self.compare,
-            progress=True)
+            seed=refresh_seed(runner.seed, runner.epoch) if seed is None else seed, progress=True)

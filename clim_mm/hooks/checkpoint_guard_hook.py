@@ -16,8 +16,6 @@ from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.protocols import Embeds, UpgradesState
 from clim_mm.registry import HOOKS
 
-_STARTED_FROM = 'started_from'
-
 
 @HOOKS.register_module()
 class ResumeGuardHook(Hook):
@@ -87,11 +85,11 @@ class StartHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Read from the checkpoint what the training has started from."""
-        self._started_from = (checkpoint.get('meta') or {}).get(_STARTED_FROM)
+        self._started_from = (checkpoint.get('meta') or {}).get('started_from')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Note it in the checkpoint."""
-        checkpoint['meta'][_STARTED_FROM] = self._started_from
+        checkpoint['meta']['started_from'] = self._started_from
 
     def _note_start(self, runner: Runner, weights: Mapping[str, torch.Tensor], words: str) -> None:
         """Note the ``weights`` that a training starts from; one that is resumed must have started from the same."""

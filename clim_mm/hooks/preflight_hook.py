@@ -64,12 +64,9 @@ class PreflightHook(Hook):
             return
         folders = [hook.out_dir for hook in runner.hooks if isinstance(hook, CheckpointHook) and hook.out_dir]
         self.plan = survey(
-            runner,
-            neighbor_hook=refresher_of(runner),
-            processes=self.processes,
+            runner, neighbor_hook=refresher_of(runner), processes=self.processes,
             checkpoints=str(folders[0]) if folders else self.work_dir or runner.work_dir,
-            num_images=self.num_images,
-            seconds=self.seconds,
+            num_images=self.num_images, seconds=self.seconds,
             lr_rule=rule_for(_rule_of_kind(runner), self.lr_of_512))
         if dist.is_main_process():
             runner.logger.info(self.plan.table())

@@ -1,11 +1,10 @@
 """Hook that checks an evaluation by training: is the backbone the pretrained one, are classes and images right."""
 
-from typing import Any, Optional
+from typing import Optional
 
 import torch
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
-from torch import nn
 
 from clim_mm.checkpoints.backbone import backbone_init, check_landed, checkpoint_of, is_of_backbone, read_start
 from clim_mm.checkpoints.normalization import check_normalization, normalization_in
@@ -45,18 +44,16 @@ class PretrainedBackboneHook(StartHook):
 
     def before_run(self, runner: Runner) -> None:
         """Let MMEngine, which initialises the weights next, know the checkpoint's names."""
-        backbone: Any = _backbone_of(runner)
-        init_cfg: Any = getattr(backbone, 'init_cfg', None)
-        if (checkpoint := checkpoint_of(init_cfg)) and is_of_backbone(init_cfg):
+        backbone = unwrapped(runner).backbone
+        if (checkpoint := checkpoint_of(backbone.init_cfg)) and is_of_backbone(backbone.init_cfg):
             backbone.init_cfg = backbone_init(checkpoint)
 
     def before_train(self, runner: Runner) -> None:
         """Compare the backbone with the checkpoint, look at the other premises, and say so."""
-        backbone: Any = _backbone_of(runner)
-        init_cfg: Any = getattr(backbone, 'init_cfg', None)
-        if not (checkpoint := checkpoint_of(init_cfg)):
+        backbone = unwrapped(runner).backbone
+        if not (checkpoint := checkpoint_of(backbone.init_cfg)):
             raise ConfigError('This evaluation starts from a pretraining checkpoint: give it by --pretrained FILE.')
-        start = read_start(init_cfg)
+        start = read_start(backbone.init_cfg)
         self._note_start(runner, start.backbone, f'from {checkpoint}')
         if self.frozen or not resumed(runner):
             number = check_landed(backbone, start.backbone, checkpoint)
@@ -74,7 +71,7 @@ class PretrainedBackboneHook(StartHook):
 
     def after_train_epoch(self, runner: Runner) -> None:
         """Compare a frozen backbone with what it was."""
-        if self._before is not None and (names := changed(_backbone_of(runner).state_dict(), self._before)):
+        if self._before is not None and (names := changed(unwrapped(runner).backbone.state_dict(), self._before)):
             raise TrainingError(f'The frozen backbone has changed in epoch {runner.epoch + 1} ({len(names)} tensors, '
                                 f'first {names[0]}): set model.backbone.frozen_stages to the number of its stages, and '
                                 'keep other hooks off it.')
@@ -94,10 +91,3 @@ def _check_images(runner: Runner) -> None:
         check_top_k(runner.cfg.get('val_evaluator'), num_classes)
     for other in held_out:
         runner.logger.info(check_held_out(train, other, 'val_dataloader.dataset'))
-
-
-def _backbone_of(runner: Runner) -> nn.Module:
-    model = unwrapped(runner)
-    if not isinstance(getattr(model, 'backbone', None), nn.Module):
-        raise ConfigError(f'PretrainedBackboneHook wants a model with a backbone, not {type(model).__name__}.')
-    return model.backbone

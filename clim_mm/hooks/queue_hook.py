@@ -6,12 +6,11 @@ import torch
 from mmengine import dist
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from mmengine.utils.dl_utils import has_batch_norm
 
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError
 from clim_mm.neighbors.defaults import default_queue_len, is_small
-from clim_mm.protocols import HasQueues, ShufflesKeys
+from clim_mm.protocols import HasQueues
 from clim_mm.registry import HOOKS
 
 from .runner_parts import check_epochs, model_with, resumed
@@ -33,8 +32,7 @@ class QueueHook(Hook):
         check_epochs(runner, 'QueueHook')
         model, num_images = model_with(runner, HasQueues, 'QueueHook'), len(runner.train_dataloader.dataset)
         model.advance_after_loss = False
-        batch_size = runner.train_dataloader.batch_sampler.batch_size
-        wrapper = runner.optim_wrapper
+        wrapper, batch_size = runner.optim_wrapper, runner.train_dataloader.batch_sampler.batch_size
         wrapper.initialize_count_status(runner.model, 0, -1)  # an open end: all steps are whole
         batches_per_step = round(1 / float(wrapper.scale_loss(torch.ones(()))))
         keys_per_step = batch_size * dist.get_world_size() * batches_per_step * model.keys_per_sample
@@ -53,14 +51,6 @@ class QueueHook(Hook):
         runner.logger.info(
             f'Queue of {len(queue)} keys{" (from the number of images)" if derived else ""}, {keys_per_step} new '
             f'ones each step; own keys from earlier epochs {"are left out" if model.mask_own_keys else "count"}.')
-        if not isinstance(model, ShufflesKeys):
-            return
-        groups = model.key_shuffle.groups(batch_size)
-        runner.logger.info(f'Batch statistics of {groups} group(s) in each of {dist.get_world_size()} process(es).')
-        if groups * dist.get_world_size() == 1 and has_batch_norm(model):
-            runner.logger.warning(
-                f'Batch statistics are taken over all {batch_size} images of a step, which gives the positives away: '
-                'raise the batch size, set model.bn_splits to 2 or more, or train in several processes.')
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Count the batches of an optimizer step from the epoch's first."""

@@ -23,15 +23,11 @@ from clim_mm.visualization.positives_page import ANCHORS, SIDE
 
 from .runner_parts import append_record, dataset_with, model_with, needed_refresher
 
-_SHARES = dict(share_without_positive='without positive', positives_changed='new positives')
-
 
 def report_refresh(runner: Runner, report: dict[str, float], version: int) -> None:
-    """Log a refresh with a verdict, and append it to ``neighbors.jsonl`` in the work dir.
+    """Log the figures of a refresh with a verdict, and append them to ``neighbors.jsonl`` in the work dir.
 
-    Args:
-        report: Figures of :func:`clim_mm.neighbors.refresh.refresh` and of the extraction.
-        version: Of the table that the refresh is about to publish.
+    ``version`` is that of the table which the refresh is about to publish.
     """
     health = judge_refresh(report)
     runner.logger.log(
@@ -42,39 +38,20 @@ def report_refresh(runner: Runner, report: dict[str, float], version: int) -> No
 
 
 def describe(report: dict[str, float], epoch: int) -> str:
-    """The refresh in a sentence."""
-    seconds = _with_prefix(report, 'seconds_')
+    """The refresh in a sentence: all figures, by the names that they have in the file."""
+    seconds = {name.removeprefix('seconds_'): value for name, value in report.items() if name.startswith('seconds_')}
     parts = ', '.join(f'{name} {value:.1f} s' for name, value in seconds.items())
-    text = (f'Neighbours refreshed at epoch {epoch} in {sum(seconds.values()):.1f} s ({parts}): '
-            f'{report["share_without_positive"]:.1%} of the images have no positive, '
-            f'{report["empty_clusters"]:.0f} of {report["num_clusters"]:.0f} clusters are empty, the largest holds '
-            f'{report["largest_cluster"]:.1%} of the images (balance {report["cluster_balance"]:.2f} of 1)')
-    if report.get('share_with_copy'):
-        text += f', {report["share_with_copy"]:.1%} of the images have one with the same features'
-    if 'recall' in report:
-        lists = f'{report["nprobe"]:.0f} clusters' if report['nprobe'] else 'all images, since few clusters did not do'
-        text += f', {report["recall"]:.2%} of the neighbours of a sample are found in {lists}'
-    if 'bank_never_seen' in report:
-        text += f', {report["bank_never_seen"]:.1%} of the images had no key in the bank'
-        if math.isfinite(report['bank_age']):
-            text += f', the keys of the others are {report["bank_age"]:.1f} epochs old'
-    changed = report.get('positives_changed', math.nan)
-    if math.isfinite(changed):
-        text += f', {changed:.1%} of the positives are new'
-    purities = ', '.join(f'{name} {value:.3f}' for name, value in _with_prefix(report, 'purity_').items())
-    return f'{text}, purity {purities}.' if purities else f'{text}.'
-
-
-def _with_prefix(report: dict[str, float], prefix: str) -> dict[str, float]:
-    return {name.removeprefix(prefix): value for name, value in report.items() if name.startswith(prefix)}
+    figures = ', '.join(f'{name.replace("_", " ")} {value:.4g}' for name, value in report.items()
+                        if not name.startswith('seconds_') and math.isfinite(value))
+    return f'Neighbours refreshed at epoch {epoch} in {sum(seconds.values()):.1f} s ({parts}): {figures}.'
 
 
 @HOOKS.register_module()
 class KNNHook(Hook):
     """Weighted kNN on held-out images, whose voters are the training features of the refresh that has just run.
 
-    Only the held-out images, the config's ``held_out``, are extracted, by the refresh's own encoder and layer. The
-    accuracy goes to the log, to the visualizer's backends as ``knn/top1``, and to ``knn.jsonl`` in the work dir.
+    Only the config's ``held_out`` images are extracted, by the encoder and layer of the refresh. The accuracy goes to
+    the log, to the visualizer's backends as ``knn/top1``, and to ``knn.jsonl`` in the work dir.
 
     Args:
         k: Voters.
@@ -115,8 +92,8 @@ class KNNHook(Hook):
 class NeighborPageHook(Hook):
     """Writes ``neighbors/epoch_N.html`` in the work dir after each refresh: anchors, their positives, and why.
 
-    The anchors are evenly spread over the training set, and the same ones each time. A page that cannot be written is
-    warned of; the training goes on.
+    The anchors are evenly spread over the training set, and the same ones each time. The training goes on without a
+    page that cannot be written.
 
     Args:
         num_anchors: On a page, at most [ours].
@@ -146,8 +123,7 @@ class NeighborPageHook(Hook):
         """Write the page, on rank 0."""
         if features is None or found is None:
             return
-        dataset = runner.train_dataloader.dataset
-        if (dataset.table.version - 1) % self.interval == 0:
+        if (runner.train_dataloader.dataset.table.version - 1) % self.interval == 0:
             try:
                 self._write(runner, features, found)
             except Exception:  # whatever it is, it must not cost a training of weeks
@@ -157,9 +133,9 @@ class NeighborPageHook(Hook):
     def _write(self, runner: Runner, features: np.ndarray, found: Refresh) -> None:
         start = time.perf_counter()
         strategy = self._refresher.strategy
-        whole = {text: found.report[name] for name, text in _SHARES.items() if name in found.report}
-        if f'purity_{strategy}' in found.report:
-            whole['purity'] = found.report[f'purity_{strategy}']
+        names = {'without positive': 'share_without_positive', 'new positives': 'positives_changed',
+                 'purity': f'purity_{strategy}'}
+        whole = {text: found.report[name] for text, name in names.items() if name in found.report}
         page = positives_page(
             runner.train_dataloader.dataset.dataset, features, found, self._anchors,
             PageHead(f'Positives of the refresh before epoch {runner.epoch}', strategy, whole=whole),

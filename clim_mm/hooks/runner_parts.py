@@ -31,10 +31,8 @@ def refresher_of(runner: Runner) -> Optional[RefreshesNeighbors]:
 
 def needed_refresher(runner: Runner, hook: str) -> RefreshesNeighbors:
     """The hook that refreshes the neighbours, for a hook that looks at what it finds."""
-    if refresher := refresher_of(runner):
-        return refresher
-    raise ConfigError(f'{hook} shows what CenterWiseNeighborHook finds, and there is none: inherit from '
-                      f'configs/_base_/clim_runtime.py, or take {hook} out of the config.')
+    return having(refresher_of(runner) or runner, RefreshesNeighbors, hook,
+                  'inherit from configs/_base_/clim_runtime.py, or take the hook out of the config')
 
 
 @contextmanager

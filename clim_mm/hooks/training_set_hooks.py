@@ -5,6 +5,7 @@ import logging
 import os.path as osp
 import random
 import zlib
+from contextlib import suppress
 from typing import Any, Optional
 
 import numpy as np
@@ -31,8 +32,7 @@ from .runner_parts import check_epochs, dataset_with, part_of_checkpoint, resume
 class EpochRandomnessHook(DistSamplerSeedHook):
     """Makes an epoch's randomness depend on the seed and the epoch alone, so that a resumed run draws the same.
 
-    The order of the samples, what happens to each (in the workers too), and what the training process draws: nothing
-    of it has to be stored, and nothing depends on what came before the epoch.
+    That is the order of the samples, what happens to each, in the workers too, and what the training process draws.
     """
 
     def before_train(self, runner: Runner) -> None:
@@ -72,8 +72,7 @@ def seed_process(seed: int, epoch: int, rank: int) -> None:
 class ManifestHook(Hook):
     """Notices a changed data folder on resume, by the paths and sizes of all images.
 
-    Checkpoints hold the digest; ``manifest.txt.gz`` in the work dir tells what has changed. Moving the whole
-    folder elsewhere changes nothing.
+    Checkpoints hold the digest; ``manifest.txt.gz`` in the work dir tells what has changed. The folder may be moved.
     """
 
     priority = 'NORMAL'
@@ -109,8 +108,10 @@ class ManifestHook(Hook):
         now = self._manifest.without_sizes_of(self._mendable)
         path = osp.join(runner.work_dir, 'manifest.txt.gz')
         if resumed(runner) and self._loaded not in (None, now.digest):
-            before = _read(path).without_sizes_of(self._mendable)
-            changes = difference(before, now) if before.digest == self._loaded else ''
+            changes = ''
+            with suppress(OSError, EOFError, zlib.error, ValueError), gzip.open(path, 'rt', encoding='utf-8') as file:
+                before = Manifest(file.read().splitlines()).without_sizes_of(self._mendable)
+                changes = difference(before, now) if before.digest == self._loaded else ''
             return (f'The training set is not the one of the checkpoint{": " if changes else ""}{changes}. Sample ids '
                     'would mean other images than the neighbour table\'s: put the data back as it was, or start anew '
                     'from the weights alone, by load_from instead of --resume.')
@@ -119,15 +120,6 @@ class ManifestHook(Hook):
         except CheckpointError as error:
             return str(error)
         return ''
-
-
-def _read(path: str) -> Manifest:
-    """The manifest of a file; one without lines if there is none, or it is damaged."""
-    try:
-        with gzip.open(path, 'rt', encoding='utf-8') as file:
-            return Manifest(file.read().splitlines())
-    except (OSError, EOFError, zlib.error, ValueError):
-        return Manifest([])
 
 
 @HOOKS.register_module()

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 
 from clim_mm.checks import check_whole
 from clim_mm.distributed import unwrapped
-from clim_mm.health import STARTING, is_early
+from clim_mm.health import is_early
 from clim_mm.protocols import Judged, RefreshesNeighbors
 from clim_mm.registry import HOOKS
 
@@ -24,11 +24,8 @@ class WatchdogHook(Hook):
 
     The figures that the model's ``health_rules`` name, averaged over the interval on the main process, and the verdict
     become a line of ``watchdog.jsonl`` in the work dir: ``run``, ``epoch`` (from 0), ``iter`` (steps done), the
-    figures, ``state`` and ``reason``. The log gets the reason when the verdict changes, and once an epoch; the
-    visualizer gets ``watchdog/healthy``, 1 or 0, once it is no longer too early to tell.
-
-    A run that was killed judges the iterations since its last checkpoint anew: of two lines on one iteration the
-    later counts. A model without such rules is not judged.
+    figures, ``state`` and ``reason``; of two lines on one iteration, as after a resume, the later counts. The log gets
+    the reason when the verdict changes, and once an epoch. A model without such rules is not judged.
 
     Args:
         interval: Iterations from one verdict to the next, counted in each epoch; in a shorter epoch at its end. None
@@ -45,10 +42,8 @@ class WatchdogHook(Hook):
                          outputs: Optional[dict] = None) -> None:
         """Judge the interval that ends here, if one does."""
         interval = self.interval or next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), 50)
-        num_batches = len(runner.train_dataloader)
-        if not (self.every_n_inner_iters(batch_idx, interval) or num_batches == batch_idx + 1 < interval):
-            return
-        if is_main_process() and isinstance(unwrapped(runner), Judged):
+        ends = self.every_n_inner_iters(batch_idx, interval) or len(runner.train_dataloader) == batch_idx + 1 < interval
+        if ends and is_main_process() and isinstance(unwrapped(runner), Judged):
             self._judge(runner, window=min(interval, batch_idx + 1))
 
     def _judge(self, runner: Runner, window: int) -> None:
@@ -67,8 +62,6 @@ class WatchdogHook(Hook):
             # The logger drops a warning that it has given before: the iteration makes each a new one.
             level = logging.WARNING if health.is_bad else logging.INFO
             runner.logger.log(level, f'Watchdog at iteration {iteration}: {health.reason}')
-        if health.state != STARTING:
-            runner.visualizer.add_scalar('watchdog/healthy', float(not health.is_bad), step=iteration)
         if not early:
             best = rules.best(best, figures)
         runner.message_hub.update_info(_MEMORY, dict(verdict=verdict, best=best))

@@ -70,7 +70,7 @@ def test_the_refreshs_features_vote(root):
     (dict(hooks=[dict(type='KNNHook', k=25)]), ConfigError, ['25 nearest', '24 training images']),
     (dict(held_out='nowhere'), DataError, ['nowhere', 'does not exist']),
     (dict(dataset_type='ImageFolder'), DataError, ['no labels']),
-    (dict(first=dict(type='KNNHook'), hooks=[]), ConfigError, ['KNNHook', 'there is none']),
+    (dict(first=dict(type='KNNHook'), hooks=[]), ConfigError, ['KNNHook', 'has none: inherit']),
 ])
 def test_what_is_wrong_is_said_before_the_first_refresh(root, change, error, words):
     with pytest.raises(error) as raised:

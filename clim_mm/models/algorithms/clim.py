@@ -29,19 +29,16 @@ class CLIM(EmbedsFirstView, BaseModel):
 
     Args:
         backbone, neck, head: Their configs. The head is called as a :class:`MixedContrastiveHead`.
-        queue_len: K, negative keys kept. 65536 [moco]. None leaves it to ``QueueHook``, which derives it from the
-            set's size [ours], or to the checkpoint that is loaded.
+        queue_len: K, negative keys kept. 65536 [moco]. None leaves it to ``QueueHook`` or a loaded checkpoint.
         feat_dim: C, the dimension of a key. 128 [moco].
         momentum: m, the share of itself that the momentum encoder keeps. 0.999 [moco].
         bn_splits: Groups of batch statistics among which the keys are shuffled, see :class:`KeyShuffle`.
         mask_own_keys: Leave out of the negatives what the queue holds of the query's own two images, from earlier
             epochs. None leaves it to ``QueueHook``, which turns it on for small sets [ours].
-        sum_pairs: Sum the loss over the pairs of resolutions [paper 3.3]. False takes the mean, so that the learning
-            rate does not depend on |R| [ours].
+        sum_pairs: Sum the loss over the pairs of resolutions [paper 3.3]. False takes the mean [ours].
         enqueue_positives: Let the positives' keys enter the queue too, behind the anchors' of the batch [ours]. False:
-            the anchors' alone, one for each image [csml]. With both, the queue reaches half as many steps back.
-        channels_last: Keep images, features and the weights of convolutions in ``torch.channels_last``, which
-            convolutions on GPUs with tensor cores and on many CPUs prefer. The values are the same but for rounding.
+            the anchors' alone [csml].
+        channels_last: Keep images, features and the weights of convolutions in ``torch.channels_last``.
         data_preprocessor: A ``ViewPreprocessor``, if no other type is given.
 
     Attributes:
@@ -105,7 +102,7 @@ class CLIM(EmbedsFirstView, BaseModel):
         return self.loss(inputs, data_samples or []) if mode == 'loss' else self.backbone(inputs)
 
     def loss(self, inputs: Views, data_samples: Sequence[SelfSupDataSample]) -> dict[str, torch.Tensor]:
-        """The loss of a batch. Updates the momentum encoder with the first batch of an optimizer step.
+        """The loss of a batch; the first of an optimizer step moves the momentum encoder.
 
         Args:
             inputs: ``query``: Q tensors (N, 3, r, r), of any sizes; ``anchor_key`` and ``positive_key``: |R| each, or
@@ -140,9 +137,8 @@ class CLIM(EmbedsFirstView, BaseModel):
         # Keys that enter before backward must not change what it needs; `advance` lets them enter after it.
         negatives = self.queue.keys.clone() if self.advance_after_loss else self.queue.keys
         own = self.queue.own(anchor_ids, positive_ids) if self.mask_own_keys else None  # N x K
-        losses = [
-            self.head(q_r, anchor_keys, positive_keys, negatives, lam_r, own) for q_r, lam_r in zip(q, lam, strict=True)
-        ]
+        losses = [self.head(q_r, anchor_keys, positive_keys, negatives, lam_r, own)
+                  for q_r, lam_r in zip(q, lam, strict=True)]
         mean_loss = torch.stack(losses).mean()
         if not torch.isfinite(mean_loss):
             raise TrainingError('The loss is not finite: this step enters neither the queue nor a checkpoint. Start '

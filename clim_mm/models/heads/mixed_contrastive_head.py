@@ -34,11 +34,10 @@ class MixedContrastiveHead(BaseModule):
 
         Args:
             q: (N, C) L2-normalised queries, of mixed images.
-            anchor_keys: |R| times (N, C), L2-normalised.
-            positive_keys: |R| times (N, C), L2-normalised; empty if there are no positives (MoCo).
+            anchor_keys, positive_keys: |R| times (N, C), L2-normalised; none of the positives' in MoCo.
             queue: (C, K) L2-normalised negative keys.
             lam: (N,) weight of the anchor, 0 to 1.
-            own: (N, K) bool, keys that are no negatives of a query. None for none.
+            own: (N, K) bool, keys that are no negatives of a query.
 
         Returns:
             Scalar, float32 (float64 for float64 queries), also under autocast.

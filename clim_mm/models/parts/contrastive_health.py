@@ -56,8 +56,8 @@ def judge(figures: Mapping[str, float], early: bool = False, positives_due: bool
     """Judge an interval of the training.
 
     Args:
-        figures: ``relative_nce`` and what there is of the other ``FIGURES``, each the mean over an interval. A sign
-            that needs another figure is not looked for where that is missing or NaN.
+        figures: ``relative_nce`` and what there is of the other ``FIGURES``, each the mean over an interval. Signs in
+            figures that are missing or NaN are not looked for.
         early: Whether it is too early to call the run bad, see ``is_early``.
         positives_due: Whether a refresh should have given the images positives by now.
         best: What ``best_of`` kept of the run, when it was no longer early.

@@ -47,17 +47,11 @@ class Encoder(nn.Sequential):
 class MomentumEncoder(ExponentialMovingAverage):
     """MMEngine's moving average, all parameters in one operation: ``theta_k <- m theta_k + (1 - m) theta_q`` [moco].
 
-    The same values, bit for bit, without a kernel for each of a ResNet's hundreds of tensors, and without waiting for
-    the device at each step. Buffers are the query encoder's, as there.
-
-    Args:
-        model: The query encoder; a copy is made of it.
-        momentum: ``1 - m``, the query encoder's share.
+    The same values, bit for bit, without a kernel for each of hundreds of tensors, and without waiting for the device
+    at each step. Buffers are the query encoder's, and ``momentum`` is ``1 - m``, as there.
     """
 
-    def __init__(self, model: nn.Module, momentum: float) -> None:
-        super().__init__(model, momentum=momentum)
-        self._begun: Optional[bool] = None  # a step counter on the device would be waited for
+    _begun: Optional[bool] = None  # a step counter on the device would be waited for
 
     @torch.no_grad()
     def update_parameters(self, model: nn.Module) -> None:
@@ -85,10 +79,7 @@ class EmbedsFirstView:
 
     def embed_batch(self, batch: dict, encoder: str = 'momentum', layer: str = 'embedding', amp: bool = False,
                     channels_last: bool = False) -> torch.Tensor:
-        """Features of a batch as a DataLoader gives it, by the ``momentum`` [csml] or the ``query`` encoder.
-
-        The other arguments and the result are those of :func:`embed`.
-        """
+        """Features of a batch as a DataLoader gives it, as by :func:`embed`; ``momentum`` [csml] or ``query``."""
         inputs, _ = self.data_preprocessor(batch)
         return embed(self.encoder(encoder), inputs[0], layer, amp, channels_last)
 

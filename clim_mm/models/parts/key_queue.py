@@ -13,10 +13,7 @@ from clim_mm.host import SelfSupDataSample, concat_all_gather
 NO_KEY = -1  # the random vector that stands in the queue before the first key
 NO_ID = -2  # an image that the pipeline gives no id
 NO_POSITIVE = -1  # an anchor that is paired with itself
-# MoCo's names of a queue's tensors, which checkpoints of MMSelfSup have.
-_NAMES_IN_MOCO = dict(queue='queue.keys', queue_ids='queue.ids', queue_ptr='queue.pointer')
-
-Listener = Callable[[torch.Tensor, torch.Tensor], None]
+_NAMES_IN_MOCO = dict(queue='queue.keys', queue_ids='queue.ids', queue_ptr='queue.pointer')  # as in MMSelfSup's files
 
 
 class KeyQueue(nn.Module):
@@ -43,7 +40,7 @@ class KeyQueue(nn.Module):
         self.register_buffer('keys', F.normalize(torch.randn(dim, length), dim=0))
         self.register_buffer('ids', torch.full((length, ), NO_KEY))
         self.register_buffer('pointer', torch.zeros(1, dtype=torch.long))
-        self.listeners: list[Listener] = []
+        self.listeners: list[Callable[[torch.Tensor, torch.Tensor], None]] = []
         self._waiting: list[tuple[torch.Tensor, torch.Tensor]] = []  # (n, C) keys and (n,) ids, of this process
 
     def __getstate__(self) -> dict[str, Any]:
@@ -114,10 +111,7 @@ def overwrite_oldest(ring: torch.Tensor, pointer: torch.Tensor, keys: torch.Tens
 
 
 def adapt_state(model: nn.Module, state_dict: dict, prefix: str, *args: Any) -> None:
-    """Before a state is loaded: give MoCo's queue its names here, and a queue without a length that of the state.
-
-    To be registered with ``register_load_state_dict_pre_hook`` of a model whose queue is ``queue``.
-    """
+    """Before a state is loaded: give MoCo's queue its names here, and a queue without a length that of the state."""
     for former, name in _NAMES_IN_MOCO.items():
         if f'{prefix}{former}' in state_dict:
             state_dict[f'{prefix}{name}'] = state_dict.pop(f'{prefix}{former}')
@@ -134,6 +128,6 @@ def image_ids(data_samples: Sequence[SelfSupDataSample], device: torch.device) -
     """The ids of N anchors and of their positives, two (N,) int64; below 0 for no id, or no positive."""
     anchors = [int(sample.sample_idx.value) if 'sample_idx' in sample else NO_ID for sample in data_samples]
     positives = [sample.get('positive_idx', NO_ID) for sample in data_samples]
-    # From pinned memory, so that no step waits for a GPU's earlier work.
+    # From pinned memory: no step waits for a GPU's earlier work.
     ids = torch.tensor([anchors, positives], pin_memory=device.type == 'cuda').to(device, non_blocking=True)
     return ids[0], ids[1]

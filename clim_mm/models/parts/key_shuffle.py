@@ -51,14 +51,13 @@ class KeyShuffle:
 class SplitBatchNorm(_BatchNorm):
     """Batch normalisation that divides the batch into groups with statistics of their own while training.
 
-    Several processes normalise separately, and MoCo shuffles the keys among them, since a network could tell the
-    positive by statistics that query and key share [moco]; groups and a shuffle do the same in one process. The groups
-    are equal up to one image. The running statistics move once a batch, by the groups' mean.
+    A network could tell the positive by statistics that query and key share. Several processes normalise separately,
+    and MoCo shuffles the keys among them [moco]; groups and a shuffle do the same in one process. The groups are equal
+    up to one image. The running statistics move once a batch, by the groups' mean.
 
     Args:
-        norm: The layer whose settings, weights and statistics this one takes over; it must have running statistics.
-        num_splits: The most groups.
-        smallest_group: Images of a group, at least; fewer groups are made of a smaller batch.
+        norm: The layer whose settings, weights and running statistics this one takes over.
+        num_splits: The most groups, of at least ``smallest_group`` images.
     """
 
     running_mean: torch.Tensor
