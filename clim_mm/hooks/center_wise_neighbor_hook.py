@@ -44,14 +44,13 @@ class CenterWiseNeighborHook(Hook):
         extract: See :class:`~clim_mm.evaluation.extract.Extraction`. None takes the config's ``extract``.
         interval: Epochs from one refresh to the next; 5 [paper A.2].
         begin: Epoch of the first refresh, counted from 0; no positives until then. 0 [ours].
-        num_clusters: m; 10,000 on ImageNet [paper A.2]. None derives it from the set's size [ours].
-        num_neighbors: k; 40 on ImageNet [paper A.2]. None derives it from the set's size [ours].
+        num_clusters, num_neighbors: m and k; 10,000 and 40 on ImageNet [paper A.2]. None derives them from the set's
+            size [ours].
         strategy: How positives are chosen [paper 3.2.1, Table 6].
         exact: k-means on all images, and each compared with all. False, for large sets: k-means on samples, and a
             search among the images of the nearest centres. None is True up to 100,000 images [ours].
         nprobe, least_recall, memory_mib: If not exact, as in :func:`~clim_mm.neighbors.ivf.ivf_search`; in MiB.
-        encoder: ``momentum`` [csml] or ``query``.
-        layer: ``embedding`` [paper 3.2.1] or ``pooled`` [csml].
+        encoder, layer: ``momentum`` [csml] or ``query``; ``embedding`` [paper 3.2.1] or ``pooled`` [csml].
         feature_source: ``extract`` takes the features of all images anew [paper A.2], ``bank`` the keys that training
             computed of each image, and extracts only images without one [ours].
         bank_average: About how many of its last keys the feature of an image is the mean of, if from the bank [ours].

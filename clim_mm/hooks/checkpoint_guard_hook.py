@@ -48,8 +48,7 @@ class ResumeGuardHook(Hook):
 class CheckpointGuardHook(ResumeGuardHook):
     """Refuses a checkpoint that does not fit, before anything of it is in the model.
 
-    A run that is resumed must find all of its weights; one that merely starts from other weights must find some, and
-    none of another shape.
+    A run that is resumed must find all of its weights; another one must find some, and none of another shape.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -61,8 +60,8 @@ class CheckpointGuardHook(ResumeGuardHook):
             super().after_load_checkpoint(runner, checkpoint)
             return
         own = model.state_dict()
-        has_backbone = any(key.startswith(BACKBONE) for key in own)
-        start = published(checkpoint) if has_backbone else Published(weights_of(checkpoint))
+        start = (published(checkpoint) if any(name.startswith(BACKBONE) for name in own)
+                 else Published(weights_of(checkpoint)))
         name = _name_of_checkpoint(runner) + start.origin
         fit = compare(start.weights, own)
         check_start(fit, name)

@@ -31,9 +31,6 @@ class PreflightHook(Hook):
             [paper]; None for no comparison. Linear classifiers on a frozen backbone of CLIM or MoCo are compared with
             theirs, and other trainings with nothing.
         processes, work_dir: Of the training that is planned. None takes the Runner's.
-
-    Attributes:
-        plan: The :class:`Plan`, complete on the first process; None before, and if there is none.
     """
 
     priority = 'LOW'  # after the hooks that choose sizes
@@ -53,7 +50,7 @@ class PreflightHook(Hook):
         self.lr_of_512 = lr_of_512
         self.processes = processes
         self.work_dir = work_dir
-        self.plan: Optional[Plan] = None
+        self.plan: Optional[Plan] = None  # complete on the first process
 
     def before_train(self, runner: Runner) -> None:
         """Plan, and log the plan."""

@@ -29,9 +29,6 @@ class PretrainedBackboneHook(StartHook):
 
     Args:
         frozen: The backbone is not to change: neither weights nor batch statistics.
-
-    Attributes:
-        owner: Whose names the checkpoint has, see ``Published``; None before ``before_train``.
     """
 
     priority = 'VERY_HIGH'
@@ -39,7 +36,7 @@ class PretrainedBackboneHook(StartHook):
     def __init__(self, frozen: bool = False) -> None:
         check_bool('frozen of PretrainedBackboneHook', frozen)
         self.frozen = frozen
-        self.owner: Optional[str] = None
+        self.owner: Optional[str] = None  # whose names the checkpoint has, see `Published`
         self._before: Optional[dict[str, torch.Tensor]] = None
 
     def before_run(self, runner: Runner) -> None:

@@ -54,8 +54,7 @@ class KNNHook(Hook):
     the log, to the visualizer's backends as ``knn/top1``, and to ``knn.jsonl`` in the work dir.
 
     Args:
-        k: Voters.
-        temperature: Of their weights.
+        k, temperature: Number of the voters, and that of their weights.
     """
 
     def __init__(self, k: int = VOTERS, temperature: float = TEMPERATURE) -> None:
@@ -97,8 +96,7 @@ class NeighborPageHook(Hook):
 
     Args:
         num_anchors: On a page, at most [ours].
-        thumbnail: Side of the pictures in pixels, 16 to 256; they are made smaller where the page would grow beyond
-            14 MB [ours].
+        thumbnail: Side of the pictures in pixels, 16 to 256; smaller where the page would grow beyond 14 MB [ours].
         interval: Write at every so many refreshes, the first included.
     """
 

@@ -5,6 +5,7 @@ import logging
 import os.path as osp
 import random
 import zlib
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any, Optional
 
@@ -50,8 +51,7 @@ class EpochRandomnessHook(DistSamplerSeedHook):
     def before_train_epoch(self, runner: Runner) -> None:
         """Tell the sampler and the samples the epoch."""
         super().before_train_epoch(runner)
-        dataset = runner.train_dataloader.dataset
-        if isinstance(dataset, SeededSamples):
+        if isinstance(dataset := runner.train_dataloader.dataset, SeededSamples):
             dataset.randomness.start_epoch(runner.seed, runner.epoch)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Optional[dict] = None) -> None:
@@ -77,11 +77,9 @@ class ManifestHook(Hook):
 
     priority = 'NORMAL'
     checkpoint_part = 'manifest'
-
-    def __init__(self) -> None:
-        self._manifest: Optional[Manifest] = None  # on the main process
-        self._loaded: Optional[str] = None
-        self._mendable: list[int] = []  # ids that were in quarantine then
+    _manifest: Optional[Manifest] = None  # on the main process
+    _loaded: Optional[str] = None
+    _mendable: Collection[int] = ()  # ids that were in quarantine then
 
     def before_train(self, runner: Runner) -> None:
         """Make the manifest, compare it, and write it."""
@@ -124,16 +122,11 @@ class ManifestHook(Hook):
 
 @HOOKS.register_module()
 class QuarantineHook(Hook):
-    """Keeps the list of unreadable images, ``quarantine.txt`` in the work dir, and stops if they are too many.
-
-    What the workers find comes with their samples, and is shared and listed when the epoch ends.
-    """
+    """Lists the unreadable images that workers find in ``quarantine.txt`` at each epoch's end; stops if too many."""
 
     priority = 'NORMAL'
     checkpoint_part = 'quarantine'
-
-    def __init__(self) -> None:
-        self._loaded: Optional[dict] = None
+    _loaded: Optional[dict] = None
 
     def before_train(self, runner: Runner) -> None:
         """Take up the quarantine of a resumed run, except for images that are there again."""

@@ -16,9 +16,8 @@ _KEPT = 10_000  # entries [ours]
 class HistoryHook(Hook):
     """Bounds what the message hub remembers of losses, learning rates, times and all other figures to 10,000 entries.
 
-    It copies a whole history at each step, by default up to a million entries: 5 ms for each figure at iteration
-    500,000. What is shown of them are means over the last iterations. A figure whose mean over an epoch or the whole
-    training is wanted (``window_size`` of the log processor) is left alone.
+    It copies a whole history at each step, by default up to a million entries: 5 ms a figure at iteration 500,000.
+    Figures whose mean over an epoch or the whole training is wanted (the log processor's ``window_size``) stay whole.
     """
 
     priority = 'VERY_LOW'  # after whoever reads or adds figures

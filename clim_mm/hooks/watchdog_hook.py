@@ -15,8 +15,6 @@ from clim_mm.registry import HOOKS
 
 from .runner_parts import append_record
 
-_MEMORY = 'watchdog'  # its key in the message hub, which checkpoints hold
-
 
 @HOOKS.register_module()
 class WatchdogHook(Hook):
@@ -52,7 +50,7 @@ class WatchdogHook(Hook):
                    if f'train/{name}' in scalars}
         if rules.figures[0] not in figures:
             return
-        memory = runner.message_hub.get_info(_MEMORY, {})
+        memory = runner.message_hub.get_info('watchdog', {})  # checkpoints hold it
         iteration, best = runner.iter + 1, memory.get('best', {})
         early = is_early(iteration, runner.max_iters)
         health = rules.judge(figures, early, _positives_due(runner), best)
@@ -64,7 +62,7 @@ class WatchdogHook(Hook):
             runner.logger.log(level, f'Watchdog at iteration {iteration}: {health.reason}')
         if not early:
             best = rules.best(best, figures)
-        runner.message_hub.update_info(_MEMORY, dict(verdict=verdict, best=best))
+        runner.message_hub.update_info('watchdog', dict(verdict=verdict, best=best))
 
 
 def _positives_due(runner: Runner) -> bool:

@@ -1,8 +1,7 @@
 """Figures of a contrastive training step, and whether a training learns, by their means over an interval.
 
-Two things are not told, since these figures do not show them: features that keep to a few directions, unless these are
-axes and the features were spread before; and batch statistics that give the positive away, which look like fast
-learning.
+They do not show features that keep to a few directions, unless these are axes and the features were spread before, nor
+batch statistics that give the positive away, which look like fast learning.
 """
 
 import math
@@ -114,8 +113,8 @@ def _shown(figures: Mapping[str, float]) -> str:
         feature_std='feature std {:.2f} of 1',
         queue_fill='queue {:.0%} full',
         without_positive='{:.0%} of the anchors without a positive')
-    there = {name: text for name, text in words.items() if math.isfinite(figures.get(name, math.nan))}
-    return ', '.join(text.format(figures[name]) for name, text in there.items())
+    return ', '.join(text.format(figures[name]) for name, text in words.items()
+                     if math.isfinite(figures.get(name, math.nan)))
 
 
 CONTRASTIVE = HealthRules(FIGURES, judge, best_of)

@@ -10,7 +10,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from mmengine.model import ExponentialMovingAverage
 
-from clim_mm.errors import ConfigError, on_one_line
+from clim_mm.errors import ConfigError, on_one_line, some_of
 
 LAST = 'last'  # the level of an encoder with one neck
 
@@ -133,7 +133,7 @@ def check_encoder(encoder: Encoder, feat_dim: int) -> None:
             f'model.backbone ({type(encoder[0]).__name__}) and model.neck ({type(encoder[1]).__name__}) make no '
             f'features of an image ({type(error).__name__}: {on_one_line(error)}): give a backbone whose last output '
             'is a map (N, C, height, width), and a neck with in_channels=C.') from error
-    for found in features.values():
-        if found.shape[1] != feat_dim:
-            raise ConfigError(f'model.neck gives {found.shape[1]} dimensions, but model.feat_dim, that of the keys in '
-                              f'the queue, is {feat_dim}: set the two alike.')
+    dims = {found.shape[1] for found in features.values()}
+    if dims != {feat_dim}:
+        raise ConfigError(f'model.neck gives features of {some_of(sorted(dims))} dimensions, but model.feat_dim, that '
+                          f'of the keys in the queue, is {feat_dim}: set the two alike.')

@@ -22,8 +22,7 @@ class KeyShuffle:
 
     Args:
         splits: Groups of batch statistics, see :class:`SplitBatchNorm`. None takes 1 in several processes; in one,
-            where MoCo's shuffle has nothing to shuffle, up to 8 of at least 16 images [ours; moco shuffles over 8
-            processes of 32 images].
+            where MoCo's shuffle has nothing to shuffle, up to 8 of at least 16 images [ours].
     """
 
     def __init__(self, splits: Optional[int] = None) -> None:

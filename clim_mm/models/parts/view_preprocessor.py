@@ -31,8 +31,8 @@ class ViewPreprocessor(SelfSupDataPreprocessor):
 class DeviceViews(ViewPreprocessor):
     """:class:`ViewPreprocessor` that first colours, blurs, downsizes and mixes deferred views [ours].
 
-    For a pipeline whose ``MultiRes`` has ``on_device=True``. Batches of finished images, such as those of the feature
-    extraction, are treated as there. The views are rendered in float32, also under autocast.
+    For a pipeline whose ``MultiRes`` has ``on_device=True``. Batches of finished images are treated as there. The views
+    are rendered in float32, also under autocast.
     """
 
     def forward(self, data: dict, training: bool = False) -> tuple[Any, Optional[list]]:
