@@ -7,25 +7,17 @@ STATES = STARTING, HEALTHY, COLLAPSING, NOT_LEARNING = 'starting', 'healthy', 'c
 MOST = 0.5  # of images or anchors: more than half
 
 # Until then a run is not called bad: at first the features draw together and the loss lies at chance, also in runs that
-# end well [ours].
-EARLY_SHARE = 0.05  # of the schedule
-EARLY_LEAST = 300  # iterations; the digits took 250
-EARLY_MOST = 5000  # iterations; a momentum encoder with m = 0.999 remembers a fifth of that
+# end well [ours]. A share of the schedule, and bounds in iterations: the digits took 250.
+EARLY_SHARE, EARLY_LEAST, EARLY_MOST = 0.05, 300, 5000
 
 
 @dataclass(frozen=True)
 class Health:
-    """A verdict.
+    """A verdict."""
 
-    Attributes:
-        state: ``starting``, ``healthy``, ``collapsing`` or ``not learning``.
-        cause: A word for what is wrong, or '' if nothing is.
-        reason: One sentence: the state, why, and what to try if something is wrong.
-    """
-
-    state: str
-    cause: str
-    reason: str
+    state: str  # one of STATES
+    cause: str  # a word for what is wrong, or '' if nothing is
+    reason: str  # one sentence: the state, why, and what to try if something is wrong
 
     @property
     def is_bad(self) -> bool:

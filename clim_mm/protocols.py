@@ -1,7 +1,6 @@
-"""What hooks and tools ask of models, datasets and hooks: capabilities instead of classes.
+"""What hooks and tools ask of models, datasets and hooks: capabilities, which a class has if it has the members.
 
-A class has a capability if it has the members; it need not inherit. The first line of each docstring stands in the
-sentences of :func:`having`.
+The first line of each docstring stands in the sentences of :func:`having`.
 """
 
 from collections.abc import Mapping
@@ -42,7 +41,7 @@ class Embeds(Protocol):
     embedding_dim: int
 
     def encoder(self, name: str) -> torch.nn.Module:
-        """The ``momentum`` or the ``query`` encoder, whose buffers all processes share before an extraction."""
+        """The ``momentum`` or the ``query`` encoder."""
 
     def embed_batch(self, batch: dict, encoder: str, layer: str, amp: bool, channels_last: bool) -> torch.Tensor:
         """(N, d) features of a batch."""
@@ -114,17 +113,7 @@ class RefreshesNeighbors(Protocol):
 
 
 def having(thing: Any, capability: type, wanted_by: str, remedy: str) -> Any:
-    """``thing``, known to have a capability.
-
-    Args:
-        thing: A model, a dataset, a hook.
-        capability: One of the protocols above.
-        wanted_by: Who asks for it, to begin the sentence with.
-        remedy: What to do, after a colon.
-
-    Raises:
-        ConfigError: If it lacks the capability.
-    """
+    """``thing``, known to have a capability; or a ConfigError on what ``wanted_by`` needs, and the ``remedy``."""
     if isinstance(thing, capability):
         return thing
     what = (capability.__doc__ or '').splitlines()[0].rstrip('.')

@@ -7,28 +7,27 @@ from typing import Any, Optional
 import numpy as np
 import torch
 from mmengine import dist
-from mmengine.dataset import Compose
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from clim_mm.checks import check_bool, check_choice, check_number, check_whole
 from clim_mm.datasets import SingleViews, labels_of
-from clim_mm.distributed import host_group
+from clim_mm.distributed import host_group, unwrapped
 from clim_mm.errors import ConfigError
 from clim_mm.evaluation.banked_features import banked_features, open_bank
 from clim_mm.evaluation.extract import Extraction
 from clim_mm.evaluation.features import extract_settings
 from clim_mm.neighbors import STRATEGIES
-from clim_mm.neighbors.defaults import DEFAULT_MEMORY, is_exact, neighbor_sizes
+from clim_mm.neighbors.defaults import DEFAULT_MEMORY, neighbor_sizes
 from clim_mm.neighbors.faiss_backend import load_faiss
-from clim_mm.neighbors.ivf import blocks_of_queries
 from clim_mm.neighbors.key_bank import KeyBank
 from clim_mm.neighbors.refresh import Refresh, refresh, refresh_seed
 from clim_mm.protocols import Embeds, HasQueues, TakesNeighbors
 from clim_mm.registry import HOOKS
 
-from .refresh_report import report_refresh
-from .runner_parts import check_epochs, dataset_with, list_quarantine, model_with, part_of_checkpoint, resumed
+from .refresh_reports import report_refresh
+from .runner_parts import check_epochs, dataset_with, model_with, part_of_checkpoint, resumed
+from .training_set_hooks import list_quarantine
 
 _NAME = 'CenterWiseNeighborHook'
 
@@ -42,26 +41,18 @@ class CenterWiseNeighborHook(Hook):
     the :class:`~clim_mm.neighbors.refresh.Refresh` on rank 0, None and None on the others.
 
     Args:
-        extract: ``pipeline`` of the one deterministic view that features are taken from, ``batch_size``,
-            ``num_workers``; ``amp``, bfloat16 by autocast, and ``channels_last``, images with the channels innermost,
-            both off if not given. None takes the config's ``extract``.
+        extract: See :class:`~clim_mm.evaluation.extract.Extraction`. None takes the config's ``extract``.
         interval: Epochs from one refresh to the next; 5 [paper A.2].
-        begin: Epoch of the first refresh, counted from 0; plain MoCo until then. 0 [ours: the paper gives no
-            warm-up].
-        num_clusters: m; 10,000 on ImageNet [paper A.2]. None derives it from the set's size [ours].
-        num_neighbors: k; 40 on ImageNet [paper A.2]. None derives it from the set's size [ours].
+        begin: Epoch of the first refresh, counted from 0; no positives until then. 0 [ours].
+        num_clusters, num_neighbors: m and k; 10,000 and 40 on ImageNet [paper A.2]. None derives them from the set's
+            size [ours].
         strategy: How positives are chosen [paper 3.2.1, Table 6].
-        exact: k-means on all images, and each compared with all. False, for large sets: k-means that goes on from the
-            last centres and samples, and a search among the images of the nearest centres [ours]. None is True up to
-            100,000 images [ours].
-        nprobe: If not exact, the centres to begin with: twice as many are taken until ``least_recall`` is reached.
-        least_recall: If not exact, share of the true neighbours that must be found on a sample; 0.99 [ours].
-        memory_mib: If not exact, MiB for what a block of images takes in the search [ours].
-        encoder: ``momentum`` [csml] or ``query``.
-        layer: ``embedding`` [paper 3.2.1] or ``pooled`` [csml].
-        feature_source: ``extract`` takes the features of all images anew at each refresh [paper A.2]. ``bank`` takes
-            the keys that training computed of each image, from ``key_bank`` in the work dir, and extracts only images
-            without one [ours].
+        exact: k-means on all images, and each compared with all. False, for large sets: k-means on samples, and a
+            search among the images of the nearest centres. None is True up to 100,000 images [ours].
+        nprobe, least_recall, memory_mib: If not exact, as in :func:`~clim_mm.neighbors.ivf.ivf_search`; in MiB.
+        encoder, layer: ``momentum`` [csml] or ``query``; ``embedding`` [paper 3.2.1] or ``pooled`` [csml].
+        feature_source: ``extract`` takes the features of all images anew [paper A.2], ``bank`` the keys that training
+            computed of each image, and extracts only images without one [ours].
         bank_average: About how many of its last keys the feature of an image is the mean of, if from the bank [ours].
         compare: Strategies whose purity is logged beside that of ``strategy``, where the dataset has labels.
     """
@@ -92,15 +83,14 @@ class CenterWiseNeighborHook(Hook):
         check_whole(f'begin of {_NAME}', begin, 0)
         check_bool(f'exact of {_NAME}', exact, optional=True)
         check_number(f'least_recall of {_NAME}', least_recall, least=0, most=1)
-        rivals = compare if isinstance(compare, (tuple, list)) else [compare]
-        check_choice(f'strategy of {_NAME}', strategy, STRATEGIES)
+        self.compare = tuple(compare) if isinstance(compare, (tuple, list)) else (compare, )
         check_choice(f'feature_source of {_NAME}', feature_source, ('extract', 'bank'))
-        for rival in rivals:
+        check_choice(f'strategy of {_NAME}', strategy, STRATEGIES)
+        for rival in self.compare:
             check_choice(f'compare of {_NAME}', rival, STRATEGIES)
         if feature_source == 'bank' and (encoder, layer) != ('momentum', 'embedding'):
-            raise ConfigError(f'feature_source="bank" of {_NAME} has the momentum encoder\'s embeddings, nothing of '
-                              f'encoder={encoder!r}, layer={layer!r}: leave these two at their defaults, or set '
-                              'feature_source="extract".')
+            raise ConfigError(f'feature_source="bank" of {_NAME} has the momentum encoder\'s embeddings, not those of '
+                              f'encoder={encoder!r}, layer={layer!r}: leave these two at their defaults.')
         self.interval = interval
         self.begin = begin
         self.num_clusters = num_clusters
@@ -114,7 +104,6 @@ class CenterWiseNeighborHook(Hook):
         self.layer = layer
         self.feature_source = feature_source
         self.bank_average = bank_average
-        self.compare = tuple(rivals)
         self._loaded: Optional[dict] = None
         self._centroids: Optional[torch.Tensor] = None  # (m, C) of the last refresh, on rank 0
         self._labels: Optional[np.ndarray] = None
@@ -125,43 +114,35 @@ class CenterWiseNeighborHook(Hook):
         load_faiss()  # missing: say so before the first extraction
         if self.extraction is None:
             self.extraction = Extraction(_NAME, extract_settings(runner.cfg), self.encoder, self.layer)
-        Compose(self.extraction.settings['pipeline'])  # a transform that cannot be made, likewise
         model = model_with(runner, Embeds, _NAME)
         check_epochs(runner, _NAME)
         dataset = dataset_with(runner, TakesNeighbors, _NAME)
         if len(runner.train_dataloader) == 0:
-            raise ConfigError(f'{len(dataset)} images are fewer than one batch of {runner.train_dataloader.batch_size} '
-                              f'on each of {dist.get_world_size()} process(es), and drop_last leaves it out, so that '
-                              'nothing would be trained: lower train_dataloader.batch_size.')
+            raise ConfigError(f'{len(dataset)} images are fewer than one batch on each of {dist.get_world_size()} '
+                              'process(es), so that nothing would be trained: lower train_dataloader.batch_size.')
         self.sizes = neighbor_sizes(len(dataset), self.num_clusters, self.num_neighbors)
         runner.logger.info(
-            f'Neighbours of {len(dataset)} images: {self.sizes.num_clusters} clusters'
-            f'{" (from the number of images)" if self.num_clusters is None else ""}, '
-            f'{self.sizes.num_neighbors} neighbours{" (likewise)" if self.num_neighbors is None else ""}, '
-            f'at most {dataset.table.num_positives} positives by {self.strategy}, '
-            f'refreshed every {self.interval} epochs from epoch {self.begin} on.')
-        if not is_exact(self.exact, len(dataset)):  # too little memory: likewise
-            blocks_of_queries(len(dataset), model.embedding_dim, self.sizes.num_neighbors, self.memory_mib * 2**20)
+            f'Neighbours of {len(dataset)} images: {self.sizes.num_clusters} clusters, {self.sizes.num_neighbors} '
+            f'neighbours, at most {dataset.table.num_positives} positives by {self.strategy}, refreshed every '
+            f'{self.interval} epochs from epoch {self.begin} on.')
         if dist.is_main_process():
             self._labels = labels_of(dataset.dataset)
-        if resumed(runner) and self._loaded is not None:
+        loaded = self._loaded if resumed(runner) else None
+        if loaded is not None:
             with part_of_checkpoint('neighbours'):
-                self._centroids = _checked_centroids(self._loaded['centroids'])
-                dataset.table.load_state_dict(self._loaded['table'])
-                if isinstance(model, HasQueues):
-                    for queue in model.queues.values():
-                        queue.check_ids(len(dataset))
+                if loaded['centroids'] is not None:
+                    self._centroids = loaded['centroids'].cpu()  # a checkpoint is loaded to where the model is
+                dataset.table.load_state_dict(loaded['table'])
         if self.feature_source == 'bank':
-            identity = self._loaded.get('bank') if resumed(runner) and self._loaded is not None else None
             queues = model_with(runner, HasQueues, 'feature_source="bank"').queues
-            self._bank = open_bank(runner, len(dataset), model.embedding_dim, identity, self.bank_average)
+            self._bank = open_bank(runner, len(dataset), model.embedding_dim, (loaded or {}).get('bank'),
+                                   self.bank_average)
             if self._bank is not None:
                 [*queues.values()][-1].listeners.append(self._bank.add)
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Refresh if it is time; no worker draws between two epochs."""
-        dataset = dataset_with(runner, TakesNeighbors, _NAME)
-        since_begin = runner.epoch - self.begin
+        dataset, since_begin = runner.train_dataloader.dataset, runner.epoch - self.begin
         never = dataset.table.version == 0  # a run that goes on from a checkpoint without a table
         if since_begin >= 0 and (since_begin % self.interval == 0 or never):
             self._refresh(runner, dataset)
@@ -175,7 +156,7 @@ class CenterWiseNeighborHook(Hook):
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Put the table and the centres into the checkpoint, and which bank belongs to it."""
-        table = dataset_with(runner, TakesNeighbors, _NAME).table
+        table = runner.train_dataloader.dataset.table
         checkpoint['neighbors'] = dict(table=table.state_dict(), centroids=self._centroids)
         if self._bank is not None:
             self._bank.sync()
@@ -203,7 +184,7 @@ class CenterWiseNeighborHook(Hook):
 
     def _features(self, runner: Runner, dataset: Any) -> tuple[Optional[np.ndarray], dict[str, float]]:
         """Features by ``feature_source``, and figures for the report, on rank 0."""
-        model = model_with(runner, Embeds, _NAME)
+        model = unwrapped(runner)
         views = SingleViews(dataset.dataset, self.extraction.settings['pipeline'], dataset.quarantine)
         if self.feature_source == 'bank':
             dataset.quarantine.share()
@@ -214,32 +195,15 @@ class CenterWiseNeighborHook(Hook):
         return features, dict(seconds_extract=time.perf_counter() - start)
 
     def find(self, runner: Runner, features: np.ndarray, seed: Optional[int] = None) -> Refresh:
-        """What a refresh at this epoch finds by these features; it is not published. On rank 0.
+        """What a refresh at this epoch finds by (N, d) features, on rank 0; it is not published.
 
-        Args:
-            features: (N, d) float32, L2-normalised; the rows of unreadable images are not looked at.
-            seed: Of the clustering and of random choices; None takes that of this refresh.
+        ``seed`` is that of the clustering and of random choices; None takes this refresh's.
         """
-        dataset = dataset_with(runner, TakesNeighbors, _NAME)
+        dataset = runner.train_dataloader.dataset
         return refresh(
-            features,
-            self.sizes,
-            readable=dataset.quarantine.readable,
-            labels=self._labels,
+            features, self.sizes, readable=dataset.quarantine.readable, labels=self._labels,
             previous=dataset.table.positives if dataset.table.version else None,
-            num_positives=dataset.table.num_positives,
-            strategy=self.strategy,
-            exact=self.exact,
-            nprobe=self.nprobe,
-            least_recall=self.least_recall,
-            memory=self.memory_mib * 2**20,
+            num_positives=dataset.table.num_positives, strategy=self.strategy, compare=self.compare,
+            exact=self.exact, nprobe=self.nprobe, least_recall=self.least_recall, memory=self.memory_mib * 2**20,
             start=None if self._centroids is None else self._centroids.numpy(),
-            seed=refresh_seed(runner.seed, runner.epoch) if seed is None else seed,
-            compare=self.compare,
-            progress=True)
-
-
-def _checked_centroids(centroids: Optional[torch.Tensor]) -> Optional[torch.Tensor]:
-    if centroids is not None and (centroids.dim() != 2 or not torch.isfinite(centroids).all()):
-        raise ValueError('The centres are no matrix of finite numbers.')
-    return None if centroids is None else centroids.cpu()  # a checkpoint is loaded to where the model is
+            seed=refresh_seed(runner.seed, runner.epoch) if seed is None else seed, progress=True)

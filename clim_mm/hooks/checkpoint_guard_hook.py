@@ -1,7 +1,7 @@
 """Hooks that compare a loaded checkpoint with what it is to go into."""
 
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Optional
 
 import torch
 from mmengine.hooks import Hook
@@ -13,19 +13,16 @@ from clim_mm.checkpoints.resume_checks import check_sound
 from clim_mm.checkpoints.weights import COUNTER, check_start, compare, not_finite, weights_of, weights_sha256
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, TrainingError
-from clim_mm.protocols import UpgradesState
+from clim_mm.protocols import Embeds, UpgradesState
 from clim_mm.registry import HOOKS
-
-_STARTED_FROM = 'started_from'
 
 
 @HOOKS.register_module()
 class ResumeGuardHook(Hook):
     """Refuses to resume from a checkpoint that does not fit, before anything of it is in the model.
 
-    MMEngine loads whatever has the right name and shape, and logs the rest. A hook that saves a part of its own, which
-    a resumed run must find, tells its key by ``checkpoint_part``. The run goes on with the config's settings, which
-    the log compares with those of the checkpoint.
+    MMEngine loads whatever has the right name and shape, and logs the rest. A hook that saves a part which a resumed
+    run must find tells its key by ``checkpoint_part``.
     """
 
     priority = 'VERY_HIGH'  # before other hooks take their parts of the checkpoint
@@ -51,8 +48,7 @@ class ResumeGuardHook(Hook):
 class CheckpointGuardHook(ResumeGuardHook):
     """Refuses a checkpoint that does not fit, before anything of it is in the model.
 
-    A run that is resumed must find all of its weights; one that merely starts from other weights must find some, and
-    none of another shape.
+    A run that is resumed must find all of its weights; another one must find some, and none of another shape.
     """
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
@@ -64,42 +60,38 @@ class CheckpointGuardHook(ResumeGuardHook):
             super().after_load_checkpoint(runner, checkpoint)
             return
         own = model.state_dict()
-        has_backbone = any(key.startswith(BACKBONE) for key in own)
-        start = published(checkpoint) if has_backbone else Published(weights_of(checkpoint))
+        start = (published(checkpoint) if any(name.startswith(BACKBONE) for name in own)
+                 else Published(weights_of(checkpoint)))
         name = _name_of_checkpoint(runner) + start.origin
         fit = compare(start.weights, own)
         check_start(fit, name)
         check_sound(not_finite('weights', start.weights), name)
-        weights = _with_momentum_encoder(start.weights, own)
-        if weights.keys() != checkpoint.get('state_dict', {}).keys():
-            checkpoint['state_dict'] = weights
+        checkpoint['state_dict'] = start.weights
         runner.logger.info(f'{len(fit.matched)} of the model\'s {len(fit.matched) + len(fit.missing)} weights come '
                            f'from the {name}, which has {len(fit.unexpected)} more.')
 
+    def before_train(self, runner: Runner) -> None:
+        """Make a momentum encoder that has made no step the query encoder's copy: many files have only that."""
+        model = unwrapped(runner)
+        if isinstance(model, Embeds) and hasattr(model, 'encoder_k') and model.encoder_k.steps == 0:
+            model.encoder('momentum').load_state_dict(model.encoder('query').state_dict())
+
 
 class StartHook(Hook):
-    """Base of hooks that hold a resumed training to the weights that it has started from.
-
-    Without it a resumed evaluation would go on from its own checkpoint, whatever pretraining it is given.
-    """
+    """Holds a resumed evaluation to the pretraining that it has started from, whatever it is given now."""
 
     _started_from: Optional[str] = None  # older checkpoints do not tell
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Read from the checkpoint what the training has started from."""
-        self._started_from = (checkpoint.get('meta') or {}).get(_STARTED_FROM)
+        self._started_from = (checkpoint.get('meta') or {}).get('started_from')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Note it in the checkpoint."""
-        checkpoint['meta'][_STARTED_FROM] = self._started_from
+        checkpoint['meta']['started_from'] = self._started_from
 
     def _note_start(self, runner: Runner, weights: Mapping[str, torch.Tensor], words: str) -> None:
-        """Note what a training starts from; one that is resumed must have started from the same.
-
-        Args:
-            weights: As their file has them; none for a start at random.
-            words: For the sentence that refuses, such as ``from FILE``.
-        """
+        """Note the ``weights`` that a training starts from; one that is resumed must have started from the same."""
         now = weights_sha256({name: value.float() for name, value in weights.items() if not name.endswith(COUNTER)})
         if runner.iter == 0:
             self._started_from = now
@@ -110,14 +102,3 @@ class StartHook(Hook):
 
 def _name_of_checkpoint(runner: Runner) -> str:
     return f'checkpoint {runner.cfg.get("load_from") or ""}'.strip()
-
-
-def _with_momentum_encoder(weights: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    """A momentum encoder starts as the query encoder's copy, where a checkpoint has only that."""
-    inside = {name: value for name, value in own.items() if name.startswith('encoder_k.')}
-    if not inside or any(name.startswith('encoder_k.') for name in weights):
-        return weights
-    for number, part in enumerate((BACKBONE, 'neck.')):
-        inside.update((f'encoder_k.module.{number}.{name.removeprefix(part)}', value)
-                      for name, value in weights.items() if name.startswith(part))
-    return {**weights, **inside}

@@ -27,14 +27,10 @@ class PreflightHook(Hook):
     Args:
         num_images: Images to open.
         seconds: For all measurements, about; 0 for no preflight.
-        lr_of_512: Learning rate of SGD for 512 images in an optimizer step, with which the config's is compared; None
-            for no comparison. As long as it is 0.06, the paper's, it is that of pretraining; linear classifiers on a
-            frozen backbone of CLIM or MoCo are compared with theirs, and other trainings with nothing.
+        lr_of_512: Learning rate of SGD for 512 images in an optimizer step, with which the config's is compared, 0.06
+            [paper]; None for no comparison. Linear classifiers on a frozen backbone of CLIM or MoCo are compared with
+            theirs, and other trainings with nothing.
         processes, work_dir: Of the training that is planned. None takes the Runner's.
-
-    Attributes:
-        plan: The :class:`Plan`, from ``before_train`` on; complete on the first process. None if a training of this
-            kind cannot be planned.
     """
 
     priority = 'LOW'  # after the hooks that choose sizes
@@ -54,7 +50,7 @@ class PreflightHook(Hook):
         self.lr_of_512 = lr_of_512
         self.processes = processes
         self.work_dir = work_dir
-        self.plan: Optional[Plan] = None
+        self.plan: Optional[Plan] = None  # complete on the first process
 
     def before_train(self, runner: Runner) -> None:
         """Plan, and log the plan."""
@@ -65,12 +61,9 @@ class PreflightHook(Hook):
             return
         folders = [hook.out_dir for hook in runner.hooks if isinstance(hook, CheckpointHook) and hook.out_dir]
         self.plan = survey(
-            runner,
-            neighbor_hook=refresher_of(runner),
-            processes=self.processes,
+            runner, neighbor_hook=refresher_of(runner), processes=self.processes,
             checkpoints=str(folders[0]) if folders else self.work_dir or runner.work_dir,
-            num_images=self.num_images,
-            seconds=self.seconds,
+            num_images=self.num_images, seconds=self.seconds,
             lr_rule=rule_for(_rule_of_kind(runner), self.lr_of_512))
         if dist.is_main_process():
             runner.logger.info(self.plan.table())

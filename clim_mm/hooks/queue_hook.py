@@ -6,16 +6,14 @@ import torch
 from mmengine import dist
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from mmengine.utils.dl_utils import has_batch_norm
 
+from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError
 from clim_mm.neighbors.defaults import default_queue_len, is_small
-from clim_mm.protocols import HasQueues, ShufflesKeys
+from clim_mm.protocols import HasQueues
 from clim_mm.registry import HOOKS
 
 from .runner_parts import check_epochs, model_with, resumed
-
-_NAME = 'QueueHook'
 
 
 @HOOKS.register_module()
@@ -23,22 +21,21 @@ class QueueHook(Hook):
     """Fits the queues of a model to the training set, and lets keys enter once per optimizer step.
 
     With ``accumulative_counts`` batches to an optimizer step, the momentum encoder moves with the first of them, and
-    the keys of all enter the queue after the last: together they are one large batch. What an epoch leaves over is
-    a smaller step at its end, so that no gradient is lost between two epochs, where checkpoints are written.
+    the keys of all enter the queue after the last. What an epoch leaves over is a smaller step at its end, so that no
+    gradient is lost between two epochs, where checkpoints are written.
     """
 
     priority = 'NORMAL'
 
     def before_train(self, runner: Runner) -> None:
         """Choose what the config leaves open, and print it."""
-        check_epochs(runner, _NAME)
-        model, num_images = model_with(runner, HasQueues, _NAME), len(runner.train_dataloader.dataset)
+        check_epochs(runner, 'QueueHook')
+        model, num_images = model_with(runner, HasQueues, 'QueueHook'), len(runner.train_dataloader.dataset)
         model.advance_after_loss = False
-        batch_size = getattr(runner.train_dataloader.batch_sampler, 'batch_size', None)
-        if batch_size is None:
-            raise ConfigError(f'{_NAME} needs the batch size, which train_dataloader.batch_sampler does not tell: set '
-                              'train_dataloader.batch_size.')
-        keys_per_step = batch_size * dist.get_world_size() * accumulative_counts(runner) * model.keys_per_sample
+        wrapper, batch_size = runner.optim_wrapper, runner.train_dataloader.batch_sampler.batch_size
+        wrapper.initialize_count_status(runner.model, 0, -1)  # an open end: all steps are whole
+        batches_per_step = round(1 / float(wrapper.scale_loss(torch.ones(()))))
+        keys_per_step = batch_size * dist.get_world_size() * batches_per_step * model.keys_per_sample
         generator = torch.Generator().manual_seed(runner.seed)
         for queue in model.queues.values():
             if not resumed(runner):
@@ -54,14 +51,6 @@ class QueueHook(Hook):
         runner.logger.info(
             f'Queue of {len(queue)} keys{" (from the number of images)" if derived else ""}, {keys_per_step} new '
             f'ones each step; own keys from earlier epochs {"are left out" if model.mask_own_keys else "count"}.')
-        if not isinstance(model, ShufflesKeys):
-            return
-        groups = model.key_shuffle.groups(batch_size)
-        runner.logger.info(f'Batch statistics of {groups} group(s) in each of {dist.get_world_size()} process(es).')
-        if groups * dist.get_world_size() == 1 and has_batch_norm(model):
-            runner.logger.warning(
-                f'Batch statistics are taken over all {batch_size} images of a step, which gives the positives away: '
-                'raise the batch size, set model.bn_splits to 2 or more, or train in several processes.')
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Count the batches of an optimizer step from the epoch's first."""
@@ -71,11 +60,4 @@ class QueueHook(Hook):
                          outputs: Optional[dict] = None) -> None:
         """Let the keys enter the queue after an optimizer step."""
         if runner.optim_wrapper.should_update():
-            model_with(runner, HasQueues, _NAME).advance()
-
-
-def accumulative_counts(runner: Runner) -> int:
-    """Batches of an optimizer step, as the optimizer wrapper scales their losses; its count of batches starts anew."""
-    wrapper = runner.optim_wrapper
-    wrapper.initialize_count_status(runner.model, 0, -1)  # an open end: all steps are whole
-    return round(1 / float(wrapper.scale_loss(torch.ones(()))))
+            unwrapped(runner).advance()

@@ -1,19 +1,14 @@
 """What the hooks need of a Runner, or why it does not fit them."""
 
-import logging
 import os.path as osp
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Optional
 
-from mmengine import dist
-from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from clim_mm.checkpoints import write_atomically
 from clim_mm.checkpoints.json_lines import append_json_line
-from clim_mm.datasets import Quarantine
-from clim_mm.distributed import host_group, unwrapped
+from clim_mm.distributed import unwrapped
 from clim_mm.errors import CheckpointError, ConfigError, on_one_line
 from clim_mm.protocols import RefreshesNeighbors, having
 
@@ -36,10 +31,8 @@ def refresher_of(runner: Runner) -> Optional[RefreshesNeighbors]:
 
 def needed_refresher(runner: Runner, hook: str) -> RefreshesNeighbors:
     """The hook that refreshes the neighbours, for a hook that looks at what it finds."""
-    if refresher := refresher_of(runner):
-        return refresher
-    raise ConfigError(f'{hook} shows what CenterWiseNeighborHook finds, and there is none: inherit from '
-                      f'configs/_base_/clim_runtime.py, or take {hook} out of the config.')
+    return having(refresher_of(runner) or runner, RefreshesNeighbors, hook,
+                  'inherit from configs/_base_/clim_runtime.py, or take the hook out of the config')
 
 
 @contextmanager
@@ -66,17 +59,3 @@ def resumed(runner: Runner) -> bool:
 def append_record(runner: Runner, file: str, **record: Any) -> None:
     """Append a record, after the run and the epoch, to a file of JSON lines in the work dir."""
     append_json_line(osp.join(runner.work_dir, file), dict(run=runner.timestamp, epoch=runner.epoch, **record))
-
-
-def list_quarantine(quarantine: Quarantine, work_dir: str) -> None:
-    """Write ``quarantine.txt`` if any image is unreadable, and raise a DataError, after that, if too many are.
-
-    A list that cannot be written costs a warning; checkpoints hold it, too.
-    """
-    if quarantine.entries and dist.is_main_process():
-        try:
-            write_atomically(osp.join(work_dir, 'quarantine.txt'), quarantine.listing().encode())
-        except CheckpointError as error:
-            print_log(f'The list of unreadable images is missing: {error}', logger='current', level=logging.WARNING)
-    dist.barrier(group=host_group())  # a process that stops would take the writing one with it
-    quarantine.check()

@@ -9,13 +9,11 @@ from mmengine.runner import Runner
 
 from clim_mm.checks import check_whole
 from clim_mm.distributed import unwrapped
-from clim_mm.health import STARTING, is_early
+from clim_mm.health import is_early
 from clim_mm.protocols import Judged, RefreshesNeighbors
 from clim_mm.registry import HOOKS
 
 from .runner_parts import append_record
-
-_MEMORY = 'watchdog'  # its key in the message hub, which checkpoints hold
 
 
 @HOOKS.register_module()
@@ -24,11 +22,8 @@ class WatchdogHook(Hook):
 
     The figures that the model's ``health_rules`` name, averaged over the interval on the main process, and the verdict
     become a line of ``watchdog.jsonl`` in the work dir: ``run``, ``epoch`` (from 0), ``iter`` (steps done), the
-    figures, ``state`` and ``reason``. The log gets the reason when the verdict changes, and once an epoch; the
-    visualizer gets ``watchdog/healthy``, 1 or 0, once it is no longer too early to tell.
-
-    A run that was killed judges the iterations since its last checkpoint anew: of two lines on one iteration the
-    later counts. A model without such rules, such as MMSelfSup's MoCo, is not judged; the log says so.
+    figures, ``state`` and ``reason``; of two lines on one iteration, as after a resume, the later counts. The log gets
+    the reason when the verdict changes, and once an epoch. A model without such rules is not judged.
 
     Args:
         interval: Iterations from one verdict to the next, counted in each epoch; in a shorter epoch at its end. None
@@ -45,24 +40,17 @@ class WatchdogHook(Hook):
                          outputs: Optional[dict] = None) -> None:
         """Judge the interval that ends here, if one does."""
         interval = self.interval or next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), 50)
-        num_batches = len(runner.train_dataloader)
-        if not (self.every_n_inner_iters(batch_idx, interval) or num_batches == batch_idx + 1 < interval):
-            return
-        if is_main_process():
+        ends = self.every_n_inner_iters(batch_idx, interval) or len(runner.train_dataloader) == batch_idx + 1 < interval
+        if ends and is_main_process() and isinstance(unwrapped(runner), Judged):
             self._judge(runner, window=min(interval, batch_idx + 1))
 
     def _judge(self, runner: Runner, window: int) -> None:
-        scalars, model = runner.message_hub.log_scalars, unwrapped(runner)
-        rules = model.health_rules if isinstance(model, Judged) else None
-        memory = runner.message_hub.get_info(_MEMORY, {})
-        figures = {name: float(scalars[f'train/{name}'].mean(window)) for name in (rules.figures if rules else ())
+        scalars, rules = runner.message_hub.log_scalars, unwrapped(runner).health_rules
+        figures = {name: float(scalars[f'train/{name}'].mean(window)) for name in rules.figures
                    if f'train/{name}' in scalars}
-        if rules is None or rules.figures[0] not in figures:
-            if not memory:
-                runner.logger.info('The watchdog does not judge this training: the model reports '
-                                   f'no {rules.figures[0] if rules else "figures of its health"}, as CLIM does.')
-                runner.message_hub.update_info(_MEMORY, dict(silent=True))
+        if rules.figures[0] not in figures:
             return
+        memory = runner.message_hub.get_info('watchdog', {})  # checkpoints hold it
         iteration, best = runner.iter + 1, memory.get('best', {})
         early = is_early(iteration, runner.max_iters)
         health = rules.judge(figures, early, _positives_due(runner), best)
@@ -72,11 +60,9 @@ class WatchdogHook(Hook):
             # The logger drops a warning that it has given before: the iteration makes each a new one.
             level = logging.WARNING if health.is_bad else logging.INFO
             runner.logger.log(level, f'Watchdog at iteration {iteration}: {health.reason}')
-        if health.state != STARTING:
-            runner.visualizer.add_scalar('watchdog/healthy', float(not health.is_bad), step=iteration)
         if not early:
             best = rules.best(best, figures)
-        runner.message_hub.update_info(_MEMORY, dict(verdict=verdict, best=best))
+        runner.message_hub.update_info('watchdog', dict(verdict=verdict, best=best))
 
 
 def _positives_due(runner: Runner) -> bool:

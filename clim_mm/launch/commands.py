@@ -24,8 +24,7 @@ from clim_mm.checkpoints.backbone import backbone_init
 from clim_mm.distributed.end_process import end_process, end_with_starter, tie_children
 from clim_mm.errors import CheckpointError, ConfigError, UserError, chain_of, on_one_line, sentence
 from clim_mm.hooks.checkpoint_guard_hook import ResumeGuardHook
-from clim_mm.hooks.history_hook import HistoryHook
-from clim_mm.hooks.loader_watch_hook import LoaderWatchHook
+from clim_mm.hooks.upkeep_hooks import HistoryHook, LoaderWatchHook
 from clim_mm.log_files import say_failures_once, write_to_log
 from clim_mm.protocols import Quarantining, RefreshesNeighbors, SeededSamples, TakesNeighbors
 
@@ -131,8 +130,10 @@ class CommandRunner(Runner):
 
 def _check_hooks(runner: Runner) -> None:
     """Check for the hooks without which what the training set can do goes wrong silently."""
-    from clim_mm.hooks.epoch_randomness_hook import EpochRandomnessHook  # these import MMSelfSup
-    from clim_mm.hooks.quarantine_hook import QuarantineHook
+    from clim_mm.hooks.training_set_hooks import (
+        EpochRandomnessHook,  # these import MMSelfSup
+        QuarantineHook,
+    )
 
     dataset = runner.train_dataloader.dataset
     for capability, needed, name in ((TakesNeighbors, RefreshesNeighbors, 'CenterWiseNeighborHook'),

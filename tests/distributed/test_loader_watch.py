@@ -12,7 +12,7 @@ from toy_runs import Numbers, toy_config, toy_runner
 
 from clim_mm.distributed.loader_watch import LoaderWatch, watched
 from clim_mm.errors import ConfigError
-from clim_mm.hooks.loader_watch_hook import LoaderWatchHook
+from clim_mm.hooks.upkeep_hooks import LoaderWatchHook
 
 
 class Stopping(Numbers):

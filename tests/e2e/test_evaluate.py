@@ -152,7 +152,7 @@ train_dataloader = dict(dataset=dict(dataset=dict(data_root={str(digits)!r})))
     result = run(f'tools/{command}.py', *arguments)
     assert result.returncode == 1 and 'Traceback' not in result.stdout, result.stdout[-3000:]
     last = result.stdout.strip().splitlines()[-1]
-    assert 'model.backbone (VisionTransformer) gives a tuple that ends in a list' in last and 'mmselfsup.ResNet' in last
+    assert 'model.backbone (VisionTransformer) and model.neck (MoCoV2Neck) make no features of an image' in last
 
 
 def accuracies(text):

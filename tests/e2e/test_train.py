@@ -31,7 +31,7 @@ def small(trained):
 
 
 def test_one_process_trains_and_prints_the_derived_sizes(small):
-    assert 'Neighbours of 203 images: 12 clusters (from the number of images), 5 neighbours (likewise)' in small.output
+    assert 'Neighbours of 203 images: 12 clusters, 5 neighbours, at most' in small.output
     assert 'WARNING - Failed to search registry' not in small.output
     version, positives = table_of(small.work_dir, 1)
     assert version == 1

@@ -90,7 +90,7 @@ OPTIONS: dict[str, list] = {
     'model.type': WORD,
     'model.backbone': [*PART, None],
     'model.neck': [*PART, None],
-    'model.head': [*PART, None],
+    'model.head': [*(value for value in PART if value != []), None],
     'model.queue_len': whole(1, 15, 10**12, optional=True),
     'model.feat_dim': whole(1, 64),
     'model.momentum': number(-0.1, 1, 1.5),

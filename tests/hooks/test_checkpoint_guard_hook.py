@@ -175,8 +175,10 @@ def test_a_pretraining_starts_from_what_others_have_published(tmp_path, name):
     runner = Runner(model=model, work_dir=str(tmp_path), load_from=str(tmp_path / 'a.pth'), log_level='ERROR',
                     experiment_name=f'guard_{next(NUMBERS)}',
                     cfg=Config(dict(load_from=str(tmp_path / 'a.pth'))))
-    runner.register_hook(CheckpointGuardHook())
+    guard = CheckpointGuardHook()
+    runner.register_hook(guard)
     runner.load_or_resume()
+    guard.before_train(runner)
     own = network.state_dict()
     for encoder in ('query', 'momentum'):
         assert torch.equal(model.encoder(encoder)[0].layer4[1].conv2.weight.cpu(), own['layer4.1.conv2.weight'])

@@ -10,7 +10,7 @@ from gloo import on_processes
 from mmengine.hooks import DistSamplerSeedHook, Hook
 from training_runs import N, hook_cfg, pairs_cfg, runner_of
 
-from clim_mm.hooks.epoch_randomness_hook import EpochRandomnessHook, seed_process
+from clim_mm.hooks.training_set_hooks import EpochRandomnessHook, seed_process
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 

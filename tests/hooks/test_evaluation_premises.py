@@ -154,13 +154,6 @@ def test_another_task_than_the_one_meant(root, files, change, settings, words):
     assert all(word in text for word in words), text
 
 
-def test_a_transformer(root, files):
-    with pytest.raises(ConfigError, match='gives a tuple that ends in a list .* but features are taken from maps'):
-        arch = dict(embed_dims=16, num_layers=1, num_heads=2, feedforward_channels=16)
-        runner_of(root, backbone_init(files['moco_v2'][0]), frozen=False,
-                  backbone=dict(type='mmcls.VisionTransformer', arch=arch, img_size=32)).train()
-
-
 def test_another_framework_than_is_known(root, tmp_path):
     torch.save({'features.0.weight': torch.zeros(1)}, tmp_path / 'vgg.pth')
     with pytest.raises(ConfigError, match='has no backbone .its 1 entries begin with features.0.weight'):

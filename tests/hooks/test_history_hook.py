@@ -9,8 +9,8 @@ from mmengine.logging import HistoryBuffer, MessageHub
 from scripted_runs import SOUND, scripted_run
 from toy_runs import STEPS, toy_config, toy_runner
 
-from clim_mm.hooks import history_hook
-from clim_mm.hooks.history_hook import HistoryHook
+from clim_mm.hooks import upkeep_hooks
+from clim_mm.hooks.upkeep_hooks import HistoryHook
 from clim_mm.hooks.watchdog_hook import WatchdogHook
 from clim_mm.launch.commands import train
 
@@ -20,8 +20,8 @@ def lengths(runner):
 
 
 @pytest.fixture
-def kept_5(monkeypatch):
-    monkeypatch.setattr(history_hook, '_KEPT', 5)
+def kept_10(monkeypatch):
+    monkeypatch.setattr(upkeep_hooks, '_KEPT', 10)
 
 
 def run_of(folder, hooks, steps=60, **overrides):
@@ -37,26 +37,26 @@ def shown_by(folder, runner):
     return [{name: value for name, value in line.items() if 'time' not in name} for line in shown]
 
 
-def test_every_history_is_as_long_as_what_is_shown_and_that_stays_the_same(tmp_path, kept_5):
+def test_every_history_is_as_long_as_what_is_shown_and_that_stays_the_same(tmp_path, kept_10):
     hooks = dict(logger=dict(type='LoggerHook', interval=7))
     whole = run_of(tmp_path / 'whole', hooks)
     short = run_of(tmp_path / 'short', dict(hooks, history=dict(type='HistoryHook')))
     assert set(lengths(whole).values()) == {60}
     assert {'train/lr', 'train/loss', 'train/time', 'train/data_time', 'train/relative_nce'} <= set(lengths(short))
-    assert set(lengths(short).values()) == {10}, 'the interval of the watchdog, and the window of the log'
+    assert set(lengths(short).values()) == {10}
     assert shown_by(tmp_path / 'short', short) == shown_by(tmp_path / 'whole', whole)
     verdicts = [(tmp_path / name / 'watchdog.jsonl').read_text().splitlines() for name in ('whole', 'short')]
     whole, short = ([dict(json.loads(line), run='') for line in lines] for lines in verdicts)
     assert whole == short
 
 
-@pytest.mark.parametrize('window, expected', [(20, 20), ('epoch', 30), ('global', 60)])
-def test_a_window_that_is_asked_for_is_kept(tmp_path, kept_5, window, expected):
+@pytest.mark.parametrize('window', ['epoch', 'global'])
+def test_a_window_that_is_asked_for_is_kept(tmp_path, kept_10, window):
     log = dict(type='LogProcessor', custom_cfg=[dict(data_src='loss', method_name='mean', window_size=window)])
     runner = run_of(tmp_path / 'run', dict(history=dict(type='HistoryHook')), epochs=2, epoch_length=30,
                     log_processor=log)
-    assert lengths(runner)['train/loss'] == expected
-    assert lengths(runner)['train/lr'] == (10 if window == 'global' else expected)
+    assert lengths(runner)['train/loss'] == 60
+    assert lengths(runner)['train/lr'] == 10
 
 
 def test_a_resumed_history_is_cut_back(tmp_path):
@@ -70,7 +70,7 @@ def test_a_resumed_history_is_cut_back(tmp_path):
     assert runner.message_hub.get_scalar('train/no longer reported').data[0].tolist() == long[-10_000:].tolist()
 
 
-def test_a_config_of_anothers_has_the_hook_too(tmp_path, kept_5):
+def test_a_config_of_anothers_has_the_hook_too(tmp_path, kept_10):
     cfg = toy_config(tmp_path, 5, model=dict(type='toy_runs.Linear'), train_dataloader=dict(
         batch_size=2, num_workers=0, dataset=dict(type='toy_runs.Numbers'), collate_fn=dict(type='default_collate'),
         sampler=dict(type='DefaultSampler', shuffle=False)))

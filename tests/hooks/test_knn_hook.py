@@ -12,7 +12,7 @@ from training_runs import N, hook_cfg, pairs_cfg, runner_of, write_images
 from clim_mm.errors import ConfigError, DataError, sentence
 from clim_mm.evaluation import knn_top1, train_and_held_out
 from clim_mm.hooks.center_wise_neighbor_hook import CenterWiseNeighborHook
-from clim_mm.hooks.knn_hook import KNNHook
+from clim_mm.hooks.refresh_reports import KNNHook
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -70,7 +70,7 @@ def test_the_refreshs_features_vote(root):
     (dict(hooks=[dict(type='KNNHook', k=25)]), ConfigError, ['25 nearest', '24 training images']),
     (dict(held_out='nowhere'), DataError, ['nowhere', 'does not exist']),
     (dict(dataset_type='ImageFolder'), DataError, ['no labels']),
-    (dict(first=dict(type='KNNHook'), hooks=[]), ConfigError, ['KNNHook', 'there is none']),
+    (dict(first=dict(type='KNNHook'), hooks=[]), ConfigError, ['KNNHook', 'has none: inherit']),
 ])
 def test_what_is_wrong_is_said_before_the_first_refresh(root, change, error, words):
     with pytest.raises(error) as raised:

@@ -14,8 +14,8 @@ from training_runs import N, hook_cfg
 
 from clim_mm.datasets import Quarantine
 from clim_mm.errors import DataError, UnreadableImage, sentence
-from clim_mm.hooks import runner_parts
-from clim_mm.hooks.runner_parts import list_quarantine
+from clim_mm.hooks import training_set_hooks
+from clim_mm.hooks.training_set_hooks import list_quarantine
 
 # Extraction reads 0 to 9 and 20 to 23 on the first process, the others on the second. The first epoch trains on 3 and
 # 17 on the first process, on 16 on the second.
@@ -97,8 +97,8 @@ def list_slowly(work_dir):
     quarantine = Quarantine(10, 0.1)
     quarantine.add({3: '3.png\tempty', 5: '5.png\tempty'})
     quarantine.share()
-    write = runner_parts.write_atomically
-    runner_parts.write_atomically = lambda *args: (time.sleep(0.3), write(*args))
+    write = training_set_hooks.write_atomically
+    training_set_hooks.write_atomically = lambda *args: (time.sleep(0.3), write(*args))
     with pytest.raises(DataError, match='2 of 10 images cannot be read'):
         list_quarantine(quarantine, str(work_dir))
     return (work_dir / 'quarantine.txt').exists()

@@ -84,15 +84,13 @@ def test_own_keys_are_masked_on_small_sets(tmp_path, size, given, expected):
 @pytest.mark.parametrize('options, line', [
     (dict(queue_len=None), 'Queue of 500 keys (from the number of images), 24 new ones each step; own keys from '
      'earlier epochs are left out.'),
-    (dict(queue_len=100, mask_own_keys=False, bn_splits=2), 'Queue of 100 keys, 24 new ones each step; own keys from '
+    (dict(queue_len=100, mask_own_keys=False), 'Queue of 100 keys, 24 new ones each step; own keys from '
      'earlier epochs count.'),
 ])
 def test_what_was_chosen_is_printed(tmp_path, options, line):
     runner = prepared(tmp_path, 4000, accumulative_counts=3, log_level='INFO', **options)
     text = next((tmp_path / runner.timestamp).glob('*.log')).read_text()
     assert text.count('Queue of') == 1 and line in text
-    groups = options.get('bn_splits', 1)
-    assert f'Batch statistics of {groups} group(s) in each of 1 process(es).' in text
 
 
 @pytest.mark.parametrize('counts, keys', [(1, 8), (3, 24)])
@@ -121,7 +119,7 @@ def test_another_model_is_refused(folder, tmp_path):
 
 def test_without_the_hook_a_queue_without_a_length_is_refused(folder, tmp_path):
     runner = runner_of(folder, tmp_path, hook=hook_cfg(begin=5), model=model_cfg(queue_len=None), num_workers=0)
-    with pytest.raises(ConfigError, match='model.queue_len is None, and no QueueHook has derived it'):
+    with pytest.raises(ConfigError, match='model.queue_len=0 is too short for the 8 keys'):
         runner.train()
 
 
@@ -175,19 +173,6 @@ def test_a_resumed_run_takes_the_checkpoints_queue(folder, tmp_path):
     longer = queue_runner(folder, tmp_path, 2, batch_size=12, load_from=path, resume=True, **options)
     with pytest.raises(ConfigError, match='model.queue_len=8 is too short for the 12 keys of one optimizer step'):
         longer.train()
-
-
-def test_batch_statistics_of_a_whole_batch_are_warned_of(tmp_path):
-    def warned(name, **kwargs):
-        runner = prepared(tmp_path / name, 4000, log_level='INFO', **kwargs)
-        text = next((tmp_path / name / runner.timestamp).glob('*.log')).read_text()
-        return 'gives the positives away' in text, runner.model.key_shuffle.groups(runner.train_dataloader.batch_size)
-
-    assert warned('a', batch_size=31, queue_len=64) == (True, 1)
-    assert warned('b', batch_size=32, queue_len=64) == (False, 2)
-    assert warned('c', batch_size=300, queue_len=512) == (False, 8)
-    assert warned('d', batch_size=8, queue_len=64, bn_splits=4) == (False, 4)
-    assert warned('e', batch_size=8, queue_len=64, bn_splits=1) == (True, 1)
 
 
 def test_a_loop_by_iterations_is_refused(tmp_path):

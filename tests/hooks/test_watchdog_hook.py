@@ -67,7 +67,7 @@ def test_a_short_epoch_is_judged_at_its_end(tmp_path):
 def test_what_is_said_and_sent_while_the_verdict_changes(tmp_path):
     # Epochs of 150 steps, verdicts every 30; until step 300 it is early.
     script = [CHANCE] * 150 + [SOUND] * 90 + [CHANCE] * 210 + [dict(SOUND, feature_std=0.02)] * 60 + [SOUND] * 90
-    runner = scripted_run(tmp_path, script, WatchdogHook(30), epochs=4, epoch_length=150)
+    scripted_run(tmp_path, script, WatchdogHook(30), epochs=4, epoch_length=150)
     states = [line['state'] for line in lines_of(tmp_path)]
     assert states == (['starting'] * 5 + ['healthy'] * 3 + ['starting'] + ['not learning'] * 6 + ['collapsing'] * 2 +
                       ['healthy'] * 3)
@@ -78,12 +78,6 @@ def test_what_is_said_and_sent_while_the_verdict_changes(tmp_path):
         (expected[iteration], f'Watchdog at iteration {iteration}: {reasons[iteration]}')
         for iteration in sorted(expected)
     ]
-    scalars = [json.loads(line) for line in
-               (tmp_path / runner.timestamp / 'vis_data' / 'scalars.json').read_text().splitlines()]
-    sent = {line['step']: line['watchdog/healthy'] for line in scalars if 'watchdog/healthy' in line}
-    assert sent == {
-        line['iter']: float(line['state'] == 'healthy') for line in lines_of(tmp_path) if line['state'] != 'starting'
-    }
 
 
 @pytest.mark.e2e
@@ -132,11 +126,9 @@ def test_the_first_steps_are_no_measure_for_the_later(tmp_path):
 
 
 def test_a_model_without_the_figures_is_left_alone(tmp_path):
-    runner = scripted_run(tmp_path, [{}] * 20, WatchdogHook(5))
-    assert said_in(tmp_path) == [
-        ('INFO', 'The watchdog does not judge this training: the model reports no relative_nce, as CLIM does.')]
+    scripted_run(tmp_path, [{}] * 20, WatchdogHook(5))
+    assert said_in(tmp_path) == []
     assert not (tmp_path / 'watchdog.jsonl').exists()
-    assert 'healthy' not in (tmp_path / runner.timestamp / 'vis_data' / 'scalars.json').read_text()
 
 
 def test_a_figure_that_is_no_number_is_null(tmp_path):

@@ -172,11 +172,10 @@ def test_autocast_keeps_the_loss_and_the_queue_in_float32():
     torch.testing.assert_close(rounded.queue.keys.norm(dim=0), torch.ones(24), rtol=1e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize('inputs, found', [
-    (images(2), 'views without names'), (dict(query=images(1)), r"\['query'\]"),
-    (dict(query=images(1), anchor_key=[], positive_key=[]), r"\['query'\]"), ({}, r'\[\]')])
-def test_the_loss_refuses_views_of_other_names(inputs, found):
-    with pytest.raises(ConfigError, match=f'by the names query, anchor_key and positive_key, but .* gives {found}'):
+@pytest.mark.parametrize('inputs', [
+    images(2), dict(query=images(1)), dict(query=images(1), anchor_key=[], positive_key=[]), {}])
+def test_the_loss_refuses_views_of_other_names(inputs):
+    with pytest.raises(ConfigError, match='by the names query, anchor_key and positive_key: let the pipeline'):
         build().loss(inputs, samples([[0.5]] * 8))
 
 

@@ -11,6 +11,7 @@ from mmengine.model.wrappers import MMDistributedDataParallel
 from tiny_clim import build, images, named, samples, separated
 
 from clim_mm.errors import ConfigError
+from clim_mm.models.parts.encoder import embed
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -140,10 +141,10 @@ def test_several_processes_exchange_images_and_gradients():
 def test_features_are_the_same(how, layer):
     usual, last = (model.eval() for model in pair())
     x = images(1, dtype=torch.float64)[0]
-    expected = usual.embed(x, layer=layer)
+    expected = embed(usual.encoder('momentum'), x, layer)
     model = last if how == 'the model' else usual
     formats = note_formats(model)
-    found = model.embed(x, layer=layer, channels_last=how == 'the extraction')
+    found = embed(model.encoder('momentum'), x, layer, channels_last=how == 'the extraction')
     assert len(formats) > 30 and all(formats)
     torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-7)
 

@@ -245,7 +245,7 @@ def test_more_waiting_keys_than_the_queue_holds_are_an_error():
 def test_a_queue_without_a_length_is_refused():
     model = build(queue_len=None)
     assert len(model.queue) == 0 and model.queue.keys.shape == (16, 0) and model.queue.ids.shape == (0, )
-    with pytest.raises(ConfigError, match='model.queue_len is None, and no QueueHook has derived it: .* set a number'):
+    with pytest.raises(ConfigError, match='model.queue_len=0 is too short for the 8 keys .* set it to at least 8'):
         model.loss(named(images(3)), samples([[0.5]] * 8))
 
 

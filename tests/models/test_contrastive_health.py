@@ -8,8 +8,7 @@ import torch.nn.functional as F
 
 from clim_mm.health import is_early
 from clim_mm.models.heads.mixed_contrastive_head import MixedContrastiveHead
-from clim_mm.models.parts.contrastive_health import AT_CHANCE, FIGURES, best_of, judge
-from clim_mm.models.parts.step_figures import step_figures
+from clim_mm.models.parts.contrastive_health import AT_CHANCE, FIGURES, best_of, judge, step_figures
 
 N, C, K, TAU = 512, 128, 4096, 0.2
 

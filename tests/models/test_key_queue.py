@@ -7,7 +7,7 @@ from mmselfsup.structures import SelfSupDataSample
 from tiny_clim import samples
 
 from clim_mm.datasets.transforms import PackPair
-from clim_mm.models.parts.key_queue import NO_ID, NO_KEY, KeyQueue, ids_of_pairs, image_ids
+from clim_mm.models.parts.key_queue import NO_ID, NO_KEY, KeyQueue, image_ids
 
 
 def test_ids_are_those_of_the_samples():
@@ -43,10 +43,6 @@ def test_images_without_an_id():
     assert anchors.tolist() == [NO_ID, 4] and positives.tolist() == [NO_ID, NO_ID]
 
 
-def test_an_anchor_without_a_positive_stands_beside_itself():
-    assert ids_of_pairs(torch.tensor([3, 0, 9]), torch.tensor([7, -1, NO_ID])).tolist() == [7, 0, NO_ID]
-
-
 def queue_of(ids):
     queue = KeyQueue(4, len(ids))
     queue.ids.copy_(torch.tensor(ids))
@@ -73,15 +69,6 @@ def test_forgotten_ids_are_none():
     queue = queue_of([3, NO_KEY, 0])
     queue.forget_ids()
     assert queue.ids.tolist() == [NO_ID, NO_KEY, NO_ID]
-
-
-@pytest.mark.parametrize('ids, pointer', [([3, NO_KEY, 7], 0), ([0, 1, 2], 3), ([0, 1, 2], -1)])
-def test_a_queue_of_another_set_is_refused(ids, pointer):
-    queue = queue_of(ids)
-    queue.pointer.fill_(pointer)
-    with pytest.raises(ValueError, match='of other images, or has no place'):
-        queue.check_ids(7)
-    queue_of([0, 6, NO_ID]).check_ids(7)
 
 
 def test_a_queue_without_a_length_is_a_module_all_the_same():

@@ -7,7 +7,7 @@ import torch
 import torch.nn as nn
 from mmengine.model import ExponentialMovingAverage
 
-from clim_mm.models.parts.momentum_encoder import MomentumEncoder
+from clim_mm.models.parts.encoder import MomentumEncoder
 
 
 def network(seed=0):

@@ -11,7 +11,7 @@ from mmengine.model import ExponentialMovingAverage
 from tiny_clim import build, images, named, samples, separated
 
 from clim_mm.errors import ConfigError
-from clim_mm.models.parts.split_batch_norm import SplitBatchNorm, split_batch_norms
+from clim_mm.models.parts.key_shuffle import SplitBatchNorm, split_batch_norms
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -173,7 +173,7 @@ class Named(nn.BatchNorm2d):
 
 
 def test_a_layer_that_does_more_than_normalise_is_refused():
-    with pytest.raises(ConfigError, match=r'The layer 1 is a NormAndActivation.*set model.bn_splits=1'):
+    with pytest.raises(ConfigError, match=r'The NormAndActivation 1 may do more than normalise.*set model.bn_splits=1'):
         split_batch_norms(nn.Sequential(nn.Sequential(nn.ReLU(), NormAndActivation(2))), 4)
     module = nn.Sequential(Named(2))
     split_batch_norms(module, 4)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from tiny_clim import build, images, named, samples, separated
 
-from clim_mm.models.parts.step_figures import non_finite, step_figures
+from clim_mm.models.parts.contrastive_health import step_figures
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -110,15 +110,3 @@ def test_a_batch_of_one_image_has_figures():
     model = separated(norm='GN')
     losses = model.loss(named(images(3, num_samples=1, dtype=torch.float64)), samples([[0.5]], ids=[0], positives=[1]))
     assert math.isnan(losses['feature_std'].item()) and torch.isfinite(losses['loss'])
-
-
-def test_who_is_guilty_of_a_loss_that_is_non_finite():
-    features = [torch.zeros(4, 3) for _ in range(3)]
-    features[0][1, 2] = float('nan')
-    features[2][3, 0] = float('inf')
-    ids, pixels = [10, 11, 12, 13], [torch.zeros(4, 3, 2, 2), torch.zeros(4, 3, 1, 1)]
-    message = non_finite([pixels, features], ids)
-    assert 'samples 11, 13)' in message and '\n' not in message
-    assert 'samples 10, 11, 12, 13)' in non_finite([[torch.zeros(4, 3)]], ids), 'all, where none stands out'
-    pixels[1][2, 0, 0, 0] = float('nan')
-    assert '(samples 12)' in non_finite([pixels, features], ids), 'what came first'

@@ -13,50 +13,36 @@ from clim_mm.host import SelfSupDataSample
 from clim_mm.neighbors.defaults import PAPER_QUEUE_LEN
 from clim_mm.registry import MODELS
 
-from ..heads.mixed_contrastive_head import MixedContrastiveHead
-from ..parts.contrastive_health import CONTRASTIVE
-from ..parts.encoder import LAST, Encoder, check_feature_maps, embed
-from ..parts.key_queue import KeyQueue, adapt_state, ids_of_pairs, image_ids
+from ..parts.contrastive_health import CONTRASTIVE, step_figures
+from ..parts.encoder import LAST, EmbedsFirstView, Encoder, MomentumEncoder, check_encoder
+from ..parts.key_queue import NO_POSITIVE, KeyQueue, adapt_state, image_ids
 from ..parts.key_shuffle import KeyShuffle
-from ..parts.momentum_encoder import MomentumEncoder
-from ..parts.step_figures import non_finite, step_figures
-from ..parts.view_preprocessor import ViewPreprocessor, Views
-
-_VIEWS = 'query', 'anchor_key', 'positive_key'  # the last may be missing
+from ..parts.view_preprocessor import Views
 
 
 @MODELS.register_module()
-class CLIM(BaseModel):
+class CLIM(EmbedsFirstView, BaseModel):
     """Center-wise Local Image Mixture: https://arxiv.org/abs/2011.02697.
 
     MoCo v2 whose query is an image mixed with one of its neighbours, pulled towards the keys of both, for
     every ordered pair of resolutions. With unmixed views of one resolution it is MoCo v2.
 
     Args:
-        backbone, neck, head: Their configs. The head is a :class:`MixedContrastiveHead`.
-        queue_len: K, negative keys kept. 65536 [moco]. None leaves it to ``QueueHook``, which derives it from the
-            set's size [ours], or to the checkpoint that is loaded.
+        backbone, neck, head: Their configs. The head is called as a :class:`MixedContrastiveHead`.
+        queue_len: K, negative keys kept. 65536 [moco]. None leaves it to ``QueueHook`` or a loaded checkpoint.
         feat_dim: C, the dimension of a key. 128 [moco].
         momentum: m, the share of itself that the momentum encoder keeps. 0.999 [moco].
         bn_splits: Groups of batch statistics among which the keys are shuffled, see :class:`KeyShuffle`.
         mask_own_keys: Leave out of the negatives what the queue holds of the query's own two images, from earlier
             epochs. None leaves it to ``QueueHook``, which turns it on for small sets [ours].
-        sum_pairs: Sum the loss over the pairs of resolutions [paper 3.3]. False takes the mean, so that the learning
-            rate does not depend on |R| [ours].
+        sum_pairs: Sum the loss over the pairs of resolutions [paper 3.3]. False takes the mean [ours].
         enqueue_positives: Let the positives' keys enter the queue too, behind the anchors' of the batch [ours]. False:
-            the anchors' alone, one for each image [csml]. With both, the queue reaches half as many steps back.
-        channels_last: Keep images, features and the weights of convolutions in ``torch.channels_last``, which
-            convolutions on GPUs with tensor cores and on many CPUs prefer. The values are the same but for rounding.
-        data_preprocessor: A :class:`ViewPreprocessor`, if no other type is given.
-        init_cfg: As for ``mmengine.model.BaseModel``.
+            the anchors' alone [csml].
+        channels_last: Keep images, features and the weights of convolutions in ``torch.channels_last``.
+        data_preprocessor: A ``ViewPreprocessor``, if no other type is given.
 
     Attributes:
-        queue: The :class:`KeyQueue`.
         advance_after_loss: Whether each ``loss`` is one optimizer step. If not, the keys wait for ``advance``.
-
-    Raises:
-        ConfigError: If a number is out of range, a switch is none, the head is another, or the backbone gives no maps
-            of features, or not those that the neck takes.
     """
 
     health_rules = CONTRASTIVE
@@ -83,23 +69,10 @@ class CLIM(BaseModel):
         for name, switch in [('sum_pairs', sum_pairs), ('enqueue_positives', enqueue_positives),
                              ('channels_last', channels_last)]:
             check_bool(f'model.{name}', switch)
-        for name, part in [('backbone', backbone), ('neck', neck), ('head', head)]:
-            if not isinstance(part, dict):  # MMEngine would make a list an empty module
-                raise ConfigError(f'model.{name} must be a dict with its type, not {part!r}.')
-        if (neck_dim := neck.get('out_channels', feat_dim)) != feat_dim:
-            raise ConfigError(f'model.neck.out_channels={neck_dim!r} must be model.feat_dim, the dimension of the keys '
-                              f'in the queue, which is {feat_dim}.')
         super().__init__(dict(dict(type='clim_mm.ViewPreprocessor'), **(data_preprocessor or {})), init_cfg)
-        if not isinstance(self.data_preprocessor, ViewPreprocessor):
-            raise ConfigError('CLIM takes named views, which model.data_preprocessor, a '
-                              f'{type(self.data_preprocessor).__name__}, does not know: leave out its type, or set '
-                              '"DeviceViews".')
         self.backbone, self.neck, self.head = (MODELS.build(part) for part in (backbone, neck, head))
-        if not isinstance(self.head, MixedContrastiveHead):
-            raise ConfigError(f'CLIM needs a MixedContrastiveHead, but model.head is a {type(self.head).__name__}: set '
-                              'its type, or take model.type="MoCo".')
-        check_feature_maps(self.backbone, self.neck)
         self.channels_last = channels_last
+        check_encoder(self.encoder('query'), feat_dim)
         self.encoder_k = MomentumEncoder(self.encoder('query'), 1 - momentum)
         self.queue = KeyQueue(feat_dim, queue_len or 0)
         self.register_load_state_dict_pre_hook(adapt_state)
@@ -125,11 +98,11 @@ class CLIM(BaseModel):
             self.to(memory_format=torch.channels_last)
 
     def forward(self, inputs: Any, data_samples: Optional[list] = None, mode: str = 'tensor') -> Any:
-        """The losses of named views in mode ``loss``; in mode ``tensor`` the backbone's maps of (N, 3, H, W) images."""
+        """The losses of named views in mode ``loss``, else the backbone's maps of (N, 3, H, W) images."""
         return self.loss(inputs, data_samples or []) if mode == 'loss' else self.backbone(inputs)
 
     def loss(self, inputs: Views, data_samples: Sequence[SelfSupDataSample]) -> dict[str, torch.Tensor]:
-        """The loss of a batch. Updates the momentum encoder with the first batch of an optimizer step.
+        """The loss of a batch; the first of an optimizer step moves the momentum encoder.
 
         Args:
             inputs: ``query``: Q tensors (N, 3, r, r), of any sizes; ``anchor_key`` and ``positive_key``: |R| each, or
@@ -144,10 +117,12 @@ class CLIM(BaseModel):
             have none, if there are positive keys; and ``step_figures`` at the largest resolution.
 
         Raises:
-            ConfigError: If there are more keys than the queue holds, or the views have other names.
             TrainingError: If the loss is not finite. Nothing has entered the queue then.
         """
-        x_query, x_anchor, x_positive = self._views(inputs)
+        if not isinstance(inputs, dict) or not inputs.get('query') or not inputs.get('anchor_key'):
+            raise ConfigError('CLIM takes views by the names query, anchor_key and positive_key: let the pipeline have '
+                              'PairViews, and end with PackPair.')
+        x_query, x_anchor, x_positive = inputs['query'], inputs['anchor_key'], inputs.get('positive_key', [])
         q = [self.encoder('query')(x)[LAST] for x in x_query]  # Q x (N, C)
         with torch.no_grad():
             if not self.queue.has_waiting:
@@ -162,13 +137,13 @@ class CLIM(BaseModel):
         # Keys that enter before backward must not change what it needs; `advance` lets them enter after it.
         negatives = self.queue.keys.clone() if self.advance_after_loss else self.queue.keys
         own = self.queue.own(anchor_ids, positive_ids) if self.mask_own_keys else None  # N x K
-        losses = [
-            self.head(q_r, anchor_keys, positive_keys, negatives, lam_r, own) for q_r, lam_r in zip(q, lam, strict=True)
-        ]
+        losses = [self.head(q_r, anchor_keys, positive_keys, negatives, lam_r, own)
+                  for q_r, lam_r in zip(q, lam, strict=True)]
         mean_loss = torch.stack(losses).mean()
         if not torch.isfinite(mean_loss):
-            raise TrainingError(non_finite([x_query + x_anchor + x_positive, q + anchor_keys + positive_keys],
-                                           anchor_ids.tolist()))
+            raise TrainingError('The loss is not finite: this step enters neither the queue nor a checkpoint. Start '
+                                'from the last checkpoint\'s weights, by load_from without --resume, with a lower '
+                                'learning rate or without mixed precision.')
         top_query, top = _largest(x_query), _largest(x_anchor)
         figures = step_figures(q[top_query], anchor_keys[top], (positive_keys or anchor_keys)[top], negatives,
                                lam[top_query])
@@ -178,7 +153,7 @@ class CLIM(BaseModel):
             figures['without_positive'] = (positive_ids < 0).float().mean()
         self.queue.wait(anchor_keys[top], anchor_ids)
         if self.enqueue_positives and positive_keys:
-            self.queue.wait(positive_keys[top], ids_of_pairs(anchor_ids, positive_ids))
+            self.queue.wait(positive_keys[top], torch.where(positive_ids == NO_POSITIVE, anchor_ids, positive_ids))
         if self.advance_after_loss:
             self.advance()
         return dict(loss=mean_loss * (len(x_query) * len(x_anchor) if self.sum_pairs else 1), **figures)
@@ -186,25 +161,6 @@ class CLIM(BaseModel):
     def encoder(self, name: str) -> Encoder:
         """The ``momentum`` or the ``query`` encoder."""
         return self.encoder_k.module if name == 'momentum' else Encoder(self.backbone, self.neck, self.channels_last)
-
-    def embed(self, x: torch.Tensor, encoder: str = 'momentum', layer: str = 'embedding', amp: bool = False,
-              channels_last: bool = False) -> torch.Tensor:
-        """Features for the choice of positives, in the mode (train or eval) that the model is in.
-
-        Args:
-            x: (N, 3, H, W) preprocessed images.
-            encoder: ``momentum`` [csml] or ``query``.
-            layer, amp, channels_last: As for ``embed``.
-
-        Returns:
-            (N, d) float32, L2-normalised.
-        """
-        return embed(self.encoder(encoder), x, layer, amp, channels_last)
-
-    def embed_batch(self, batch: dict, *args: Any, **kwargs: Any) -> torch.Tensor:
-        """``embed`` of a batch as a DataLoader gives it: ``inputs``, of which the first view is taken."""
-        inputs, _ = self.data_preprocessor(batch)
-        return self.embed(inputs[0], *args, **kwargs)
 
     @property
     def embedding_dim(self) -> int:
@@ -226,20 +182,8 @@ class CLIM(BaseModel):
         self.queue.advance()
 
     def upgrade_state(self, state_dict: dict[str, Any]) -> None:
-        """Give a queue's tensors in a state of MoCo or an older CLIM their names here; take the length of its queue."""
+        """Give the queue in a state of MoCo or an older CLIM its names here, and take its length."""
         adapt_state(self, state_dict, '')
-
-    def _views(self, inputs: Views) -> list[list[torch.Tensor]]:
-        """Queries, anchor keys and positive keys."""
-        if not len(self.queue):
-            raise ConfigError('model.queue_len is None, and no QueueHook has derived it: put one into default_hooks, '
-                              'as configs/_base_/clim_runtime.py does, or set a number.')
-        given = [name for name in inputs if inputs[name]] if isinstance(inputs, dict) else 'views without names'
-        if not isinstance(inputs, dict) or not all(inputs.get(name) for name in _VIEWS[:2]):
-            raise ConfigError('CLIM takes views by the names query, anchor_key and positive_key, but the pipeline '
-                              f'gives {given}: let it '
-                              'have PairViews, and end with PackPair.')
-        return [inputs.get(name, []) for name in _VIEWS]
 
 
 def _largest(views: Sequence[torch.Tensor]) -> int:

@@ -9,18 +9,15 @@ from clim_mm.host import MoCo as HostMoCo
 from clim_mm.host import concat_all_gather
 from clim_mm.registry import MODELS
 
-from ..parts.encoder import LAST, Encoder, embed
+from ..parts.encoder import LAST, EmbedsFirstView, Encoder
 from ..parts.key_queue import overwrite_oldest
 
 
 @MODELS.register_module()
-class MoCo(HostMoCo):
-    """``mmselfsup.MoCo``: the same losses, weights and names, whose features can be taken as those of CLIM.
+class MoCo(EmbedsFirstView, HostMoCo):
+    """``mmselfsup.MoCo``: the same arguments, losses, weights and names, whose features can be taken as those of CLIM.
 
     The queue may be of any length, and not only a multiple of the keys of a step.
-
-    Args:
-        **kwargs: As for ``mmselfsup.MoCo``.
     """
 
     @property
@@ -35,15 +32,8 @@ class MoCo(HostMoCo):
 
     @torch.no_grad()
     def _dequeue_and_enqueue(self, keys: torch.Tensor) -> None:
-        """Let the keys of all processes enter over the oldest ones, wrapping around at the end."""
         overwrite_oldest(self.queue, self.queue_ptr, concat_all_gather(keys))
 
     def encoder(self, name: str) -> Encoder:
         """The ``momentum`` or the ``query`` encoder."""
         return Encoder(*self.encoder_k.module) if name == 'momentum' else Encoder(self.backbone, self.neck)
-
-    def embed_batch(self, batch: dict, encoder: str = 'momentum', layer: str = 'embedding', amp: bool = False,
-                    channels_last: bool = False) -> torch.Tensor:
-        """Features, as for :meth:`CLIM.embed_batch`."""
-        inputs: Any = self.data_preprocessor(batch)[0]
-        return embed(self.encoder(encoder), inputs[0], layer, amp, channels_last)

@@ -18,9 +18,6 @@ class MixedContrastiveHead(BaseModule):
 
     Args:
         temperature: tau, above 0. 0.2 [moco].
-
-    Raises:
-        ConfigError: If tau is not above 0.
     """
 
     def __init__(self, temperature: float = 0.2) -> None:
@@ -37,11 +34,10 @@ class MixedContrastiveHead(BaseModule):
 
         Args:
             q: (N, C) L2-normalised queries, of mixed images.
-            anchor_keys: |R| times (N, C), L2-normalised.
-            positive_keys: |R| times (N, C), L2-normalised; empty if there are no positives (MoCo).
+            anchor_keys, positive_keys: |R| times (N, C), L2-normalised; none of the positives' in MoCo.
             queue: (C, K) L2-normalised negative keys.
             lam: (N,) weight of the anchor, 0 to 1.
-            own: (N, K) bool, keys that are no negatives of a query. None for none.
+            own: (N, K) bool, keys that are no negatives of a query.
 
         Returns:
             Scalar, float32 (float64 for float64 queries), also under autocast.
@@ -61,10 +57,5 @@ class MixedContrastiveHead(BaseModule):
 
 
 def _nce(positives: torch.Tensor, negatives: torch.Tensor) -> torch.Tensor:
-    """Equation 1 by logits: ``-log(e^p / (e^p + sum e^n)) = softplus(log sum e^n - p)``.
-
-    Args:
-        positives: (..., N) p.
-        negatives: (N,) log sum e^n.
-    """
+    """Equation 1 by logits: ``-log(e^p / (e^p + sum e^n)) = softplus(log sum e^n - p)``, for (..., N) p."""
     return F.softplus(negatives - positives)

@@ -1,16 +1,18 @@
-"""A backbone with its necks: from images to L2-normalised features of named levels."""
+"""From images to L2-normalised features: the encoder of queries, and that of keys, which follows it."""
 
+import copy
+from collections.abc import Callable
 from contextlib import nullcontext
-from typing import Any, Union
+from typing import Any, Optional, Union
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from mmengine.model import ExponentialMovingAverage
 
-from clim_mm.errors import ConfigError, on_one_line
+from clim_mm.errors import ConfigError, on_one_line, some_of
 
 LAST = 'last'  # the level of an encoder with one neck
-_SIDES = (64, 224)  # of the images that are tried; some architectures do not take small ones
 
 
 class Encoder(nn.Sequential):
@@ -31,19 +33,55 @@ class Encoder(nn.Sequential):
 
     def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
         """(N, C) features by level, L2-normalised, float32 or better also under autocast."""
-        backbone, neck = self
-        maps = backbone(self._formatted(x))
+        maps, neck = self.maps(x), self[1]
         if not isinstance(neck, nn.ModuleDict):
             return {LAST: normalized(neck(maps)[0])}
         return {level: normalized(level_neck([level_map])[0])
                 for (level, level_neck), level_map in zip(neck.items(), maps[-len(neck):], strict=True)}
 
-    def pooled(self, x: torch.Tensor) -> torch.Tensor:
-        """The backbone's last map, average-pooled and L2-normalised: (N, d)."""
-        return normalized(F.adaptive_avg_pool2d(self[0](self._formatted(x))[-1], 1).flatten(1))
+    def maps(self, x: torch.Tensor) -> Any:
+        """What the backbone gives for (N, 3, H, W) images."""
+        return self[0](x.contiguous(memory_format=torch.channels_last) if self.channels_last else x)
 
-    def _formatted(self, x: torch.Tensor) -> torch.Tensor:
-        return x.contiguous(memory_format=torch.channels_last) if self.channels_last else x
+
+class MomentumEncoder(ExponentialMovingAverage):
+    """MMEngine's moving average, all parameters in one operation: ``theta_k <- m theta_k + (1 - m) theta_q`` [moco].
+
+    The same values, bit for bit, without a kernel for each of hundreds of tensors, and without waiting for the device
+    at each step. Buffers are the query encoder's, and ``momentum`` is ``1 - m``, as there.
+    """
+
+    _begun: Optional[bool] = None  # a step counter on the device would be waited for
+
+    @torch.no_grad()
+    def update_parameters(self, model: nn.Module) -> None:
+        """Move towards ``model``, the query encoder; become its copy in the first step of all."""
+        if self._begun is None:
+            self._begun = bool(self.steps > 0)  # resumed
+        source: dict[str, torch.Tensor] = dict(model.named_parameters())
+        own = list(self.avg_parameters.values())
+        theirs = [source[name] for name in self.avg_parameters]
+        if self._begun:
+            torch._foreach_lerp_(own, theirs, self.momentum)
+        else:
+            torch._foreach_copy_(own, theirs)
+        if buffers := list(self.module.buffers()):
+            torch._foreach_copy_(buffers, list(model.buffers()))
+        self._begun = True
+        self.steps += 1
+
+
+class EmbedsFirstView:
+    """Gives a model that has ``encoder(name)`` the features of a batch's first view."""
+
+    encoder: Callable[[str], Encoder]
+    data_preprocessor: Any
+
+    def embed_batch(self, batch: dict, encoder: str = 'momentum', layer: str = 'embedding', amp: bool = False,
+                    channels_last: bool = False) -> torch.Tensor:
+        """Features of a batch as a DataLoader gives it, as by :func:`embed`; ``momentum`` [csml] or ``query``."""
+        inputs, _ = self.data_preprocessor(batch)
+        return embed(self.encoder(encoder), inputs[0], layer, amp, channels_last)
 
 
 @torch.no_grad()
@@ -63,11 +101,11 @@ def embed(encoder: Encoder, x: torch.Tensor, layer: str = 'embedding', amp: bool
         (N, d) float32, L2-normalised.
     """
     if channels_last:
-        backbone, neck = encoder
-        encoder = Encoder(backbone, neck, channels_last=True)
+        encoder = Encoder(encoder[0], encoder[1], channels_last=True)
     with torch.autocast(x.device.type, torch.bfloat16) if amp else nullcontext():
-        features = encoder.pooled(x) if layer == 'pooled' else [*encoder(x).values()][-1]
-    return features.float()
+        if layer == 'pooled':
+            return normalized(F.adaptive_avg_pool2d(encoder.maps(x)[-1], 1).flatten(1)).float()
+        return [*encoder(x).values()][-1].float()
 
 
 def normalized(v: torch.Tensor) -> torch.Tensor:
@@ -82,60 +120,20 @@ def at_least_float32(x: torch.Tensor) -> torch.Tensor:
 
 
 @torch.no_grad()
-def check_feature_maps(backbone: nn.Module, neck: Any = None) -> None:
-    """Give a backbone a black image, and look at what comes out. Weights, statistics and draws stay as they were.
-
-    Args:
-        backbone: Of (N, 3, H, W) images.
-        neck: That takes its output; None for none.
+def check_encoder(encoder: Encoder, feat_dim: int) -> None:
+    """Let a copy encode a black image.
 
     Raises:
-        ConfigError: If its last output is no map (N, C, h, w), or the neck cannot take it.
+        ConfigError: If the neck does not take the backbone's maps, or its features do not have ``feat_dim`` dimensions.
     """
-    modes = {module: module.training for part in (backbone, neck) if part is not None for module in part.modules()}
     try:
-        for module in modes:
-            module.training = False
-        output = _output(backbone)
-        last = output[-1] if isinstance(output, (list, tuple)) and output else output
-        if not isinstance(output, (list, tuple)) or not isinstance(last, torch.Tensor) or last.ndim != 4:
-            raise ConfigError(
-                f'model.backbone ({type(backbone).__name__}) gives {_said(output)}, but features are taken from maps: '
-                'give one whose last output is a tensor (N, C, height, width), such as mmselfsup.ResNet, '
-                'mmcls.ResNeXt, mmcls.RegNet or mmcls.SwinTransformer; mmcls.VisionTransformer is one with '
-                'output_cls_token=False.')
-        if neck is not None:
-            _try_neck(neck, output, last)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
-
-
-def _output(backbone: nn.Module) -> Any:
-    first = next(backbone.parameters(), torch.empty(0))
-    for side in _SIDES:
-        try:
-            return backbone(torch.zeros(1, 3, side, side, dtype=first.dtype, device=first.device))
-        except Exception as error:  # whatever an architecture raises for a size that it does not take
-            reason = error
-    raise ConfigError(f'model.backbone ({type(backbone).__name__}) does not take images of {_SIDES[-1]} x {_SIDES[-1]} '
-                      f'pixels and three channels ({type(reason).__name__}: {on_one_line(reason)}): correct its '
-                      'settings.')
-
-
-def _try_neck(neck: nn.Module, output: Any, last: torch.Tensor) -> None:
-    try:
-        neck(output)
-    except Exception as error:
-        raise ConfigError(f'model.neck ({type(neck).__name__}) does not take the {last.shape[1]} channels of the '
-                          f'backbone\'s last output ({type(error).__name__}: {on_one_line(error)}): set '
-                          f'model.neck.in_channels={last.shape[1]}, or another backbone.') from error
-
-
-def _said(output: Any) -> str:
-    """What came out, in a few words."""
-    if isinstance(output, torch.Tensor):
-        return f'a tensor {tuple(output.shape)}'
-    if isinstance(output, (list, tuple)):
-        return f'a {type(output).__name__} that ends in {_said(output[-1])}' if output else 'nothing'
-    return f'a {type(output).__name__}'
+        features = copy.deepcopy(encoder).eval()(torch.zeros(1, 3, 224, 224))
+    except Exception as error:  # whatever an architecture raises
+        raise ConfigError(
+            f'model.backbone ({type(encoder[0]).__name__}) and model.neck ({type(encoder[1]).__name__}) make no '
+            f'features of an image ({type(error).__name__}: {on_one_line(error)}): give a backbone whose last output '
+            'is a map (N, C, height, width), and a neck with in_channels=C.') from error
+    dims = {found.shape[1] for found in features.values()}
+    if dims != {feat_dim}:
+        raise ConfigError(f'model.neck gives features of {some_of(sorted(dims))} dimensions, but model.feat_dim, that '
+                          f'of the keys in the queue, is {feat_dim}: set the two alike.')

@@ -13,10 +13,7 @@ from clim_mm.host import SelfSupDataSample, concat_all_gather
 NO_KEY = -1  # the random vector that stands in the queue before the first key
 NO_ID = -2  # an image that the pipeline gives no id
 NO_POSITIVE = -1  # an anchor that is paired with itself
-# MoCo's names of a queue's tensors, which checkpoints of MMSelfSup have.
-_NAMES_IN_MOCO = dict(queue='queue.keys', queue_ids='queue.ids', queue_ptr='queue.pointer')
-
-Listener = Callable[[torch.Tensor, torch.Tensor], None]
+_NAMES_IN_MOCO = dict(queue='queue.keys', queue_ids='queue.ids', queue_ptr='queue.pointer')  # as in MMSelfSup's files
 
 
 class KeyQueue(nn.Module):
@@ -30,8 +27,8 @@ class KeyQueue(nn.Module):
         keys: (C, K); random directions where no key has come yet.
         ids: (K,) int64, the images' ids, below 0 for none.
         pointer: (1,) int64, the place of the next key.
-        listeners: Called on every process with what enters the queue, in its order: (n, C) keys of all processes, to
-            be left unchanged, and the (n,) int64 ids of their images. A copy of the queue has no listeners.
+        listeners: Called on every process with the (n, C) keys of all processes that enter, and the (n,) int64 ids of
+            their images. A copy of the queue has none.
     """
 
     keys: torch.Tensor
@@ -43,11 +40,11 @@ class KeyQueue(nn.Module):
         self.register_buffer('keys', F.normalize(torch.randn(dim, length), dim=0))
         self.register_buffer('ids', torch.full((length, ), NO_KEY))
         self.register_buffer('pointer', torch.zeros(1, dtype=torch.long))
-        self.listeners: list[Listener] = []
+        self.listeners: list[Callable[[torch.Tensor, torch.Tensor], None]] = []
         self._waiting: list[tuple[torch.Tensor, torch.Tensor]] = []  # (n, C) keys and (n,) ids, of this process
 
     def __getstate__(self) -> dict[str, Any]:
-        return dict(vars(self), listeners=[])  # a copy's keys, such as a rehearsal's, are not those of the training
+        return dict(vars(self), listeners=[])  # the keys of a copy are not those of the training
 
     def __len__(self) -> int:
         return self.keys.shape[1]
@@ -71,12 +68,7 @@ class KeyQueue(nn.Module):
         return bool(self._waiting)
 
     def resize(self, length: int, generator: Optional[torch.Generator] = None) -> None:
-        """Start anew at another length, with random directions.
-
-        Args:
-            length: K.
-            generator: Of the directions, on the CPU; the same in all processes.
-        """
+        """Start anew at another length, with directions by a generator on the CPU, the same in all processes."""
         self.keys = F.normalize(torch.randn(self.dim, length, generator=generator), dim=0).to(self.keys)
         self.ids = self.ids.new_full((length, ), NO_KEY)
         self.pointer.zero_()
@@ -84,15 +76,6 @@ class KeyQueue(nn.Module):
     def forget_ids(self) -> None:
         """Forget which images the keys are of: ids of another training set mean nothing here."""
         self.ids[self.ids >= 0] = NO_ID
-
-    def check_ids(self, num_images: int) -> None:
-        """Check that the queue can belong to a training set of so many images.
-
-        Raises:
-            ValueError: If an id or the pointer is out of range.
-        """
-        if self.ids.max() >= num_images or not 0 <= self.pointer < len(self):
-            raise ValueError(f'The queue is of other images, or has no place {int(self.pointer)}.')
 
     def own(self, anchor_ids: torch.Tensor, positive_ids: torch.Tensor) -> torch.Tensor:
         """Which keys are of a query's own images: (N, K) bool, for (N,) int64 ids, below 0 for none."""
@@ -105,11 +88,7 @@ class KeyQueue(nn.Module):
 
     @torch.no_grad()
     def advance(self) -> None:
-        """Let the waiting keys of all processes enter over the oldest ones, wrapping around at the end.
-
-        Raises:
-            ConfigError: If there are more than the queue holds.
-        """
+        """Let the waiting keys of all processes enter over the oldest ones."""
         if not self._waiting:
             return
         keys, ids = (concat_all_gather(torch.cat(parts)) for parts in zip(*self._waiting, strict=True))
@@ -120,19 +99,7 @@ class KeyQueue(nn.Module):
 
 
 def overwrite_oldest(ring: torch.Tensor, pointer: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-    """Write keys over the oldest ones of a ring, in place, wrapping around at its end.
-
-    Args:
-        ring: (C, K).
-        pointer: (1,) int64, the place of the next key; moves on.
-        keys: (n, C).
-
-    Returns:
-        (n,) int64, the places of the keys.
-
-    Raises:
-        ConfigError: If there are more keys than the ring holds.
-    """
+    """Write (n, C) keys over the oldest of a (C, K) ring, and move its (1,) pointer on; give their (n,) places."""
     length = ring.shape[1]
     if len(keys) > length:
         raise ConfigError(f'model.queue_len={length} is too short for the {len(keys)} keys of one step: set it to at '
@@ -144,10 +111,7 @@ def overwrite_oldest(ring: torch.Tensor, pointer: torch.Tensor, keys: torch.Tens
 
 
 def adapt_state(model: nn.Module, state_dict: dict, prefix: str, *args: Any) -> None:
-    """Before a state is loaded: give MoCo's queue its names here, and a queue without a length that of the state.
-
-    To be registered with ``register_load_state_dict_pre_hook`` of a model whose queue is ``queue``.
-    """
+    """Before a state is loaded: give MoCo's queue its names here, and a queue without a length that of the state."""
     for former, name in _NAMES_IN_MOCO.items():
         if f'{prefix}{former}' in state_dict:
             state_dict[f'{prefix}{name}'] = state_dict.pop(f'{prefix}{former}')
@@ -161,22 +125,9 @@ def adapt_state(model: nn.Module, state_dict: dict, prefix: str, *args: Any) -> 
 
 
 def image_ids(data_samples: Sequence[SelfSupDataSample], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """The ids of a batch's anchors and of their positives.
-
-    Args:
-        data_samples: N of them.
-        device: Where the ids are wanted.
-
-    Returns:
-        Two (N,) int64. Below 0 where an image has no id, or an anchor no positive.
-    """
+    """The ids of N anchors and of their positives, two (N,) int64; below 0 for no id, or no positive."""
     anchors = [int(sample.sample_idx.value) if 'sample_idx' in sample else NO_ID for sample in data_samples]
     positives = [sample.get('positive_idx', NO_ID) for sample in data_samples]
-    # From pinned memory, so that no step waits for a GPU's earlier work.
+    # From pinned memory: no step waits for a GPU's earlier work.
     ids = torch.tensor([anchors, positives], pin_memory=device.type == 'cuda').to(device, non_blocking=True)
     return ids[0], ids[1]
-
-
-def ids_of_pairs(anchor_ids: torch.Tensor, positive_ids: torch.Tensor) -> torch.Tensor:
-    """(N,) ids of the images beside the anchors: their positives, or the anchors themselves where there is none."""
-    return torch.where(positive_ids == NO_POSITIVE, anchor_ids, positive_ids)

@@ -14,11 +14,7 @@ Views = dict[str, list[torch.Tensor]]
 
 @MODELS.register_module()
 class ViewPreprocessor(SelfSupDataPreprocessor):
-    """``mmselfsup.SelfSupDataPreprocessor`` whose inputs may be named: lists of images by the names of their views.
-
-    Args:
-        **kwargs: As there: ``mean``, ``std``, ``bgr_to_rgb``, ``non_blocking``.
-    """
+    """``mmselfsup.SelfSupDataPreprocessor`` whose inputs may be named: lists of images by the names of their views."""
 
     def forward(self, data: dict, training: bool = False) -> tuple[Union[Views, list[torch.Tensor]], Optional[list]]:
         """Normalised ``inputs``, in the form that they come in, and ``data_samples``."""
@@ -35,18 +31,12 @@ class ViewPreprocessor(SelfSupDataPreprocessor):
 class DeviceViews(ViewPreprocessor):
     """:class:`ViewPreprocessor` that first colours, blurs, downsizes and mixes deferred views [ours].
 
-    For a pipeline whose ``MultiRes`` has ``on_device=True``. Batches of finished images, such as those of the feature
-    extraction, are treated as there. The views are rendered in float32, also under autocast.
+    For a pipeline whose ``MultiRes`` has ``on_device=True``. Batches of finished images are treated as there. The views
+    are rendered in float32, also under autocast.
     """
 
     def forward(self, data: dict, training: bool = False) -> tuple[Any, Optional[list]]:
-        """The network's inputs and the data samples.
-
-        Args:
-            data: As ``stack_collate`` gives it: ``inputs`` and ``data_samples``, and ``draws`` if the views are
-                deferred.
-            training: As there.
-        """
+        """The network's inputs and the data samples of what ``stack_collate`` gives, with ``draws`` if deferred."""
         if 'draws' not in data:
             return super().forward(data, training)
         data = self.cast_data(data)
