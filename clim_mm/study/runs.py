@@ -38,12 +38,7 @@ class Run(NamedTuple):
     stages: tuple[Stage, ...]
 
     def results(self) -> dict[str, dict[str, Any]]:
-        """Figures and seconds of the stages that are done, by their names.
-
-        Raises:
-            DataError: If they cannot be read.
-            ConfigError: If the config of a stage that was begun has changed since.
-        """
+        """Figures and seconds of the stages that are done, by their names; an error if a config has changed since."""
         for stage in self.stages:
             config = Path(self.file(stage, 'py'))
             if stage.config and config.exists() and config.read_text() != stage.config:
@@ -72,10 +67,6 @@ class Run(NamedTuple):
         """Do a stage by the commands in the folder ``tools``, as a user would by hand, and keep its figures.
 
         A pretraining that was broken off goes on from its last checkpoint; anything else begins again.
-
-        Raises:
-            CheckpointError: If another training is in the stage's folder.
-            TrainingError: If the command ends with an error.
         """
         start, work_dir = time.perf_counter(), osp.join(self.folder, stage.name)
         config = self.file(stage if stage.config else self.stages[0], 'py')

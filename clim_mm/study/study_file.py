@@ -20,27 +20,17 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Study:
-    """Rows by seeds.
-
-    Attributes:
-        rows: Pretrainings, each with every seed.
-        baseline: Name of the row that the others are compared with.
-        frozen: Whether the frozen features are measured, by ``tools/evaluate.py figures``.
-        training: Evaluations that train; the top-1 accuracy at their end is what counts.
-        metrics: Names of the figures in the table, in this order.
-        options: Settings by dotted keys that override every pretraining config.
-        comparisons: Pairs of rows; the table has the difference of the first over the second.
-    """
+    """Rows by seeds."""
 
     name: str
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...]  # pretrainings, each with every seed
     seeds: tuple[int, ...]
-    baseline: str
-    frozen: bool
-    training: tuple[Row, ...]
-    metrics: tuple[str, ...]
-    options: dict[str, Any]
-    comparisons: tuple[tuple[str, str], ...] = ()
+    baseline: str  # name of the row that the others are compared with
+    frozen: bool  # whether the frozen features are measured, by ``tools/evaluate.py figures``
+    training: tuple[Row, ...]  # evaluations that train; the top-1 accuracy at their end is what counts
+    metrics: tuple[str, ...]  # names of the figures in the table, in this order
+    options: dict[str, Any]  # override every pretraining config, by dotted keys
+    comparisons: tuple[tuple[str, str], ...] = ()  # rows; the table has the difference of the first over the second
 
 
 def read_study(path: str) -> Study:
@@ -49,9 +39,6 @@ def read_study(path: str) -> Study:
     ``rows`` and ``training`` are dictionaries of ``dict(config=..., options={...})`` by name; ``training``,
     ``frozen`` (True), ``options`` and ``comparisons`` may be left out. Names that begin with an underscore are the
     file's own.
-
-    Raises:
-        ConfigError: If it cannot be read, or something in it is missing or misspelt.
     """
     raw = {name: value for name, value in load_config(path).to_dict().items()
            if not name.startswith('_') and name not in ('launcher', 'work_dir')}

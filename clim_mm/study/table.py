@@ -40,11 +40,7 @@ def runs_csv(figures: Sequence[Figure]) -> str:
 
 
 def read_runs_csv(path: str, study: Study) -> list[Figure]:
-    """Read what ``runs_csv`` has written for this study.
-
-    Raises:
-        DataError: If it cannot be read, or a line is not of this study, or stands twice.
-    """
+    """Read what ``runs_csv`` has written for this study; DataError for anything else."""
     try:
         with open(path, newline='') as file:
             found = [Figure(line['row'], int(line['seed']), line['figure'], float(line['value']))
@@ -62,10 +58,7 @@ def read_runs_csv(path: str, study: Study) -> list[Figure]:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean of ``number`` values, and half the width of its 95 % confidence interval (Student's t).
-
-    ``half_width`` is NaN for a single value, ``mean`` for none.
-    """
+    """A mean of ``number`` values (NaN of none), with half its 95 % confidence interval (Student's t; NaN of one)."""
 
     mean: float
     half_width: float
