@@ -24,7 +24,8 @@ from .rehearsal import Rehearsal, measure_steps
 from .settings import Settings
 
 _FOR_SAMPLES, _FOR_STEPS = 0.3, 0.5  # shares of the time
-_MOST_KEPT, _FEWEST = 8, 3  # samples or repeats, of which the first one warms up
+_VIEWS = 8  # of a refresh
+_FEWEST = 3  # samples or encodings, of which the first one warms up
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def measure(runner: Runner, settings: Settings, neighbor_hook: Optional[Refreshe
         return replace(measured, missing=f'No step can be rehearsed of a {type(runner.model).__name__}.')
     ids = [sample_idx for sample_idx in ids if sample_idx not in unreadable]
     try:
-        return _rehearse(runner, settings, measured, samples, ids[:_MOST_KEPT], neighbor_hook, seconds)
+        return _rehearse(runner, settings, measured, samples, ids[:_VIEWS], neighbor_hook, seconds)
     except (RuntimeError, TypeError, AssertionError) as error:  # a GPU that is too small, a model not to be copied
         if runner.distributed:  # the others may wait for this process in the middle of a step
             raise
@@ -100,11 +101,7 @@ def _rehearse(runner: Runner, settings: Settings, measured: Measurements, sample
 
 
 def load_samples(dataset: Dataset, ids: Sequence[int], seconds: float) -> tuple[list, float]:
-    """Make samples in this process, as many as the time allows, three nevertheless.
-
-    Returns:
-        The samples, and the median time without the first one's, or with it if there is no other.
-    """
+    """As many samples as the time allows, three at least, and their median time, if possible without the first's."""
     samples: list[Any] = []
     times: list[float] = []
     stop = time.perf_counter() + seconds

@@ -39,10 +39,6 @@ class Plan:
             return 'Nothing looks wrong.'
         return '\n'.join(['Looks wrong:', *(_wrapped('  - ', finding.sentence) for finding in self.findings)])
 
-    def text(self) -> str:
-        """The table and the verdict."""
-        return f'{self.table()}\n{self.verdict()}'
-
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values: bytes and seconds."""
         return dict(name=self.name, **asdict(self.facts), findings=[asdict(finding) for finding in self.findings])
@@ -52,7 +48,8 @@ def survey(runner: Runner, neighbor_hook: Optional[RefreshesNeighbors] = None, p
            checkpoints: Optional[str] = None, num_images: int = NUM_IMAGES, seconds: float = SECONDS) -> Plan:
     """Make some samples, measure a few steps, and plan the training. All processes call it together.
 
-    Weights, statistics, queue, optimizer, random generators, dataset and DataLoader stay as they were.
+    Weights, statistics, queue, optimizer, random generators, dataset and DataLoader stay as they were. The plan is
+    complete on the first process. An error of a step is told in the plan; in several processes it is raised.
 
     Args:
         runner: In ``before_train``, with a train loop by epochs and one optimizer.
@@ -60,13 +57,6 @@ def survey(runner: Runner, neighbor_hook: Optional[RefreshesNeighbors] = None, p
         checkpoints: The folder they go to. None takes the Runner's work dir.
         num_images: Samples to make.
         seconds: For all measurements, about; each part is made once to warm up and twice to be measured nevertheless.
-
-    Returns:
-        The plan; complete on the first process.
-
-    Raises:
-        ConfigError: If a number of the config's ``auto_scale_lr`` is out of range.
-        RuntimeError: If a step fails in one of several processes.
     """
     settings = read_settings(runner, neighbor_hook, processes)
     device = next(runner.model.parameters()).device

@@ -86,9 +86,8 @@ def measure_steps(rehearsal: Rehearsal, batch_of: Callable[[int], dict], batch_s
     rehearsal.step(batch_of(fewest))
     duration, activations = rehearsal.step(batch_of(fewest))
     fitting = (stop - time.perf_counter()) / (1 + _STEPS) / (duration / fewest)
-    if activations is not None:  # nine tenths of what is free or torch's own to use again
-        unused = torch.cuda.memory_reserved(rehearsal.device) - torch.cuda.memory_allocated(rehearsal.device)
-        fitting = min(fitting, 0.9 * (torch.cuda.mem_get_info(rehearsal.device)[0] + unused) / (activations / fewest))
+    if activations is not None:  # on nine tenths of what is free
+        fitting = min(fitting, 0.9 * torch.cuda.mem_get_info(rehearsal.device)[0] / (activations / fewest))
     of_first = [min(max(int(fitting), fewest), batch_size)]
     dist.broadcast_object_list(of_first)
     images, = of_first

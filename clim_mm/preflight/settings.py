@@ -72,9 +72,6 @@ def read_settings(runner: Runner, neighbor_hook: Optional[RefreshesNeighbors] = 
 
     Args:
         processes: Of the training that is planned. None takes those that run.
-
-    Raises:
-        ConfigError: If a number of the config's ``auto_scale_lr`` is out of range.
     """
     loader, model = runner.train_dataloader, unwrapped(runner)
     num_images, batch_size = len(loader.dataset), loader.batch_size or loader.batch_sampler.batch_size

@@ -62,7 +62,6 @@ def test_the_verdict():
     first, *rest = plan.verdict().splitlines()
     assert first == 'Looks wrong:' and rest[0] == '  - Short: mend it.'
     assert [line.strip() for line in rest[1:]] == ['- ' + long.rpartition(' ')[0], long.rpartition(' ')[2]]
-    assert plan.text() == f'{plan.table()}\n{plan.verdict()}'
 
 
 def test_without_neighbours_queue_and_gpu():
