@@ -12,7 +12,6 @@ from torch import nn
 from clim_mm.datasets import LoadImage
 from clim_mm.models import CLIM, MoCo
 from clim_mm.neighbors.defaults import default_num_positives, default_queue_len
-from clim_mm.preflight.checks import PRETRAINING
 from clim_mm.registry import HOOKS, MODELS, TRANSFORMS
 
 # Those that the model index lists; what an ablation or an option measures belongs to its table.
@@ -43,9 +42,11 @@ def test_the_name_says_what_is_in_it(path):
     source = source.dataset
     assert source.data_root == f"data/{dict(in1k='imagenet').get(name['data'], name['data'])}"
     assert source.data_prefix == 'train'
+    total, rule = int(name['processes']) * int(name['batch']), cfg.auto_scale_lr
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(rule.base_lr * total / rule.base_batch_size)
+    assert not rule.enable
     if name['data'] == 'in1k':
-        total = int(name['processes']) * int(name['batch'])
-        assert cfg.optim_wrapper.optimizer.lr == pytest.approx(PRETRAINING.of(total))
+        assert (rule.base_lr, rule.base_batch_size) == (0.06, 512)
 
 
 @lru_cache

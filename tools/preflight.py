@@ -72,7 +72,7 @@ def main() -> None:
     with errors_in_a_sentence():
         cfg = load_config(args.config, args.work_dir, args.amp, args.cfg_options)
         plan = make_plan(cfg, args.processes)
-        print(plan.text())
+        print(plan.table(), plan.verdict(), sep='\n')
         if args.json:
             write_atomically(args.json, (json.dumps(plan.to_dict(), indent=2) + '\n').encode())
     sys.exit(1 if args.strict and plan.findings else 0)

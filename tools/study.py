@@ -37,10 +37,9 @@ from clim_mm.study.runs import Stage
 
 
 def write_table(study: Study, figures: list[Figure], work_dir: str) -> str:
-    """Write it as Markdown, CSV and pictures, and each run's figures as CSV; give the Markdown."""
+    """Write it as Markdown and pictures, and each run's figures as CSV; give the Markdown."""
     table = table_of(study, figures)
     write_atomically(osp.join(work_dir, 'table.md'), table.markdown().encode())
-    write_atomically(osp.join(work_dir, 'table.csv'), table.csv().encode())
     write_atomically(osp.join(work_dir, 'runs.csv'), runs_csv(figures).encode())
     table.draw(osp.join(work_dir, 'table.png'))
     table.draw_comparisons(osp.join(work_dir, 'comparisons.png'))
@@ -93,13 +92,10 @@ def main() -> None:
             runs = runs_of(study, work_dir)
             todo = unfinished(runs)
             if todo and not args.table_only:
-                from clim_mm.study.premises import check_premises  # here: a table need not wait for it
-
-                check_premises(study)
                 finish(study, runs, todo, work_dir, args.jobs)
             figures = figures_of(runs)
         print(write_table(study, figures, work_dir))
-        print(f'The table is {work_dir}/table.md, table.csv and table.png; runs.csv has every run.')
+        print(f'The table is {work_dir}/table.md and table.png; runs.csv has every run.')
 
 
 if __name__ == '__main__':

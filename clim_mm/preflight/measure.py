@@ -1,5 +1,6 @@
-"""How long the parts of a training take, from a few images and a few steps."""
+"""How long the parts of a training take, from a few samples and a few steps."""
 
+import copy
 import gc
 import time
 from collections.abc import Callable, Sequence
@@ -7,6 +8,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Optional
 
+import numpy as np
 import torch
 from mmengine import dist
 from mmengine.runner import Runner
@@ -14,93 +16,63 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import Dataset
 
 from clim_mm.datasets import SingleViews, collate_views
-from clim_mm.errors import ConfigError, UserError
+from clim_mm.errors import on_one_line
 from clim_mm.neighbors.refresh_cost import SearchSpeed, measure_search
-from clim_mm.protocols import KeepsQueues, RefreshesNeighbors
+from clim_mm.protocols import Quarantining, RefreshesNeighbors
 
-from .image_sample import ImageSample, spread_ids
-from .rehearsal import Rehearsal
+from .rehearsal import Rehearsal, measure_steps
 from .settings import Settings
 
-_FOR_SAMPLES, _FOR_STEPS, _FOR_VIEWS, _FOR_ENCODING = 0.2, 0.55, 0.1, 0.15  # shares of the time
-_MOST_SAMPLES, _MOST_STEPS, _WARM_UP_IMAGES = 8, 5, 2  # of one image there may be no batch statistics
-_FEWEST = 2  # measured after the one that warms up: one alone would not show that the machine is busy
-_NO_MEMORY = 'The GPU\'s memory is too small for a copy of the model and a step of two images'
-
-
-@dataclass(frozen=True)
-class Loading:
-    """One worker's seconds for a sample, the median of ``samples``."""
-
-    samples: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Step:
-    """A process's seconds for a batch of ``images``, the median of ``steps``."""
-
-    images: int
-    steps: int
-    seconds: float
-    slowest: float  # of the steps over the fastest
-    optimizer_bytes: int
-    activation_bytes: Optional[int] = None  # of ``images``, where a GPU tells
-
-    @property
-    def seconds_per_image(self) -> float:
-        """In proportion."""
-        return self.seconds / self.images
-
-
-@dataclass(frozen=True)
-class Extraction:
-    """From ``images``: a worker's seconds for a view, the encoder's for an image, and d."""
-
-    images: int
-    load: float
-    encode: float
-    dim: int
+_FOR_SAMPLES, _FOR_STEPS = 0.3, 0.5  # shares of the time
+_VIEWS = 8  # of a refresh
+_FEWEST = 3  # samples or encodings, of which the first one warms up
 
 
 @dataclass(frozen=True)
 class Measurements:
-    """What was measured; None for what was not, and ``search`` on all processes but the first."""
+    """What was measured: seconds for an image, and bytes; None for what was not."""
 
-    loading: Optional[Loading] = None
-    step: Optional[Step] = None
-    extraction: Optional[Extraction] = None
-    search: Optional[SearchSpeed] = None
-    busy_cores: float = 1.0  # that the model's computation took in a process
+    samples: int = 0  # that were made
+    unreadable: tuple[str, ...] = ()  # paths of the images that could not be read
+    load: Optional[float] = None  # a worker's seconds for a sample
+    compute: Optional[float] = None  # a process's of a training step
+    activation_bytes: Optional[float] = None  # of an image, where a GPU tells
+    optimizer_bytes: int = 0
+    load_view: float = 0.0  # a worker's seconds for a view of a refresh, as the next two measured with ``search``
+    encode: float = 0.0  # the encoder's
+    dim: int = 0  # d
+    search: Optional[SearchSpeed] = None  # on the first process
+    busy_cores: float = 1.0  # that the model's computation takes in a process
     missing: str = ''  # why something was not measured
 
 
-def measure(runner: Runner, settings: Settings, images: Optional[ImageSample],
-            neighbor_hook: Optional[RefreshesNeighbors], cores: int, seconds: float) -> Measurements:
+def measure(runner: Runner, settings: Settings, neighbor_hook: Optional[RefreshesNeighbors], num_images: int,
+            cores: int, seconds: float) -> Measurements:
     """Make samples, rehearse steps, encode views and search, as ``survey`` says, on a machine of so many cores."""
-    dataset = runner.train_dataloader.dataset
-    # Readable ones: the dataset would put others into its quarantine, and the reason would be lost with the sample.
-    ids = spread_ids(len(dataset), _MOST_SAMPLES, runner.seed) if images is None else images.readable_ids
-    samples, loading = load_samples(dataset, ids, _FOR_SAMPLES * seconds)
-    fewest = torch.tensor(len(samples))
-    dist.all_reduce(fewest, op='min')
-    if loading is None or fewest == 0:
-        return Measurements(missing='None of the images that were opened gives a sample.')
+    dataset: Any = runner.train_dataloader.dataset
+    if has_quarantine := isinstance(dataset, Quarantining):  # its quarantine stays as it is
+        dataset = copy.copy(dataset)
+        dataset.quarantine = copy.deepcopy(dataset.quarantine)
+        readable = dataset.quarantine.readable
+    ids = np.random.default_rng(runner.seed).permutation(len(dataset))[:num_images].tolist()
+    samples, load = load_samples(dataset, ids, _FOR_SAMPLES * seconds)
+    unreadable = np.setdiff1d(readable, dataset.quarantine.readable).tolist() if has_quarantine else []
     device = next(runner.model.parameters()).device
     threads = torch.get_num_threads() if device.type == 'cpu' else 1
-    # The bytes of the samples' images were read before, when the images were opened.
-    reading = images.read_seconds if images is not None else 0.0
     measured = Measurements(
-        loading=replace(loading, seconds=loading.seconds + reading * (1 if neighbor_hook is None else 2)),
+        samples=len(samples),
+        unreadable=tuple(dataset.dataset.get_data_info(i).get('img_path', str(i)) for i in unreadable),
+        load=load,
         busy_cores=min(threads, cores / min(runner.world_size, settings.local_processes)))
     if runner.distributed and not isinstance(runner.model, DistributedDataParallel):
         return replace(measured, missing=f'No step can be rehearsed of a {type(runner.model).__name__}.')
+    ids = [sample_idx for sample_idx in ids if sample_idx not in unreadable]
     try:
-        return _rehearse(runner, settings, measured, samples, ids, neighbor_hook, reading, seconds)
-    except torch.OutOfMemoryError as error:
+        return _rehearse(runner, settings, measured, samples, ids[:_VIEWS], neighbor_hook, seconds)
+    except (RuntimeError, TypeError, AssertionError) as error:  # a GPU that is too small, a model not to be copied
         if runner.distributed:  # the others may wait for this process in the middle of a step
-            raise ConfigError(f'{_NO_MEMORY}: use a smaller model, or leave out the PreflightHook.') from error
-        return replace(measured, missing=f'{_NO_MEMORY}.')
+            raise
+        return replace(measured, missing=f'No step could be rehearsed ({on_one_line(error)}).')
     finally:
         if device.type == 'cuda':  # the training gets all of the GPU's memory, and logs its own peak
             gc.collect()
@@ -109,122 +81,44 @@ def measure(runner: Runner, settings: Settings, images: Optional[ImageSample],
 
 
 def _rehearse(runner: Runner, settings: Settings, measured: Measurements, samples: list, ids: Sequence[int],
-              neighbor_hook: Optional[RefreshesNeighbors], reading: float, seconds: float) -> Measurements:
+              neighbor_hook: Optional[RefreshesNeighbors], seconds: float) -> Measurements:
     """Add to ``measured`` what needs a copy of the model, which is gone afterwards."""
-    try:
-        rehearsal = Rehearsal(runner)
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, TypeError) as error:  # NotImplementedError is a RuntimeError
-        return replace(measured, missing=f'The model cannot be copied to rehearse a step ({error}).')
-    loader, model, most = runner.train_dataloader, rehearsal.model, settings.batch_size
-    # A queue of mmselfsup's own takes nothing but whole batches.
-    whole = hasattr(model, 'queue_ptr') and not isinstance(model, KeepsQueues)
-    step = measure_steps(
+    rehearsal, loader = Rehearsal(runner), runner.train_dataloader
+    compute, activation_bytes = measure_steps(
         rehearsal, lambda number: loader.collate_fn([samples[i % len(samples)] for i in range(number)]),
-        most if whole else min(_WARM_UP_IMAGES, most), most, _FOR_STEPS * seconds)
-    measured = replace(measured, step=step)
+        settings.batch_size, _FOR_STEPS * seconds)
+    measured = replace(measured, compute=compute, activation_bytes=activation_bytes,
+                       optimizer_bytes=rehearsal.optimizer_bytes())
     if neighbor_hook is None or settings.refresh is None:
         return measured
-    views, loading = load_samples(
-        SingleViews(loader.dataset.dataset, neighbor_hook.extraction.settings['pipeline']), ids, _FOR_VIEWS * seconds)
-    if loading is None:
-        return measured
+    single = SingleViews(loader.dataset.dataset, neighbor_hook.extraction.settings['pipeline'])
+    views, load_view = load_samples(single, ids, seconds)
     batch: Any = collate_views(views)[0]
-    encode, dim = measure_encoding(
-        neighbor_hook.extraction.encode_by(model.eval()), batch, len(views), _FOR_ENCODING * seconds)
-    search = None
-    if dist.is_main_process():
-        search = measure_search(dim, settings.refresh.num_neighbors, settings.refresh.exact)
-    return replace(measured, extraction=Extraction(len(views), loading.seconds + reading, encode, dim), search=search)
+    encode, dim = measure_encoding(neighbor_hook.extraction.encode_by(rehearsal.model.eval()), batch, len(views))
+    refresh = settings.refresh
+    search = measure_search(dim, refresh.num_neighbors, refresh.exact) if dist.is_main_process() else None
+    return replace(measured, load_view=load_view, encode=encode, dim=dim, search=search)
 
 
-def load_samples(dataset: Dataset, ids: Sequence[int], seconds: float,
-                 most: int = _MOST_SAMPLES) -> tuple[list, Optional[Loading]]:
-    """Make samples in this process, until there are ``most`` or the time is over; three are made nevertheless.
-
-    Returns:
-        The samples, and the median time, without the first sample's if there are more; None if none could be made.
-    """
+def load_samples(dataset: Dataset, ids: Sequence[int], seconds: float) -> tuple[list, float]:
+    """As many samples as the time allows, three at least, and their median time, if possible without the first's."""
     samples: list[Any] = []
     times: list[float] = []
     stop = time.perf_counter() + seconds
     for sample_idx in ids:
         start = time.perf_counter()
-        try:
-            samples.append(dataset[sample_idx])
-        except UserError:
-            continue
+        samples.append(dataset[sample_idx])
         times.append(time.perf_counter() - start)
-        if len(samples) == most or not _goes_on(times[1:], stop):
+        if len(samples) >= _FEWEST and time.perf_counter() > stop:
             break
-    times = times[1:] or times
-    return samples, Loading(len(times), median(times)) if times else None
+    return samples, median(times[1:] or times)
 
 
-def measure_steps(rehearsal: Rehearsal, batch_of: Callable[[int], dict], fewest: int, most: int,
-                  seconds: float) -> Step:
-    """Time training steps on ``fewest`` to ``most`` images, as many as the time and the GPU's memory allow.
-
-    All processes call it together: they take the same steps, on the first one's decision. The first step of a size is
-    never the measure, and at least two are. ``seconds`` are for all steps, about.
-    """
-    stop = time.perf_counter() + seconds
-    images, batch = fewest, batch_of(fewest)
-    _timed_step(rehearsal, batch)
-    duration, activations = _timed_step(rehearsal, batch)
-    times = [duration]
-    # Steps of the new size: one to warm up, and those that are measured.
-    fitting = (stop - time.perf_counter()) / (1 + _FEWEST) / (duration / images)
-    if activations is not None:  # nine tenths of what is free or torch's own to use again
-        unused = torch.cuda.memory_reserved(rehearsal.device) - torch.cuda.memory_allocated(rehearsal.device)
-        free = 0.9 * (torch.cuda.mem_get_info(rehearsal.device)[0] + unused)
-        fitting = min(fitting, free / (activations / images))
-    fitting = _agreed(min(max(int(fitting), fewest), most))
-    if fitting > images:
-        images, batch, times = fitting, batch_of(fitting), []
-        _timed_step(rehearsal, batch)
-    while len(times) < _MOST_STEPS and _agreed(_goes_on(times, stop)):
-        duration, activations = _timed_step(rehearsal, batch)
-        times.append(duration)
-    return Step(images, len(times), median(times), max(times) / min(times), rehearsal.optimizer_bytes(), activations)
-
-
-def measure_encoding(encode: Callable[[dict], torch.Tensor], batch: dict, images: int,
-                     seconds: float) -> tuple[float, int]:
-    """Seconds an image of an encoder from a batch of ``images`` to (B, d), and d; it runs three times at least."""
-    stop = time.perf_counter() + seconds
+def measure_encoding(encode: Callable[[dict], torch.Tensor], batch: dict, images: int) -> tuple[float, int]:
+    """Seconds an image of an encoder from a batch of ``images`` to (B, d), and d."""
     times: list[float] = []
-    while len(times) <= _MOST_STEPS and _goes_on(times[1:], stop):
+    for _ in range(_FEWEST):
         start = time.perf_counter()
         rows = encode(batch).float().cpu()  # brings the rows to the host, so that it also waits for the GPU
         times.append(time.perf_counter() - start)
     return median(times[1:]) / images, rows.shape[1]
-
-
-def _goes_on(times: Sequence[float], stop: float) -> bool:
-    """Whether one more is measured after ``times``."""
-    return len(times) < _FEWEST or times[-1] < stop - time.perf_counter()
-
-
-def _timed_step(rehearsal: Rehearsal, batch: dict) -> tuple[float, Optional[int]]:
-    """Seconds of a step, and the bytes of its activations where a GPU tells."""
-    if rehearsal.device.type != 'cuda':
-        start = time.perf_counter()
-        rehearsal.step(batch)
-        return time.perf_counter() - start, None
-    torch.cuda.synchronize(rehearsal.device)
-    torch.cuda.reset_peak_memory_stats(rehearsal.device)
-    lay_there, start = torch.cuda.memory_allocated(rehearsal.device), time.perf_counter()
-    rehearsal.step(batch)
-    torch.cuda.synchronize(rehearsal.device)
-    duration = time.perf_counter() - start
-    gradients = sum(p.nbytes for p in rehearsal.model.parameters() if p.requires_grad)
-    return duration, max(1, torch.cuda.max_memory_allocated(rehearsal.device) - lay_there - gradients)
-
-
-def _agreed(value: Any) -> Any:
-    """The first process's value, on all."""
-    values = [value]
-    dist.broadcast_object_list(values)
-    return values[0]

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
-from mmengine.config import Config
-
 from clim_mm.causes import machine_error
 from clim_mm.checkpoints import HeldFolder, latest_checkpoint, write_atomically
 from clim_mm.config_file import load_config
@@ -40,12 +38,7 @@ class Run(NamedTuple):
     stages: tuple[Stage, ...]
 
     def results(self) -> dict[str, dict[str, Any]]:
-        """Figures and seconds of the stages that are done, by their names.
-
-        Raises:
-            DataError: If they cannot be read.
-            ConfigError: If the config of a stage that was begun has changed since.
-        """
+        """Figures and seconds of the stages that are done, by their names; an error if a config has changed since."""
         for stage in self.stages:
             config = Path(self.file(stage, 'py'))
             if stage.config and config.exists() and config.read_text() != stage.config:
@@ -74,10 +67,6 @@ class Run(NamedTuple):
         """Do a stage by the commands in the folder ``tools``, as a user would by hand, and keep its figures.
 
         A pretraining that was broken off goes on from its last checkpoint; anything else begins again.
-
-        Raises:
-            CheckpointError: If another training is in the stage's folder.
-            TrainingError: If the command ends with an error.
         """
         start, work_dir = time.perf_counter(), osp.join(self.folder, stage.name)
         config = self.file(stage if stage.config else self.stages[0], 'py')
@@ -116,27 +105,19 @@ class Run(NamedTuple):
 
 def runs_of(study: Study, work_dir: str) -> list[Run]:
     """All runs: every row with the first seed, then with the second, and so on; in folders ``ROW/seed_SEED``."""
-    pretrainings = {row.name: config_of(row, study.options) for row in study.rows}
-    evaluations = {row.name: config_of(row, {}) for row in study.training}
+    frozen = [Stage(_FROZEN, None)] if study.frozen else []
     runs = []
     for seed in study.seeds:
-        frozen = [Stage(_FROZEN, None)] if study.frozen else []
-        trained = [Stage(name, _with_seed(cfg, seed)) for name, cfg in evaluations.items()]
-        runs += [Run(row, seed, osp.join(work_dir, row, f'seed_{seed}'),
-                     (Stage(_PRETRAINING, _with_seed(cfg, seed)), *frozen, *trained))
-                 for row, cfg in pretrainings.items()]
+        trained = [Stage(row.name, _config_of(row, {}, seed)) for row in study.training]
+        runs += [Run(row.name, seed, osp.join(work_dir, row.name, f'seed_{seed}'),
+                     (Stage(_PRETRAINING, _config_of(row, study.options, seed)), *frozen, *trained))
+                 for row in study.rows]
     return runs
 
 
-def config_of(row: Row, options: dict[str, Any]) -> Config:
-    """The config of a row, with a study's options and its own; without a work dir, which decides nothing."""
-    cfg = load_config(row.config, cfg_options=dict(options, **row.options))
-    cfg.pop('work_dir')
-    return cfg
-
-
-def _with_seed(cfg: Config, seed: int) -> str:
-    cfg.merge_from_dict({'randomness.seed': seed})
+def _config_of(row: Row, options: dict[str, Any], seed: int) -> str:
+    cfg = load_config(row.config, cfg_options=dict(options, **row.options, **{'randomness.seed': seed}))
+    cfg.pop('work_dir')  # which decides nothing
     return cfg.pretty_text
 
 

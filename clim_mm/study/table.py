@@ -1,9 +1,9 @@
-"""Figures of a study's runs, and their table: means over seeds with intervals, as text, as CSV and as pictures."""
+"""Figures of a study's runs, and their table: means over seeds with intervals, as text and as pictures."""
 
 import csv
 import io
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -35,39 +35,30 @@ def figures_of(runs: Sequence[Run]) -> list[Figure]:
 
 def runs_csv(figures: Sequence[Figure]) -> str:
     """A line for each figure, as ``read_runs_csv`` reads it."""
-    return _csv_of(Figure._fields, figures)
+    csv.writer(text := io.StringIO(), lineterminator='\n').writerows([Figure._fields, *figures])
+    return text.getvalue()
 
 
 def read_runs_csv(path: str, study: Study) -> list[Figure]:
-    """Read what ``runs_csv`` has written for this study.
-
-    Raises:
-        DataError: If it cannot be read, or a line is not of this study, or stands twice.
-    """
+    """Read what ``runs_csv`` has written for this study; DataError for anything else."""
     try:
         with open(path, newline='') as file:
             found = [Figure(line['row'], int(line['seed']), line['figure'], float(line['value']))
                      for line in csv.DictReader(file)]
     except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
         raise machine_error(error) or DataError(
-            f'The runs in {path} cannot be read ({type(error).__name__}: {error}): give a runs.csv that this command '
-            'has written.') from error
-    runs = {(row.name, seed) for row in study.rows for seed in study.seeds}
-    known = {figure[:3]: figure for figure in found if figure[:2] in runs and math.isfinite(figure.value)}
-    odd = [figure for figure in found if known.get(figure[:3]) is not figure]
-    if odd or not found:
-        line = ','.join(map(str, odd[0])) if odd else 'none'
-        raise DataError(f'{path} holds what is no figure of a run of the study {study.name}, or holds one twice '
-                        f'({line}): give a runs.csv of this study, as it was written.')
+            f'The runs in {path} cannot be read ({error}): give a runs.csv that this command has written.') from error
+    known = {(row.name, seed) for row in study.rows for seed in study.seeds}
+    sound = {figure[:3] for figure in found if figure[:2] in known and math.isfinite(figure.value)}
+    if not found or len(sound) < len(found):
+        raise DataError(f'{path} holds no figure, or what is no figure of a run of the study {study.name}, or one '
+                        'twice: give a runs.csv of this study, as it was written.')
     return found
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean of ``number`` values, and half the width of its 95 % confidence interval (Student's t).
-
-    ``half_width`` is NaN for a single value, ``mean`` for none.
-    """
+    """A mean of ``number`` values (NaN of none), with half its 95 % confidence interval (Student's t; NaN of one)."""
 
     mean: float
     half_width: float
@@ -135,14 +126,6 @@ class Table:
             lines += [f'| {row} over {other} | {differences(row, other)} |' for row, other in self.comparisons]
         return '\n'.join(lines) + '\n'
 
-    def csv(self) -> str:
-        """A line for each row and metric."""
-        lines = [(row, metric, self.mean(row, metric), self.difference(row, self.baseline, metric))
-                 for row in self.values for metric in self.metrics]
-        return _csv_of(['row', 'metric', 'seeds', 'mean', 'half_width', 'difference', 'difference_half_width'], [
-            [row, metric, mean.number, mean.mean, mean.half_width, difference.mean, difference.half_width]
-            for row, metric, mean, difference in lines])
-
     def draw(self, path: str) -> None:
         """Write a picture: a panel for each metric, a point with its interval for each row, a line at the baseline."""
         _draw(path, {metric: {row: self.mean(row, metric) for row in self.values} for metric in self.metrics},
@@ -165,11 +148,6 @@ def table_of(study: Study, figures: Sequence[Figure]) -> Table:
         if figure.figure in study.metrics:
             values[figure.row][figure.figure][figure.seed] = figure.value
     return Table(study.baseline, study.metrics, values, study.comparisons)
-
-
-def _csv_of(header: Sequence[str], lines: Iterable[Sequence]) -> str:
-    csv.writer(text := io.StringIO(), lineterminator='\n').writerows([header, *lines])
-    return text.getvalue()
 
 
 def _draw(path: str, panels: Mapping[str, Mapping[str, Estimate]], lines: Mapping[str, float],

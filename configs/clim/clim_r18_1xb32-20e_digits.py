@@ -15,6 +15,5 @@ extract = dict(
         dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx']),
     ])
 
-default_hooks = dict(
-    logger=dict(interval=20), preflight=dict(lr_of_512=None), neighbors=dict(compare=('knn', 'kmeans')))
+default_hooks = dict(logger=dict(interval=20), neighbors=dict(compare=('knn', 'kmeans')))
 custom_hooks = [dict(type='KNNHook')]

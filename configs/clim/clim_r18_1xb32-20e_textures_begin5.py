@@ -20,6 +20,6 @@ extract = dict(
     ])
 
 optim_wrapper = dict(optimizer=dict(lr=0.06))  # found by trying
-default_hooks = dict(
-    logger=dict(interval=20), preflight=dict(lr_of_512=None), neighbors=dict(begin=5, compare=('knn', 'kmeans')))
+auto_scale_lr = dict(base_lr=0.06)
+default_hooks = dict(logger=dict(interval=20), neighbors=dict(begin=5, compare=('knn', 'kmeans')))
 custom_hooks = [dict(type='KNNHook')]

@@ -3,11 +3,10 @@
 import pytest
 from colored_images import write_colored
 
-from clim_mm.datasets import ImageFolder, LoadImage, MultiRes, NeighborPairs, PackPair, PairViews
+from clim_mm.datasets import LoadImage, MultiRes, NeighborPairs, PackPair, PairViews
 from clim_mm.datasets.image_folders import find_images
 from clim_mm.datasets.transforms.load_image import backend_of
 from clim_mm.errors import ConfigError
-from clim_mm.preflight.image_sample import sample_images
 
 
 @pytest.fixture
@@ -26,8 +25,6 @@ def test_no_image_is_blamed(paths, backend_args, words):
                           [PairViews([load], [MultiRes((10, 8))]), PackPair()])
     with pytest.raises(ConfigError, match=words):
         pairs[0]
-    with pytest.raises(ConfigError, match='correct backend_args'):
-        sample_images(ImageFolder(str(paths[0].parent)), 4, load=load)
 
 
 def test_an_unknown_beginning_of_a_path():

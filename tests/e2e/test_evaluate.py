@@ -179,11 +179,11 @@ def test_linear(transfer, tmp_path):
     assert len(accuracies(result.stdout)) == 2 and accuracies(result.stdout)[-1] > 30
 
 
-RULE = 'default_hooks.preflight.lr_of_512=0.06'
+RATE = 'optim_wrapper.optimizer.lr=30'
 
 
 @pytest.mark.parametrize('config, lr, said', [
-    (LINEAR, '', ''), (LINEAR, RULE, 'the 3.75 of the rule 30 x images per step / 256'), (SEMI, RULE, '')])
+    (LINEAR, '', ''), (LINEAR, RATE, 'the 0.5 of the rule 0.5 x images per step / 32'), (SEMI, RATE, '')])
 def test_the_preflight_knows_the_rules_of_evaluations(run, transfer, digits, tmp_path, config, lr, said):
     split = tmp_path / '1percent.txt'
     run('tools/make_label_split.py', digits / 'train', '--percent', 1, '--out', split)

@@ -15,8 +15,6 @@ import pytest
 from mmengine.config import Config
 from trained import ROOT, SMALL
 
-from clim_mm.preflight.checks import PRETRAINING
-
 pytestmark = pytest.mark.e2e
 
 TEXT = '\n'.join((ROOT / path).read_text() for path in ('README.md', 'docs/training.md', 'docs/runs.md'))
@@ -127,7 +125,8 @@ def test_ones_own_folder_has_the_learning_rate_of_the_rule(tmp_path):
     processes = int(next(command for command in commands() if 'my_config.py' in command).split()[-1])
     (tmp_path / 'my_config.py').write_text(OWN_CONFIG)
     cfg = Config.fromfile(tmp_path / 'my_config.py')
-    assert cfg.optim_wrapper.optimizer.lr == PRETRAINING.of(processes * cfg.train_dataloader.batch_size)
+    images = processes * cfg.train_dataloader.batch_size
+    assert cfg.optim_wrapper.optimizer.lr == cfg.auto_scale_lr.base_lr * images / cfg.auto_scale_lr.base_batch_size
 
 
 # Other tests run the editable installation's commands, too, all but those of one's own folder from one's own config.

@@ -88,13 +88,21 @@ def test_neighbours_are_refreshed_where_it_has_them(trained):
 def test_preflight_and_watchdog_speak_of_it(trained):
     name, work_dir, output = trained
     plan = output.partition(f'Preflight of {name}\n')[2].partition('mmengine - ')[0]
-    assert 'time of a step     not measured' not in plan and 'neighbours ' in plan
+    assert 'time of a step    not measured' not in plan and 'neighbours ' in plan
     assert ('clusters' in plan) == (name == NEIGHBORS)
     assert 'queue' not in plan and 'momentum encoder' not in plan
     verdicts = lines_of(work_dir / 'watchdog.jsonl')
     assert [verdict['epoch'] for verdict in verdicts] == [*range(EPOCHS)]
     assert all(verdict['state'] in ('starting', 'healthy') and 'of chance' in verdict['reason'] for verdict in verdicts)
     assert all(0 < verdict['relative_nce'] and 0 < verdict['feature_std'] for verdict in verdicts)
+
+
+def test_preflight_compares_its_learning_rate(run, few_digits):
+    ended = run('tools/preflight.py', f'tests/toy_method/{SIMCLR}.py', '--cfg-options',
+                'optim_wrapper.optimizer.lr=0.2', f'train_dataloader.dataset.dataset.data_root={few_digits[0]}',
+                'default_hooks.preflight.seconds=1')
+    assert ended.returncode == 0, ended.stdout[-3000:]
+    assert 'is 10 times the 0.02 of the rule 0.02 x images per step / 32' in ' '.join(ended.stdout.split())
 
 
 def test_it_is_evaluated(trained, run, digits, tmp_path):

@@ -112,7 +112,6 @@ OPTIONS: dict[str, list] = {
     'default_hooks.watchdog.interval': whole(1, optional=True),
     'default_hooks.preflight.num_images': whole(1),
     'default_hooks.preflight.seconds': number(-1),
-    'default_hooks.preflight.lr_of_512': number(0, -1, optional=True),
     'default_hooks.preflight.processes': whole(1, optional=True),
     **{f'default_hooks.{name}': PART for name in (
         'watchdog', 'preflight', 'checkpoint_guard', 'sampler_seed', 'queue', 'quarantine', 'manifest')},

@@ -11,8 +11,6 @@ from test_pretrained_backbone_hook import NUMBERS
 
 from clim_mm.checkpoints.backbone import backbone_init
 from clim_mm.errors import ConfigError, sentence
-from clim_mm.hooks.preflight_hook import PreflightHook, _rule_of_kind
-from clim_mm.preflight.checks import LINEAR
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures('one_torch_thread')]
 
@@ -72,19 +70,6 @@ def test_a_linear_evaluation_of_what_others_have_published(root, files, name, by
 def test_few_labels(root, files):
     runner = runner_of(root, backbone_init(files['moco_v2'][0]), frozen=False)
     runner.train()
-    assert _rule_of_kind(runner) is None
-
-
-@pytest.mark.parametrize('name, rule', [('moco_v2', LINEAR), ('solo_learn', LINEAR), ('swav', None),
-                                        ('torchvision', None)])
-def test_the_rule_of_the_learning_rate_is_that_of_the_kind(root, files, name, rule):
-    runner = runner_of(root, backbone_init(files[name][0]))
-    runner.train()
-    assert _rule_of_kind(runner) is rule
-    assert PreflightHook().lr_of_512 == 0.06
-    another = dict(params=[torch.nn.Parameter(torch.zeros(1))], lr=2.0)  # as by paramwise_cfg
-    runner.optim_wrapper.optimizer.add_param_group(another)
-    assert _rule_of_kind(runner) is None
 
 
 def rename(root, old, new):

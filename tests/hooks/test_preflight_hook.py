@@ -4,6 +4,7 @@ import logging
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from training_runs import runner_of
 
@@ -12,6 +13,9 @@ from clim_mm.hooks.center_wise_neighbor_hook import CenterWiseNeighborHook
 from clim_mm.hooks.preflight_hook import PreflightHook
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
+
+
+RULE = Config(dict(auto_scale_lr=dict(base_batch_size=512, base_lr=0.06)))
 
 
 class Record(logging.Handler):
@@ -66,19 +70,13 @@ def test_the_training_does_not_notice(folder, tmp_path):
 
 
 def test_what_is_logged(folder, tmp_path):
-    hook = PreflightHook(seconds=0.5, num_images=7)
-    _, _, record = trained(folder, tmp_path, hook)
+    hook = PreflightHook(seconds=5, num_images=7)
+    _, _, record = trained(folder, tmp_path, hook, cfg=RULE)
     (level, table), = record.about('Preflight of')
-    assert level == 'INFO' and '7 opened: none unreadable' in table and 'm = 4 clusters, k = 6 neighbours' in table
+    assert level == 'INFO' and '7 samples made: no unreadable' in table and 'm = 4 clusters, k = 6 neighbours' in table
     (level, verdict), = record.about('Looks wrong:')
     assert level == 'WARNING' and 'learning rate 0.5 is' in ' '.join(verdict.split())
     assert hook.plan.table() == table and hook.plan.verdict() == verdict
-
-
-def test_a_rate_that_was_found_by_trying(folder, tmp_path):
-    hook = PreflightHook(seconds=0.01, lr_of_512=32)
-    trained(folder, tmp_path, None, custom_hooks=[hook])
-    assert 'lr' not in {finding.name for finding in hook.plan.findings}
 
 
 def test_it_comes_after_the_hooks_that_choose_sizes(folder, tmp_path):
@@ -144,7 +142,6 @@ def test_a_training_that_is_over_needs_no_plan(folder, tmp_path):
     (dict(num_images=6.5), 'num_images .* a whole number .* not 6.5'),
     (dict(seconds=-1), 'seconds of PreflightHook .* at least 0, not -1'),
     (dict(seconds=float('nan')), 'seconds .* not nan'),
-    (dict(lr_of_512=0), 'lr_of_512 of PreflightHook must be a number above 0 or None, not 0'),
     (dict(processes=0), 'processes of PreflightHook .* at least 1 or None, not 0'),
 ])
 def test_options_out_of_range(options, words):

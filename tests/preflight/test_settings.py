@@ -4,23 +4,12 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import DefaultSampler
-from mmengine.optim import build_optim_wrapper
-from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
 from prepared_runs import Stop, neighbor_hook_of, prepared
-from torch import nn
 from torch.utils.data import BatchSampler
 from training_runs import BATCH, STEPS, N, P, hook_cfg, model_cfg
 
-from clim_mm.preflight.settings import (
-    ModelSizes,
-    RefreshSettings,
-    Schedule,
-    read_settings,
-    schedules_of,
-    sizes_of,
-    steps_per_epoch,
-)
-from clim_mm.registry import MODELS
+from clim_mm.errors import ConfigError
+from clim_mm.preflight.settings import RefreshSettings, read_settings, steps_per_epoch
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -41,23 +30,22 @@ def test_the_settings_of_a_run(folder, tmp_path):
     assert (settings.processes, settings.local_processes, settings.accumulation, settings.start_epoch) == (1, 1, 1, 0)
     assert (settings.num_workers, settings.images_per_step) == (0, BATCH)
     assert (settings.optimizer, settings.lr) == ('SGD', 0.5)
-    assert settings.schedules == (Schedule('CosineAnnealingLR', True, 0, 6, 6), )
-    assert (settings.model, settings.batch_norm, settings.queue_len, settings.key_dim) == ('CLIM', True, 24, 16)
+    assert settings.schedules == ('CosineAnnealingLR', ) and settings.lr_rule is None
+    assert settings.queue_len == 24
     assert settings.momentum == pytest.approx(0.5)
     assert (settings.checkpoint_interval, settings.max_keep_ckpts) == (1, -1)
     assert settings.refresh == RefreshSettings(
         interval=2, begin=1, num_refreshes=3, num_clusters=4, num_neighbors=6, num_positives=P, strategy='center_wise',
-        exact=False, nprobe=3, memory=2**28, layer='embedding', from_bank=False, num_workers=0)
+        exact=False, nprobe=3, from_bank=False)
 
 
 def test_batch_statistics(folder, tmp_path):
-    for splits in (1, 4):
-        settings = read(folder, tmp_path, model=model_cfg(bn_splits=splits))
-        assert settings.bn_splits == (splits if splits > 1 else None)
-    norm = dict(type='GN', num_groups=2)
-    without = model_cfg()
-    without['backbone'] = dict(without['backbone'], norm_cfg=norm)
-    assert not read(folder, tmp_path, model=without).batch_norm
+    assert [read(folder, tmp_path, model=model_cfg(bn_splits=splits)).leaks_positives for splits in (1, 4)] == [
+        True, False]
+    assert not read(folder, tmp_path, model=model_cfg(bn_splits=1), processes=2).leaks_positives
+    without = model_cfg(bn_splits=1)
+    without['backbone'] = dict(without['backbone'], norm_cfg=dict(type='GN', num_groups=2))
+    assert not read(folder, tmp_path, model=without).leaks_positives
 
 
 @pytest.mark.parametrize('mean, std, unit', [
@@ -70,13 +58,26 @@ def test_a_normalisation_of_values_from_0_to_1(folder, tmp_path, mean, std, unit
 
 
 def test_a_training_of_other_processes_than_run(folder, tmp_path):
-    cfg = Config(dict(model=dict(bn_splits=4)))
-    settings = read(folder, tmp_path, processes=5, cfg=cfg)
+    settings = read(folder, tmp_path, processes=5)
     assert (settings.processes, settings.local_processes) == (5, 5)
     assert settings.steps == 0, 'each process has 5 images, and a batch 8'
-    assert settings.images_per_step == 5 * BATCH and settings.bn_splits == 4
-    assert read(folder, tmp_path, processes=3, cfg=Config(dict(model=dict()))).bn_splits is None
+    assert settings.images_per_step == 5 * BATCH
     assert read(folder, tmp_path, processes=3).steps == 1
+
+
+@pytest.mark.parametrize('rule, expected', [
+    (dict(enable=False, base_batch_size=512, base_lr=0.06), (0.06, 512)), (dict(base_batch_size=32), (0.3, 32)),
+    (dict(enable=False), None), (None, None)])
+def test_the_rule_of_the_learning_rate(folder, tmp_path, rule, expected):
+    cfg = Config(dict(auto_scale_lr=rule, optim_wrapper=dict(optimizer=dict(lr=0.3))))
+    assert read(folder, tmp_path, cfg=cfg).lr_rule == expected
+
+
+@pytest.mark.parametrize('rule', [dict(base_batch_size=0), dict(base_batch_size=32, base_lr='a')])
+def test_a_rule_out_of_range(folder, tmp_path, rule):
+    cfg = Config(dict(auto_scale_lr=rule, optim_wrapper=dict(optimizer=dict(lr=0.3))))
+    with pytest.raises(ConfigError, match='auto_scale_lr.base_'):
+        read(folder, tmp_path, cfg=cfg)
 
 
 def test_accumulated_batches(folder, tmp_path):
@@ -109,11 +110,8 @@ def test_no_checkpoints(folder, tmp_path):
 def test_the_baseline(folder, tmp_path):
     runner = prepared(folder, tmp_path, num_workers=0, model=MOCO, custom_hooks=[Stop()])
     settings = read_settings(runner)
-    assert (settings.model, settings.queue_len, settings.key_dim) == ('MoCo', 24, 16)
-    sizes = settings.model_sizes
-    assert settings.momentum == pytest.approx(0.5) and sizes.queue == 24 * 16 * 4
-    assert sizes.momentum_encoder == sizes.trainable
-    assert settings.refresh is None and settings.bn_splits is None
+    assert settings.queue_len == 24 and settings.momentum == pytest.approx(0.5)
+    assert settings.refresh is None and settings.leaks_positives
 
 
 def test_a_model_without_queue(folder, tmp_path):
@@ -126,53 +124,17 @@ def test_a_model_without_queue(folder, tmp_path):
             """Never called."""
 
     settings = read_settings(prepared(folder, tmp_path, num_workers=0, model=Plain(), custom_hooks=[Stop()]))
-    assert (settings.queue_len, settings.key_dim, settings.momentum, settings.bn_splits) == (None, ) * 4
-    assert settings.model_sizes.trainable == 4 * (2 * 3 + 3) and not settings.batch_norm
+    assert settings.queue_len is None and settings.momentum is None and not settings.leaks_positives
+    assert settings.trainable_bytes == settings.model_bytes == 4 * (2 * 3 + 3)
 
 
-def test_bytes_of_a_model():
-    model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2, bias=False).requires_grad_(False).half())
-    # 16 + 8 float32; 8 float16; the statistics, 8 float32, and an int64 count.
-    assert sizes_of(model) == ModelSizes(trainable=96, momentum_encoder=0, queue=0, other=56)
-    assert sizes_of(model).total == 152
-
-
-def test_the_momentum_encoder_is_as_large_as_the_encoder():
-    with DefaultScope.overwrite_default_scope('clim_mm'):
-        model = MODELS.build(model_cfg(queue_len=50))
-    sizes = sizes_of(model)
-    assert sizes.trainable == sizes.momentum_encoder == 4 * sum(p.numel() for p in [*model.backbone.parameters(),
-                                                                          *model.neck.parameters()])
-    assert sizes.queue == 16 * 50 * 4
+def test_bytes_of_a_model(folder, tmp_path):
+    runner = prepared(folder, tmp_path, num_workers=0, model=model_cfg(queue_len=50))
+    settings, model = read_settings(runner), runner.model
+    assert settings.trainable_bytes == 4 * sum(
+        p.numel() for p in [*model.backbone.parameters(), *model.neck.parameters()])
     in_checkpoint = sum(value.numel() * value.element_size() for value in model.state_dict().values())
-    assert in_checkpoint <= sizes.total < in_checkpoint + 100, 'means and deviations of the images are not in it'
-
-
-def built(**cfg):
-    """A scheduler of a training of 20 epochs, with the end that the Runner gives it."""
-    wrapper = build_optim_wrapper(nn.Linear(1, 1), dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9)))
-    return PARAM_SCHEDULERS.build(dict(dict(end=20), **cfg), default_args=dict(optimizer=wrapper, epoch_length=10))
-
-
-@pytest.mark.parametrize('cfg, expected', [
-    (dict(type='CosineAnnealingLR'), Schedule('CosineAnnealingLR', True, 0, 20, 20)),
-    (dict(type='CosineAnnealingLR', T_max=15, begin=2), Schedule('CosineAnnealingLR', True, 2, 20, 17)),
-    (dict(type='CosineAnnealingLR', convert_to_iter_based=True), Schedule('CosineAnnealingLR', False, 0, 200, 200)),
-    (dict(type='MultiStepLR', milestones=[12, 16], begin=1), Schedule('MultiStepLR', True, 1, 20, None, (13, 17))),
-    (dict(type='StepLR', step_size=8), Schedule('StepLR', True, 0, 20, None, (8, ))),
-    (dict(type='LinearLR', start_factor=0.1, end=5), Schedule('LinearLR', True, 0, 5)),
-])
-def test_a_schedule(cfg, expected):
-    assert schedules_of([built(**cfg)]) == (expected, )
-
-
-def test_only_those_of_the_learning_rate():
-    schedulers = [built(type='CosineAnnealingMomentum'), built(type='CosineAnnealingLR')]
-    assert [schedule.name for schedule in schedules_of(schedulers)] == ['CosineAnnealingLR']
-
-
-def test_no_schedule():
-    assert schedules_of(None) == schedules_of([]) == ()
+    assert in_checkpoint <= settings.model_bytes < in_checkpoint + 100, 'means and deviations of images are not in it'
 
 
 @pytest.mark.parametrize('num_images', [1, 7, 24, 25, 203])

@@ -54,8 +54,7 @@ def test_a_sound_one(write, tmp_path):
     ('metrics', 'metrix', ['metrix']),
     ('clim=dict(config=', 'clim=dict(confg=', ['row clim', 'confg']),
     ('seeds = ', 'seeds = [', ['cannot be read']),
-    ("metrics = ['", "frozen = 'no'\nmetrics = ['", ['frozen']),
-    ('seeds = ', "comparisons = [['clim', 'mocco']]\nseeds = ", ['comparisons', "did you mean 'moco'"]),
+    ('seeds = ', "comparisons = [['clim', 'mocco']]\nseeds = ", ['comparisons', 'pairs of rows', 'mocco']),
     ('seeds = ', "comparisons = [['clim', 'moco', 'clim']]\nseeds = ", ['comparisons', 'pairs of rows']),
     ('seeds = ', "comparisons = 'clim'\nseeds = ", ['comparisons', 'pairs of rows']),
 ])

@@ -7,4 +7,3 @@ _base_ = [
 
 model = dict(backbone=dict(frozen_stages=4))
 custom_hooks = [dict(type='PretrainedBackboneHook', frozen=True)]
-default_hooks = dict(preflight=dict(lr_of_512=None))  # the rate was found by trying
