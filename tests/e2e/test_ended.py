@@ -131,4 +131,4 @@ def test_what_writes_folders_of_images_leaves_none_unfinished(shell, tmp_path, w
     script = 'ulimit -f 0; exec "$0" "tools/prepare_$1.py" "$2" 2>&1 | cat'
     ended = shell('bash', '-o', 'pipefail', '-c', script, sys.executable, what, tmp_path / what)
     assert ended.returncode == 1 and 'Traceback' not in ended.stdout
-    assert '\nError: A file may not grow any larger (' in f'\n{ended.stdout}' and not list(tmp_path.iterdir())
+    assert '\nError: A limit on open files, processes or the size of files is reached (' in f'\n{ended.stdout}' and not list(tmp_path.iterdir())
