@@ -91,12 +91,12 @@ _KNOWN = (
           r'allocate shared memory|signal: bus error|creating shared memory|unable to .*</?torch_\d'
           r'|^\w+: (ENOSPC|EDQUOT) .*/dev/shm'),
     Cause('A worker process was killed, by the system for want of memory, or has crashed',
-          'see the system\'s log (dmesg), and set fewer workers (num_workers); with num_workers=0 a crash shows at which '
-          'image', r'worker .*(is killed by signal|exited unexpectedly)|terminated abruptly'),
+          'see the system\'s log (dmesg), and set fewer workers (num_workers), or num_workers=0 to see at which image',
+          r'worker .*(is killed by signal|exited unexpectedly)|terminated abruptly'),
     Cause('The disk is full, or its quota used up', 'make room there, or choose another place (--work-dir, --out)',
           r'^\w+: (ENOSPC|EDQUOT) |no space left on device|disk quota exceeded'),
-    Cause('The file system takes no changes', 'choose another place (--work-dir, --out), or have it mounted for writing',
-          r'^\w+: EROFS |read-only file system'),
+    Cause('The file system takes no changes',
+          'choose another place (--work-dir, --out), or have it mounted for writing', r'^\w+: EROFS |read-only file system'),
     Cause('Another program has the port, such as a second training',
           'set another, as in PORT=29501 bash tools/dist_train.sh ..., or end that program',
           'EADDRINUSE|address already in use'),
