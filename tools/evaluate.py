@@ -41,9 +41,8 @@ from clim_mm.evaluation.representation import check_pairs
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence
 from clim_mm.models import CLIM
 from clim_mm.neighbors.defaults import default_num_positives, neighbor_sizes
-from clim_mm.picture_file import check_picture
 from clim_mm.visualization import choose_images, draw_tsne
-from clim_mm.visualization.figures import FEWEST_IMAGES, MOST_CLASSES
+from clim_mm.visualization.figures import FEWEST_IMAGES, MOST_CLASSES, check_picture
 
 # Encoder and layer of the features that the commands take.
 POOLED, EMBEDDINGS = ('query', 'pooled'), ('momentum', 'embedding')

@@ -10,7 +10,7 @@ import sys
 import time
 from importlib.metadata import version
 
-import clim_mm  # noqa: F401  (signals end it with a sentence from here on)
+import clim_mm  # noqa: F401  (limits pictures before cv2 is imported)
 
 # isort: split
 import numpy as np
