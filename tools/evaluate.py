@@ -36,8 +36,7 @@ from clim_mm.evaluation import (
     probe_top1,
     train_and_held_out,
 )
-from clim_mm.evaluation.classifiers import CLASSIFIERS, TEMPERATURE, VOTERS, check_classes, check_voters
-from clim_mm.evaluation.representation import check_pairs
+from clim_mm.evaluation.measures import CLASSIFIERS, TEMPERATURE, VOTERS, check_classes, check_pairs, check_voters
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence
 from clim_mm.models import CLIM
 from clim_mm.neighbors.defaults import default_num_positives, neighbor_sizes

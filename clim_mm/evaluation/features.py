@@ -1,6 +1,7 @@
-"""Frozen features from a config and a checkpoint, in the view in which the training takes its own."""
+"""What evaluations take from a config and a checkpoint: the frozen model, its features, and labelled images."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Optional
 
@@ -15,12 +16,29 @@ from clim_mm.checkpoints.backbone import Published, published
 from clim_mm.checkpoints.normalization import check_normalization, normalization_in, normalization_of
 from clim_mm.checkpoints.resume_checks import check_sound
 from clim_mm.checkpoints.weights import check_read, check_start, compare, not_finite
-from clim_mm.datasets import SingleViews
-from clim_mm.errors import ConfigError, UserError, on_one_line
+from clim_mm.datasets import SingleViews, labels_of
+from clim_mm.datasets.held_out import Listing, check_held_out, classes_of
+from clim_mm.datasets.source import build_source, place_of
+from clim_mm.errors import ConfigError, DataError
 from clim_mm.protocols import Embeds, UpgradesState, having
 from clim_mm.registry import MODELS
 
 from .extract import BATCH_SIZE, NUM_WORKERS, extract_features, loading_settings
+
+
+@dataclass(frozen=True)
+class LabelledViews:
+    """One deterministic view of each image, and the class of each.
+
+    Attributes:
+        views: N images.
+        labels: (N,) int64.
+        classes: Names of the classes, by label; their numbers where the dataset has no names.
+    """
+
+    views: SingleViews
+    labels: np.ndarray
+    classes: tuple[str, ...]
 
 
 def load_model(cfg: Config,
@@ -31,12 +49,13 @@ def load_model(cfg: Config,
 
     Args:
         checkpoint: A file, or an address that MMEngine knows: of this model, or a backbone as others publish theirs.
-        reads: The features that will be taken: encoder and layer, as for :func:`frozen_features`.
+        reads: Encoder and layer of the features that will be taken, as for :func:`frozen_features`.
         tell: Takes a sentence on each premise that was checked.
     """
     init_default_scope(cfg.default_scope)
     set_random_seed(cfg.get('randomness', {}).get('seed') or 0)
-    model = _built(cfg)
+    model = MODELS.build(cfg.model)
+    having(model, Embeds, 'An evaluation of frozen features', 'give the config of a pretraining whose model embeds')
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel('WARNING')  # init_weights lists every parameter
@@ -44,28 +63,16 @@ def load_model(cfg: Config,
     logger.setLevel(level)
     if checkpoint is not None:
         found = published(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
-        tell(_load(model, found, checkpoint, [name for read in reads for name in modules_of(*read)]))
+        tell(_load(model, found, checkpoint, [name for read in reads for name in _modules_of(model, *read)]))
         here = normalization_in(dict(cfg.items())) or normalization_of({})
         tell(check_normalization(here, found.normalization, checkpoint))
     return model.to(get_device()).eval()
 
 
-def _built(cfg: Config) -> Any:
-    try:
-        model = MODELS.build(cfg.model)
-    except UserError:
-        raise
-    except Exception as error:  # whatever a part raises for a setting that it does not know
-        raise ConfigError(f'The model of the config cannot be built ({type(error).__name__}: {on_one_line(error)}): '
-                          'correct the settings of model.') from error
-    having(model, Embeds, 'An evaluation of frozen features', 'give the config of a pretraining whose model embeds')
-    return model
-
-
-def modules_of(encoder: str, layer: str) -> list[str]:
-    """The modules of a model that its features come from, see :func:`frozen_features`."""
-    query, key = ('backbone', 'neck'), ('encoder_k.module.0', 'encoder_k.module.1')
-    return list((key if encoder == 'momentum' else query)[:2 if layer == 'embedding' else 1])
+def _modules_of(model: Any, encoder: str, layer: str) -> list[str]:
+    """Names of the backbone, and for an embedding of the neck, of one of the model's encoders."""
+    names = {module: name for name, module in model.named_modules()}
+    return [names[part] for part in list(model.encoder(encoder).children())[:2 if layer == 'embedding' else 1]]
 
 
 def _load(model: Any, found: Published, checkpoint: str, modules: Sequence[str]) -> str:
@@ -101,7 +108,7 @@ def frozen_features(model: Any,
     return extract_features(partial(model.embed_batch, encoder=encoder, layer=layer), views, batch_size, num_workers)
 
 
-def find_refresh(cfg: Config) -> Optional[Mapping[str, Any]]:
+def _find_refresh(cfg: Config) -> Optional[Mapping[str, Any]]:
     """The config's ``CenterWiseNeighborHook``, if it has one."""
     hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
     return next((hook for hook in hooks if isinstance(hook, Mapping)
@@ -110,15 +117,15 @@ def find_refresh(cfg: Config) -> Optional[Mapping[str, Any]]:
 
 def refresh_settings(cfg: Config) -> Mapping[str, Any]:
     """The config's ``CenterWiseNeighborHook``; a ConfigError if it has none."""
-    if hook := find_refresh(cfg):
+    if hook := _find_refresh(cfg):
         return hook
     raise ConfigError('The config has no CenterWiseNeighborHook, so that its training has no positives: give one that '
                       'inherits from configs/_base_/clim_runtime.py.')
 
 
 def extract_settings(cfg: Config) -> Mapping[str, Any]:
-    """How features are taken: ``extract`` of the neighbour hook, or else the config's own."""
-    found = (find_refresh(cfg) or {}).get('extract') or cfg.get('extract')
+    """The settings of features: ``extract`` of the neighbour hook, or else the config's own."""
+    found = (_find_refresh(cfg) or {}).get('extract') or cfg.get('extract')
     if not found:
         raise ConfigError('The config does not say in which view features are taken: give it `extract` with a '
                           '`pipeline`, as configs/_base_/pretraining_runtime.py does.')
@@ -128,3 +135,39 @@ def extract_settings(cfg: Config) -> Mapping[str, Any]:
 def loading_of(cfg: Config) -> dict[str, Any]:
     """``batch_size`` and ``num_workers`` of the extraction, as far as the config gives them."""
     return loading_settings(extract_settings(cfg))
+
+
+def train_and_held_out(cfg: Config, tell: Callable[[str], None] = print) -> tuple[LabelledViews, LabelledViews]:
+    """The images that the config trains on, and those that its ``held_out`` names, each in the view of the refresh.
+
+    Args:
+        cfg: Has ``held_out``, the keys by which the dataset of the held-out images differs.
+        tell: Takes a sentence on the premises that were checked.
+    """
+    if 'held_out' not in cfg:
+        raise ConfigError('The config does not say which images are held out: give, for example, --cfg-options '
+                          'held_out.data_prefix=val.')
+    init_default_scope(cfg.default_scope)
+    source = source_config(cfg)
+    held_out = dict(source, **cfg.held_out)
+    train = _labelled_views(cfg, source, 'train_dataloader.dataset.dataset')
+    test = _labelled_views(cfg, held_out, 'held_out')
+    tell(check_held_out(Listing.of(train.views.dataset), Listing.of(test.views.dataset),
+                        f'held_out (now {place_of(held_out)})'))
+    return train, test
+
+
+def _labelled_views(cfg: Config, source: dict, key: str) -> LabelledViews:
+    dataset = build_source(source, key)
+    views = SingleViews(dataset, extract_settings(cfg)['pipeline'])
+    labels = labels_of(dataset)
+    if labels is None:
+        raise DataError(f'The images in {place_of(source)} have no labels, without which nothing can be measured: '
+                        'give a dataset with labels, such as ClassFolder with a folder for each class.')
+    return LabelledViews(views, labels, classes_of(dataset) or tuple(map(str, range(int(labels.max()) + 1))))
+
+
+def source_config(cfg: Config) -> dict:
+    """The config of the dataset that tells which images there are to train on."""
+    dataset = cfg.train_dataloader.dataset
+    return dict(dataset.get('dataset', dataset))

@@ -8,8 +8,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from clim_mm.checks import check_number, check_whole
-from clim_mm.evaluation.classifiers import TEMPERATURE, VOTERS, check_classes, check_voters, knn_top1
-from clim_mm.evaluation.labelled import LabelledViews, train_and_held_out
+from clim_mm.evaluation.features import LabelledViews, train_and_held_out
+from clim_mm.evaluation.measures import TEMPERATURE, VOTERS, check_classes, check_voters, knn_top1
 from clim_mm.neighbors.refresh import Refresh
 from clim_mm.protocols import Embeds, RefreshesNeighbors, TakesNeighbors
 from clim_mm.registry import HOOKS

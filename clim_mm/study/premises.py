@@ -6,7 +6,7 @@ from clim_mm.checkpoints.normalization import check_normalization, normalization
 from clim_mm.datasets.held_out import Listing, check_held_out, check_num_classes, check_top_k
 from clim_mm.datasets.source import build_source
 from clim_mm.errors import UserError
-from clim_mm.evaluation.labelled import source_config
+from clim_mm.evaluation.features import source_config
 
 from .runs import config_of
 from .study_file import Study
