@@ -90,14 +90,12 @@ def extract_features(encode: Callable[[dict], torch.Tensor],
 
 @dataclass(frozen=True)
 class Extraction:
-    """Features as ``CenterWiseNeighborHook`` takes them.
+    """Features as ``CenterWiseNeighborHook`` takes them, and as its arguments say.
 
     Attributes:
         owner: Name of the hook, for messages.
         settings: ``pipeline`` of the one deterministic view; ``batch_size``, ``num_workers``, ``amp`` and
             ``channels_last``, if given.
-        encoder: ``momentum`` or ``query``.
-        layer: ``embedding`` or ``pooled``.
     """
 
     owner: str
@@ -133,14 +131,10 @@ class Extraction:
         was_training = model.training
         model.eval()
         try:
-            return extract_features(self.encode_by(model), views, ids=ids, **loading_settings(self.settings))
+            batch_size = self.settings.get('batch_size', BATCH_SIZE)
+            return extract_features(self.encode_by(model), views, batch_size, self.num_workers, ids=ids)
         finally:
             model.train(was_training)
-
-
-def loading_settings(settings: Mapping) -> dict[str, Any]:
-    """``batch_size`` and ``num_workers``, if given."""
-    return {name: settings[name] for name in ('batch_size', 'num_workers') if name in settings}
 
 
 def open_bank(runner: Runner, num_images: int, dim: int, identity: Optional[str] = None,
@@ -150,15 +144,15 @@ def open_bank(runner: Runner, num_images: int, dim: int, identity: Optional[str]
     Args:
         identity: Of the bank that belongs to the checkpoint of a resumed run; any other makes room for an empty one.
     """
-    bank, verdict = None, ['']
+    bank, refusal = None, ['']
     if dist.is_main_process():
         try:
             bank = _open(runner, num_images, dim, identity, num_averaged)
         except UserError as error:  # the others must not wait for this process
-            verdict = [str(error)]
-    dist.broadcast_object_list(verdict, group=host_group())
-    if verdict[0]:
-        raise CheckpointError(verdict[0])
+            refusal = [str(error)]
+    dist.broadcast_object_list(refusal, group=host_group())
+    if refusal[0]:
+        raise CheckpointError(refusal[0])
     return bank
 
 

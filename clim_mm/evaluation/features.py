@@ -23,22 +23,16 @@ from clim_mm.errors import ConfigError, DataError
 from clim_mm.protocols import Embeds, UpgradesState, having
 from clim_mm.registry import MODELS
 
-from .extract import BATCH_SIZE, NUM_WORKERS, extract_features, loading_settings
+from .extract import BATCH_SIZE, NUM_WORKERS, extract_features
 
 
 @dataclass(frozen=True)
 class LabelledViews:
-    """One deterministic view of each image, and the class of each.
-
-    Attributes:
-        views: N images.
-        labels: (N,) int64.
-        classes: Names of the classes, by label; their numbers where the dataset has no names.
-    """
+    """One deterministic view of each of N images, and the class of each."""
 
     views: SingleViews
-    labels: np.ndarray
-    classes: tuple[str, ...]
+    labels: np.ndarray  # (N,) int64
+    classes: tuple[str, ...]  # names by label; numbers where the dataset has no names
 
 
 def load_model(cfg: Config,
@@ -96,36 +90,26 @@ def frozen_features(model: Any,
                     num_workers: int = NUM_WORKERS,
                     encoder: str = 'query',
                     layer: str = 'pooled') -> Optional[np.ndarray]:
-    """Features of images by a model that embeds, in eval mode.
+    """(N, d) float32 features of images, L2-normalised, on rank 0; None on other processes.
 
     Args:
+        model: One that embeds, in eval mode.
         encoder: ``query`` or ``momentum``.
         layer: ``pooled``, the average-pooled output of the backbone, or ``embedding``, that of the neck.
-
-    Returns:
-        (N, d) float32, L2-normalised, on rank 0; None on other processes.
     """
     return extract_features(partial(model.embed_batch, encoder=encoder, layer=layer), views, batch_size, num_workers)
 
 
-def _find_refresh(cfg: Config) -> Optional[Mapping[str, Any]]:
-    """The config's ``CenterWiseNeighborHook``, if it has one."""
+def refresh_settings(cfg: Config) -> Mapping[str, Any]:
+    """The config's ``CenterWiseNeighborHook``; empty if it has none."""
     hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
     return next((hook for hook in hooks if isinstance(hook, Mapping)
-                 and str(hook.get('type')).rpartition('.')[2] == 'CenterWiseNeighborHook'), None)
-
-
-def refresh_settings(cfg: Config) -> Mapping[str, Any]:
-    """The config's ``CenterWiseNeighborHook``; a ConfigError if it has none."""
-    if hook := _find_refresh(cfg):
-        return hook
-    raise ConfigError('The config has no CenterWiseNeighborHook, so that its training has no positives: give one that '
-                      'inherits from configs/_base_/clim_runtime.py.')
+                 and str(hook.get('type')).rpartition('.')[2] == 'CenterWiseNeighborHook'), {})
 
 
 def extract_settings(cfg: Config) -> Mapping[str, Any]:
     """The settings of features: ``extract`` of the neighbour hook, or else the config's own."""
-    found = (_find_refresh(cfg) or {}).get('extract') or cfg.get('extract')
+    found = refresh_settings(cfg).get('extract') or cfg.get('extract')
     if not found:
         raise ConfigError('The config does not say in which view features are taken: give it `extract` with a '
                           '`pipeline`, as configs/_base_/pretraining_runtime.py does.')
@@ -134,7 +118,8 @@ def extract_settings(cfg: Config) -> Mapping[str, Any]:
 
 def loading_of(cfg: Config) -> dict[str, Any]:
     """``batch_size`` and ``num_workers`` of the extraction, as far as the config gives them."""
-    return loading_settings(extract_settings(cfg))
+    settings = extract_settings(cfg)
+    return {name: settings[name] for name in ('batch_size', 'num_workers') if name in settings}
 
 
 def train_and_held_out(cfg: Config, tell: Callable[[str], None] = print) -> tuple[LabelledViews, LabelledViews]:

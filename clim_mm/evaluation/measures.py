@@ -1,4 +1,4 @@
-"""Figures of frozen features: accuracy of simple classifiers, how close classes and positives lie, how even the spread."""
+"""Figures of frozen features: accuracy of simple classifiers, how close classes and positives lie, how evenly all."""
 
 import numpy as np
 import torch
