@@ -29,10 +29,10 @@ from clim_mm.config_file import load_config
 from clim_mm.evaluation import (
     LabelledViews,
     diagnose,
+    extract_settings,
     frozen_features,
     knn_top1,
     load_model,
-    loading_of,
     probe_top1,
     train_and_held_out,
 )
@@ -62,7 +62,7 @@ class Task:
 
     def features(self, views: LabelledViews, **options: str) -> np.ndarray:
         """(N, d) float32; pooled features of the query encoder, if nothing else is said."""
-        return frozen_features(self.model, views.views, **loading_of(self.cfg), **options)
+        return frozen_features(self.model, views.views, extract_settings(self.cfg), **options)
 
     @cached_property
     def train_features(self) -> np.ndarray:

@@ -15,7 +15,7 @@ from clim_mm.neighbors import NeighborTable
 from clim_mm.neighbors.defaults import neighbor_sizes
 from clim_mm.neighbors.refresh import Refresh, refresh, refresh_from_table, refresh_seed
 
-from .features import extract_settings, frozen_features, load_model, loading_of, refresh_settings
+from .features import extract_settings, frozen_features, load_model, refresh_settings
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,11 @@ def neighbors_of_checkpoint(cfg: Config, checkpoint: str, anew: bool = False) ->
     held = read_checkpoint(checkpoint)
     encoder, layer = hook.get('encoder', 'momentum'), hook.get('layer', 'embedding')
     model = load_model(cfg, checkpoint, [(encoder, layer)])
-    views = SingleViews(cfg.train_dataloader.dataset.dataset, extract_settings(cfg)['pipeline'])
+    settings = extract_settings(cfg)
+    views = SingleViews(cfg.train_dataloader.dataset.dataset, settings['pipeline'])
     table = table_of(held, len(views), checkpoint)
     views.quarantine = Quarantine(len(views))
-    features = frozen_features(model, views, encoder=encoder, layer=layer, **loading_of(cfg))
+    features = frozen_features(model, views, settings, encoder, layer)
     assert features is not None, 'this is the only process'
     sizes = neighbor_sizes(len(views), hook.get('num_clusters'), hook.get('num_neighbors'))
     strategy, epochs = hook.get('strategy', 'center_wise'), held.get('meta', {}).get('epoch')
@@ -72,16 +73,13 @@ def table_of(held: Mapping[str, Any], num_images: int, checkpoint: str) -> np.nd
     """The (N, P) int32 table, -1 = none, of what the file ``checkpoint`` holds."""
     state = (held.get('neighbors') or {}).get('table')
     if not state:
-        raise CheckpointError(f'The checkpoint {checkpoint} has no neighbour table: give one of a CLIM training, as '
-                              'its runs write them.')
+        raise CheckpointError(f'The checkpoint {checkpoint} has no neighbour table: give one of a CLIM training.')
     table = NeighborTable(num_images, state['positives'].shape[1])
     try:
         table.load_state_dict(state)
     except ValueError as error:
         raise CheckpointError(f'The neighbour table of the checkpoint {checkpoint} is of another training set '
-                              f'({str(error).rstrip(".")}): set data_root and data_prefix to the images that '
-                              'it was trained on.') from error
+                              f'({str(error).rstrip(".")}): set data_root and data_prefix to its images.') from error
     if table.version == 0:
-        raise CheckpointError(f'The checkpoint {checkpoint} was written before the first refresh, so that no image '
-                              'has positives yet: give a later one.')
+        raise CheckpointError(f'The checkpoint {checkpoint} was written before the first refresh: give a later one.')
     return table.positives

@@ -30,19 +30,15 @@ def sharded_batches(num_samples: int, batch_size: int, rank: int, world_size: in
                     ids: Optional[np.ndarray] = None) -> list[Any]:
     """Batches of consecutive sample ids (``ids``, by default 0 to N - 1), dealt out to the processes in turn.
 
-    They are the same for any number of processes: convolutions may round differently in a batch of another size, and
-    clustering would amplify it.
+    They are the same for any number of processes, since convolutions may round differently in a batch of another size.
     """
     samples = range(num_samples) if ids is None else ids.tolist()
     starts = range(rank * batch_size, num_samples, world_size * batch_size)
     return [samples[start:start + batch_size] for start in starts]
 
 
-def extract_features(encode: Callable[[dict], torch.Tensor],
-                     dataset: SingleViews,
-                     batch_size: int = BATCH_SIZE,
-                     num_workers: int = NUM_WORKERS,
-                     progress: bool = True,
+def extract_features(encode: Callable[[dict], torch.Tensor], dataset: SingleViews, batch_size: int = BATCH_SIZE,
+                     num_workers: int = NUM_WORKERS, progress: bool = True,
                      ids: Optional[np.ndarray] = None) -> Optional[np.ndarray]:
     """Run ``encode`` over a dataset, each process on its share, and collect the rows by sample id.
 
@@ -90,7 +86,7 @@ def extract_features(encode: Callable[[dict], torch.Tensor],
 
 @dataclass(frozen=True)
 class Extraction:
-    """Features as ``CenterWiseNeighborHook`` takes them, and as its arguments say.
+    """Features by the ``encoder`` and ``layer`` of ``CenterWiseNeighborHook``.
 
     Attributes:
         owner: Name of the hook, for messages.
@@ -109,8 +105,8 @@ class Extraction:
         check_list(f'{name}: pipeline', self.settings['pipeline'])
         check_whole(f'{name}: batch_size', self.settings.get('batch_size', 1), least=1)
         check_whole(f'{name}: num_workers', self.settings.get('num_workers', 0), most=MOST_WORKERS)
-        for switch in ('amp', 'channels_last'):
-            check_bool(f'{name}: {switch}', self.settings.get(switch, False))
+        check_bool(f'{name}: amp', self.settings.get('amp', False))
+        check_bool(f'{name}: channels_last', self.settings.get('channels_last', False))
         check_choice(f'encoder of {self.owner}', self.encoder, ('momentum', 'query'))
         check_choice(f'layer of {self.owner}', self.layer, ('embedding', 'pooled'))
 
@@ -164,8 +160,7 @@ def _open(runner: Runner, num_images: int, dim: int, identity: Optional[str], nu
             if bank.identity == identity:
                 bank.forget_after(runner.epoch)  # the keys of the epoch that was broken off stay
                 return bank
-        runner.logger.warning(f'The key bank of the checkpoint is not in {folder}: it begins empty, and the features '
-                              'of images without a key are extracted.')
+        runner.logger.warning(f'The key bank of the checkpoint is not in {folder}: it begins empty.')
     return KeyBank.create(folder, num_images, dim, num_averaged)
 
 

@@ -1,6 +1,6 @@
 """What evaluations take from a config and a checkpoint: the frozen model, its features, and labelled images."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Optional
@@ -57,20 +57,17 @@ def load_model(cfg: Config,
     logger.setLevel(level)
     if checkpoint is not None:
         found = published(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
-        tell(_load(model, found, checkpoint, [name for read in reads for name in _modules_of(model, *read)]))
-        here = normalization_in(dict(cfg.items())) or normalization_of({})
-        tell(check_normalization(here, found.normalization, checkpoint))
+        tell(_load(model, found, checkpoint, reads))
+        own = normalization_in(dict(cfg.items())) or normalization_of({})
+        tell(check_normalization(own, found.normalization, checkpoint))
     return model.to(get_device()).eval()
 
 
-def _modules_of(model: Any, encoder: str, layer: str) -> list[str]:
-    """Names of the backbone, and for an embedding of the neck, of one of the model's encoders."""
-    names = {module: name for name, module in model.named_modules()}
-    return [names[part] for part in list(model.encoder(encoder).children())[:2 if layer == 'embedding' else 1]]
-
-
-def _load(model: Any, found: Published, checkpoint: str, modules: Sequence[str]) -> str:
+def _load(model: Any, found: Published, checkpoint: str, reads: Iterable[tuple[str, str]]) -> str:
     """Give a model a checkpoint's weights, and say which modules have theirs whole."""
+    names = {module: name for name, module in model.named_modules()}
+    modules = [names[module] for encoder, layer in reads  # a pooled feature does not need the neck
+               for module in list(model.encoder(encoder).children())[:2 if layer == 'embedding' else 1]]
     weights = dict(found.weights)
     if isinstance(model, UpgradesState):
         model.upgrade_state(weights)
@@ -84,20 +81,18 @@ def _load(model: Any, found: Published, checkpoint: str, modules: Sequence[str])
     return f'Features are taken by {read}, which are those of {checkpoint}{found.origin}.'
 
 
-def frozen_features(model: Any,
-                    views: SingleViews,
-                    batch_size: int = BATCH_SIZE,
-                    num_workers: int = NUM_WORKERS,
-                    encoder: str = 'query',
+def frozen_features(model: Any, views: SingleViews, settings: Mapping, encoder: str = 'query',
                     layer: str = 'pooled') -> Optional[np.ndarray]:
     """(N, d) float32 features of images, L2-normalised, on rank 0; None on other processes.
 
     Args:
         model: One that embeds, in eval mode.
+        settings: Of :func:`extract_settings`, for ``batch_size`` and ``num_workers``.
         encoder: ``query`` or ``momentum``.
         layer: ``pooled``, the average-pooled output of the backbone, or ``embedding``, that of the neck.
     """
-    return extract_features(partial(model.embed_batch, encoder=encoder, layer=layer), views, batch_size, num_workers)
+    return extract_features(partial(model.embed_batch, encoder=encoder, layer=layer), views,
+                            settings.get('batch_size', BATCH_SIZE), settings.get('num_workers', NUM_WORKERS))
 
 
 def refresh_settings(cfg: Config) -> Mapping[str, Any]:
@@ -116,12 +111,6 @@ def extract_settings(cfg: Config) -> Mapping[str, Any]:
     return found
 
 
-def loading_of(cfg: Config) -> dict[str, Any]:
-    """``batch_size`` and ``num_workers`` of the extraction, as far as the config gives them."""
-    settings = extract_settings(cfg)
-    return {name: settings[name] for name in ('batch_size', 'num_workers') if name in settings}
-
-
 def train_and_held_out(cfg: Config, tell: Callable[[str], None] = print) -> tuple[LabelledViews, LabelledViews]:
     """The images that the config trains on, and those that its ``held_out`` names, each in the view of the refresh.
 
@@ -130,8 +119,7 @@ def train_and_held_out(cfg: Config, tell: Callable[[str], None] = print) -> tupl
         tell: Takes a sentence on the premises that were checked.
     """
     if 'held_out' not in cfg:
-        raise ConfigError('The config does not say which images are held out: give, for example, --cfg-options '
-                          'held_out.data_prefix=val.')
+        raise ConfigError('The config holds no images out: set, for example, held_out.data_prefix=val.')
     init_default_scope(cfg.default_scope)
     source = source_config(cfg)
     held_out = dict(source, **cfg.held_out)

@@ -7,7 +7,7 @@ import pytest
 from mmengine.config import Config
 
 from clim_mm.errors import ConfigError, DataError, sentence
-from clim_mm.evaluation import loading_of, refresh_settings, train_and_held_out
+from clim_mm.evaluation import extract_settings, train_and_held_out
 
 PIPELINE = [
     dict(type='LoadImage'),
@@ -49,10 +49,9 @@ def test_labels_views_and_names(folder):
 
 
 def test_the_extraction_is_that_of_the_refresh(folder):
-    assert refresh_settings(config(folder))['extract'] == dict(batch_size=3, pipeline=PIPELINE)
-    assert loading_of(config(folder)) == dict(batch_size=3)
+    assert extract_settings(config(folder)) == dict(batch_size=3, pipeline=PIPELINE)
     with pytest.raises(ConfigError, match='does not say in which view features are taken'):
-        loading_of(config(folder, hooks=[]))
+        extract_settings(config(folder, hooks=[]))
 
 
 @pytest.mark.parametrize('changed, error, words', [
