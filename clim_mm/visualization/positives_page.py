@@ -142,9 +142,8 @@ def read_thumbnails(source: BaseDataset, ids: Sequence[int], side: int,
             image = transforms(source.get_data_info(image_id))['img']
         except UnreadableImage as error:
             return error.reason
-        height, width = image.shape[:2]
-        least = min(height, width)
-        top, left = (height - least) // 2, (width - least) // 2
+        least = min(image.shape[:2])
+        top, left = ((length - least) // 2 for length in image.shape[:2])
         return _resized(image[top:top + least, left:left + least], side)
 
     with ThreadPoolExecutor(_THREADS) as pool:
