@@ -2,12 +2,14 @@
 
 import errno
 import re
+import traceback
 from dataclasses import dataclass, replace
 from typing import Optional
 
 from .errors import MachineError, chain_of
 
 _MOST_QUOTED = 200  # characters
+_SHARER = 'multiprocessing.resource_sharer'  # which fetches tensors from workers
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ def cause_of(error: BaseException) -> Optional[Cause]:
         in_text = re.search(r'\[Errno (\d+)\]', text)  # all that is left of a worker's error
         number = getattr(link, 'errno', None) or int(in_text[1] if in_text else 0)
         said = f'{type(link).__name__}: {errno.errorcode.get(number, "")} {text}'
+        if any(frame.f_globals.get('__name__') == _SHARER for frame, _ in traceback.walk_tb(link.__traceback__)):
+            said += f' [{_SHARER}]'
         for known in _KNOWN:
             if re.search(known.pattern, said, re.IGNORECASE):
                 quoted = text if len(text) <= _MOST_QUOTED else f'{text[:_MOST_QUOTED]}...'
@@ -92,7 +96,8 @@ _KNOWN = (
           r'|^\w+: (ENOSPC|EDQUOT) .*/dev/shm'),
     Cause('A worker process was killed, by the system for want of memory, or has crashed',
           'see the system\'s log (dmesg), and set fewer workers (num_workers), or num_workers=0 to see at which image',
-          r'worker .*(is killed by signal|exited unexpectedly)|terminated abruptly'),
+          r'worker .*(is killed by signal|exited unexpectedly)|terminated abruptly'
+          r'|^(EOF|Connection\w+|FileNotFound|BrokenPipe)Error: .*resource_sharer'),
     Cause('The disk is full, or its quota used up', 'make room there, or choose another place (--work-dir, --out)',
           r'^\w+: (ENOSPC|EDQUOT) |no space left on device|disk quota exceeded'),
     Cause('The file system takes no changes',

@@ -47,8 +47,7 @@ def load_config(path: str,
         except (TypeError, KeyError, AttributeError) as error:
             raise ConfigError(f'--cfg-options {key} does not fit the config ({on_one_line(error)}): correct '
                               'it.') from error
-    name = osp.splitext(osp.basename(path))[0]
-    cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
+    cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join('work_dirs', osp.splitext(osp.basename(path))[0])
     if amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')
