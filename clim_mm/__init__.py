@@ -5,18 +5,27 @@ config can inherit from ``clim_mm::clim/...``, and lets MMEngine load checkpoint
 ``clim_mm`` in a config registers the rest.
 """
 
-from .startup import collector_stopped, watch_imports
+import gc
+import os
+
 from .version import __version__
 
-watch_imports()
-with collector_stopped():
-    from .host_gate import open_gate
+# OpenCV, which reads it when it is loaded, admits pictures of 2^30 pixels: 3 GB in every worker that meets such a file.
+os.environ.setdefault('OPENCV_IO_MAX_IMAGE_PIXELS', str(2**28))  # 16,384 x 16,384 [ours]
+
+_collects = gc.isenabled()
+gc.disable()  # the collector of cycles takes a sixth of the time of these imports, and finds nothing
+try:
+    from .host import open_gate
 
     open_gate()  # before anything imports MMEngine's optimizers
 
     from mmengine.config.utils import MODULE2PACKAGE
 
     from .checkpoints import register_loaders
+finally:
+    if _collects:
+        gc.enable()
 
 register_loaders()
 # MMEngine resolves `_base_ = 'clim_mm::...'` only for the packages in this table. It finds an editable installation by

@@ -28,6 +28,5 @@ class Bf16OptimWrapper(OptimWrapper):
     @contextmanager
     def optim_context(self, model: torch.nn.Module) -> Iterator[None]:
         """Autocast, beside what accumulation of gradients needs."""
-        device = next(model.parameters()).device
-        with super().optim_context(model), torch.autocast(device.type, torch.bfloat16):
+        with super().optim_context(model), torch.autocast(next(model.parameters()).device.type, torch.bfloat16):
             yield

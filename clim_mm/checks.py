@@ -1,4 +1,4 @@
-"""Whether the value of a setting can be meant; if not, a sentence says what could be."""
+"""Checks of settings, which raise a ConfigError; the argument ``name`` begins its sentence."""
 
 import difflib
 import math
@@ -13,10 +13,7 @@ MOST_WORKERS = 1024  # of a DataLoader [ours]: more are a slip, and would all be
 
 
 def check_whole(name: str, value: Any, least: int = 0, most: Optional[int] = None, optional: bool = False) -> None:
-    """Check a whole number (True is none) from ``least`` to ``most``; with ``optional``, None is a value too.
-
-    ``name`` begins the sentence of the ConfigError here and below.
-    """
+    """Check a whole number (True is none) from ``least`` to ``most``; with ``optional``, None is a value too."""
     if value is None and optional:
         return
     is_whole = isinstance(value, Integral) and not isinstance(value, bool)
@@ -85,11 +82,7 @@ def check_keys(name: str, value: Any, required: Collection[str], allowed: Collec
 
 
 def suggestion(word: Any, words: Collection[str], likeness: float = 0.6) -> str:
-    """A question to put behind an unknown word: whether the nearest of the known ``words`` was meant, if one is near.
-
-    Args:
-        likeness: From 0 to 1, as difflib has it.
-    """
+    """A question to put behind an unknown word, if one of ``words`` is as near as difflib's ``likeness``, 0 to 1."""
     near = difflib.get_close_matches(word, list(words), n=1, cutoff=likeness) if isinstance(word, str) else []
     return f' (did you mean {near[0]!r}?)' if near else ''
 

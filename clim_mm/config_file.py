@@ -8,7 +8,6 @@ from typing import Any, Optional
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from .causes import machine_error
 from .checks import suggestion
 from .errors import ConfigError, on_one_line
 
@@ -26,7 +25,6 @@ def load_config(path: str,
     """Read a config and let the command line's options override it.
 
     Args:
-        path: The config file.
         work_dir: Defaults to the config's, or ``work_dirs/CONFIG_NAME``.
         amp: Train in mixed precision.
         cfg_options: Settings by dotted keys.
@@ -37,7 +35,7 @@ def load_config(path: str,
     try:
         cfg = Config.fromfile(path)
     except Exception as error:  # a config is code
-        raise machine_error(error) or ConfigError(
+        raise ConfigError(
             f'The config {path} cannot be read ({type(error).__name__}: {on_one_line(error)}): correct it.') from error
     cfg.launcher = launcher
     for key, value in (cfg_options or {}).items():
@@ -49,8 +47,7 @@ def load_config(path: str,
         except (TypeError, KeyError, AttributeError) as error:
             raise ConfigError(f'--cfg-options {key} does not fit the config ({on_one_line(error)}): correct '
                               'it.') from error
-    name = osp.splitext(osp.basename(path))[0]
-    cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join('work_dirs', name)
+    cfg.work_dir = work_dir or cfg.get('work_dir') or osp.join('work_dirs', osp.splitext(osp.basename(path))[0])
     if amp:
         cfg.optim_wrapper.type = 'AmpOptimWrapper'
         cfg.optim_wrapper.setdefault('loss_scale', 'dynamic')

@@ -1,8 +1,4 @@
-"""What a user can put right: one sentence that names the thing and the remedy.
-
-``tools/train.py`` prints these as that sentence, without a traceback. Any other exception is a fault of
-the software and keeps its traceback.
-"""
+"""What a user can put right: one sentence that names the thing and the remedy, printed without a traceback."""
 
 from collections.abc import Iterator, Sequence
 from typing import Optional
@@ -23,8 +19,7 @@ class DataError(UserError, OSError):
 class UnreadableImage(DataError):
     """An image that cannot be used, while the others can; ``reason`` says why in a few words."""
 
-    # A DataLoader makes an error of its worker anew, from the message alone.
-    def __init__(self, message: str, path: str = '', reason: str = '') -> None:
+    def __init__(self, message: str, path: str = '', reason: str = '') -> None:  # a DataLoader passes only the message
         super().__init__(message)
         self.path = path
         self.reason = reason
@@ -77,14 +72,12 @@ def chain_of(error: Optional[BaseException]) -> Iterator[BaseException]:
 
 
 def on_one_line(error: BaseException) -> str:
-    """The text of an error of other software, to be quoted inside a sentence."""
+    """The text of another library's error, to be quoted inside a sentence."""
     return ' '.join(str(error).split())
 
 
 def printable(name: str) -> str:
-    """A file's name for a list or a sentence: line breaks, tabs and bytes that are no text are written as escapes."""
-    if name.isprintable():
-        return name
+    """A file's name with line breaks, tabs and bytes that are no text as escapes."""
     return ''.join(c if c.isprintable() else c.encode('unicode_escape').decode() for c in name)
 
 

@@ -7,10 +7,6 @@ from tqdm import tqdm
 
 
 def progress_bar(*args: Any, show: bool = True, **kwargs: Any) -> tqdm:
-    """A tqdm bar: live on a terminal, a line every half minute in a log file, none for work of under two seconds.
-
-    Args:
-        show: False for none, on all processes but one.
-    """
+    """A tqdm bar: live on a terminal, a line every half minute in a log file, none for work of under two seconds."""
     interval = 0.2 if sys.stderr.isatty() else 30.0
     return tqdm(*args, disable=not show, delay=2.0, mininterval=interval, **kwargs)

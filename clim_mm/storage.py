@@ -3,7 +3,6 @@
 import errno
 import fcntl
 import os
-import re
 import socket
 import time
 from collections.abc import Callable
@@ -17,13 +16,11 @@ from .errors import StorageError, UserError, chain_of, on_one_line, printable
 _Answer = TypeVar('_Answer')
 
 PAUSES = (0.1, 0.3, 1.0, 3.0, 6.0, 10.0, 20.0, 20.0)  # seconds, a minute in all [ours]
-# A system need not know all of them.
 _TRANSIENT = {getattr(errno, name) for name in (
     'EAGAIN', 'EBUSY', 'ECOMM', 'ECONNABORTED', 'ECONNREFUSED', 'ECONNRESET', 'EHOSTDOWN', 'EHOSTUNREACH', 'EIO',
     'EKEYEXPIRED', 'ENETDOWN', 'ENETRESET', 'ENETUNREACH', 'ENOLINK', 'ENONET', 'ENOTCONN', 'EPIPE', 'EPROTO',
-    'EREMOTEIO', 'ESHUTDOWN', 'ESTALE', 'ETIME', 'ETIMEDOUT') if hasattr(errno, name)}
-_WORDS = tuple(os.strerror(number) for number in _TRANSIENT)
-_NUMBER = re.compile(r'errno[\s=]{1,3}(\d+)', re.IGNORECASE)
+    'EREMOTEIO', 'ESHUTDOWN', 'ESTALE', 'ETIME', 'ETIMEDOUT') if hasattr(errno, name)}  # Linux has all of them
+_TEXTS = tuple(os.strerror(number) for number in _TRANSIENT)
 _BUSY_SERVER = (408, 425, 429)  # of HTTP, beside those from 500 on
 
 
@@ -31,9 +28,8 @@ def patiently(ask: Callable[[], _Answer], place: Any, pauses: tuple[float, ...] 
     """What ``ask()`` gives, if need be at a later try.
 
     Args:
-        ask: Reads or writes; it may be called several times.
-        place: Of what is read or written, for the message.
-        pauses: Seconds, between one try and the next; defaults to ``PAUSES``.
+        place: Path of what is read or written, for the message.
+        pauses: Seconds between one try and the next; defaults to ``PAUSES``.
 
     Raises:
         StorageError: If the storage still fails after the last pause. Whatever else ``ask`` raises comes at once.
@@ -51,7 +47,7 @@ def patiently(ask: Callable[[], _Answer], place: Any, pauses: tuple[float, ...] 
 
 
 def failure_of(place: Any, error: Exception, how_long: str = '') -> StorageError:
-    """What is said of a storage that fails; see ``patiently``."""
+    """The error about a storage that fails."""
     return StorageError(f'The storage of {printable(os.fspath(place))} has failed{how_long} ({type(error).__name__}: '
                         f'{on_one_line(error)}), for which the file is not to blame: see to the disk, the mount or the '
                         'network, and start again, a training with --resume.')
@@ -83,14 +79,10 @@ def names_in(folder: str) -> list[str]:
 
 
 def try_lock(descriptor: int) -> Optional[bool]:
-    """Lock a file that is open for writing for this process, without waiting.
+    """Lock a file that is open for writing for this process, without waiting; None if the file system has no locks.
 
-    It is POSIX's lock on a record, which network file systems pass on to their server. Forked processes do not inherit
-    it, so that no worker keeps it when its parent is killed. The process loses it with the first descriptor of the file
-    that it closes, also one of its own that somebody else has opened.
-
-    Returns:
-        Whether this process has it now; None if the file system knows no locks.
+    POSIX's lock on a record is passed on by network file systems, and not inherited by workers. The process loses it
+    with the first descriptor of the file that it closes, whoever has opened that.
     """
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -100,7 +92,6 @@ def try_lock(descriptor: int) -> Optional[bool]:
 
 
 def _verdict(error: BaseException) -> Optional[bool]:
-    """None if it does not tell."""
     if isinstance(error, UserError):  # such as one that was waited for already
         return False
     if isinstance(error, HTTPError):
@@ -112,6 +103,4 @@ def _verdict(error: BaseException) -> Optional[bool]:
     number = (error.errno or next(iter(error.args), None)) if isinstance(error, OSError) else None
     if isinstance(number, int):
         return number in _TRANSIENT
-    text = str(error)  # of a library that has read on its own
-    numbers = map(int, _NUMBER.findall(text))
-    return True if text.rstrip('.)\'" ').endswith(_WORDS) or not _TRANSIENT.isdisjoint(numbers) else None
+    return True if str(error).rstrip('.)\'" ').endswith(_TEXTS) else None  # of a library that has read on its own

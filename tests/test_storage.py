@@ -55,7 +55,6 @@ TRANSIENT = [
     OSError(errno.EIO), TimeoutError('timed out'), ConnectionResetError(), IncompleteRead(b'', 3), url_error(503),
     url_error(429), urllib.error.URLError(OSError(errno.EHOSTUNREACH, 'No route to host')),
     urllib.error.URLError(socket.gaierror(socket.EAI_AGAIN, 'Temporary failure in name resolution')),
-    OSError("Can't read data (file read failed: errno = 5, error message = 'Input/output error', size = 9)"),
     RuntimeError('/data/images.lmdb: Input/output error'), wrapped(OSError(errno.ESTALE, 'Stale file handle')),
 ]
 LASTING = [

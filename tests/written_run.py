@@ -63,7 +63,7 @@ def features(root, checkpoint, encoder, layer):
     model = load_model(cfg, str(checkpoint), [(encoder, layer)])
     (root / DAMAGED).unlink(missing_ok=True)
     views = SingleViews(ImageFolder(str(root)), EXTRACT_PIPELINE)
-    return frozen_features(model, views, num_workers=0, encoder=encoder, layer=layer)
+    return frozen_features(model, views, dict(num_workers=0), encoder=encoder, layer=layer)
 
 
 def main(prefix):

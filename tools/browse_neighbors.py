@@ -73,7 +73,7 @@ def main() -> None:
         trained = '' if seen.epochs is None else f', after {seen.epochs} epochs'
         note = NOTE_ANEW if args.anew else NOTE
         head = PageHead(
-            f'Positives in {name}{trained}', seen.strategy, note.format(name=name), shares(seen), not args.anew)
+            f'Positives in {name}{trained}', seen.strategy, note.format(name=name), shares(seen))
         page = positives_page(
             seen.source, seen.features, seen.found, anchors, head, None if before is None else before[anchors],
             args.thumbnail, load=extract_settings(cfg)['pipeline'][:1]).encode()

@@ -22,14 +22,13 @@ from clim_mm.errors import ConfigError
 from clim_mm.evaluation.checkpoint_neighbors import table_of
 from clim_mm.launch.commands import Options, errors_in_a_sentence
 from clim_mm.launch.config_checks import check_config
-from clim_mm.picture_file import check_picture, write_picture
 from clim_mm.protocols import SeededSamples, TakesNeighbors
 from clim_mm.registry import DATASETS
 from clim_mm.visualization import evenly_spread
-from clim_mm.visualization.fed_views import fed_sample
-from clim_mm.visualization.views_figure import draw_views
+from clim_mm.visualization.fed_views import draw_views, fed_sample
+from clim_mm.visualization.figures import check_picture, write_picture
 
-LEGEND = 'Blue: the anchor, orange: the positive. Bars: λ, the share of the anchor\'s key in the loss.'
+LEGEND = 'Blue: the anchor, orange: the positive. λ: the share of the anchor\'s key in the loss.'
 
 
 def parse_args() -> argparse.Namespace:

@@ -29,21 +29,19 @@ from clim_mm.config_file import load_config
 from clim_mm.evaluation import (
     LabelledViews,
     diagnose,
+    extract_settings,
     frozen_features,
     knn_top1,
     load_model,
-    loading_of,
     probe_top1,
     train_and_held_out,
 )
-from clim_mm.evaluation.classifiers import CLASSIFIERS, TEMPERATURE, VOTERS, check_classes, check_voters
-from clim_mm.evaluation.representation import check_pairs
+from clim_mm.evaluation.measures import CLASSIFIERS, TEMPERATURE, VOTERS, check_classes, check_pairs, check_voters
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence
 from clim_mm.models import CLIM
 from clim_mm.neighbors.defaults import default_num_positives, neighbor_sizes
-from clim_mm.picture_file import check_picture
 from clim_mm.visualization import choose_images, draw_tsne
-from clim_mm.visualization.figures import FEWEST_IMAGES, MOST_CLASSES
+from clim_mm.visualization.figures import FEWEST_IMAGES, MOST_CLASSES, check_picture
 
 # Encoder and layer of the features that the commands take.
 POOLED, EMBEDDINGS = ('query', 'pooled'), ('momentum', 'embedding')
@@ -64,7 +62,7 @@ class Task:
 
     def features(self, views: LabelledViews, **options: str) -> np.ndarray:
         """(N, d) float32; pooled features of the query encoder, if nothing else is said."""
-        return frozen_features(self.model, views.views, **loading_of(self.cfg), **options)
+        return frozen_features(self.model, views.views, extract_settings(self.cfg), **options)
 
     @cached_property
     def train_features(self) -> np.ndarray:

@@ -6,20 +6,17 @@ Nothing is downloaded. Every fifth image of each class is held out in data/digit
 """
 
 import argparse
+import io
 import os.path as osp
 import shutil
 import tempfile
 from pathlib import Path
 
-import clim_mm  # noqa: F401  (signals end it with a sentence from here on)
-
-# isort: split
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
 from clim_mm.launch.commands import errors_in_a_sentence
-from clim_mm.picture_file import encoded
 
 SIDE = 32  # enlarged, so that crops are not bound to an 8-pixel grid
 
@@ -39,7 +36,9 @@ def write_digits(folder: str) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             gray = Image.fromarray(np.rint(scan * 255 / 16).astype(np.uint8))  # the scans have 17 levels of gray
             gray = gray.resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-            path.write_bytes(encoded(gray, 'PNG'))
+            file = io.BytesIO()
+            gray.save(file, 'PNG')
+            path.write_bytes(file.getvalue())  # Pillow's own writing does not tell of a full disk
         shutil.move(osp.join(unfinished, 'digits'), folder)  # complete, or not there
 
 

@@ -7,21 +7,18 @@ pixels alone do not tell the classes apart. The same seed gives the same picture
 """
 
 import argparse
+import io
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import clim_mm  # noqa: F401  (signals end it with a sentence from here on)
-
-# isort: split
 import numpy as np
 from PIL import Image
 from scipy.spatial import cKDTree
 
 from clim_mm.launch.commands import errors_in_a_sentence
-from clim_mm.picture_file import encoded
 
 SIDE = 48
 TRAIN, TEST = 160, 40  # of each class
@@ -112,7 +109,10 @@ def write_textures(root: str, train: int = TRAIN, test: int = TEST, seed: int = 
                 folder = Path(unfinished, 'textures', split, name)
                 folder.mkdir(parents=True)
                 for i in range(count):
-                    Path(folder, f'{i:04d}.jpg').write_bytes(encoded(picture(field, rng), 'JPEG', quality=90))
+                    file = io.BytesIO()
+                    picture(field, rng).save(file, 'JPEG', quality=90)
+                    # Pillow's own writing does not tell of a full disk.
+                    Path(folder, f'{i:04d}.jpg').write_bytes(file.getvalue())
         shutil.move(str(Path(unfinished, 'textures')), root)  # complete, or not there
 
 

@@ -10,7 +10,7 @@ import sys
 import time
 from importlib.metadata import version
 
-import clim_mm  # noqa: F401  (signals end it with a sentence from here on)
+import clim_mm  # noqa: F401  (limits pictures before cv2 is imported)
 
 # isort: split
 import numpy as np
@@ -21,7 +21,7 @@ from clim_mm.checkpoints import HeldFolder, latest_checkpoint, read_checkpoint, 
 from clim_mm.datasets import labels_of
 from clim_mm.datasets.source import build_source
 from clim_mm.distributed.end_process import starter_environment
-from clim_mm.evaluation import frozen_features, knn_top1, load_model, loading_of, train_and_held_out
+from clim_mm.evaluation import extract_settings, frozen_features, knn_top1, load_model, train_and_held_out
 from clim_mm.health import STATES
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.visualization import draw_positives
@@ -85,7 +85,7 @@ def measure(cfg: Config, checkpoint: str | None) -> float:
     """20-NN top-1 on the held-out digits; the neighbours come from the training digits."""
     model, arrays = load_model(cfg, checkpoint), []
     for images in train_and_held_out(cfg):
-        arrays += [frozen_features(model, images.views, **loading_of(cfg)), images.labels]
+        arrays += [frozen_features(model, images.views, extract_settings(cfg)), images.labels]
     return knn_top1(*arrays)
 
 

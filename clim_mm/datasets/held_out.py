@@ -136,7 +136,7 @@ def _copies(held_out: Sequence[str], train: Sequence[str]) -> list[str]:
         names = {tuple(path.split('/')[-2:]) for path in sample}
         train = [path for path in train if tuple(path.split('/')[-2:]) in names]
     of_size: dict[int, list[str]] = {}
-    copies = set()
+    copies: set[str] = set()
     for path in sample:
         with suppress(OSError):  # such as of paths that are not local
             of_size.setdefault(os.path.getsize(path), []).append(path)

@@ -1,12 +1,9 @@
 """How good frozen features are."""
 
-from .classifiers import knn_predict, knn_top1, probe_top1
-from .features import extract_settings, frozen_features, load_model, loading_of, refresh_settings
-from .labelled import LabelledViews, train_and_held_out
-from .representation import alignment, diagnose, intra_class_similarity, uniformity
+from .features import LabelledViews, extract_settings, frozen_features, load_model, train_and_held_out
+from .measures import alignment, diagnose, intra_class_similarity, knn_predict, knn_top1, probe_top1, uniformity
 
 __all__ = [
     'LabelledViews', 'alignment', 'diagnose', 'extract_settings', 'frozen_features', 'intra_class_similarity',
-    'knn_predict', 'knn_top1', 'load_model', 'loading_of', 'probe_top1', 'refresh_settings', 'train_and_held_out',
-    'uniformity'
+    'knn_predict', 'knn_top1', 'load_model', 'probe_top1', 'train_and_held_out', 'uniformity'
 ]

@@ -10,12 +10,12 @@ from mmengine.dataset import BaseDataset
 
 from clim_mm.checkpoints import read_checkpoint
 from clim_mm.datasets import Quarantine, SingleViews
-from clim_mm.errors import CheckpointError, on_one_line
+from clim_mm.errors import CheckpointError
 from clim_mm.neighbors import NeighborTable
 from clim_mm.neighbors.defaults import neighbor_sizes
 from clim_mm.neighbors.refresh import Refresh, refresh, refresh_from_table, refresh_seed
 
-from .features import extract_settings, frozen_features, load_model, loading_of, refresh_settings
+from .features import extract_settings, frozen_features, load_model, refresh_settings
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,7 @@ class CheckpointNeighbors:
         features: (N, d) float32, L2-normalised, by the checkpoint's weights; rows of unreadable images are NaN.
         found: The table and the centres of the last refresh, clusters and neighbours by these features; or what a
             refresh by these features finds.
-        table: (N, P) int32, the checkpoint's table; -1 = none.
-        strategy: By which positives are chosen.
-        epochs: Trained when the checkpoint was written; None if it does not say.
+        table: (N, P) int32, the checkpoint's; -1 = none.
     """
 
     source: BaseDataset
@@ -37,24 +35,23 @@ class CheckpointNeighbors:
     found: Refresh
     table: np.ndarray
     strategy: str
-    epochs: Optional[int]
+    epochs: Optional[int]  # trained when the checkpoint was written, if it says so
 
 
 def neighbors_of_checkpoint(cfg: Config, checkpoint: str, anew: bool = False) -> CheckpointNeighbors:
     """Read the table, take the features again as the config's refresh does, and put them together.
 
-    Args:
-        cfg: A config with a ``CenterWiseNeighborHook``.
-        anew: Cluster and choose by the new features, as a refresh that follows the checkpoint at once.
+    With ``anew`` cluster and choose by the new features, as a refresh that follows the checkpoint at once.
     """
     hook = refresh_settings(cfg)
     held = read_checkpoint(checkpoint)
     encoder, layer = hook.get('encoder', 'momentum'), hook.get('layer', 'embedding')
     model = load_model(cfg, checkpoint, [(encoder, layer)])
-    views = SingleViews(cfg.train_dataloader.dataset.dataset, extract_settings(cfg)['pipeline'])
+    settings = extract_settings(cfg)
+    views = SingleViews(cfg.train_dataloader.dataset.dataset, settings['pipeline'])
     table = table_of(held, len(views), checkpoint)
     views.quarantine = Quarantine(len(views))
-    features = frozen_features(model, views, encoder=encoder, layer=layer, **loading_of(cfg))
+    features = frozen_features(model, views, settings, encoder, layer)
     assert features is not None, 'this is the only process'
     sizes = neighbor_sizes(len(views), hook.get('num_clusters'), hook.get('num_neighbors'))
     strategy, epochs = hook.get('strategy', 'center_wise'), held.get('meta', {}).get('epoch')
@@ -67,34 +64,22 @@ def neighbors_of_checkpoint(cfg: Config, checkpoint: str, anew: bool = False) ->
             features, sizes, readable=views.quarantine.readable, previous=table, num_positives=table.shape[1],
             strategy=strategy, seed=seed, **search)
     else:
-        found = _restored(held, checkpoint, features, views.quarantine.readable, table, sizes.num_neighbors)
+        found = refresh_from_table(features, views.quarantine.readable, table, held['neighbors']['centroids'].numpy(),
+                                   sizes.num_neighbors)
     return CheckpointNeighbors(views.dataset, features, found, table, strategy, epochs)
-
-
-def _restored(held: Mapping[str, Any], checkpoint: str, features: np.ndarray, readable: np.ndarray, table: np.ndarray,
-              num_neighbors: int) -> Refresh:
-    try:
-        return refresh_from_table(features, readable, table, held['neighbors']['centroids'].numpy(), num_neighbors)
-    except (KeyError, ValueError, AttributeError, IndexError) as error:
-        raise CheckpointError(f'The centres of the checkpoint {checkpoint} cannot be used '
-                              f'({on_one_line(error).rstrip(".")}): give one that was trained with this config, or '
-                              'choose anew.') from error
 
 
 def table_of(held: Mapping[str, Any], num_images: int, checkpoint: str) -> np.ndarray:
     """The (N, P) int32 table, -1 = none, of what the file ``checkpoint`` holds."""
+    state = (held.get('neighbors') or {}).get('table')
+    if not state:
+        raise CheckpointError(f'The checkpoint {checkpoint} has no neighbour table: give one of a CLIM training.')
+    table = NeighborTable(num_images, state['positives'].shape[1])
     try:
-        state = held['neighbors']['table']
-        table = NeighborTable(num_images, state['positives'].shape[1])
         table.load_state_dict(state)
-    except (KeyError, TypeError):
-        raise CheckpointError(f'The checkpoint {checkpoint} has no neighbour table: give one of a CLIM training, as '
-                              'its runs write them.') from None
-    except (ValueError, AttributeError, IndexError) as error:
+    except ValueError as error:
         raise CheckpointError(f'The neighbour table of the checkpoint {checkpoint} is of another training set '
-                              f'({on_one_line(error).rstrip(".")}): set data_root and data_prefix to the images that '
-                              'it was trained on.') from error
+                              f'({str(error).rstrip(".")}): set data_root and data_prefix to its images.') from error
     if table.version == 0:
-        raise CheckpointError(f'The checkpoint {checkpoint} was written before the first refresh, so that no image '
-                              'has positives yet: give a later one.')
+        raise CheckpointError(f'The checkpoint {checkpoint} was written before the first refresh: give a later one.')
     return table.positives

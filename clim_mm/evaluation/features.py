@@ -1,6 +1,7 @@
-"""Frozen features from a config and a checkpoint, in the view in which the training takes its own."""
+"""What evaluations take from a config and a checkpoint: the frozen model, its features, and labelled images."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Optional
 
@@ -15,12 +16,23 @@ from clim_mm.checkpoints.backbone import Published, published
 from clim_mm.checkpoints.normalization import check_normalization, normalization_in, normalization_of
 from clim_mm.checkpoints.resume_checks import check_sound
 from clim_mm.checkpoints.weights import check_read, check_start, compare, not_finite
-from clim_mm.datasets import SingleViews
-from clim_mm.errors import ConfigError, UserError, on_one_line
+from clim_mm.datasets import SingleViews, labels_of
+from clim_mm.datasets.held_out import Listing, check_held_out, classes_of
+from clim_mm.datasets.source import build_source, place_of
+from clim_mm.errors import ConfigError, DataError
 from clim_mm.protocols import Embeds, UpgradesState, having
 from clim_mm.registry import MODELS
 
-from .extract import BATCH_SIZE, NUM_WORKERS, extract_features, loading_settings
+from .extract import BATCH_SIZE, NUM_WORKERS, extract_features
+
+
+@dataclass(frozen=True)
+class LabelledViews:
+    """One deterministic view of each of N images, and the class of each."""
+
+    views: SingleViews
+    labels: np.ndarray  # (N,) int64
+    classes: tuple[str, ...]  # names by label; numbers where the dataset has no names
 
 
 def load_model(cfg: Config,
@@ -31,12 +43,13 @@ def load_model(cfg: Config,
 
     Args:
         checkpoint: A file, or an address that MMEngine knows: of this model, or a backbone as others publish theirs.
-        reads: The features that will be taken: encoder and layer, as for :func:`frozen_features`.
+        reads: Encoder and layer of the features that will be taken, as for :func:`frozen_features`.
         tell: Takes a sentence on each premise that was checked.
     """
     init_default_scope(cfg.default_scope)
     set_random_seed(cfg.get('randomness', {}).get('seed') or 0)
-    model = _built(cfg)
+    model = MODELS.build(cfg.model)
+    having(model, Embeds, 'An evaluation of frozen features', 'give the config of a pretraining whose model embeds')
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel('WARNING')  # init_weights lists every parameter
@@ -44,32 +57,17 @@ def load_model(cfg: Config,
     logger.setLevel(level)
     if checkpoint is not None:
         found = published(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
-        tell(_load(model, found, checkpoint, [name for read in reads for name in modules_of(*read)]))
-        here = normalization_in(dict(cfg.items())) or normalization_of({})
-        tell(check_normalization(here, found.normalization, checkpoint))
+        tell(_load(model, found, checkpoint, reads))
+        own = normalization_in(dict(cfg.items())) or normalization_of({})
+        tell(check_normalization(own, found.normalization, checkpoint))
     return model.to(get_device()).eval()
 
 
-def _built(cfg: Config) -> Any:
-    try:
-        model = MODELS.build(cfg.model)
-    except UserError:
-        raise
-    except Exception as error:  # whatever a part raises for a setting that it does not know
-        raise ConfigError(f'The model of the config cannot be built ({type(error).__name__}: {on_one_line(error)}): '
-                          'correct the settings of model.') from error
-    having(model, Embeds, 'An evaluation of frozen features', 'give the config of a pretraining whose model embeds')
-    return model
-
-
-def modules_of(encoder: str, layer: str) -> list[str]:
-    """The modules of a model that its features come from, see :func:`frozen_features`."""
-    query, key = ('backbone', 'neck'), ('encoder_k.module.0', 'encoder_k.module.1')
-    return list((key if encoder == 'momentum' else query)[:2 if layer == 'embedding' else 1])
-
-
-def _load(model: Any, found: Published, checkpoint: str, modules: Sequence[str]) -> str:
+def _load(model: Any, found: Published, checkpoint: str, reads: Iterable[tuple[str, str]]) -> str:
     """Give a model a checkpoint's weights, and say which modules have theirs whole."""
+    names = {module: name for name, module in model.named_modules()}
+    modules = [names[module] for encoder, layer in reads  # a pooled feature does not need the neck
+               for module in list(model.encoder(encoder).children())[:2 if layer == 'embedding' else 1]]
     weights = dict(found.weights)
     if isinstance(model, UpgradesState):
         model.upgrade_state(weights)
@@ -83,48 +81,66 @@ def _load(model: Any, found: Published, checkpoint: str, modules: Sequence[str])
     return f'Features are taken by {read}, which are those of {checkpoint}{found.origin}.'
 
 
-def frozen_features(model: Any,
-                    views: SingleViews,
-                    batch_size: int = BATCH_SIZE,
-                    num_workers: int = NUM_WORKERS,
-                    encoder: str = 'query',
+def frozen_features(model: Any, views: SingleViews, settings: Mapping, encoder: str = 'query',
                     layer: str = 'pooled') -> Optional[np.ndarray]:
-    """Features of images by a model that embeds, in eval mode.
+    """(N, d) float32 features of images, L2-normalised, on rank 0; None on other processes.
 
     Args:
+        model: One that embeds, in eval mode.
+        settings: Of :func:`extract_settings`, for ``batch_size`` and ``num_workers``.
         encoder: ``query`` or ``momentum``.
         layer: ``pooled``, the average-pooled output of the backbone, or ``embedding``, that of the neck.
-
-    Returns:
-        (N, d) float32, L2-normalised, on rank 0; None on other processes.
     """
-    return extract_features(partial(model.embed_batch, encoder=encoder, layer=layer), views, batch_size, num_workers)
-
-
-def find_refresh(cfg: Config) -> Optional[Mapping[str, Any]]:
-    """The config's ``CenterWiseNeighborHook``, if it has one."""
-    hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
-    return next((hook for hook in hooks if isinstance(hook, Mapping)
-                 and str(hook.get('type')).rpartition('.')[2] == 'CenterWiseNeighborHook'), None)
+    return extract_features(partial(model.embed_batch, encoder=encoder, layer=layer), views,
+                            settings.get('batch_size', BATCH_SIZE), settings.get('num_workers', NUM_WORKERS))
 
 
 def refresh_settings(cfg: Config) -> Mapping[str, Any]:
-    """The config's ``CenterWiseNeighborHook``; a ConfigError if it has none."""
-    if hook := find_refresh(cfg):
-        return hook
-    raise ConfigError('The config has no CenterWiseNeighborHook, so that its training has no positives: give one that '
-                      'inherits from configs/_base_/clim_runtime.py.')
+    """The config's ``CenterWiseNeighborHook``; empty if it has none."""
+    hooks = [*(cfg.get('default_hooks') or {}).values(), *(cfg.get('custom_hooks') or [])]
+    return next((hook for hook in hooks if isinstance(hook, Mapping)
+                 and str(hook.get('type')).rpartition('.')[2] == 'CenterWiseNeighborHook'), {})
 
 
 def extract_settings(cfg: Config) -> Mapping[str, Any]:
-    """How features are taken: ``extract`` of the neighbour hook, or else the config's own."""
-    found = (find_refresh(cfg) or {}).get('extract') or cfg.get('extract')
+    """The settings of features: ``extract`` of the neighbour hook, or else the config's own."""
+    found = refresh_settings(cfg).get('extract') or cfg.get('extract')
     if not found:
         raise ConfigError('The config does not say in which view features are taken: give it `extract` with a '
                           '`pipeline`, as configs/_base_/pretraining_runtime.py does.')
     return found
 
 
-def loading_of(cfg: Config) -> dict[str, Any]:
-    """``batch_size`` and ``num_workers`` of the extraction, as far as the config gives them."""
-    return loading_settings(extract_settings(cfg))
+def train_and_held_out(cfg: Config, tell: Callable[[str], None] = print) -> tuple[LabelledViews, LabelledViews]:
+    """The images that the config trains on, and those that its ``held_out`` names, each in the view of the refresh.
+
+    Args:
+        cfg: Has ``held_out``, the keys by which the dataset of the held-out images differs.
+        tell: Takes a sentence on the premises that were checked.
+    """
+    if 'held_out' not in cfg:
+        raise ConfigError('The config holds no images out: set, for example, held_out.data_prefix=val.')
+    init_default_scope(cfg.default_scope)
+    source = source_config(cfg)
+    held_out = dict(source, **cfg.held_out)
+    train = _labelled_views(cfg, source, 'train_dataloader.dataset.dataset')
+    test = _labelled_views(cfg, held_out, 'held_out')
+    tell(check_held_out(Listing.of(train.views.dataset), Listing.of(test.views.dataset),
+                        f'held_out (now {place_of(held_out)})'))
+    return train, test
+
+
+def _labelled_views(cfg: Config, source: dict, key: str) -> LabelledViews:
+    dataset = build_source(source, key)
+    views = SingleViews(dataset, extract_settings(cfg)['pipeline'])
+    labels = labels_of(dataset)
+    if labels is None:
+        raise DataError(f'The images in {place_of(source)} have no labels, without which nothing can be measured: '
+                        'give a dataset with labels, such as ClassFolder with a folder for each class.')
+    return LabelledViews(views, labels, classes_of(dataset) or tuple(map(str, range(int(labels.max()) + 1))))
+
+
+def source_config(cfg: Config) -> dict:
+    """The config of the dataset that tells which images there are to train on."""
+    dataset = cfg.train_dataloader.dataset
+    return dict(dataset.get('dataset', dataset))

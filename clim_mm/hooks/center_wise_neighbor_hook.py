@@ -14,8 +14,7 @@ from clim_mm.checks import check_bool, check_choice, check_number, check_whole
 from clim_mm.datasets import SingleViews, labels_of
 from clim_mm.distributed import host_group, unwrapped
 from clim_mm.errors import ConfigError
-from clim_mm.evaluation.banked_features import banked_features, open_bank
-from clim_mm.evaluation.extract import Extraction
+from clim_mm.evaluation.extract import Extraction, banked_features, open_bank
 from clim_mm.evaluation.features import extract_settings
 from clim_mm.neighbors import STRATEGIES
 from clim_mm.neighbors.defaults import DEFAULT_MEMORY, neighbor_sizes

@@ -12,8 +12,8 @@ from mmengine.runner import Runner
 
 from clim_mm.checkpoints import write_atomically
 from clim_mm.checks import check_number, check_whole
-from clim_mm.evaluation.classifiers import TEMPERATURE, VOTERS, check_classes, check_voters, knn_top1
-from clim_mm.evaluation.labelled import train_and_held_out
+from clim_mm.evaluation.features import train_and_held_out
+from clim_mm.evaluation.measures import TEMPERATURE, VOTERS, check_classes, check_voters, knn_top1
 from clim_mm.neighbors.refresh import Refresh
 from clim_mm.neighbors.refresh_health import judge_refresh
 from clim_mm.protocols import Embeds, TakesNeighbors

@@ -10,9 +10,8 @@ from contextlib import contextmanager
 from multiprocessing.util import register_after_fork
 
 from clim_mm.distributed.end_process import end_process
-from clim_mm.startup import end_at_once
 
-_DEFAULTS = (signal.SIG_DFL, signal.default_int_handler, end_at_once)  # not where it is ignored, as under nohup
+_DEFAULTS = (signal.SIG_DFL, signal.default_int_handler)  # not where it is ignored, as under nohup
 _SECONDS = 10.0  # for the main thread to come back from compiled code or a collective [ours]; Slurm kills after 30
 
 

@@ -12,7 +12,7 @@ from scipy.special import stdtrit  # Student's quantiles; scipy.stats has the sa
 
 from clim_mm.causes import machine_error
 from clim_mm.errors import DataError
-from clim_mm.picture_file import write_picture
+from clim_mm.visualization.figures import write_picture
 
 from .runs import Run
 from .study_file import Study

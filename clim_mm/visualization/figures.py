@@ -1,20 +1,41 @@
-"""Figures of anchors beside their positives, and of features by t-SNE.
+"""Figures of anchors beside their positives, and of features by t-SNE; their files; a training's visualizer.
 
 matplotlib and scikit-learn are imported where they are used: trainings import this module, and draw nothing.
 """
 
+import io
+import os.path as osp
 from collections.abc import Sequence
-from typing import Optional
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 from mmengine.dataset import BaseDataset
+from mmengine.visualization import Visualizer as EagerVisualizer
 
-from clim_mm.checks import check_whole
+from clim_mm.checkpoints import write_atomically
+from clim_mm.checks import check_choice
 from clim_mm.datasets import LoadImage
-from clim_mm.picture_file import write_picture
+from clim_mm.registry import VISUALIZERS
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FEWEST_IMAGES, MOST_CLASSES = 3, 20  # of t-SNE; tab20 has 20 colours
-_PERPLEXITY = 30.0  # scikit-learn's default; fewer images take less
+_OF_THE_FIGURE = ('fig_save_canvas', 'fig_save', 'ax_save', 'dpi')
+
+
+def check_picture(name: str, path: str) -> None:
+    """Check before long work that the ending of ``path``, the value of setting ``name``, is png, pdf or svg."""
+    check_choice(f'The ending of {name}', osp.splitext(path)[1][1:].lower(), ('png', 'pdf', 'svg'))
+
+
+def write_picture(figure: 'Figure', path: str, dpi: int = 130) -> None:
+    """Write a figure as a whole or not at all, in the format of the path's ending; its folder is made."""
+    check_picture(path, path)
+    file = io.BytesIO()
+    figure.savefig(file, format=osp.splitext(path)[1][1:].lower(), dpi=dpi)
+    write_atomically(path, file.getvalue())
 
 
 def draw_positives(source: BaseDataset,
@@ -23,11 +44,10 @@ def draw_positives(source: BaseDataset,
                    path: str,
                    labels: Optional[np.ndarray] = None,
                    title: str = '') -> None:
-    """Draw one row per anchor: the anchor, then its positives.
+    """Draw one row per anchor into the file ``path``: the anchor, then its positives.
 
     Args:
         positives: (N, P) int, -1 = none, drawn as a gap.
-        path: The file extension sets the format.
         labels: (N,) int; positives with the anchor's label get a green frame, others a red one.
     """
     from matplotlib.figure import Figure
@@ -72,27 +92,18 @@ def choose_images(labels: np.ndarray, num_classes: int = 10, per_class: int = 20
         np.sort(rng.choice(ids, per_class, replace=False)) if len(ids) > per_class else ids for ids in chosen])
 
 
-def draw_tsne(features: np.ndarray,
-              labels: np.ndarray,
-              classes: Sequence[str],
-              path: str,
-              title: str = '',
+def draw_tsne(features: np.ndarray, labels: np.ndarray, classes: Sequence[str], path: str, title: str = '',
               seed: int = 0) -> None:
-    """Draw the features in two dimensions by t-SNE, one colour per class (paper Figure 3).
+    """Draw (n, d) features in two dimensions by t-SNE, one colour per class, into the file ``path`` (paper Figure 3).
 
     Args:
-        features: (n, d) float.
-        labels: (n,) int.
-        classes: Names by label.
-        path: The file extension sets the format.
+        labels: (n,) int, of which ``classes`` has the names; at most ``MOST_CLASSES`` different ones.
     """
-    check_whole('The number of images of t-SNE', len(features), least=FEWEST_IMAGES)
-    check_whole('The number of classes of t-SNE', len(np.unique(labels)), least=1, most=MOST_CLASSES)
     from matplotlib import colormaps
     from matplotlib.figure import Figure
     from sklearn.manifold import TSNE
 
-    perplexity = min(_PERPLEXITY, (len(features) - 1) / 3)
+    perplexity = min(30.0, (len(features) - 1) / 3)  # scikit-learn's default, or what few images admit
     places = TSNE(perplexity=perplexity, init='pca', random_state=seed).fit_transform(np.asarray(features))
     figure = Figure(figsize=(7, 6), layout='constrained')
     axes = figure.subplots()
@@ -104,3 +115,27 @@ def draw_tsne(features: np.ndarray,
     axes.set(xticks=[], yticks=[], title=title)
     axes.legend(loc='center left', bbox_to_anchor=(1, 0.5), frameon=False, markerscale=2)
     write_picture(figure, path)
+
+
+@VISUALIZERS.register_module()
+class Visualizer(EagerVisualizer):
+    """``mmengine.Visualizer`` with a lazy figure: importing matplotlib costs a training up to a second [ours]."""
+
+    def __init__(self, name: str = 'visualizer', image: Optional[np.ndarray] = None, *args: Any,
+                 **kwargs: Any) -> None:
+        super().__init__(name, None, *args, **kwargs)
+        for attribute in _OF_THE_FIGURE:
+            delattr(self, attribute)
+        if image is not None:
+            self.set_image(image)
+
+    def _initialize_fig(self, fig_cfg: dict) -> tuple:
+        """A placeholder for ``__init__``, which only asks for the resolution."""
+        return None, SimpleNamespace(get_dpi=lambda: None), None
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _OF_THE_FIGURE:
+            raise AttributeError(f'{type(self).__name__!r} object has no attribute {name!r}')
+        self.fig_save_canvas, self.fig_save, self.ax_save = super()._initialize_fig(self.fig_save_cfg)
+        self.dpi = self.fig_save.get_dpi()
+        return getattr(self, name)

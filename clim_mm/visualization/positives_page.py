@@ -4,14 +4,13 @@ import base64
 import json
 import math
 import os.path as osp
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Optional, Union
 
 import cv2
-import mmcv
 import numpy as np
 from mmengine.dataset import BaseDataset, Compose
 
@@ -24,15 +23,12 @@ SIDE = 64  # of a thumbnail, in pixels [ours]
 # Scale of the side, and JPEG quality; each step saves about a third of the bytes [ours].
 _STEPS = ((1, 85), (1, 70), (1, 50), (3 / 4, 55), (5 / 8, 50), (1 / 2, 45), (3 / 8, 40), (1 / 4, 35))
 _THREADS = 8  # they wait for the disk as often as for a core
-_LOAD = (dict(type='clim_mm.LoadImage'), )
 _TEXTS = dict(
     kept='chosen: admitted by the rule',
-    filled='chosen: not admitted, but among the nearest of the rest, to fill up the places',
-    not_drawn='admitted by the rule, but not drawn: the places were taken',
+    filled='chosen, though not admitted by these features: to fill up the places, or by the features at the refresh',
+    not_drawn='admitted by the rule, but not chosen: the places were taken',
     farther="dropped: farther from the cluster's centre than the anchor",
     other_cluster='dropped: in another cluster')
-_NEAREST_ONLY = dict(_TEXTS, kept='chosen: among the nearest', not_drawn='not chosen: the places went to nearer ones')
-_DRIFTED = dict(_TEXTS, filled='chosen when the table was built, though the current features would not admit it')
 
 
 @dataclass(frozen=True)
@@ -43,14 +39,12 @@ class PageHead:
         strategy: Name of the strategy that chose the positives.
         note: A caveat for the reader.
         whole: Figures of the whole training set by name, each a share from 0 to 1.
-        drifted: Whether the features are newer than the table.
     """
 
     title: str
     strategy: str
     note: str = ''
     whole: Mapping[str, float] = field(default_factory=dict)
-    drifted: bool = False
 
 
 def evenly_spread(num_images: int, num_anchors: int) -> np.ndarray:
@@ -66,7 +60,7 @@ def positives_page(source: BaseDataset,
                    previous: Optional[np.ndarray] = None,
                    thumbnail: int = SIDE,
                    max_bytes: int = 14_000_000,
-                   load: Sequence = _LOAD) -> str:
+                   load: Sequence = (dict(type='clim_mm.LoadImage'), )) -> str:
     """Return the page as HTML. Where the source has labels, positives with the anchor's label are marked.
 
     Args:
@@ -83,17 +77,15 @@ def positives_page(source: BaseDataset,
     images: dict[int, list] = {}
     for image_id in ids:
         info = source.get_data_info(image_id)
-        label = info.get('gt_label', -1)
-        is_label = isinstance(label, (int, np.integer)) and label >= 0
-        images[image_id] = [printable(str(info.get('img_path', '')).removeprefix(root)),
-                            int(label) if is_label else None, int(found.assignments[image_id])]
+        images[image_id] = [printable(str(info.get('img_path', '')).removeprefix(root)), label_of(info),
+                            int(found.assignments[image_id])]
     page_data = dict(
         facts=dict(
             title=head.title, strategy=head.strategy, images=len(features), clusters=len(found.centroids),
             neighbors=found.neighbors.shape[1], positives=found.positives.shape[1], place=printable(root),
             note=head.note, whole=[[name, _number(share)] for name, share in head.whole.items()],
             previous=previous is not None, labelled=any(entry[1] is not None for entry in images.values())),
-        reasons=_reason_texts(head),
+        reasons=_TEXTS,
         labels=[printable(str(name)) for name in source.metainfo.get('classes') or ()],
         anchors=rows,
         images=images,
@@ -111,12 +103,9 @@ def _rows(features: np.ndarray, found: Refresh, anchors: np.ndarray, strategy: s
           previous: Optional[np.ndarray]) -> list[dict[str, Any]]:
     """What the page's script draws, one entry per anchor."""
     positives, neighbors = found.positives[anchors].astype(np.int64), found.neighbors[anchors]
-
-    def told(candidates: np.ndarray) -> Explanation:
-        return explain_positives(
-            features, found.centroids, found.assignments, anchors, candidates, positives, strategy)
-
-    of_positives, of_neighbors = told(positives), told(neighbors)
+    of_positives, of_neighbors = (
+        explain_positives(features, found.centroids, found.assignments, anchors, candidates, positives, strategy)
+        for candidates in (positives, neighbors))
     rows = []
     for row, anchor in enumerate(anchors.tolist()):
         before = None if previous is None else set(previous[row][previous[row] >= 0].tolist())
@@ -137,16 +126,14 @@ def _candidates(ids: np.ndarray, told: Explanation, row: int) -> list[list]:
             for i in range(len(ids)) if ids[i] >= 0]
 
 
-def _reason_texts(head: PageHead) -> dict[str, str]:
-    """Texts of the reasons that the strategy can give."""
-    texts = _DRIFTED if head.drifted else _NEAREST_ONLY if head.strategy == 'knn' else _TEXTS
-    ruled_out = {'center_wise': (), 'knn_kmeans': ('filled', 'farther'), 'kmeans': ('filled', 'farther')}.get(
-        head.strategy, ('filled', 'farther', 'other_cluster'))
-    return {name: texts[name] for name in REASONS if name not in ruled_out or (head.drifted and name == 'filled')}
+def label_of(info: Mapping[str, Any]) -> Optional[int]:
+    """The label in a data info, None if there is none."""
+    label = info.get('gt_label', -1)
+    return int(label) if isinstance(label, (int, np.integer)) and label >= 0 else None
 
 
-def read_thumbnails(source: BaseDataset, ids: Iterable[int], side: int = SIDE,
-                    load: Sequence = _LOAD) -> dict[int, Union[np.ndarray, str]]:
+def read_thumbnails(source: BaseDataset, ids: Sequence[int], side: int,
+                    load: Sequence) -> dict[int, Union[np.ndarray, str]]:
     """Central squares by id, (side, side, 3) uint8, BGR, each image read once; or why it is unreadable, a string."""
     transforms = Compose(load)
 
@@ -155,22 +142,18 @@ def read_thumbnails(source: BaseDataset, ids: Iterable[int], side: int = SIDE,
             image = transforms(source.get_data_info(image_id))['img']
         except UnreadableImage as error:
             return error.reason
-        height, width = image.shape[:2]
-        least = min(height, width)
-        top, left = (height - least) // 2, (width - least) // 2
+        least = min(image.shape[:2])
+        top, left = ((length - least) // 2 for length in image.shape[:2])
         return _resized(image[top:top + least, left:left + least], side)
 
-    wanted = [int(image_id) for image_id in ids]
     with ThreadPoolExecutor(_THREADS) as pool:
-        return dict(zip(wanted, pool.map(read, wanted), strict=True))
+        return dict(zip(ids, pool.map(read, ids), strict=True))
 
 
 def encode_within(pictures: Mapping[int, np.ndarray], max_bytes: int) -> tuple[str, dict[int, str]]:
-    """Encode pictures of one size as JPEGs, at the best of a few sizes and qualities that fits, else the smallest.
+    """Encode square pictures as JPEGs, at the best of a few sizes and qualities that fits, else the smallest.
 
-    Returns:
-        Base64 of the bytes that all files begin with (the tables take as much room as a small picture), and of the
-        rest by id; ``head + tail`` is the base64 of a file.
+    Gives in base64 what all files begin with, whose tables take as much room as a small picture, and the rest by id.
     """
     for scale, quality in _STEPS:
         files = {}
@@ -178,7 +161,7 @@ def encode_within(pictures: Mapping[int, np.ndarray], max_bytes: int) -> tuple[s
             small = _resized(picture, max(8, round(len(picture) * scale)))
             files[image_id] = cv2.imencode('.jpg', small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
         shared = osp.commonprefix(list(files.values())) or b''
-        shared = shared[:len(shared) // 3 * 3]  # so that head and tail join in base64
+        shared = shared[:len(shared) // 3 * 3]  # base64 joins at every third byte
         head = base64.b64encode(shared).decode()
         tails = {image_id: base64.b64encode(data[len(shared):]).decode() for image_id, data in files.items()}
         if len(head) + sum(map(len, tails.values())) <= max_bytes:
@@ -187,9 +170,7 @@ def encode_within(pictures: Mapping[int, np.ndarray], max_bytes: int) -> tuple[s
 
 
 def _resized(image: np.ndarray, side: int) -> np.ndarray:
-    if image.shape[:2] == (side, side):
-        return image
-    return mmcv.imresize(image, (side, side), interpolation='area' if side < len(image) else 'bicubic')
+    return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if side < len(image) else cv2.INTER_CUBIC)
 
 
 def _number(value: float) -> Optional[float]:

@@ -102,7 +102,7 @@ def test_every_reader_of_images_asks_again(paths):
     paths[5].symlink_to('/proc/self/mem')  # its first read ends in EIO
     folder = ImageFolder(str(paths[0].parent))
     for read in (lambda: LoadImage()(dict(img_path=str(paths[5]))),
-                 lambda: read_thumbnails(folder, [4, 5]), lambda: pairs(paths)[5]):
+                 lambda: read_thumbnails(folder, [4, 5], 16, [LoadImage()]), lambda: pairs(paths)[5]):
         with pytest.raises(StorageError, match='05.png has failed .*Input/output error'):
             read()
 

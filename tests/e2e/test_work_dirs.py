@@ -111,7 +111,7 @@ def test_on_a_full_disk_records_are_left_out_and_a_checkpoint_ends_the_training(
     training.wait()
     assert training.exit_codes == [1]
     last = training.text.strip().splitlines()[-1]
-    assert last.startswith(f'Error: Cannot write {work_dir}/epoch_4.pth (File too large): raise the limit')
+    assert last.startswith(f'Error: Cannot write {work_dir}/epoch_4.pth (File too large): raise it')
     assert 'Traceback' not in training.text
     assert len([line for line in training.text.splitlines() if 'Records are missing in ' in line]) == 2
     assert all(path.stat().st_size - size < 5000 and path.read_text().endswith('}\n')

@@ -13,7 +13,7 @@ from mmengine import dist
 
 from clim_mm.datasets import Quarantine
 from clim_mm.errors import CheckpointError
-from clim_mm.evaluation.banked_features import banked_features, open_bank
+from clim_mm.evaluation.extract import banked_features, open_bank
 from clim_mm.neighbors.key_bank import KeyBank
 
 N = 6

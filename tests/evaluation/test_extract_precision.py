@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from tiny_clim import build
 from training_runs import model_cfg
 
 from clim_mm.datasets import ImageFolder, SingleViews
-from clim_mm.evaluation import loading_of
+from clim_mm.evaluation import frozen_features
 from clim_mm.hooks.center_wise_neighbor_hook import CenterWiseNeighborHook
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
@@ -53,8 +52,8 @@ def test_the_features_are_those_of_float32(model, class_folder, amp, channels_la
     assert others.max() < 0.999, 'images are told apart by more than that'
 
 
-def test_evaluations_load_as_the_refresh_but_compute_in_float32():
-
-    hook = dict(type='CenterWiseNeighborHook', extract=dict(pipeline=PIPELINE, num_workers=2, amp=True,
-                                                            channels_last=True))
-    assert loading_of(Config(dict(custom_hooks=[hook]))) == dict(num_workers=2)
+def test_evaluations_compute_in_float32(model, class_folder):
+    views = SingleViews(ImageFolder(str(class_folder)), PIPELINE)
+    expected = frozen_features(model.eval(), views, dict(batch_size=5, num_workers=0))
+    options = dict(batch_size=5, num_workers=0, amp=True, channels_last=True)
+    np.testing.assert_array_equal(frozen_features(model, views, options), expected)

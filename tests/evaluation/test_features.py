@@ -74,7 +74,7 @@ def test_frozen_features(class_folder):
         for parameter in model.encoder('momentum').parameters():
             parameter.fill_(0.123)
     views = SingleViews(ImageFolder(str(class_folder)), PIPELINE)
-    features = frozen_features(model, views, batch_size=5, num_workers=1)
+    features = frozen_features(model, views, dict(batch_size=5, num_workers=1))
 
     images = torch.stack([views[i]['inputs'][0].flip(0) for i in range(12)]).float()
     images = (images - torch.tensor([100, 110, 120])[:, None, None]) / torch.tensor([50, 60, 70])[:, None, None]

@@ -159,8 +159,8 @@ def kill_worker():
 
 
 @pytest.mark.parametrize('work, words', [
-    (share_too_much, 'Error: A file may not grow any larger ('),
-    (kill_worker, 'Error: A worker process was killed, as')])
+    (share_too_much, 'Error: The memory that workers share (/dev/shm) is full or cannot be had ('),
+    (kill_worker, 'Error: A worker process was killed, by')])
 def test_what_happens_to_workers_ends_in_its_own_sentence(tmp_path, work, words):
     with started([(work, ())], [tmp_path / 'out']) as (process, ):
         process.join(60)

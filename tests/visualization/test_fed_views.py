@@ -1,14 +1,14 @@
-"""What the network is fed: the dataset's own tensors, and whose each pixel is."""
+"""What the network is fed: the dataset's own tensors, and the pasted patch; what is written, outlined and framed."""
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_hex
 from mmengine.registry import DefaultScope
 from PIL import Image
 
-from clim_mm.datasets import ImageFolder, NeighborPairs
-from clim_mm.errors import ConfigError
+from clim_mm.datasets import NeighborPairs
 from clim_mm.registry import DATASETS
-from clim_mm.visualization.fed_views import fed_sample
+from clim_mm.visualization.fed_views import ANCHOR, PLAIN, POSITIVE, FedSample, FedView, draw_views, fed_sample
 
 RED, BLUE = (200, 10, 30), (20, 60, 220)
 FLIPPED = dict(type='RandomFlip', prob=0.5)
@@ -44,6 +44,14 @@ def blend(results):
     return dict(results, views=views, lam=[0.75, 0.75])
 
 
+def inside(box, side):
+    """Which pixels of a square are in a box."""
+    pixels = np.zeros((side, side), bool)
+    top, left, bottom, right = box
+    pixels[top:bottom, left:right] = True
+    return pixels
+
+
 def flat(packed):
     return [view for views in packed['inputs'].values() for view in views]
 
@@ -56,11 +64,11 @@ def test_whose_each_pixel_is(tmp_path):
     for view in sample.views[:2]:
         blue = (view.image == BLUE).all(axis=2)
         assert ((view.image == RED).all(axis=2) ^ blue).all() and 0 < blue.mean() < 1
-        np.testing.assert_array_equal(view.share, blue)
+        np.testing.assert_array_equal(inside(view.box, len(blue)), blue)
         assert view.lam == pytest.approx(1 - blue.mean())
     for view in sample.views[2:]:
         assert (view.image == (RED if view.role == 'anchor_key' else BLUE)).all()
-        assert view.lam is None and view.share is None
+        assert view.lam is None and view.box is None
 
 
 @pytest.mark.parametrize('same_place', [True, False])
@@ -73,7 +81,7 @@ def test_it_is_what_the_training_draws(tmp_path, same_place):
             np.testing.assert_array_equal(view.image, fed.numpy().transpose(1, 2, 0)[:, :, ::-1])
         assert [view.lam for view in sample.views[:2]] == packed['data_samples'].lam
         for view in sample.views[:2]:
-            assert view.lam == pytest.approx(1 - view.share.mean())
+            assert view.lam == pytest.approx(1 - inside(view.box, len(view.image)).mean())
     assert dataset.pipeline is pipeline
 
 
@@ -87,8 +95,7 @@ def test_views_that_the_device_finishes(tmp_path, options):
         assert (view.role, view.lam, view.image.shape) == (other.role, other.lam, other.image.shape)
         if len(view.image) == 16:  # the smaller ones are made from the larger ones there
             np.testing.assert_array_equal(view.image, other.image)
-        if view.share is not None:
-            np.testing.assert_array_equal(view.share, other.share)
+        assert view.box == other.box
 
 
 def test_colours_that_the_device_gives(tmp_path):
@@ -98,18 +105,7 @@ def test_colours_that_the_device_gives(tmp_path):
     for view in sample.views[2:]:
         assert (view.image == (69 if view.role == 'anchor_key' else 66)).all()
     for view in sample.views[:2]:
-        np.testing.assert_array_equal(view.image[..., 0], np.where(view.share == 1, 66, 69))
-
-
-def test_to_look_changes_no_later_draw(tmp_path):
-    def brighten(results):
-        views = results['views']
-        query = [np.minimum(image, 200) + np.uint8(np.random.randint(50)) for image in views['query']]
-        return dict(results, views=dict(views, query=query))
-
-    dataset = pairs(tmp_path / 'i', dict(type='CutMix'), brighten, noise=True)
-    for view, fed in zip(fed_sample(dataset, 0).views, flat(dataset[0]), strict=True):
-        np.testing.assert_array_equal(view.image, fed.numpy().transpose(1, 2, 0)[:, :, ::-1])
+        np.testing.assert_array_equal(view.image[..., 0], np.where(inside(view.box, len(view.image)), 66, 69))
 
 
 def test_channels_stay_where_the_model_leaves_them(tmp_path):
@@ -120,19 +116,18 @@ def test_channels_stay_where_the_model_leaves_them(tmp_path):
 def test_blended_images(tmp_path):
     sample = fed_sample(pairs(tmp_path / 'i', blend), 0)
     for view in sample.views[:2]:
-        np.testing.assert_allclose(view.share, 0.25, atol=1 / 255)
-        assert view.lam == 0.75
+        assert view.box is None and view.lam == 0.75
 
 
 def test_without_a_positive_nothing_is_the_positives(tmp_path):
     sample = fed_sample(pairs(tmp_path / 'i', dict(type='CutMix'), positives=((-1, ), (-1, ))), 0)
     assert sample.positive_idx == -1
-    assert all((view.share == 0).all() and view.lam == 1 for view in sample.views[:2])
+    assert all(view.box is None and view.lam == 1 for view in sample.views[:2])
 
 
 def test_without_mixing_the_query_is_the_anchors(tmp_path):
     sample = fed_sample(pairs(tmp_path / 'i'), 0)
-    assert all((view.share == 0).all() and view.lam == 0 for view in sample.views[:2])
+    assert all(view.box is None and view.lam == 0 for view in sample.views[:2])
 
 
 def test_an_unreadable_anchor_gives_way_as_in_the_training(tmp_path):
@@ -153,7 +148,42 @@ def test_views_of_other_datasets(tmp_path):
     assert all(view.image.shape == (10, 10, 3) and (view.image == BLUE).all() for view in sample.views)
 
 
-def test_a_pipeline_that_packs_nothing_is_refused(tmp_path):
-    pairs(tmp_path / 'i')
-    with pytest.raises(ConfigError, match='packs no views: let it end with PackPair or PackSelfSupInputs'):
-        fed_sample(ImageFolder(str(tmp_path / 'i')), 0)
+@pytest.fixture
+def source(tmp_path):
+    for name in ('a$x$', 'b'):
+        (tmp_path / name).mkdir()
+        Image.new('RGB', (30, 20), (9, 99, 199)).save(tmp_path / name / '0.png')
+    return DATASETS.build(dict(type='mmcls.CustomDataset', data_root=str(tmp_path)))
+
+
+def pair(positive=1):
+    black = {side: np.zeros((side, side, 3), np.uint8) for side in (16, 12)}
+    queries = [FedView(black[16], 'query', 0.67, (4, 2, 10, 16)), FedView(black[12], 'query', 1.0)]
+    return FedSample(0, positive, [*queries, *(FedView(black[side], role) for role in ('anchor_key', 'positive_key')
+                                               for side in (16, 12))])
+
+
+def test_a_row_for_each_sample(source):
+    figure = draw_views([pair(), pair(-1)], source, 'A $title$')
+    first, second = figure.axes[:8], figure.axes[8:]
+    assert [axes.get_title(loc='left') for axes in first] == [
+        'anchor', 'positive', 'query', '', 'key of the anchor', '', 'key of the positive', '']
+    assert [axes.get_xlabel() for axes in first] == [
+        '#0 · a$x$', '#1 · b', '16 px · λ 0.67', '12 px · λ 1.00', '16 px', '12 px', '16 px', '12 px']
+    frames = [to_hex(axes.spines['top'].get_edgecolor()) for axes in first]
+    assert frames == [ANCHOR, POSITIVE, PLAIN, PLAIN, ANCHOR, ANCHOR, POSITIVE, POSITIVE]
+    assert 'none' in second[1].texts[0].get_text() and not second[1].images
+    figure.canvas.draw()  # with the dollar signs, which are no formulas here
+
+
+def test_the_patch_is_outlined(source):
+    mixed, whole = draw_views([pair()], source).axes[2:4]
+    patch, = mixed.patches
+    assert patch.get_bbox().extents.tolist() == [1.5, 3.5, 15.5, 9.5] and to_hex(patch.get_edgecolor()) == POSITIVE
+    assert not whole.patches
+
+
+def test_views_that_are_no_pairs(source):
+    view = FedView(np.zeros((10, 10, 3), np.uint8), 'view')
+    figure = draw_views([FedSample(1, -1, [view, view])], source)
+    assert [axes.get_xlabel() for axes in figure.axes] == ['#1 · b', '10 px', '10 px']

@@ -3,11 +3,13 @@
 import matplotlib.image
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from clim_mm.datasets import ImageFolder
 from clim_mm.errors import ConfigError
 from clim_mm.visualization import choose_images, draw_positives, draw_tsne
+from clim_mm.visualization.figures import check_picture, write_picture
 
 GREEN, RED = (0x2C, 0xA0, 0x2C), (0xD6, 0x27, 0x28)  # matplotlib's tab:green and tab:red
 BLUE = (30, 60, 200)
@@ -99,13 +101,24 @@ def test_classes_are_in_places_and_colours_of_their_own(tmp_path):
     assert min(apart) > 100, 'pixels'
 
 
-def test_more_classes_than_colours(tmp_path):
-    with pytest.raises(ConfigError, match='from 1 to 20, not 21'):
-        draw_tsne(np.eye(21), np.arange(21), list(map(str, range(21))), str(tmp_path / 'none.png'))
-    assert list(tmp_path.iterdir()) == []
+@pytest.fixture
+def figure():
+    figure = Figure(figsize=(2, 1))
+    figure.subplots().plot([0, 1])
+    return figure
 
 
-def test_too_few_images(tmp_path):
-    with pytest.raises(ConfigError, match='images of t-SNE must be .* 3, not 2'):
-        draw_tsne(np.eye(2), np.arange(2), ('a', 'b'), str(tmp_path / 'none.png'))
+def test_the_ending_is_the_format_and_the_folder_is_made(figure, tmp_path):
+    write_picture(figure, str(tmp_path / 'new/picture.PNG'), dpi=50)
+    assert Image.open(tmp_path / 'new/picture.PNG').size == (100, 50)
+    write_picture(figure, str(tmp_path / 'picture.svg'))
+    assert '<svg' in (tmp_path / 'picture.svg').read_text()
+
+
+@pytest.mark.parametrize('path', ['picture.gif', 'picture', 'png'])
+def test_other_formats_are_refused_before_anything_is_written(figure, tmp_path, path):
+    with pytest.raises(ConfigError, match='The ending of --out must be one of png, pdf, svg'):
+        check_picture('--out', path)
+    with pytest.raises(ConfigError, match='one of png, pdf, svg'):
+        write_picture(figure, str(tmp_path / path))
     assert list(tmp_path.iterdir()) == []

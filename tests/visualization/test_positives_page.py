@@ -15,6 +15,7 @@ from clim_mm.registry import DATASETS
 from clim_mm.visualization import PageHead, evenly_spread, positives_page
 from clim_mm.visualization.positives_page import encode_within, read_thumbnails
 
+LOAD = dict(type='clim_mm.LoadImage')
 RED, GREEN, BLUE = (200, 30, 30), (30, 180, 30), (30, 30, 200)
 # On a line: the centre of cluster 0 at 0, of cluster 1 at 10. Image 5 cannot be read.
 FEATURES = np.array([[2.0], [1.0], [3.0], [-1.5], [9.0], [np.nan]], dtype=np.float32)
@@ -135,15 +136,6 @@ def test_it_keeps_to_its_size(tmp_path, max_bytes):
     assert len(pictures_of(data_of(text))) == 30
 
 
-@pytest.mark.parametrize('strategy, reasons', [
-    ('knn', ['kept', 'not_drawn']),
-    ('kmeans', ['kept', 'not_drawn', 'other_cluster']),
-])
-def test_only_the_strategys_own_reasons_are_explained(source, strategy, reasons):
-    data = data_of(page(source, head=PageHead('', strategy)))
-    assert list(data['reasons']) == reasons
-
-
 def test_anchors_are_spread_evenly():
     assert evenly_spread(101, 5).tolist() == [0, 25, 50, 75, 100]
     assert evenly_spread(3, 500).tolist() == [0, 1, 2]
@@ -181,7 +173,7 @@ def test_the_middle_square_of_each_image(tmp_path):
         reads.append(results['img_path'])
         return results
 
-    found = read_thumbnails(ImageFolder(str(tmp_path)), [0, 1, 2], 16, load=[note, dict(type='clim_mm.LoadImage')])
+    found = read_thumbnails(ImageFolder(str(tmp_path)), [0, 1, 2], 16, [note, LOAD])
     for i in (0, 1):
         assert found[i].shape == (16, 16, 3) and (found[i] == GREEN[::-1]).all(), 'BGR, nothing of red and blue'
     assert found[2] == 'the file is empty'
@@ -190,7 +182,7 @@ def test_the_middle_square_of_each_image(tmp_path):
 
 def test_smaller_images_are_enlarged(tmp_path):
     Image.new('RGB', (10, 12), BLUE).save(tmp_path / '0.png')
-    assert read_thumbnails(ImageFolder(str(tmp_path)), [0], 32)[0].shape == (32, 32, 3)
+    assert read_thumbnails(ImageFolder(str(tmp_path)), [0], 32, [LOAD])[0].shape == (32, 32, 3)
 
 
 def test_files_come_back_from_head_and_tail():

@@ -29,7 +29,7 @@ from pipeline import draw_jpegs
 from clim_mm.config_file import load_config
 from clim_mm.datasets import SingleViews
 from clim_mm.distributed import prepare_launch, watch_peers
-from clim_mm.evaluation.extract import Extraction, extract_features, loading_settings
+from clim_mm.evaluation.extract import Extraction, extract_features
 from clim_mm.evaluation.features import extract_settings, refresh_settings
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.models import CLIM
@@ -65,8 +65,8 @@ def contestants_of(cfg: Config, views: SingleViews, batch_size: int, num_workers
         return lambda: how.features_of(model, views)
 
     def loading() -> object:
-        return extract_features(lambda batch: torch.zeros(len(batch['sample_idx']), 1), views, progress=False,
-                                **loading_settings(settings))
+        return extract_features(lambda batch: torch.zeros(len(batch['sample_idx']), 1), views, batch_size, num_workers,
+                                progress=False)
 
     return {name: extraction(options) for name, options in VARIANTS.items()} | {'loading alone': loading}
 

@@ -260,7 +260,7 @@ def test_a_fault_of_the_process_is_none_of_the_image(tmp_path):
         with contextlib.suppress(OSError):
             while True:
                 held.append(open(os.devnull))
-        with pytest.raises(MachineError, match='may open no further file .*ulimit -n'):
+        with pytest.raises(MachineError, match='A limit on open files, .*ulimit -n'):
             LoadImage()(dict(img_path=str(tmp_path / 'sound.png')))
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
