@@ -105,7 +105,7 @@ def test_no_such_checkpoint(tmp_path):
     assert refusal(tmp_path / 'no.pth').startswith(f'There is no checkpoint {tmp_path}/no.pth')
     assert refusal(tmp_path / 'no.safetensors').startswith(f'There is no checkpoint {tmp_path}/no.safetensors')
     (tmp_path / 'work_dir').mkdir()
-    assert 'is a folder, not a checkpoint' in refusal(tmp_path / 'work_dir')
+    assert f'There is no checkpoint {tmp_path}/work_dir' in refusal(tmp_path / 'work_dir')
 
 
 def test_no_backbone(resnet18, tmp_path):
