@@ -6,7 +6,7 @@ from typing import Any, Optional
 
 from clim_mm.errors import ConfigError
 
-from .saved_settings import settings_in
+from .saved_settings import settings_of
 
 # Of torchvision's ResNets, and of most that are published: RGB images, with values from 0 to 1.
 IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], order='RGB')
@@ -17,7 +17,7 @@ _SAME = 0.05  # of 255 levels: what rounding makes of published values
 def saved_normalization(meta: Any) -> Optional[dict[str, Any]]:
     """How a pretraining fed its images to the network; None if its checkpoint's meta tells no plain numbers."""
     try:
-        return normalization_in(settings_in(meta.get('cfg') if isinstance(meta, Mapping) else None))
+        return normalization_in(settings_of(meta.get('cfg') if isinstance(meta, Mapping) else None))
     except (TypeError, ValueError):  # such as of 0.485 * 255, which stays text
         return None
 

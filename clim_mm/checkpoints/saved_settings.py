@@ -9,39 +9,25 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from clim_mm.errors import CheckpointError, on_one_line
-
 UNSET = '(not set)'
 _COLUMNS = ('setting', 'checkpoint', 'config', 'in force')
 _WIDEST = 40  # characters of a value
-_LONGEST = 1 << 20  # characters [ours]: parsed, a text takes a hundred times its length
 
 
-def settings_of(text: str) -> dict[str, Any]:
-    """The settings by name in a ``Config.pretty_text``, as ``meta['cfg']`` of a checkpoint has it.
+def settings_of(text: Any) -> dict[str, Any]:
+    """The settings by name in a ``Config.pretty_text``, as ``meta['cfg']`` of a checkpoint has it; none of other texts.
 
     What is no plain value, such as a call of something other than ``dict``, stays its text.
     """
     try:
-        if len(text) > _LONGEST:
-            raise ValueError(f'it has {len(text):,} characters')
-        statements = ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise CheckpointError(f'The config in the checkpoint cannot be read ({on_one_line(error)}): give a checkpoint '
-                              'as a training wrote it.') from error
+        statements = ast.parse(text).body if isinstance(text, str) else []
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
     return {
         statement.targets[0].id: _value(statement.value)
         for statement in statements
         if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
     }
-
-
-def settings_in(text: Any) -> dict[str, Any]:
-    """The settings of a config's text, as ``settings_of`` gives them; none of what is no such text."""
-    try:
-        return settings_of(text) if isinstance(text, str) else {}
-    except CheckpointError:
-        return {}
 
 
 @dataclass(frozen=True)
@@ -73,11 +59,9 @@ def rows(checkpoint: Any, config: Any, setting: str = '') -> Iterator[Row]:
 
 def table(found: Sequence[Row]) -> str:
     """The rows that differ, below each other; the others are counted."""
-    different = [row for row in found if row.differs]
-    lines: list[tuple[str, ...]] = [_COLUMNS] if different else []
-    for row in different:
-        exact = _text(row.checkpoint) == _text(row.in_force)
-        lines.append((row.setting, *(_text(value, exact) for value in (row.checkpoint, row.config, row.in_force))))
+    different = [(row.setting, _text(row.checkpoint), _text(row.config), _text(row.in_force))
+                 for row in found if row.differs]
+    lines = [_COLUMNS, *different] if different else []
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     text = [('  ' + '  '.join(f'{cell:{width}}' for cell, width in zip(line, widths, strict=True))).rstrip()
             for line in lines]
@@ -86,14 +70,12 @@ def table(found: Sequence[Row]) -> str:
 
 def _value(node: ast.expr) -> Any:
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
-        return {keyword.arg: _value(keyword.value) for keyword in node.keywords if keyword.arg is not None}
+        return {keyword.arg: _value(keyword.value) for keyword in node.keywords}
     if isinstance(node, ast.Dict):
-        return {_value(key): _value(value) for key, value in zip(node.keys, node.values, strict=True)
-                if isinstance(key, ast.Constant)}
-    if isinstance(node, ast.List):
-        return [_value(item) for item in node.elts]
-    if isinstance(node, ast.Tuple):
-        return tuple(_value(item) for item in node.elts)
+        return {_value(key): _value(value) for key, value in zip(node.keys, node.values, strict=True) if key}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        items = [_value(item) for item in node.elts]
+        return items if isinstance(node, ast.List) else tuple(items)
     try:
         return ast.literal_eval(node)  # constants, negative numbers
     except ValueError:
@@ -112,7 +94,6 @@ def _plain(value: Any) -> Any:
     return value.item() if hasattr(value, 'item') else value
 
 
-def _text(value: Any, exact: bool = False) -> str:
-    value = _plain(value)
-    text = f'{value:.6g}' if isinstance(value, float) and not exact else ' '.join(str(value).split())
-    return text if len(text) <= _WIDEST or exact else f'{text[:_WIDEST // 2 - 3]}...{text[-_WIDEST // 2:]}'
+def _text(value: Any) -> str:
+    text = ' '.join(str(_plain(value)).split())
+    return text if len(text) <= _WIDEST else f'{text[:_WIDEST // 2 - 3]}...{text[-_WIDEST // 2:]}'

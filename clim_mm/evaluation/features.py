@@ -13,8 +13,7 @@ from mmengine.runner import CheckpointLoader, set_random_seed
 
 from clim_mm.checkpoints.backbone import Published, published
 from clim_mm.checkpoints.normalization import check_normalization, normalization_in, normalization_of
-from clim_mm.checkpoints.resume_checks import check_sound
-from clim_mm.checkpoints.weights import check_read, check_start, compare, not_finite
+from clim_mm.checkpoints.weights import check_read, check_sound, check_start, compare, not_finite
 from clim_mm.datasets import SingleViews
 from clim_mm.errors import ConfigError, UserError, on_one_line
 from clim_mm.protocols import Embeds, UpgradesState, having
