@@ -24,16 +24,12 @@ BACKBONE = 'backbone.'
 _PLACES = ('state_dict', 'model', 'teacher', 'model_state_dict', 'classy_state_dict', 'base_model', 'trunk')
 _FIRST, _BLOCK = 'conv1.weight', 'layer1.0.conv1.weight'  # of a ResNet
 _PARTS = ('conv1.', 'bn1.', 'layer1.', 'layer2.', 'layer3.', 'layer4.', 'stem.')
-# How the names of a ResNet begin, behind DistributedDataParallel's `module.`; whose they are; and whether its images
+# Of how the names of a ResNet begin, behind DistributedDataParallel's `module.`: whose they are, and whether its images
 # were certainly normalised as torchvision's.
-_PREFIXES = (
-    ('encoder_q.0.', 'OpenSelfSup', False), ('encoder_q.', 'MoCo', True), ('base_encoder.', 'MoCo v3', True),
-    ('encoder.', 'solo-learn', False), ('', '', False))
+_OWNERS = {'encoder_q.': ('MoCo', True), 'base_encoder.': ('MoCo v3', True), 'encoder.': ('solo-learn', False),
+           '': ('', False)}
 _SEQUENCE = ('conv1', 'bn1', '', '', 'layer1', 'layer2', 'layer3', 'layer4')  # lightly's, with relu and maxpool
 _FOLLOWERS = ('encoder_k', 'momentum', 'target', 'teacher', 'ema')  # networks that are not the trained one
-# ResNets under names that are not translated.
-_ELSEWHERE = {'stem.conv1.norm.': 'detectron2', 'backbone.bottom_up.': 'detectron2', 'embedder.': 'transformers',
-              'resnet.embedder.': 'transformers'}
 
 
 @dataclass(frozen=True)
@@ -74,18 +70,19 @@ def published(checkpoint: Mapping[str, Any]) -> Published:
     told = _told(checkpoint)
     if f'{BACKBONE}4.0.conv1.weight' in weights:
         return Published(_of_sequence(weights), 'lightly', told)
-    for prefix, owner, is_imagenet in (*_PREFIXES, *_other_prefixes(weights)):
-        own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-        if _FIRST not in own or _BLOCK not in own:
-            continue
-        if not prefix:
-            owner, is_imagenet = _owner_of_plain(own, place)
-        found = {f'{BACKBONE}{name}': value for name, value in own.items() if name.startswith(_PARTS)}
-        if prefix == 'encoder_q.':
-            found.update(_of_moco(weights))
-        return Published(found, owner, told or (IMAGENET if is_imagenet else None), not prefix and 'fc.weight' in own)
-    is_dino = place == 'teacher'
-    return Published(weights, 'DINO' if is_dino else '', told or (IMAGENET if is_dino else None))
+    starts = [name.removesuffix(_BLOCK) for name in weights
+              if name.endswith(_BLOCK) and name.removesuffix(_BLOCK) + _FIRST in weights]
+    only = starts[0] if len(starts) == 1 and not any(word in starts[0] for word in _FOLLOWERS) else BACKBONE
+    start = next((start for start in _OWNERS if start in starts), only)
+    if start.startswith(BACKBONE):
+        is_dino = place == 'teacher'
+        return Published(weights, 'DINO' if is_dino else '', told or (IMAGENET if is_dino else None))
+    own = {name.removeprefix(start): value for name, value in weights.items() if name.startswith(start)}
+    owner, is_imagenet = _OWNERS.get(start, (f'{start}*', False)) if start else _owner_of_plain(own, place)
+    found = {f'{BACKBONE}{name}': value for name, value in own.items() if name.startswith(_PARTS)}
+    if owner == 'MoCo':
+        found.update(_of_moco(weights))
+    return Published(found, owner, told or (IMAGENET if is_imagenet else None), not start and 'fc.weight' in own)
 
 
 def backbone_init(checkpoint: str) -> dict[str, Any]:
@@ -107,10 +104,6 @@ def checkpoint_of(init_cfg: Any) -> str:
 def read_backbone(checkpoint: str) -> Published:
     """Read a checkpoint that has a backbone: a file, or an address that MMEngine knows."""
     found = published(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
-    if owners := [owner for start, owner in _ELSEWHERE.items()
-                  if any(name.startswith(start) for name in found.weights)]:
-        raise ConfigError(f'{checkpoint} is already exported (a backbone under the names of {owners[0]}), and is not '
-                          'read under these: give the checkpoint as pretraining wrote it.')
     if not found.backbone:
         raise ConfigError(f'{checkpoint} has no backbone (its {len(found.weights)} entries begin with '
                           f'{next(iter(found.weights), "nothing")}): give a checkpoint that a pretraining has written, '
@@ -154,14 +147,6 @@ def header_in(loaded: Mapping[str, Any]) -> Optional[dict[str, Any]]:
         if isinstance(header, dict) and 'target' in header:
             return header
     return None
-
-
-def _other_prefixes(weights: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
-    """With what the names of the only ResNet in a file begin, if they do not begin with ``backbone.``."""
-    starts = [name.removesuffix(_BLOCK) for name in weights if name.endswith(f'.{_BLOCK}')]
-    return [(start, f'{start}*', False) for start in starts
-            if len(starts) == 1 and not start.startswith((BACKBONE, *_ELSEWHERE))
-            and not any(word in start for word in _FOLLOWERS)]
 
 
 def _told(checkpoint: Mapping[str, Any]) -> Optional[dict[str, Any]]:
