@@ -1,6 +1,5 @@
 """Files that are there as a whole or not at all, whenever the process is killed."""
 
-import errno
 import hashlib
 import os
 import os.path as osp
@@ -50,21 +49,12 @@ class AtomicBackend(LocalBackend):
         """Write bytes to a file."""
         write_atomically(filepath, obj)
 
-    def put_text(self, obj: str, filepath: Union[str, Path], encoding: str = 'utf-8') -> None:
-        """Write text to a file."""
-        write_atomically(filepath, obj.encode(encoding))
-
 
 def remedy(error: OSError, path: str) -> str:
     """What helps where a file of a run cannot be written, to be put behind the words of the error."""
     if osp.lexists(path) and not osp.isfile(path):
-        return f': move that {kind_of(path)} away'
+        return ': move what is there away'
     return remedy_for(error) or ': choose another place (--work-dir, --out)'
-
-
-def kind_of(path: str) -> str:
-    """What something is that is there and no file."""
-    return 'folder' if osp.isdir(path) else 'device' if osp.exists(path) else 'link to nothing'
 
 
 def remove_abandoned(folder: str, name: str = r'.+') -> None:
@@ -103,10 +93,6 @@ def _replace(path: str, data: bytes) -> None:
             os.remove(unfinished)
         raise
     descriptor = os.open(folder, os.O_RDONLY)
-    try:
+    with suppress(OSError):  # some file systems cannot
         os.fsync(descriptor)  # the name
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot
-            raise
-    finally:
-        os.close(descriptor)
+    os.close(descriptor)

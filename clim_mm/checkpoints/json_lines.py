@@ -7,13 +7,19 @@ import math
 import os
 from typing import Any
 
-from mmengine.logging import print_log
+from mmengine.logging import MessageHub, print_log
 from mmengine.visualization import LocalVisBackend as PlainVisBackend
 
-from clim_mm.checkpoints.run_folder import run_id
+from clim_mm.checkpoints.run_folder import RUN_ID
 from clim_mm.registry import VISBACKENDS
 
 _failing: set[str] = set()  # files of which the last record could not be written
+
+
+def run_id() -> dict[str, Any]:
+    """The id of this process's training as a field of a record; nothing if it has none."""
+    known = MessageHub.get_current_instance().get_info(RUN_ID)
+    return {} if known is None else {RUN_ID: known}
 
 
 def append_json_line(path: str, record: dict[str, Any]) -> None:

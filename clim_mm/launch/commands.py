@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 from clim_mm.causes import cause_of, machine_error
 from clim_mm.checkpoints import HeldFolder
 from clim_mm.checkpoints.backbone import backbone_init
-from clim_mm.checkpoints.resume_point import checkpoints_of
+from clim_mm.checkpoints.run_folder import checkpoints_of
 from clim_mm.distributed.end_process import end_process, end_with_starter, tie_children
 from clim_mm.errors import CheckpointError, ConfigError, UserError, chain_of, on_one_line, sentence
 from clim_mm.hooks.checkpoint_guard_hook import ResumeGuardHook

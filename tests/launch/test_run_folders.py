@@ -59,15 +59,15 @@ def test_what_is_in_the_way_is_said_before_the_training(tmp_path, name):
     (tmp_path / 'config.py').write_text('')
     config = Config(dict(work_dir=str(tmp_path / 'work')), filename=tmp_path / 'config.py')
     (tmp_path / 'work' / name).mkdir(parents=True)
-    with pytest.raises(CheckpointError, match=f'Cannot write {tmp_path}/work/{name} .Is a directory.: move that'):
+    with pytest.raises(CheckpointError, match=f'Cannot write {tmp_path}/work/{name} .Is a directory.: move what is'):
         folders_of(config)
     (tmp_path / 'work' / name).rmdir()
     os.mkfifo(tmp_path / 'work' / name)
-    with pytest.raises(CheckpointError, match=f'Cannot write {tmp_path}/work/{name} .*: move that device away'):
+    with pytest.raises(CheckpointError, match=f'Cannot write {tmp_path}/work/{name} .*: move what is there away'):
         folders_of(config)
     (tmp_path / 'work' / name).unlink()
     (tmp_path / 'work' / name).symlink_to('nowhere/file')
-    with pytest.raises(CheckpointError, match=f'Cannot write {tmp_path}/work/{name} .*: move that link to nothing'):
+    with pytest.raises(CheckpointError, match=f'Cannot write {tmp_path}/work/{name} .*: move what is there away'):
         folders_of(config)
 
 
