@@ -289,7 +289,7 @@ MUTANTS = [
     Mutant('checkpoints count that a run gave up', 'checkpoints/run_folder.py',
            'other.iter <= self.iter', 'other.iter >= self.iter'),
     Mutant('a folder taken from a living training', 'checkpoints/run_folder.py', 'if locked is False:', 'if False:'),
-    Mutant('half a record left on a full disk', 'checkpoints/json_lines.py',
+    Mutant('half a record left on a full disk', 'checkpoints/atomic_write.py',
            '            file.truncate(end)\n            raise', '            raise'),
     Mutant('half of a backbone is enough to start from', 'checkpoints/weights.py',
            'found & (lacking | _modules(fit.unexpected))', 'found & _modules(fit.unexpected)'),

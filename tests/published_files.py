@@ -2,7 +2,7 @@
 
 What a file holds beside the weights is there too: counters, optimizers, arguments. The names are facts of the files and
 of the code that wrote them: facebookresearch/moco (issue 84 lists them), swav (issue 6), dino, vturrisi/solo-learn,
-lightly-ai/lightly, facebookresearch/vissl, torchvision and timm.
+facebookresearch/vissl, torchvision and timm.
 """
 
 from argparse import Namespace
@@ -79,13 +79,6 @@ def solo_learn(network, part='backbone'):
     return dict(epoch=999, global_step=1000, state_dict=state, optimizer_states=[OPTIMIZER], lr_schedulers=[])
 
 
-def lightly(network):
-    parts = ['conv1', 'bn1', 'relu', 'maxpool', 'layer1', 'layer2', 'layer3', 'layer4']
-    state = {f'backbone.{parts.index(name.partition(".")[0])}.{name.partition(".")[2]}': value
-             for name, value in weights_of(network, classifier=False).items()}
-    return dict(state_dict={**state, 'projection_head.layers.0.weight': torch.rand(8, 512)})
-
-
 def vissl(network):
     trunk = below('_feature_blocks.', weights_of(network, classifier=False))
     heads = {'0.clf.0.weight': torch.rand(8, 512)}
@@ -112,7 +105,7 @@ PUBLISHED = dict(
     vissl=(vissl, '_feature_blocks.*'), model_in_state=(
         lambda network: dict(model=dict(state_dict=below('module.backbone.', weights_of(network, False)))), ''),
     of_one_network=(lambda network: dict(state_dict=below('_orig_mod.net.', weights_of(network, False))),
-                    '_orig_mod.net.*'), lightly=(lightly, 'lightly'), openmmlab=(openmmlab, ''))
+                    '_orig_mod.net.*'), openmmlab=(openmmlab, ''))
 
 
 def write(path, name, **options):

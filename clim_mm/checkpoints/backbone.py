@@ -28,7 +28,6 @@ _PARTS = ('conv1.', 'bn1.', 'layer1.', 'layer2.', 'layer3.', 'layer4.', 'stem.')
 # were certainly normalised as torchvision's.
 _OWNERS = {'encoder_q.': ('MoCo', True), 'base_encoder.': ('MoCo v3', True), 'encoder.': ('solo-learn', False),
            '': ('', False)}
-_SEQUENCE = ('conv1', 'bn1', '', '', 'layer1', 'layer2', 'layer3', 'layer4')  # lightly's, with relu and maxpool
 _FOLLOWERS = ('encoder_k', 'momentum', 'target', 'teacher', 'ema')  # networks that are not the trained one
 
 
@@ -37,11 +36,10 @@ class Published:
     """The weights of a checkpoint by the names that they have here.
 
     Attributes:
-        weights: Of another's file the backbone below ``backbone.``; of MoCo's also ``neck.`` and ``encoder_k.``. All
-            weights of a file that has these names already.
+        weights: Of another's file the backbone below ``backbone.``; of MoCo's also ``neck.`` and ``encoder_k.``.
         owner: Whose names they had; empty for those of MMSelfSup.
-        normalization: Of the images that it was trained on, see ``saved_normalization``; None if that is not known.
-        classifies: Whether it is a supervised network: torchvision's and timm's names, with their classifier.
+        normalization: Of the images that it was trained on, see ``normalization_of``; None if that is not known.
+        classifies: Whether it is a supervised network, with its classifier.
     """
 
     weights: dict[str, torch.Tensor]
@@ -68,8 +66,6 @@ def published(checkpoint: Mapping[str, Any]) -> Published:
             place, held = inner, held[inner]
     weights = weights_of(checkpoint if place is None else dict(state_dict=held))
     told = _told(checkpoint)
-    if f'{BACKBONE}4.0.conv1.weight' in weights:
-        return Published(_of_sequence(weights), 'lightly', told)
     starts = [name.removesuffix(_BLOCK) for name in weights
               if name.endswith(_BLOCK) and name.removesuffix(_BLOCK) + _FIRST in weights]
     only = starts[0] if len(starts) == 1 and not any(word in starts[0] for word in _FOLLOWERS) else BACKBONE
@@ -111,17 +107,6 @@ def read_backbone(checkpoint: str) -> Published:
     return found
 
 
-def read_start(init_cfg: Mapping[str, Any]) -> Published:
-    """Read what MMEngine starts a backbone from: the backbone of ``checkpoint``, or what ``prefix`` names in it."""
-    if is_of_backbone(init_cfg):
-        return read_backbone(checkpoint_of(init_cfg))
-    loaded = CheckpointLoader.load_checkpoint(init_cfg['checkpoint'], map_location='cpu')
-    prefix = init_cfg['prefix'].rstrip('.').removeprefix('module.') + '.'
-    inside = {f'{BACKBONE}{name.removeprefix(prefix)}': value for name, value in weights_of(loaded).items()
-              if name.startswith(prefix)}
-    return Published(inside, normalization=published(loaded).normalization)
-
-
 def check_landed(module: nn.Module, weights: Mapping[str, torch.Tensor], checkpoint: str) -> int:
     """Check that every weight of a module is the checkpoint's (``read_backbone``); give the number of tensors."""
     own = module.state_dict()
@@ -137,10 +122,9 @@ def check_landed(module: nn.Module, weights: Mapping[str, torch.Tensor], checkpo
 
 
 def header_in(loaded: Mapping[str, Any]) -> Optional[dict[str, Any]]:
-    """The header that an export has put into a file of ``torch.save``; None if there is none.
+    """The header of an exported file of ``torch.save``; None if there is none.
 
-    A dictionary of tensors alone has it in ``_metadata``, beside what ``state_dict()`` keeps there: such a dictionary
-    goes into ``load_state_dict`` as it is.
+    A dictionary of tensors alone has it in ``_metadata``, so that it goes into ``load_state_dict`` as it is.
     """
     for place in (loaded, loaded.get('meta'), getattr(loaded, '_metadata', None)):
         header = place.get(KEY) if isinstance(place, Mapping) else None
@@ -178,14 +162,4 @@ def _of_moco(weights: Mapping[str, Any]) -> dict[str, Any]:
             found[f'encoder_k.module.{f"1.mlp.{layer}" if layer != rest else f"0.{rest}"}'] = value
     if 'encoder_k.module.0.conv1.weight' in found:
         found['encoder_k.steps'] = torch.ones((), dtype=torch.int64)  # at 0 it would become the query encoder's copy
-    return found
-
-
-def _of_sequence(weights: Mapping[str, Any]) -> dict[str, Any]:
-    """A ResNet whose parts are numbered: torch's Sequential of them."""
-    found = {}
-    for name, value in weights.items():
-        number, _, rest = name.removeprefix(BACKBONE).partition('.')
-        if name.startswith(BACKBONE) and number.isdigit() and int(number) < len(_SEQUENCE):
-            found[f'{BACKBONE}{_SEQUENCE[int(number)]}.{rest}'] = value
     return found

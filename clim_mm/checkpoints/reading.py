@@ -159,25 +159,19 @@ def only_plain_data() -> Iterator[None]:
         add_safe_globals(before)
 
 
-def rebuilt(value: Any, done: Optional[dict[int, tuple[Any, Any]]] = None) -> Any:
-    """``value`` with the real objects in place of their stand-ins; its dictionaries and lists are changed in place.
+def rebuilt(value: Any, done: Optional[set[int]] = None) -> Any:
+    """``value`` with the real objects in place of their stand-ins.
 
     Args:
-        done: By id, values rebuilt already and their results, since a value may occur in several places.
+        done: Ids of its dictionaries and lists that are changed already: a value may occur in several places.
     """
-    done = {} if done is None else done
-    if id(value) in done:
-        return done[id(value)][1]
+    done = set() if done is None else done
     if isinstance(value, Saved):
-        result: Any = rebuilt(value.real, done)
-    elif type(value) is tuple:
-        result = tuple(rebuilt(item, done) for item in value)
-    elif isinstance(value, (dict, list)):
-        done[id(value)] = value, value
+        return rebuilt(value.real, done)
+    if type(value) is tuple:
+        return tuple(rebuilt(item, done) for item in value)
+    if isinstance(value, (dict, list)) and id(value) not in done:
+        done.add(id(value))
         for key in value if isinstance(value, dict) else range(len(value)):
             value[key] = rebuilt(value[key], done)
-        return value
-    else:
-        return value
-    done[id(value)] = value, result  # the value too: while it lives, its id is its own
-    return result
+    return value

@@ -1,9 +1,10 @@
 """What a resumed training has from its checkpoint (its state) and from its config (its settings)."""
 
-import itertools
 import re
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain, zip_longest
 from typing import Any
 
 from mmengine.hooks import ParamSchedulerHook
@@ -11,17 +12,58 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.optim import Optimizer
 
-from clim_mm.checkpoints.saved_settings import UNSET, Row, rows, settings_of, table
+from clim_mm.checkpoints.normalization import settings_of
 from clim_mm.checkpoints.weights import check_sound, compare, not_finite, weights_of
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, on_one_line
 
+UNSET = '(not set)'
+_COLUMNS = ('setting', 'checkpoint', 'config', 'in force')
+_WIDEST = 40  # characters of a value
 _PARTS = ('state_dict', 'optimizer', 'message_hub')
 _NOT_COMPARED = re.compile(r'(work_dir|load_from|resume|launcher|experiment_name|model_wrapper_cfg|randomness\.seed)'
                            r'(\.|$)')
 _OPTIMIZER_TYPE = re.compile(r'optim_wrapper\.(\w+\.)?optimizer\.type')
 _MOVE_RATES = ('param_scheduler', 'optim_wrapper')  # settings
 _START_ANEW = 'or start from its weights by load_from without resume.'
+
+
+@dataclass(frozen=True)
+class Row:
+    """A setting by its dotted name: its values, or ``UNSET``, and the one with which the training goes on."""
+
+    setting: str
+    checkpoint: Any
+    config: Any
+    in_force: Any
+
+    @property
+    def differs(self) -> bool:
+        """Whether the training goes on with another value than it had."""
+        return not bool(_plain(self.checkpoint) == _plain(self.in_force))
+
+
+def rows(checkpoint: Any, config: Any, setting: str = '') -> Iterator[Row]:
+    """A row for each setting of two nested settings, which are at the place ``setting``; the config's is in force."""
+    if isinstance(checkpoint, Mapping) and isinstance(config, Mapping):
+        for key in dict.fromkeys([*config, *checkpoint]):
+            yield from rows(checkpoint.get(key, UNSET), config.get(key, UNSET), f'{setting}.{key}' if setting else key)
+    elif _are_lists_of_dicts(checkpoint, config):
+        for number, (theirs, ours) in enumerate(zip_longest(checkpoint, config, fillvalue=UNSET)):
+            yield from rows(theirs, ours, f'{setting}.{number}')
+    else:
+        yield Row(setting, checkpoint, config, config)
+
+
+def table(found: Sequence[Row]) -> str:
+    """The rows that differ, below each other; the others are counted."""
+    different = [(row.setting, _text(row.checkpoint), _text(row.config), _text(row.in_force))
+                 for row in found if row.differs]
+    lines = [_COLUMNS, *different] if different else []
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    text = [('  ' + '  '.join(f'{cell:{width}}' for cell, width in zip(line, widths, strict=True))).rstrip()
+            for line in lines]
+    return '\n'.join([*text, f'  {len(found) - len(different)} other settings equal'])
 
 
 def check_resumable(runner: Runner, checkpoint: Mapping[str, Any], name: str, parts: Iterable[str]) -> None:
@@ -99,7 +141,7 @@ def _resume_optimizers(runner: Runner, checkpoint: dict, changed: Sequence[Row],
             raise ConfigError(f'The {name} was trained with {theirs}, whose state is of no use to {ours}: resume '
                               f'with the optimizer that it was trained with, {_START_ANEW}')
     parts = runner.param_schedulers or []
-    schedules = [*itertools.chain(*parts.values())] if isinstance(parts, dict) else parts
+    schedules = [*chain(*parts.values())] if isinstance(parts, dict) else parts
     if any(getattr(schedule, 'need_val_args', False) for schedule in schedules):  # MMEngine resumes all of them
         if any(row.setting.startswith(_MOVE_RATES) for row in changed):
             raise ConfigError('A schedule that follows what validations have measured cannot go on with other '
@@ -136,3 +178,20 @@ def _resume_optimizer(optimizer: Optimizer, saved: dict, name: str) -> Row:
     saved.pop('base_param_settings', None)  # a group that MMEngine adds to several: its own is right
     before, after = ([group.get('lr') for group in groups] for groups in (theirs, ours))
     return Row('lr of the next step', *((before, after, after) if len(ours) > 1 else (*before, *after, *after)))
+
+
+def _are_lists_of_dicts(*values: Any) -> bool:
+    return all(isinstance(value, (list, tuple)) for value in values) and any(
+        isinstance(item, Mapping) for value in values for item in value)
+
+
+def _plain(value: Any) -> Any:
+    """Lists and tuples count as equal, and so do a number and a tensor of one number."""
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value.item() if hasattr(value, 'item') else value
+
+
+def _text(value: Any) -> str:
+    text = ' '.join(str(_plain(value)).split())
+    return text if len(text) <= _WIDEST else f'{text[:_WIDEST // 2 - 3]}...{text[-_WIDEST // 2:]}'

@@ -22,7 +22,6 @@ from .atomic_write import remedy
 from .reading import read_checkpoint
 
 RUN_FILE = 'run.json'
-RUN_ID = 'run_id'  # a field of records, and of MMEngine's message hub
 NAMES = ('epoch_{}.pth', 'iter_{}.pth')  # MMEngine's, for checkpoints by epoch and by iteration
 _MOST_BYTES = 1 << 16
 _held: dict[tuple[int, int], int] = {}  # descriptors of the files that this process holds
@@ -199,8 +198,8 @@ def _names(cfg: Config) -> Sequence[str]:
 def _numbered(folder: str, name: str) -> list[str]:
     """The files of a name, from the highest number on."""
     pattern = re.compile(re.escape(name).replace(r'\{\}', r'(\d+)'))
-    matches = filter(None, map(pattern.fullmatch, names_in(folder)))
-    matches = sorted(matches, reverse=True, key=lambda match: int(match[1]))
+    matches = [match for name in names_in(folder) if (match := pattern.fullmatch(name))]
+    matches.sort(reverse=True, key=lambda match: int(match[1]))
     return list(filter(osp.isfile, (osp.join(folder, match[0]) for match in matches)))
 
 

@@ -12,8 +12,7 @@ from typing import Any, Optional, Union
 from clim_mm.causes import machine_error
 from clim_mm.checkpoints import read_checkpoint
 from clim_mm.checkpoints.backbone import KEY, header_in
-from clim_mm.checkpoints.normalization import normalization_of
-from clim_mm.checkpoints.saved_settings import settings_of
+from clim_mm.checkpoints.normalization import normalization_of, settings_of
 from clim_mm.errors import CheckpointError, on_one_line
 
 PROGRAM = '.pt2'  # ending of a program of torch.export

@@ -7,7 +7,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from torch import nn
 
-from clim_mm.checkpoints.backbone import backbone_init, check_landed, checkpoint_of, is_of_backbone, read_start
+from clim_mm.checkpoints.backbone import backbone_init, check_landed, checkpoint_of, is_of_backbone, read_backbone
 from clim_mm.checkpoints.normalization import check_normalization, normalization_in
 from clim_mm.checkpoints.weights import changed
 from clim_mm.checks import check_bool
@@ -63,7 +63,7 @@ class PretrainedBackboneHook(StartHook):
             raise ConfigError('This evaluation starts from a pretraining checkpoint: give it by --pretrained FILE.')
         if getattr(unwrapped(runner), 'neck', None) is not None:  # which pools; heads of transformers take no maps
             check_feature_maps(backbone)
-        start = read_start(init_cfg)
+        start = read_backbone(checkpoint)
         self._note_start(runner, start.backbone, f'from {checkpoint}')
         if self.frozen or not resumed(runner):
             number = check_landed(backbone, start.backbone, checkpoint)

@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from clim_mm.checkpoints import write_atomically
-from clim_mm.checkpoints.json_lines import append_json_line
+from clim_mm.checkpoints.atomic_write import append_json_line
 from clim_mm.datasets import Quarantine
 from clim_mm.distributed import host_group, unwrapped
 from clim_mm.errors import CheckpointError, ConfigError, on_one_line

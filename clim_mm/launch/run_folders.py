@@ -13,9 +13,8 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from clim_mm.checkpoints.atomic_write import remedy, remove_abandoned, write_atomically
+from clim_mm.checkpoints.atomic_write import RUN_ID, remedy, remove_abandoned, write_atomically
 from clim_mm.checkpoints.run_folder import (
-    RUN_ID,
     HeldFolder,
     Run,
     checkpoint_folder,

@@ -12,7 +12,7 @@ from mmdet.registry import MODELS, TRANSFORMS
 from mmengine.registry import VISBACKENDS
 from torch import nn
 
-from clim_mm.checkpoints.json_lines import LocalVisBackend
+from clim_mm.checkpoints.atomic_write import LocalVisBackend
 
 from .detector_hooks import FiguresHook, TransferPreflightHook
 

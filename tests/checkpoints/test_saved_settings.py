@@ -6,7 +6,8 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from clim_mm.checkpoints.saved_settings import UNSET, Row, rows, settings_of, table
+from clim_mm.checkpoints.normalization import settings_of
+from clim_mm.checkpoints.resume import UNSET, Row, rows, table
 
 
 def found(checkpoint, config):
