@@ -20,32 +20,23 @@ from .weights import changed, compare, weights_of, with_counters
 SCHEME = 'backbone://'  # of MMEngine's loading of the backbone alone: backbone://FILE
 KEY = 'clim_mm'  # under which an exported file has its header
 BACKBONE = 'backbone.'
-# Of the weights in a file, in one another; the first counts. The last three are VISSL's.
-_PLACES = ('state_dict', 'model', 'teacher', 'model_state_dict', 'classy_state_dict', 'base_model', 'trunk')
-_FIRST, _BLOCK = 'conv1.weight', 'layer1.0.conv1.weight'  # of a ResNet
+_PLACES = ('state_dict', 'model', 'teacher')  # of the weights in a file, in one another; the first counts
+_FIRST, _BLOCK = 'conv1.weight', 'layer1.0.conv1.weight'  # by which a ResNet is recognised
 _PARTS = ('conv1.', 'bn1.', 'layer1.', 'layer2.', 'layer3.', 'layer4.', 'stem.')
 # Of how the names of a ResNet begin, behind DistributedDataParallel's `module.`: whose they are, and whether its images
 # were certainly normalised as torchvision's.
 _OWNERS = {'encoder_q.': ('MoCo', True), 'base_encoder.': ('MoCo v3', True), 'encoder.': ('solo-learn', False),
            '': ('', False)}
-_FOLLOWERS = ('encoder_k', 'momentum', 'target', 'teacher', 'ema')  # networks that are not the trained one
 
 
 @dataclass(frozen=True)
 class Published:
-    """The weights of a checkpoint by the names that they have here.
+    """The weights of a checkpoint by the names that they have here."""
 
-    Attributes:
-        weights: Of another's file the backbone below ``backbone.``; of MoCo's also ``neck.`` and ``encoder_k.``.
-        owner: Whose names they had; empty for those of MMSelfSup.
-        normalization: Of the images that it was trained on, see ``normalization_of``; None if that is not known.
-        classifies: Whether it is a supervised network, with its classifier.
-    """
-
-    weights: dict[str, torch.Tensor]
-    owner: str = ''
-    normalization: Optional[dict[str, Any]] = None
-    classifies: bool = False
+    weights: dict[str, torch.Tensor]  # of others' files the backbone alone; of MoCo's also neck and momentum encoder
+    owner: str = ''  # whose names they had; empty for those of MMSelfSup
+    normalization: Optional[dict[str, Any]] = None  # of its images, see `normalization_of`; None if that is not known
+    classifies: bool = False  # whether it is a supervised network, with its classifier
 
     @property
     def backbone(self) -> dict[str, torch.Tensor]:
@@ -66,15 +57,12 @@ def published(checkpoint: Mapping[str, Any]) -> Published:
             place, held = inner, held[inner]
     weights = weights_of(checkpoint if place is None else dict(state_dict=held))
     told = _told(checkpoint)
-    starts = [name.removesuffix(_BLOCK) for name in weights
-              if name.endswith(_BLOCK) and name.removesuffix(_BLOCK) + _FIRST in weights]
-    only = starts[0] if len(starts) == 1 and not any(word in starts[0] for word in _FOLLOWERS) else BACKBONE
-    start = next((start for start in _OWNERS if start in starts), only)
-    if start.startswith(BACKBONE):
+    start = next((each for each in _OWNERS if {f'{each}{_FIRST}', f'{each}{_BLOCK}'} <= weights.keys()), None)
+    if start is None:
         is_dino = place == 'teacher'
         return Published(weights, 'DINO' if is_dino else '', told or (IMAGENET if is_dino else None))
     own = {name.removeprefix(start): value for name, value in weights.items() if name.startswith(start)}
-    owner, is_imagenet = _OWNERS.get(start, (f'{start}*', False)) if start else _owner_of_plain(own, place)
+    owner, is_imagenet = _OWNERS[start] if start else _owner_of_plain(own, place)
     found = {f'{BACKBONE}{name}': value for name, value in own.items() if name.startswith(_PARTS)}
     if owner == 'MoCo':
         found.update(_of_moco(weights))

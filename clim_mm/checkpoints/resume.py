@@ -48,7 +48,8 @@ def rows(checkpoint: Any, config: Any, setting: str = '') -> Iterator[Row]:
     if isinstance(checkpoint, Mapping) and isinstance(config, Mapping):
         for key in dict.fromkeys([*config, *checkpoint]):
             yield from rows(checkpoint.get(key, UNSET), config.get(key, UNSET), f'{setting}.{key}' if setting else key)
-    elif _are_lists_of_dicts(checkpoint, config):
+    elif isinstance(checkpoint, (list, tuple)) and isinstance(config, (list, tuple)) and any(
+            isinstance(item, Mapping) for item in (*checkpoint, *config)):
         for number, (theirs, ours) in enumerate(zip_longest(checkpoint, config, fillvalue=UNSET)):
             yield from rows(theirs, ours, f'{setting}.{number}')
     else:
@@ -178,11 +179,6 @@ def _resume_optimizer(optimizer: Optimizer, saved: dict, name: str) -> Row:
     saved.pop('base_param_settings', None)  # a group that MMEngine adds to several: its own is right
     before, after = ([group.get('lr') for group in groups] for groups in (theirs, ours))
     return Row('lr of the next step', *((before, after, after) if len(ours) > 1 else (*before, *after, *after)))
-
-
-def _are_lists_of_dicts(*values: Any) -> bool:
-    return all(isinstance(value, (list, tuple)) for value in values) and any(
-        isinstance(item, Mapping) for value in values for item in value)
 
 
 def _plain(value: Any) -> Any:

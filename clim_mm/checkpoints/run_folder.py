@@ -29,23 +29,15 @@ _held: dict[tuple[int, int], int] = {}  # descriptors of the files that this pro
 
 @dataclass(frozen=True)
 class Run:
-    """A run, and its latest start. A resumed run is the same run, started once more.
+    """A run, and its latest start. A resumed run is the same run, started once more."""
 
-    Attributes:
-        id: Empty if no run has begun in the folder yet.
-        start: How many times it has been started.
-        iter: Iterations of the checkpoint that this start goes on from; 0 without one.
-        checkpoint: That checkpoint, by its name if it lies in the folder; empty without one.
-        host, pid, started: Of the process that holds the folder, or held it last, and since when.
-    """
-
-    id: str = ''
-    start: int = 0
-    iter: int = 0
-    checkpoint: str = ''
-    host: str = ''
+    id: str = ''  # empty if no run has begun in the folder yet
+    start: int = 0  # how many times it has been started
+    iter: int = 0  # iterations of the checkpoint that this start goes on from
+    checkpoint: str = ''  # that checkpoint, by its name if it lies in the folder
+    host: str = ''  # of the process that holds the folder, or held it last
     pid: int = 0
-    started: str = ''
+    started: str = ''  # since when
 
     def owns(self, meta: Mapping[str, Any]) -> bool:
         """Whether a checkpoint is of this run, and not of a part of it that was given up for an earlier checkpoint."""
@@ -76,11 +68,7 @@ def read_run(folder: str) -> Run:
 
 
 class HeldFolder:
-    """A folder that this process trains in, and no other; ``run`` is its latest run.
-
-    Raises:
-        CheckpointError: If another process holds the folder, or it cannot be written to.
-    """
+    """A folder that this process trains in, and no other; ``run`` is its latest run."""
 
     def __init__(self, folder: str) -> None:
         self.folder = folder
@@ -122,9 +110,8 @@ class HeldFolder:
         os.close(self._file)
 
     def _write(self) -> None:
-        # In place, since the lock is this file's; what is left of a longer text before it is not read.
         content = json.dumps(asdict(self.run), indent=1).encode() + b'\n'
-        os.pwrite(self._file, content, 0)
+        os.pwrite(self._file, content, 0)  # in place, since the lock is this file's
         os.ftruncate(self._file, len(content))
 
 
@@ -177,9 +164,8 @@ def resume_latest(cfg: Config) -> None:
         cfg.resume, cfg.load_from = True, path
         return
     if osp.isfile(last := _last_checkpoint(cfg.work_dir)):
-        raise CheckpointError(
-            f'There is no checkpoint in {folder} that is called {" or ".join(_names(cfg))}, but the last one of '
-            f'{cfg.work_dir} is {last}: go on with it by --resume {last}, or leave out --resume to start anew.')
+        raise CheckpointError(f'There is no checkpoint {" or ".join(_names(cfg))} in {folder}, but the last one is '
+                              f'{last}: go on with it by --resume {last}, or leave out --resume to start anew.')
     if cfg.get('load_from') is None:
         cfg.resume = False
     _warn(f'There is no checkpoint in {folder} to resume from: the training starts from '
@@ -211,10 +197,9 @@ def _newest_readable(paths: Sequence[str], run: Run) -> Optional[tuple[int, str]
         except DamagedCheckpoint as error:
             _warn(f'Passed over: {error}')
             continue
-        iterations = meta.get('iter', 0)
-        begun_here = osp.basename(path) == run.checkpoint and iterations == run.iter
+        begun_here = osp.basename(path) == run.checkpoint and meta.get('iter', 0) == run.iter
         if not run.id or run.owns(meta) or begun_here:
-            return iterations, path
+            return meta.get('iter', 0), path
         _warn(f'Passed over: {path} is not of the latest run in its folder, or of a part of it that was given up.')
     return None
 

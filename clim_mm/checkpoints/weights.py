@@ -15,18 +15,12 @@ COUNTER = 'num_batches_tracked'  # of batch normalisation: how often, not what; 
 
 @dataclass(frozen=True)
 class Fit:
-    """What two sets of weights have in common.
-
-    Attributes:
-        missing: Names that only the model has.
-        unexpected: Names that only the checkpoint has.
-        reshaped: Names in both whose shapes differ, with the two shapes.
-    """
+    """Which names of weights a checkpoint and a model have in common."""
 
     matched: tuple[str, ...]
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    reshaped: tuple[str, ...]
+    missing: tuple[str, ...]  # only the model has them
+    unexpected: tuple[str, ...]  # only the checkpoint has them
+    reshaped: tuple[str, ...]  # with the two shapes
 
     @property
     def exact(self) -> bool:
@@ -44,8 +38,7 @@ def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """The weights of a checkpoint, or of a bare state dict, by the names that they have without a model wrapper."""
     weights = checkpoint.get('state_dict', checkpoint)
     if not isinstance(weights, Mapping):
-        raise ConfigError(f'The checkpoint\'s state_dict is a {type(weights).__name__}, not a dictionary of weights: '
-                          'give another checkpoint.')
+        raise ConfigError('The checkpoint\'s state_dict is not a dictionary of weights: give another checkpoint.')
     return {str(name).removeprefix('module.'): value for name, value in weights.items()}
 
 
@@ -78,20 +71,15 @@ def check_start(fit: Fit, name: str) -> None:
 
 
 def check_read(fit: Fit, modules: Sequence[str], checkpoint: str) -> dict[str, int]:
-    """Check that modules whose output is used have all their weights from a checkpoint, and that it has no more.
+    """Check that modules whose output is used take all their weights from a checkpoint; their numbers of tensors.
 
-    One more makes it another module: a ResNet-101 has all that a ResNet-50 wants.
-
-    Returns:
-        Number of tensors of each that are the checkpoint's.
+    A checkpoint with more is refused too: a ResNet-101 has all that a ResNet-50 wants.
     """
     counts = {}
     for module in modules:
-        missing, unexpected, reshaped = (
-            tuple(name for name in names if name.startswith(f'{module}.') and _counts(name))
-            for names in (fit.missing, fit.unexpected, fit.reshaped))
+        part = Fit((), *(tuple(name for name in names if name.startswith(f'{module}.') and _counts(name))
+                         for names in (fit.missing, fit.unexpected, fit.reshaped)))
         counts[module] = sum(name.startswith(f'{module}.') for name in fit.matched)
-        part = Fit((), missing, unexpected, reshaped)
         if not part.exact or not counts[module]:
             known = part.differences() or f'it has {some_of(fit.unexpected, 3)}'
             raise ConfigError(f'{checkpoint} does not have all weights of the {module}, from which the features are '

@@ -133,7 +133,7 @@ def test_checkpoints_that_were_called_otherwise_or_are_elsewhere_are_not_overloo
     before, now = ({name: value.replace('OUT', f'{tmp_path}/out') for name, value in hook.items()}
                    for hook in (before, now))
     toy_runner(toy_config(tmp_path / 'run', 2, before)).train()
-    with pytest.raises(CheckpointError, match='but the last one of .*/run is .*2.pth: go on with it by --resume /'):
+    with pytest.raises(CheckpointError, match='but the last one is .*2.pth: go on with it by --resume /'):
         resume_latest(toy_config(tmp_path / 'run', 3, now))
 
 

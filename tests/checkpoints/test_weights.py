@@ -42,7 +42,7 @@ def test_weights_of_a_checkpoint():
     weights = tensors(a=(1, ))
     assert weights_of(dict(state_dict=weights, meta={})) == weights_of(weights) == weights
     assert list(weights_of(dict(state_dict={'module.a.module.b': 1, 3: 2}))) == ['a.module.b', '3']
-    with pytest.raises(ConfigError, match='state_dict is a list, not a dictionary of weights'):
+    with pytest.raises(ConfigError, match='state_dict is not a dictionary of weights'):
         weights_of(dict(state_dict=[1]))
 
 
