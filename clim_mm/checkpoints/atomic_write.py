@@ -29,12 +29,7 @@ RUN_ID = 'run_id'  # a field of records, and of MMEngine's message hub
 def write_atomically(path: Union[str, os.PathLike], data: bytes) -> None:
     """Write a file, which takes the place of one before it only when it is complete and on the disk.
 
-    Args:
-        path: Its folder is made if it is not there; a link stays a link.
-
-    Raises:
-        CheckpointError: If it cannot be written. What was there before is still there then.
-        StorageError: The same, if the disk or the network fails for a minute.
+    Its folder is made if it is not there; a link stays a link.
     """
     target = osp.realpath(path)
     try:
@@ -49,10 +44,7 @@ def write_atomically(path: Union[str, os.PathLike], data: bytes) -> None:
 
 @register_backend('clim_mm.atomic')
 class AtomicBackend(LocalBackend):
-    """MMEngine's local disk, written to by ``write_atomically``.
-
-    ``CheckpointHook(backend_args=dict(backend='clim_mm.atomic'))`` writes checkpoints so.
-    """
+    """MMEngine's local disk, written to by ``write_atomically``; ``CheckpointHook`` takes it as ``backend_args``."""
 
     def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
         """Write bytes to a file."""

@@ -49,8 +49,8 @@ def load_from_http(filename: str, map_location: Any = None) -> dict:
         if is_first:
             with suppress(OSError):
                 os.remove(path)
-        raise DamagedCheckpoint(f'What {filename} gives is cut off or damaged, or no checkpoint: try again, or fetch '
-                                'it otherwise and give its path.') from error
+        raise DamagedCheckpoint(f'What {filename} gives is no whole checkpoint: try again, or fetch it otherwise and '
+                                'give its path.') from error
 
 
 def load_from_table(filename: str, map_location: Any = None) -> dict:

@@ -28,16 +28,11 @@ _PLAIN_CODE = re.compile(r'[biufcSU]\d+')  # of a numpy type: numbers and string
 
 
 def read_checkpoint(path: Union[str, os.PathLike], map_location: Any = 'cpu') -> dict:
-    """Read a checkpoint of MMEngine's Runner, or weights alone.
-
-    Args:
-        path: Of a file that ``torch.save`` has written, also before torch 1.6.
-        map_location: As for ``torch.load``.
+    """Read a checkpoint of MMEngine's Runner, or weights alone; ``map_location`` is as for ``torch.load``.
 
     Raises:
         DamagedCheckpoint: If the file is empty, cut off, altered or no checkpoint at all.
         CheckpointError: If there is no such file, or it needs something that is not data.
-        StorageError: If the disk or the network fails for a minute.
     """
     path = osp.expanduser(os.fspath(path))
     if not is_there(path) or not osp.isfile(path):
@@ -49,8 +44,7 @@ def read_checkpoint(path: Union[str, os.PathLike], map_location: Any = 'cpu') ->
     except Exception as error:  # a damaged file ends in errors of every kind
         raise _refusal(path, error) from error
     if not isinstance(loaded, dict):
-        raise CheckpointError(f'{path} holds a {type(loaded).__name__}, not a dictionary of weights: give a checkpoint '
-                              'of a training, or a state_dict.')
+        raise CheckpointError(f'{path} holds no dictionary of weights: give a checkpoint of a training.')
     return loaded
 
 

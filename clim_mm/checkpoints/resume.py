@@ -125,13 +125,10 @@ def _unit(runner: Runner) -> str:
 def _is_finished(runner: Runner, meta: Mapping[str, Any], name: str) -> bool:
     unit = _unit(runner)
     now, last = meta[unit], getattr(runner.train_loop, f'max_{unit}s')
-    if now > last:
-        raise ConfigError(f'The {name} was saved after {unit} {now}, and train_cfg.max_{unit}s={last} ends before: set '
-                          'it higher to go on, or give an earlier checkpoint.')
-    if now == last:
-        runner.logger.warning(f'The training is finished: the {name} was saved after the last {unit} of '
+    if now >= last:
+        runner.logger.warning(f'The training is finished: the {name} was saved after {unit} {now}, and '
                               f'train_cfg.max_{unit}s={last}. Set it higher to go on.')
-    return bool(now == last)
+    return bool(now >= last)
 
 
 def _resume_optimizers(runner: Runner, checkpoint: dict, changed: Sequence[Row], name: str) -> list[Row]:
@@ -152,9 +149,10 @@ def _resume_optimizers(runner: Runner, checkpoint: dict, changed: Sequence[Row],
     if any(isinstance(hook, ParamSchedulerHook) for hook in runner.hooks):
         epochs, iterations = (checkpoint['meta'][unit] for unit in ('epoch', 'iter'))
         replay(schedules, *((0, iterations) if _unit(runner) == 'iter' else (epochs, len(runner.train_dataloader))))
-    optim, states = runner.optim_wrapper, checkpoint['optimizer']
-    several = [(wrapper, states[key]) for key, wrapper in optim.items()] if isinstance(optim, OptimWrapperDict) else []
-    return [_resume_optimizer(wrapper.optimizer, state, name) for wrapper, state in several or [(optim, states)]]
+    optim, saved = runner.optim_wrapper, checkpoint['optimizer']
+    if isinstance(optim, OptimWrapperDict):
+        return [_resume_optimizer(wrapper.optimizer, saved[key], name) for key, wrapper in optim.items()]
+    return [_resume_optimizer(optim.optimizer, saved, name)]
 
 
 def replay(schedules: Sequence[Any], epochs: int, iterations: int) -> None:
@@ -182,10 +180,8 @@ def _resume_optimizer(optimizer: Optimizer, saved: dict, name: str) -> Row:
 
 
 def _plain(value: Any) -> Any:
-    """Lists and tuples count as equal, and so do a number and a tensor of one number."""
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    return value.item() if hasattr(value, 'item') else value
+    """Lists and tuples count as equal."""
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _text(value: Any) -> str:

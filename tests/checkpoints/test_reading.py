@@ -159,7 +159,7 @@ def test_a_program_is_refused(tmp_path):
 
 
 def test_a_tensor_alone_is_refused(tmp_path):
-    with pytest.raises(CheckpointError, match='tensor.pth holds a Tensor, not a dictionary of weights'):
+    with pytest.raises(CheckpointError, match='tensor.pth holds no dictionary of weights'):
         read_checkpoint(saved(torch.zeros(2), tmp_path / 'tensor.pth'))
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-import torch
 from mmengine.config import Config
 
 from clim_mm.checkpoints.normalization import settings_of
@@ -30,7 +29,6 @@ def test_lists():
         'steps.1.a': (1, 2), 'steps.2': (UNSET, 4)}
     assert found(dict(at=[60, 80]), dict(at=[60, 90])) == {'at': ([60, 80], [60, 90])}
     assert found(dict(at=(60, [80])), dict(at=[60, (80, )])) == {}, 'the command line gives lists'
-    assert found(dict(lr=torch.tensor(0.5)), dict(lr=0.5)) == {}
 
 
 def test_the_table_shows_what_differs_and_counts_the_rest():
