@@ -1,7 +1,6 @@
 """The backbone of a checkpoint, under whatever names it was published, and whether a module has taken all of it.
 
-MoCo, SwAV, DINO, torchvision, timm, solo-learn and others publish the same ResNets under other names. What is below
-``backbone.`` has MMSelfSup's own, also in files of MMPretrain and of solo-learn.
+Others publish the same ResNets under other names. What is below ``backbone.`` has MMSelfSup's own.
 """
 
 from collections.abc import Mapping
@@ -56,7 +55,10 @@ def published(checkpoint: Mapping[str, Any]) -> Published:
         if inner := next((name for name in _PLACES if isinstance(held.get(name), Mapping)), None):
             place, held = inner, held[inner]
     weights = weights_of(checkpoint if place is None else dict(state_dict=held))
-    told = _told(checkpoint)
+    if wanted := (header_in(checkpoint) or {}).get('input'):
+        told: Any = dict(mean=wanted['mean'], std=wanted['std'], order=wanted['channel_order'])
+    else:
+        told = saved_normalization(checkpoint.get('meta'))
     start = next((each for each in _OWNERS if {f'{each}{_FIRST}', f'{each}{_BLOCK}'} <= weights.keys()), None)
     if start is None:
         is_dino = place == 'teacher'
@@ -119,14 +121,6 @@ def header_in(loaded: Mapping[str, Any]) -> Optional[dict[str, Any]]:
         if isinstance(header, dict) and 'target' in header:
             return header
     return None
-
-
-def _told(checkpoint: Mapping[str, Any]) -> Optional[dict[str, Any]]:
-    """The normalisation that the file itself names, in its config or in the header of an export."""
-    wanted = (header_in(checkpoint) or {}).get('input')
-    if wanted is None:
-        return saved_normalization(checkpoint.get('meta'))
-    return dict(mean=wanted['mean'], std=wanted['std'], order=wanted['channel_order'])
 
 
 def _owner_of_plain(weights: Mapping[str, Any], place: Optional[str]) -> tuple[str, bool]:

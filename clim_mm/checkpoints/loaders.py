@@ -1,8 +1,4 @@
-"""MMEngine loads every checkpoint through these: from files, from the web, from its tables of models.
-
-``CheckpointLoader``'s own loaders unpickle whatever a file brings, some of them at once and some when the allow-list
-does not suffice.
-"""
+"""What MMEngine loads every checkpoint through, instead of its own loaders, which unpickle whatever a file brings."""
 
 import hashlib
 import os

@@ -25,11 +25,8 @@ def settings_of(text: Any) -> dict[str, Any]:
         statements = ast.parse(text).body if isinstance(text, str) else []
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return {}
-    return {
-        statement.targets[0].id: _value(statement.value)
-        for statement in statements
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
-    }
+    return {statement.targets[0].id: _value(statement.value) for statement in statements
+            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)}
 
 
 def saved_normalization(meta: Any) -> Optional[dict[str, Any]]:

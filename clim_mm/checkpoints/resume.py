@@ -90,8 +90,10 @@ def apply_settings(runner: Runner, checkpoint: dict, name: str) -> None:
 
     MMEngine takes the optimizer's settings, the schedules and the seed from the checkpoint, whatever the config says.
     """
-    meta = checkpoint['meta']
-    if _is_finished(runner, meta, name):
+    meta, last = checkpoint['meta'], getattr(runner.train_loop, f'max_{_unit(runner)}s')
+    if meta[_unit(runner)] >= last:
+        runner.logger.warning(f'The training is finished: the {name} was saved after {progress_of(runner, meta)}, and '
+                              f'train_cfg.max_{_unit(runner)}s={last}. Set it higher to go on.')
         return
     before, seed = meta.get('seed'), (runner.cfg.get('randomness') or {}).get('seed')
     if seed is not None:
@@ -120,15 +122,6 @@ def progress_of(runner: Runner, meta: Mapping[str, Any]) -> str:
 
 def _unit(runner: Runner) -> str:
     return 'iter' if isinstance(runner.train_loop, IterBasedTrainLoop) else 'epoch'
-
-
-def _is_finished(runner: Runner, meta: Mapping[str, Any], name: str) -> bool:
-    unit = _unit(runner)
-    now, last = meta[unit], getattr(runner.train_loop, f'max_{unit}s')
-    if now >= last:
-        runner.logger.warning(f'The training is finished: the {name} was saved after {unit} {now}, and '
-                              f'train_cfg.max_{unit}s={last}. Set it higher to go on.')
-    return bool(now >= last)
 
 
 def _resume_optimizers(runner: Runner, checkpoint: dict, changed: Sequence[Row], name: str) -> list[Row]:

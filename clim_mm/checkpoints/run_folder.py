@@ -116,16 +116,10 @@ class HeldFolder:
 
 
 def latest_checkpoint(work_dir: str, names: Sequence[str] = NAMES) -> Optional[str]:
-    """The newest whole checkpoint of a folder's latest run; others are passed over with a warning.
+    """The newest whole checkpoint of a folder's latest run, or the one that the run has begun from; None without any.
 
-    ``run.json`` tells which run that is, or without it the checkpoint that MMEngine's ``last_checkpoint`` names; if
-    neither does, all count. Then the numbers in the names decide: ``last_checkpoint`` is written after the checkpoint.
-
-    Args:
-        names: How checkpoints are called, with ``{}`` for the number. Of several, the one with more iterations counts.
-
-    Returns:
-        Its path, or that of the one that the run has begun from; None if the folder has no checkpoints.
+    ``run.json`` tells which run that is, or else the checkpoint that MMEngine's ``last_checkpoint`` names. Without both
+    all runs count. Checkpoints are called by ``names``, with ``{}`` for the number; of several, more iterations win.
     """
     found = [_numbered(work_dir, name) for name in names]
     run = read_run(work_dir)
