@@ -19,7 +19,7 @@ MODELS = _child(mmengine_registry.MODELS, 'clim_mm.models')
 MODEL_WRAPPERS = _child(mmengine_registry.MODEL_WRAPPERS, 'clim_mm.distributed')
 OPTIM_WRAPPERS = _child(mmengine_registry.OPTIM_WRAPPERS, 'clim_mm.bf16_optim_wrapper')
 TRANSFORMS = _child(mmengine_registry.TRANSFORMS, 'clim_mm.datasets.transforms')
-VISBACKENDS = _child(mmengine_registry.VISBACKENDS, 'clim_mm.checkpoints.json_lines')
+VISBACKENDS = _child(mmengine_registry.VISBACKENDS, 'clim_mm.checkpoints.atomic_write')
 VISUALIZERS = _child(mmengine_registry.VISUALIZERS, 'clim_mm.visualization')
 
 # Nothing is added to these; without them MMEngine warns that the scope lacks them.

@@ -2,7 +2,7 @@
 
 What a file holds beside the weights is there too: counters, optimizers, arguments. The names are facts of the files and
 of the code that wrote them: facebookresearch/moco (issue 84 lists them), swav (issue 6), dino, vturrisi/solo-learn,
-lightly-ai/lightly, facebookresearch/vissl, torchvision and timm.
+torchvision and timm.
 """
 
 from argparse import Namespace
@@ -79,19 +79,6 @@ def solo_learn(network, part='backbone'):
     return dict(epoch=999, global_step=1000, state_dict=state, optimizer_states=[OPTIMIZER], lr_schedulers=[])
 
 
-def lightly(network):
-    parts = ['conv1', 'bn1', 'relu', 'maxpool', 'layer1', 'layer2', 'layer3', 'layer4']
-    state = {f'backbone.{parts.index(name.partition(".")[0])}.{name.partition(".")[2]}': value
-             for name, value in weights_of(network, classifier=False).items()}
-    return dict(state_dict={**state, 'projection_head.layers.0.weight': torch.rand(8, 512)})
-
-
-def vissl(network):
-    trunk = below('_feature_blocks.', weights_of(network, classifier=False))
-    heads = {'0.clf.0.weight': torch.rand(8, 512)}
-    return dict(classy_state_dict=dict(base_model=dict(model=dict(trunk=trunk, heads=heads), meta={})))
-
-
 def openmmlab(network):
     state = {**below('backbone.', weights_of(network, classifier=False)), 'head.fc.weight': torch.rand(10, 512)}
     return dict(meta=dict(epoch=100), state_dict=state, message_hub={}, data_preprocessor={})
@@ -109,10 +96,9 @@ PUBLISHED = dict(
     dino_backbone=(lambda network: weights_of(network, classifier=False), 'torchvision, without its classifier'),
     barlow_twins=(lambda network: dict(epoch=1, model=below('module.backbone.', weights_of(network, False))), ''),
     solo_learn=(solo_learn, ''), solo_learn_old=(lambda network: solo_learn(network, 'encoder'), 'solo-learn'),
-    vissl=(vissl, '_feature_blocks.*'), model_in_state=(
+    model_in_state=(
         lambda network: dict(model=dict(state_dict=below('module.backbone.', weights_of(network, False)))), ''),
-    of_one_network=(lambda network: dict(state_dict=below('_orig_mod.net.', weights_of(network, False))),
-                    '_orig_mod.net.*'), lightly=(lightly, 'lightly'), openmmlab=(openmmlab, ''))
+    openmmlab=(openmmlab, ''))
 
 
 def write(path, name, **options):

@@ -3,8 +3,7 @@
 from .atomic_write import AtomicBackend, write_atomically
 from .loaders import register_loaders
 from .reading import read_checkpoint
-from .resume_point import latest_checkpoint, resume_latest
-from .run_folder import HeldFolder
+from .run_folder import HeldFolder, latest_checkpoint, resume_latest
 
 __all__ = [
     'AtomicBackend', 'HeldFolder', 'latest_checkpoint', 'read_checkpoint', 'register_loaders', 'resume_latest',

@@ -1,7 +1,6 @@
 """The backbone of a checkpoint, under whatever names it was published, and whether a module has taken all of it.
 
-MoCo, SwAV, DINO, torchvision, timm, solo-learn and others publish the same ResNets under other names. What is below
-``backbone.`` has MMSelfSup's own, also in files of MMPretrain and of solo-learn.
+Others publish the same ResNets under other names. What is below ``backbone.`` has MMSelfSup's own.
 """
 
 from collections.abc import Mapping
@@ -20,38 +19,23 @@ from .weights import changed, compare, weights_of, with_counters
 SCHEME = 'backbone://'  # of MMEngine's loading of the backbone alone: backbone://FILE
 KEY = 'clim_mm'  # under which an exported file has its header
 BACKBONE = 'backbone.'
-# Of the weights in a file, in one another; the first counts. The last three are VISSL's.
-_PLACES = ('state_dict', 'model', 'teacher', 'model_state_dict', 'classy_state_dict', 'base_model', 'trunk')
-_FIRST, _BLOCK = 'conv1.weight', 'layer1.0.conv1.weight'  # of a ResNet
+_PLACES = ('state_dict', 'model', 'teacher')  # of the weights in a file, in one another; the first counts
+_FIRST, _BLOCK = 'conv1.weight', 'layer1.0.conv1.weight'  # by which a ResNet is recognised
 _PARTS = ('conv1.', 'bn1.', 'layer1.', 'layer2.', 'layer3.', 'layer4.', 'stem.')
-# How the names of a ResNet begin, behind DistributedDataParallel's `module.`; whose they are; and whether its images
+# Of how the names of a ResNet begin, behind DistributedDataParallel's `module.`: whose they are, and whether its images
 # were certainly normalised as torchvision's.
-_PREFIXES = (
-    ('encoder_q.0.', 'OpenSelfSup', False), ('encoder_q.', 'MoCo', True), ('base_encoder.', 'MoCo v3', True),
-    ('encoder.', 'solo-learn', False), ('', '', False))
-_SEQUENCE = ('conv1', 'bn1', '', '', 'layer1', 'layer2', 'layer3', 'layer4')  # lightly's, with relu and maxpool
-_FOLLOWERS = ('encoder_k', 'momentum', 'target', 'teacher', 'ema')  # networks that are not the trained one
-# ResNets under names that are not translated.
-_ELSEWHERE = {'stem.conv1.norm.': 'detectron2', 'backbone.bottom_up.': 'detectron2', 'embedder.': 'transformers',
-              'resnet.embedder.': 'transformers'}
+_OWNERS = {'encoder_q.': ('MoCo', True), 'base_encoder.': ('MoCo v3', True), 'encoder.': ('solo-learn', False),
+           '': ('', False)}
 
 
 @dataclass(frozen=True)
 class Published:
-    """The weights of a checkpoint by the names that they have here.
+    """The weights of a checkpoint by the names that they have here."""
 
-    Attributes:
-        weights: Of another's file the backbone below ``backbone.``; of MoCo's also ``neck.`` and ``encoder_k.``. All
-            weights of a file that has these names already.
-        owner: Whose names they had; empty for those of MMSelfSup.
-        normalization: Of the images that it was trained on, see ``saved_normalization``; None if that is not known.
-        classifies: Whether it is a supervised network: torchvision's and timm's names, with their classifier.
-    """
-
-    weights: dict[str, torch.Tensor]
-    owner: str = ''
-    normalization: Optional[dict[str, Any]] = None
-    classifies: bool = False
+    weights: dict[str, torch.Tensor]  # of others' files the backbone alone; of MoCo's also neck and momentum encoder
+    owner: str = ''  # whose names they had; empty for those of MMSelfSup
+    normalization: Optional[dict[str, Any]] = None  # of its images, see `normalization_of`; None if that is not known
+    classifies: bool = False  # whether it is a supervised network, with its classifier
 
     @property
     def backbone(self) -> dict[str, torch.Tensor]:
@@ -71,21 +55,20 @@ def published(checkpoint: Mapping[str, Any]) -> Published:
         if inner := next((name for name in _PLACES if isinstance(held.get(name), Mapping)), None):
             place, held = inner, held[inner]
     weights = weights_of(checkpoint if place is None else dict(state_dict=held))
-    told = _told(checkpoint)
-    if f'{BACKBONE}4.0.conv1.weight' in weights:
-        return Published(_of_sequence(weights), 'lightly', told)
-    for prefix, owner, is_imagenet in (*_PREFIXES, *_other_prefixes(weights)):
-        own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-        if _FIRST not in own or _BLOCK not in own:
-            continue
-        if not prefix:
-            owner, is_imagenet = _owner_of_plain(own, place)
-        found = {f'{BACKBONE}{name}': value for name, value in own.items() if name.startswith(_PARTS)}
-        if prefix == 'encoder_q.':
-            found.update(_of_moco(weights))
-        return Published(found, owner, told or (IMAGENET if is_imagenet else None), not prefix and 'fc.weight' in own)
-    is_dino = place == 'teacher'
-    return Published(weights, 'DINO' if is_dino else '', told or (IMAGENET if is_dino else None))
+    if wanted := (header_in(checkpoint) or {}).get('input'):
+        told: Any = dict(mean=wanted['mean'], std=wanted['std'], order=wanted['channel_order'])
+    else:
+        told = saved_normalization(checkpoint.get('meta'))
+    start = next((each for each in _OWNERS if {f'{each}{_FIRST}', f'{each}{_BLOCK}'} <= weights.keys()), None)
+    if start is None:
+        is_dino = place == 'teacher'
+        return Published(weights, 'DINO' if is_dino else '', told or (IMAGENET if is_dino else None))
+    own = {name.removeprefix(start): value for name, value in weights.items() if name.startswith(start)}
+    owner, is_imagenet = _OWNERS[start] if start else _owner_of_plain(own, place)
+    found = {f'{BACKBONE}{name}': value for name, value in own.items() if name.startswith(_PARTS)}
+    if owner == 'MoCo':
+        found.update(_of_moco(weights))
+    return Published(found, owner, told or (IMAGENET if is_imagenet else None), not start and 'fc.weight' in own)
 
 
 def backbone_init(checkpoint: str) -> dict[str, Any]:
@@ -107,26 +90,11 @@ def checkpoint_of(init_cfg: Any) -> str:
 def read_backbone(checkpoint: str) -> Published:
     """Read a checkpoint that has a backbone: a file, or an address that MMEngine knows."""
     found = published(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
-    if owners := [owner for start, owner in _ELSEWHERE.items()
-                  if any(name.startswith(start) for name in found.weights)]:
-        raise ConfigError(f'{checkpoint} is already exported (a backbone under the names of {owners[0]}), and is not '
-                          'read under these: give the checkpoint as pretraining wrote it.')
     if not found.backbone:
         raise ConfigError(f'{checkpoint} has no backbone (its {len(found.weights)} entries begin with '
                           f'{next(iter(found.weights), "nothing")}): give a checkpoint that a pretraining has written, '
                           'or a ResNet as MoCo, SwAV, DINO, torchvision, timm or solo-learn publish theirs.')
     return found
-
-
-def read_start(init_cfg: Mapping[str, Any]) -> Published:
-    """Read what MMEngine starts a backbone from: the backbone of ``checkpoint``, or what ``prefix`` names in it."""
-    if is_of_backbone(init_cfg):
-        return read_backbone(checkpoint_of(init_cfg))
-    loaded = CheckpointLoader.load_checkpoint(init_cfg['checkpoint'], map_location='cpu')
-    prefix = init_cfg['prefix'].rstrip('.').removeprefix('module.') + '.'
-    inside = {f'{BACKBONE}{name.removeprefix(prefix)}': value for name, value in weights_of(loaded).items()
-              if name.startswith(prefix)}
-    return Published(inside, normalization=published(loaded).normalization)
 
 
 def check_landed(module: nn.Module, weights: Mapping[str, torch.Tensor], checkpoint: str) -> int:
@@ -144,32 +112,15 @@ def check_landed(module: nn.Module, weights: Mapping[str, torch.Tensor], checkpo
 
 
 def header_in(loaded: Mapping[str, Any]) -> Optional[dict[str, Any]]:
-    """The header that an export has put into a file of ``torch.save``; None if there is none.
+    """The header of an exported file of ``torch.save``; None if there is none.
 
-    A dictionary of tensors alone has it in ``_metadata``, beside what ``state_dict()`` keeps there: such a dictionary
-    goes into ``load_state_dict`` as it is.
+    A dictionary of tensors alone has it in ``_metadata``, so that it goes into ``load_state_dict`` as it is.
     """
     for place in (loaded, loaded.get('meta'), getattr(loaded, '_metadata', None)):
         header = place.get(KEY) if isinstance(place, Mapping) else None
         if isinstance(header, dict) and 'target' in header:
             return header
     return None
-
-
-def _other_prefixes(weights: Mapping[str, Any]) -> list[tuple[str, str, bool]]:
-    """With what the names of the only ResNet in a file begin, if they do not begin with ``backbone.``."""
-    starts = [name.removesuffix(_BLOCK) for name in weights if name.endswith(f'.{_BLOCK}')]
-    return [(start, f'{start}*', False) for start in starts
-            if len(starts) == 1 and not start.startswith((BACKBONE, *_ELSEWHERE))
-            and not any(word in start for word in _FOLLOWERS)]
-
-
-def _told(checkpoint: Mapping[str, Any]) -> Optional[dict[str, Any]]:
-    """The normalisation that the file itself names, in its config or in the header of an export."""
-    wanted = (header_in(checkpoint) or {}).get('input')
-    if wanted is None:
-        return saved_normalization(checkpoint.get('meta'))
-    return dict(mean=wanted['mean'], std=wanted['std'], order=wanted['channel_order'])
 
 
 def _owner_of_plain(weights: Mapping[str, Any], place: Optional[str]) -> tuple[str, bool]:
@@ -193,14 +144,4 @@ def _of_moco(weights: Mapping[str, Any]) -> dict[str, Any]:
             found[f'encoder_k.module.{f"1.mlp.{layer}" if layer != rest else f"0.{rest}"}'] = value
     if 'encoder_k.module.0.conv1.weight' in found:
         found['encoder_k.steps'] = torch.ones((), dtype=torch.int64)  # at 0 it would become the query encoder's copy
-    return found
-
-
-def _of_sequence(weights: Mapping[str, Any]) -> dict[str, Any]:
-    """A ResNet whose parts are numbered: torch's Sequential of them."""
-    found = {}
-    for name, value in weights.items():
-        number, _, rest = name.removeprefix(BACKBONE).partition('.')
-        if name.startswith(BACKBONE) and number.isdigit() and int(number) < len(_SEQUENCE):
-            found[f'{BACKBONE}{_SEQUENCE[int(number)]}.{rest}'] = value
     return found

@@ -1,42 +1,26 @@
-"""MMEngine loads every checkpoint through these: from files, from the web, from its tables of models.
-
-``CheckpointLoader``'s own loaders unpickle whatever a file brings, some of them at once and some when the allow-list
-does not suffice. (``TORCH_FORCE_WEIGHTS_ONLY_LOAD=1`` overrules even an explicit ``weights_only=False``. It is not set
-here, because it would overrule the user's own ``torch.load`` too, and would leave ``getattr`` in MMEngine's list.)
-"""
+"""What MMEngine loads every checkpoint through, instead of its own loaders, which unpickle whatever a file brings."""
 
 import hashlib
 import os
 import os.path as osp
-import re
-import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from functools import partial
+from contextlib import suppress
 from http.client import HTTPException
 from typing import Any
+from urllib.request import Request, urlopen
 
-from mmengine.dist import barrier, is_main_process
-from mmengine.runner import (
-    CheckpointLoader,
-    get_deprecated_model_names,
-    get_external_models,
-    get_mmcls_models,
-    get_torchvision_models,
-)
-from torch.hub import download_url_to_file, get_dir
+from mmengine.dist import barrier
+from mmengine.runner import CheckpointLoader, get_external_models, get_torchvision_models
+from torch.hub import get_dir
 
-from clim_mm.errors import CheckpointError, DamagedCheckpoint, StorageError, on_one_line
+from clim_mm.errors import CheckpointError, DamagedCheckpoint, on_one_line
 from clim_mm.storage import patiently
 
-from .atomic_write import file_sha256
+from .atomic_write import write_atomically
 from .backbone import SCHEME, read_backbone
 from .reading import read_checkpoint
 
-_HASH = re.compile(r'-([0-9a-f]{8,64})\.\w+$')  # of the content, at the end of a name, as torch's hub has it
 _SILENCE = 60  # seconds without a byte [ours]
 _PAUSES = (1.0, 2.0)  # seconds, between the tries [ours]
-_LONGEST_NAME = 120  # characters
 
 
 # MMEngine logs what follows `load_from_` in their names, and calls them with a place and a `map_location`.
@@ -49,41 +33,30 @@ def load_from_local(filename: str, map_location: Any = None) -> dict:
 
 
 def load_from_http(filename: str, map_location: Any = None) -> dict:
-    """Load a file of the web, of which torch's hub folder keeps a copy."""
-    first_here = os.environ.get('LOCAL_RANK', '0') == '0'  # one process of each machine downloads
-    if first_here:
-        download(filename, show=is_main_process())
+    """Load a file of the web, of which torch's hub folder keeps a copy under its whole address."""
+    path = osp.join(get_dir(), 'checkpoints', f'{hashlib.sha256(filename.encode()).hexdigest()}.pth')
+    is_first = os.environ.get('LOCAL_RANK', '0') == '0'  # one process of each machine downloads
+    if is_first and not osp.exists(path):
+        write_atomically(path, _downloaded(filename))
     barrier()
-    path = download(filename, show=False)
     try:
         return load_from_local(path, map_location)
     except DamagedCheckpoint as error:
-        if first_here:
+        if is_first:
             with suppress(OSError):
                 os.remove(path)
-        raise DamagedCheckpoint(f'What {filename} gives is cut off or damaged, or no checkpoint: try again, or fetch '
-                                'it otherwise and give its path.') from error
+        raise DamagedCheckpoint(f'What {filename} gives is no whole checkpoint: try again, or fetch it otherwise and '
+                                'give its path.') from error
 
 
 def load_from_table(filename: str, map_location: Any = None) -> dict:
-    """Load a model by its name in a table of MMEngine's; of MMClassification's models it is the backbone."""
+    """Load a model by its name in a table of MMEngine's."""
     scheme, _, name = filename.partition('://')
-    if scheme in ('torchvision', 'modelzoo'):
-        table = get_torchvision_models()
-    elif scheme == 'mmcls':
-        table = get_mmcls_models()
-    else:
-        table, name = get_external_models(), get_deprecated_model_names().get(name, name)
+    table = get_torchvision_models() if scheme == 'torchvision' else get_external_models()
     if name not in table:
         raise CheckpointError(f'MMEngine knows no model {name} for {filename}: give a name that it knows, or the path '
                               'or address of a file.')
-    load = load_from_http if table[name].startswith(('http://', 'https://')) else load_from_local
-    checkpoint = load(table[name], map_location)
-    if scheme != 'mmcls':
-        return checkpoint
-    state = checkpoint.get('state_dict', checkpoint)
-    return dict(state_dict={name.removeprefix('backbone.'): value for name, value in state.items()
-                            if name.startswith('backbone.')})
+    return CheckpointLoader.load_checkpoint(table[name], map_location)
 
 
 def load_from_backbone(filename: str, map_location: Any = None) -> dict:
@@ -92,9 +65,9 @@ def load_from_backbone(filename: str, map_location: Any = None) -> dict:
 
 
 def load_from_elsewhere(filename: str, map_location: Any = None) -> dict:
-    """Refuse the storages whose clients are not public."""
-    raise CheckpointError(f'Checkpoints are loaded from files and over http only: copy {filename} to this machine and '
-                          'give its path.')
+    """Refuse what MMEngine would unpickle: storages whose clients are not public, and outdated tables."""
+    raise CheckpointError(f'Checkpoints are loaded from files, over http, and by torchvision:// and open-mmlab://: '
+                          f'copy {filename} to this machine and give its path.')
 
 
 def register_loaders() -> None:
@@ -102,48 +75,20 @@ def register_loaders() -> None:
     for prefixes, loader in [
         ('', load_from_local),
         (('http://', 'https://'), load_from_http),
-        (('torchvision://', 'modelzoo://', 'open-mmlab://', 'openmmlab://', 'mmcls://'), load_from_table),
+        (('torchvision://', 'open-mmlab://', 'openmmlab://'), load_from_table),
         (SCHEME, load_from_backbone),
-        ((r'(\S+\:)?s3://', r'(\S+\:)?petrel://', 'pavi://'), load_from_elsewhere),
+        ((r'(\S+\:)?s3://', r'(\S+\:)?petrel://', 'pavi://', 'modelzoo://', 'mmcls://'), load_from_elsewhere),
     ]:
         CheckpointLoader.register_scheme(prefixes, loader, force=True)
 
 
-def download(url: str, show: bool = True) -> str:
-    """The path of a file of the web on this machine, to which it is downloaded if it is not there.
+def _downloaded(url: str) -> bytes:
+    def ask() -> bytes:
+        with urlopen(Request(url, headers={'User-Agent': 'torch.hub'}), timeout=_SILENCE) as answer:
+            return answer.read()
 
-    Another address has another copy, even if the file is called the same.
-    """
-    name = re.sub(r'[^\w.-]', '_', re.split('[?#]', url)[0].rpartition('/')[2])
-    name = name.lstrip('.')[-_LONGEST_NAME:] or 'checkpoint.pth'
-    hub, found = osp.join(get_dir(), 'checkpoints'), _HASH.search(name)
-    if found and osp.isfile(osp.join(hub, name)) and file_sha256(osp.join(hub, name)).startswith(found[1]):
-        return osp.join(hub, name)  # torch's own, which the name vouches for
-    path = osp.join(hub, hashlib.sha256(url.encode()).hexdigest()[:16], name)
-    if osp.exists(path):
-        return path
     try:
-        os.makedirs(osp.dirname(path), exist_ok=True)
-    except OSError as error:
-        raise CheckpointError(f'Cannot keep a copy of {url} in {osp.dirname(path)} ({error.strerror}): set TORCH_HOME '
-                              'to another folder.') from error
-    digest = found[1] if found and not found[1].isdigit() else None  # digits alone are rather a date
-    try:
-        with _silence_ends(_SILENCE):
-            patiently(partial(download_url_to_file, url, path, digest, progress=show), url, _PAUSES)
-    except (OSError, HTTPException, ValueError, RuntimeError) as error:
-        cause = error.__cause__ if isinstance(error, StorageError) and error.__cause__ else error
-        raise CheckpointError(f'Cannot download {url} ({on_one_line(cause)}): try again, or fetch it otherwise and '
-                              'give its path.') from error
-    return path
-
-
-@contextmanager
-def _silence_ends(seconds: float) -> Iterator[None]:
-    """While this lasts, connections that give no byte for so long end in an error."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+        return patiently(ask, url, _PAUSES)
+    except (OSError, HTTPException, ValueError) as error:
+        raise CheckpointError(f'Cannot download {url} ({on_one_line(error.__cause__ or error)}): try again, or fetch '
+                              'it otherwise and give its path.') from error

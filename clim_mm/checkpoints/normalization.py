@@ -1,12 +1,14 @@
-"""How a pretraining normalised its images, and whether they are normalised so again."""
+"""What the config in a checkpoint tells, above all how images were normalised, and whether they are so again.
 
+MMEngine would run the text of that config as code; here it is read as data.
+"""
+
+import ast
 import math
 from collections.abc import Mapping
 from typing import Any, Optional
 
 from clim_mm.errors import ConfigError
-
-from .saved_settings import settings_in
 
 # Of torchvision's ResNets, and of most that are published: RGB images, with values from 0 to 1.
 IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], order='RGB')
@@ -14,10 +16,23 @@ _READING = dict(max_value=None, color_type='color')  # of LoadImage: what its op
 _SAME = 0.05  # of 255 levels: what rounding makes of published values
 
 
+def settings_of(text: Any) -> dict[str, Any]:
+    """The settings by name in a ``Config.pretty_text``, as ``meta['cfg']`` of a checkpoint has it; none of other texts.
+
+    What is no plain value, such as a call of something other than ``dict``, stays its text.
+    """
+    try:
+        statements = ast.parse(text).body if isinstance(text, str) else []
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return {}
+    return {statement.targets[0].id: _value(statement.value) for statement in statements
+            if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)}
+
+
 def saved_normalization(meta: Any) -> Optional[dict[str, Any]]:
     """How a pretraining fed its images to the network; None if its checkpoint's meta tells no plain numbers."""
     try:
-        return normalization_in(settings_in(meta.get('cfg') if isinstance(meta, Mapping) else None))
+        return normalization_in(settings_of(meta.get('cfg') if isinstance(meta, Mapping) else None))
     except (TypeError, ValueError):  # such as of 0.485 * 255, which stays text
         return None
 
@@ -25,26 +40,22 @@ def saved_normalization(meta: Any) -> Optional[dict[str, Any]]:
 def normalization_in(settings: Mapping[str, Any]) -> Optional[dict[str, Any]]:
     """How a training with these settings feeds its images to the network; None if they do not tell.
 
-    It is the preprocessor that normalises, or a ``Normalize`` in the pipeline. Where the pipeline reads images,
-    ``reading`` is by which options, as far as they decide what colours have.
+    Where the pipeline reads images, ``reading`` is by which options, as far as they decide what values colours have.
     """
     preprocessor = preprocessor_of(settings)
-    if isinstance(preprocessor, Mapping) and preprocessor.get('mean') is None:
-        step = _step_in(settings.get('train_dataloader'), 'Normalize')
-        preprocessor = dict(dict(to_rgb=True), **step) if step else preprocessor  # which is its default
     if not isinstance(preprocessor, Mapping) or not preprocessor:
         return None
-    step = _step_in(settings.get('train_dataloader'), 'LoadImage', 'LoadImageFromFile')
+    step = _loading_in(settings.get('train_dataloader'))
     reading = {} if step is None else dict(reading={name: step.get(name, usual) for name, usual in _READING.items()})
     return dict(normalization_of(preprocessor), **reading)
 
 
-def _step_in(value: Any, *names: str) -> Optional[Mapping[str, Any]]:
-    """The first transform of one of these types in nested settings."""
-    if isinstance(value, Mapping) and str(value.get('type')).rpartition('.')[2] in names:
+def _loading_in(value: Any) -> Optional[Mapping[str, Any]]:
+    """The first transform in nested settings that reads images."""
+    if isinstance(value, Mapping) and str(value.get('type')).rpartition('.')[2] in ('LoadImage', 'LoadImageFromFile'):
         return value
     inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
-    return next((found for part in inner if (found := _step_in(part, *names)) is not None), None)
+    return next((found for part in inner if (found := _loading_in(part)) is not None), None)
 
 
 def preprocessor_of(settings: Any) -> Mapping[str, Any]:
@@ -60,16 +71,13 @@ def normalization_of(preprocessor: Mapping[str, Any]) -> dict[str, Any]:
     Images are read as BGR by MMCV, and turned or left by the preprocessor.
     """
     turned = any(preprocessor.get(name) for name in ('bgr_to_rgb', 'rgb_to_bgr', 'to_rgb'))
-    return dict(mean=_floats(preprocessor.get('mean')), std=_floats(preprocessor.get('std')),
-                order='RGB' if turned else 'BGR')
+    mean, std = (None if values is None else [float(value) for value in values]
+                 for values in (preprocessor.get('mean'), preprocessor.get('std')))
+    return dict(mean=mean, std=std, order='RGB' if turned else 'BGR')
 
 
 def check_normalization(here: Mapping[str, Any], trained: Optional[Mapping[str, Any]], checkpoint: str) -> str:
-    """Check that images are normalised (``normalization_of``) as a checkpoint's training had them, if that is known.
-
-    Returns:
-        A sentence for the log.
-    """
+    """Check that images are normalised as a checkpoint's training had them, if known; a sentence for the log."""
     if trained is None:
         return (f'Images are normalised by {in_words(here)}; {checkpoint} does not tell whether its training had them '
                 'so: make sure that it had.')
@@ -90,12 +98,20 @@ def _same(first: Optional[list[float]], second: Optional[list[float]], neutral: 
     return len(a) == len(b) and all(math.isclose(x, y, rel_tol=0, abs_tol=_SAME) for x, y in zip(a, b, strict=True))
 
 
-def _floats(values: Any) -> Optional[list[float]]:
-    return None if values is None else [float(value) for value in values]
-
-
-def in_words(normalization: Optional[Mapping[str, Any]]) -> str:
+def in_words(normalization: Mapping[str, Any]) -> str:
     """A normalisation, to be put inside a sentence."""
-    if normalization is None:
-        return 'none that is known'
     return f'{normalization["order"]}, mean {normalization["mean"]}, std {normalization["std"]}'
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args:
+        return {keyword.arg: _value(keyword.value) for keyword in node.keywords}
+    if isinstance(node, ast.Dict):
+        return {_value(key): _value(value) for key, value in zip(node.keys, node.values, strict=True) if key}
+    if isinstance(node, (ast.List, ast.Tuple)):
+        items = [_value(item) for item in node.elts]
+        return items if isinstance(node, ast.List) else tuple(items)
+    try:
+        return ast.literal_eval(node)  # constants, negative numbers
+    except ValueError:
+        return ast.unparse(node)

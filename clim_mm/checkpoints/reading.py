@@ -17,86 +17,57 @@ from typing import Any, Optional, Union
 
 import numpy as np
 import torch
-from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
-from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from torch.serialization import add_safe_globals, clear_safe_globals, get_safe_globals
 
 from clim_mm.causes import remedy_for
 from clim_mm.errors import CheckpointError, DamagedCheckpoint, StorageError, on_one_line
 from clim_mm.storage import is_there, patiently
 
-from .atomic_write import kind_of
-
-_ARCHIVE = b'PK\x03\x04'  # with which a file of torch.save begins since torch 1.6
 _PLAIN_CODE = re.compile(r'[biufcSU]\d+')  # of a numpy type: numbers and strings, not objects, records or dates
 
 
 def read_checkpoint(path: Union[str, os.PathLike], map_location: Any = 'cpu') -> dict:
-    """Read a checkpoint of MMEngine's Runner, or weights alone.
-
-    Args:
-        path: Of a file that ``torch.save`` has written, in today's format, whose checksums are compared (torch itself
-            reads altered tensors without a word), or in the one before torch 1.6.
-        map_location: As for ``torch.load``.
+    """Read a checkpoint of MMEngine's Runner, or weights alone; ``map_location`` is as for ``torch.load``.
 
     Raises:
         DamagedCheckpoint: If the file is empty, cut off, altered or no checkpoint at all.
         CheckpointError: If there is no such file, or it needs something that is not data.
-        StorageError: If the disk or the network fails for a minute.
     """
     path = osp.expanduser(os.fspath(path))
-    if not is_there(path):
+    if not is_there(path) or not osp.isfile(path):
         raise CheckpointError(f'There is no checkpoint {path}: give the path of a file that a training has written.')
-    if not osp.isfile(path):
-        raise CheckpointError(f'{path} is a {kind_of(path)}, not a checkpoint: give the path of a file.')
-    is_sound = False
     try:
-        is_sound = patiently(partial(_check_archive, path), path)
-        with only_plain_data():
-            load = partial(torch.load, path, map_location=map_location, weights_only=True)
-            loaded = rebuilt(patiently(load, path))
+        loaded = rebuilt(patiently(partial(_load, path, map_location), path))
     except StorageError:
         raise
     except Exception as error:  # a damaged file ends in errors of every kind
-        raise _refusal(path, error, is_sound) from error
+        raise _refusal(path, error) from error
     if not isinstance(loaded, dict):
-        raise CheckpointError(f'{path} holds a {type(loaded).__name__}, not a dictionary of weights: give a checkpoint '
-                              'of a training, or a state_dict.')
+        raise CheckpointError(f'{path} holds no dictionary of weights: give a checkpoint of a training.')
     return loaded
 
 
-def _check_archive(path: str) -> bool:
-    """Compare an archive's checksums; False for a file that is none."""
-    with open(path, 'rb') as file:
-        if file.read(len(_ARCHIVE)) != _ARCHIVE:
-            return False
-        with zipfile.ZipFile(file) as archive:
-            if altered := archive.testzip():
+def _load(path: str, map_location: Any) -> Any:
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            if altered := archive.testzip():  # torch reads altered tensors without a word
                 raise zipfile.BadZipFile(f'{altered} has another CRC')
-    return True
+    with only_plain_data():
+        return torch.load(path, map_location=map_location, weights_only=True)
 
 
-def _refusal(path: str, error: Exception, is_sound: bool) -> CheckpointError:
-    """What is said of a file that could not be loaded, although its checksums are right if it ``is_sound``."""
-    words = on_one_line(error)
-    words = words.partition('WeightsUnpickler error: ')[2] or words
+def _refusal(path: str, error: Exception) -> CheckpointError:
+    words = on_one_line(error).rpartition('WeightsUnpickler error: ')[2]
     words = re.split(r'\. | Check the', words)[0][:120] or type(error).__name__
     if remedy := remedy_for(error):
         return CheckpointError(f'The checkpoint {path} cannot be loaded ({words}){remedy}.')
     name = re.search(r'GLOBAL ([\w.]+)', str(error)) if isinstance(error, pickle.UnpicklingError) else None
-    if name or isinstance(error, NotDataError):
-        return CheckpointError(f'The checkpoint {path} needs {name[1] if name else error}, which is not plain data and '
-                               'could run code: save the weights anew without it, or, if you trust it, allow it by '
-                               'torch.serialization.add_safe_globals.')
-    if is_sound and isinstance(error, pickle.UnpicklingError):
-        return CheckpointError(f'The checkpoint {path} cannot be loaded ({words}): save it anew by torch.save.')
+    if name:
+        return CheckpointError(f'The checkpoint {path} needs {name[1]}, which is not plain data and could run code: '
+                               'save the weights anew without it.')
     return DamagedCheckpoint(f'The checkpoint {path} is cut off or damaged ({words}), or is none: take the one '
                              f'before it in {osp.dirname(path) or "."}, as --resume without a file does.')
-
-
-class NotDataError(Exception):
-    """A file asks for something that is not data, which the text names."""
 
 
 class Saved:
@@ -113,7 +84,7 @@ class SavedDtype(Saved):
 
     def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
         if not isinstance(code, str) or not _PLAIN_CODE.fullmatch(code):
-            raise NotDataError(f'numpy.dtype({code!r})')
+            raise pickle.UnpicklingError('GLOBAL numpy.dtype')  # as torch names what it does not allow
         self.real = np.dtype(code)
 
     def __setstate__(self, state: tuple) -> None:
@@ -143,44 +114,25 @@ class SavedArguments(Saved):
         self.real = state
 
 
-class SavedOneCycle(Saved):
-    """Stands for MMEngine's ``OneCycleParamScheduler``, whose state names one of its curves."""
-
-
 def saved_scalar(dtype: SavedDtype, data: bytes) -> np.generic:
     """Stands for the function that makes a numpy scalar."""
     return np.frombuffer(data, dtype.real)[0]
 
 
-def saved_attribute(owner: Any, name: Any) -> Any:
-    """Stands for ``getattr``, by which MMEngine saves statistics of histories and the curves of OneCycle schedules."""
-    if owner is SavedHistory:
-        return None
-    if owner is SavedOneCycle and isinstance(vars(OneCycleParamScheduler).get(name), staticmethod):
-        return getattr(OneCycleParamScheduler, name)
-    raise NotDataError('builtins.getattr')
-
-
-def saved_path(*parts: str) -> str:
-    """Stands for pathlib's paths: a string."""
-    return osp.join('', *parts)
-
-
-def saved_config(items: dict) -> ConfigDict:
-    """Stands for MMEngine's ``ConfigDict``."""
-    return ConfigDict(dict(items))
+def saved_attribute(owner: Any, name: Any) -> None:
+    """Stands for ``getattr``, by which MMEngine saves functions of its own classes; a resumed run has these itself."""
+    if owner not in (SavedHistory, Saved):
+        raise pickle.UnpicklingError('GLOBAL builtins.getattr')
 
 
 # As torch.serialization takes them: what is called, and the name in the file that leads to it.
 ALLOWED: list[Any] = [
     (SavedHistory, 'mmengine.logging.history_buffer.HistoryBuffer'),
     (SavedArguments, 'argparse.Namespace'),
-    (SavedOneCycle, 'mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler'),
+    (Saved, 'mmengine.optim.scheduler.param_scheduler.OneCycleParamScheduler'),
     (saved_attribute, 'builtins.getattr'),
     (bytes, 'builtins.bytes'),
-    (saved_config, 'mmengine.config.config.ConfigDict'),
-    *((saved_path, f'{module}.{kind}Path') for module in ('pathlib', 'pathlib._local')  # before Python 3.13, and in it
-      for kind in ('Posix', 'Windows', 'PurePosix', 'PureWindows')),
+    (dict, 'mmengine.config.config.ConfigDict'),
     (SavedArray, 'numpy.ndarray'),
     (SavedDtype, 'numpy.dtype'),
     *((part, f'numpy.{core}.multiarray.{name}') for core in ('core', '_core')  # numpy 1 and numpy 2
@@ -190,10 +142,10 @@ ALLOWED: list[Any] = [
 
 @contextmanager
 def only_plain_data() -> Iterator[None]:
-    """While this lasts, ``torch.load(weights_only=True)`` knows ``ALLOWED``, and what the user has allowed besides."""
-    before, names = get_safe_globals(), {name for _, name in ALLOWED}
+    """While this lasts, ``torch.load(weights_only=True)`` knows ``ALLOWED``, and no other class."""
+    before = get_safe_globals()
     clear_safe_globals()
-    add_safe_globals([entry for entry in before if _name_of(entry) not in names] + ALLOWED)
+    add_safe_globals(ALLOWED)
     try:
         yield
     finally:
@@ -201,29 +153,19 @@ def only_plain_data() -> Iterator[None]:
         add_safe_globals(before)
 
 
-def rebuilt(value: Any, done: Optional[dict[int, tuple[Any, Any]]] = None) -> Any:
-    """``value`` with the real objects in place of their stand-ins; its dictionaries and lists are changed in place.
+def rebuilt(value: Any, done: Optional[set[int]] = None) -> Any:
+    """``value`` with the real objects in place of their stand-ins.
 
     Args:
-        done: By id, values rebuilt already and their results, since a value may occur in several places.
+        done: Ids of its dictionaries and lists that are changed already: a value may occur in several places.
     """
-    done = {} if done is None else done
-    if id(value) in done:
-        return done[id(value)][1]
+    done = set() if done is None else done
     if isinstance(value, Saved):
-        result: Any = rebuilt(value.real, done)
-    elif type(value) is tuple:
-        result = tuple(rebuilt(item, done) for item in value)
-    elif isinstance(value, (dict, list)):
-        done[id(value)] = value, value
+        return rebuilt(value.real, done)
+    if type(value) is tuple:
+        return tuple(rebuilt(item, done) for item in value)
+    if isinstance(value, (dict, list)) and id(value) not in done:
+        done.add(id(value))
         for key in value if isinstance(value, dict) else range(len(value)):
             value[key] = rebuilt(value[key], done)
-        return value
-    else:
-        return value
-    done[id(value)] = value, result  # the value too: while it lives, its id is its own
-    return result
-
-
-def _name_of(entry: Any) -> str:
-    return entry[1] if isinstance(entry, tuple) else f'{entry.__module__}.{entry.__qualname__}'
+    return value

@@ -1,4 +1,4 @@
-"""Weights by name: compared with a model's, hashed, and looked through for NaN."""
+"""Weights by name: compared with a model's, hashed, and searched for non-finite values."""
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,19 +15,12 @@ COUNTER = 'num_batches_tracked'  # of batch normalisation: how often, not what; 
 
 @dataclass(frozen=True)
 class Fit:
-    """What two sets of weights have in common.
-
-    Attributes:
-        matched: Names in both, with the same shape.
-        missing: Names that only the model has.
-        unexpected: Names that only the checkpoint has.
-        reshaped: Names in both whose shapes differ, with the two shapes.
-    """
+    """Which names of weights a checkpoint and a model have in common."""
 
     matched: tuple[str, ...]
-    missing: tuple[str, ...]
-    unexpected: tuple[str, ...]
-    reshaped: tuple[str, ...]
+    missing: tuple[str, ...]  # only the model has them
+    unexpected: tuple[str, ...]  # only the checkpoint has them
+    reshaped: tuple[str, ...]  # with the two shapes
 
     @property
     def exact(self) -> bool:
@@ -45,8 +38,7 @@ def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """The weights of a checkpoint, or of a bare state dict, by the names that they have without a model wrapper."""
     weights = checkpoint.get('state_dict', checkpoint)
     if not isinstance(weights, Mapping):
-        raise ConfigError(f'The checkpoint\'s state_dict is a {type(weights).__name__}, not a dictionary of weights: '
-                          'give another checkpoint.')
+        raise ConfigError('The checkpoint\'s state_dict is not a dictionary of weights: give another checkpoint.')
     return {str(name).removeprefix('module.'): value for name, value in weights.items()}
 
 
@@ -57,13 +49,10 @@ def with_counters(weights: Mapping[str, torch.Tensor], own: Mapping[str, torch.T
 
 def compare(saved: Mapping[str, Any], own: Mapping[str, Any]) -> Fit:
     """Compare the weights of a checkpoint (``weights_of``) with a model's ``state_dict()``, by name and shape."""
-    both = [name for name in own if name in saved]
-    reshaped = {
-        name: f'{name} {_shape(saved[name])} instead of {_shape(own[name])}'
-        for name in both if _shape(saved[name]) != _shape(own[name])
-    }
+    reshaped = {name: f'{name} {_shape(saved[name])} instead of {_shape(own[name])}'
+                for name in own if name in saved and _shape(saved[name]) != _shape(own[name])}
     return Fit(
-        matched=tuple(name for name in both if name not in reshaped),
+        matched=tuple(name for name in own if name in saved and name not in reshaped),
         missing=tuple(name for name in own if name not in saved),
         unexpected=tuple(name for name in saved if name not in own),
         reshaped=tuple(reshaped.values()))
@@ -72,9 +61,8 @@ def compare(saved: Mapping[str, Any], own: Mapping[str, Any]) -> Fit:
 def check_start(fit: Fit, name: str) -> None:
     """Check that a model can start from a checkpoint's weights, although not all of them are its own.
 
-    Raises:
-        ConfigError: If no weight of the checkpoint is the model's, or one is in another shape, or a module of the
-            model finds only some of its weights or takes only some, as of a deeper one, or its backbone finds none.
+    At least one must be the model's, and none of another shape. A module must take all of its weights or none, and the
+    backbone all.
     """
     found, lacking = _modules(fit.matched), _modules(fit.missing)
     if fit.reshaped or not found or found & (lacking | _modules(fit.unexpected)) or 'backbone' in lacking:
@@ -83,24 +71,15 @@ def check_start(fit: Fit, name: str) -> None:
 
 
 def check_read(fit: Fit, modules: Sequence[str], checkpoint: str) -> dict[str, int]:
-    """Check that modules whose output is used have all their weights from a checkpoint.
+    """Check that modules whose output is used take all their weights from a checkpoint; their numbers of tensors.
 
-    A weight that lacks would be at random; one more makes it another module: a ResNet-101 has all that a ResNet-50
-    wants.
-
-    Args:
-        modules: Their names, such as ``backbone``.
-
-    Returns:
-        Number of tensors of each that are the checkpoint's.
+    A checkpoint with more is refused too: a ResNet-101 has all that a ResNet-50 wants.
     """
     counts = {}
     for module in modules:
-        missing, unexpected, reshaped = (
-            tuple(name for name in names if name.startswith(f'{module}.') and _counts(name))
-            for names in (fit.missing, fit.unexpected, fit.reshaped))
+        part = Fit((), *(tuple(name for name in names if name.startswith(f'{module}.') and _counts(name))
+                         for names in (fit.missing, fit.unexpected, fit.reshaped)))
         counts[module] = sum(name.startswith(f'{module}.') for name in fit.matched)
-        part = Fit((), missing, unexpected, reshaped)
         if not part.exact or not counts[module]:
             known = part.differences() or f'it has {some_of(fit.unexpected, 3)}'
             raise ConfigError(f'{checkpoint} does not have all weights of the {module}, from which the features are '
@@ -112,6 +91,13 @@ def check_read(fit: Fit, modules: Sequence[str], checkpoint: str) -> dict[str, i
 def changed(weights: Mapping[str, torch.Tensor], before: Mapping[str, torch.Tensor]) -> list[str]:
     """The names of the tensors that are not equal to those of the same names ``before``, on any device."""
     return [name for name, value in weights.items() if not torch.equal(value, before[name].to(value))]
+
+
+def check_sound(oddities: Sequence[str], name: str) -> None:
+    """Refuse a checkpoint that no training has saved like this; ``oddities`` say why, in a few words each."""
+    if oddities:
+        raise ConfigError(f'The {name} is not as a training saves it ({"; ".join(oddities)}): give another, such as '
+                          'the one before it.')
 
 
 def not_finite(name: str, values: Any) -> list[str]:

@@ -14,8 +14,7 @@ from mmengine.runner import CheckpointLoader, set_random_seed
 
 from clim_mm.checkpoints.backbone import Published, published
 from clim_mm.checkpoints.normalization import check_normalization, normalization_in, normalization_of
-from clim_mm.checkpoints.resume_checks import check_sound
-from clim_mm.checkpoints.weights import check_read, check_start, compare, not_finite
+from clim_mm.checkpoints.weights import check_read, check_sound, check_start, compare, not_finite
 from clim_mm.datasets import SingleViews, labels_of
 from clim_mm.datasets.held_out import Listing, check_held_out, classes_of
 from clim_mm.datasets.source import build_source, place_of

@@ -12,8 +12,7 @@ from torch import nn
 
 from clim_mm.checkpoints import read_checkpoint
 from clim_mm.checkpoints.backbone import published
-from clim_mm.checkpoints.normalization import saved_normalization
-from clim_mm.checkpoints.saved_settings import settings_in
+from clim_mm.checkpoints.normalization import saved_normalization, settings_of
 from clim_mm.checkpoints.weights import compare
 from clim_mm.config_file import dicts_below
 from clim_mm.errors import CheckpointError, ConfigError, on_one_line
@@ -37,7 +36,7 @@ def read_pretraining(checkpoint: str) -> tuple[nn.Module, dict[str, Any]]:
     """
     held = read_checkpoint(osp.expanduser(checkpoint))
     meta = held['meta'] if isinstance(held.get('meta'), Mapping) else {}
-    settings = settings_in(meta.get('cfg'))
+    settings = settings_of(meta.get('cfg'))
     backbone, given = (settings.get('model') or {}).get('backbone'), saved_normalization(meta)
     if backbone is None or given is None:
         raise CheckpointError(f'{checkpoint} has no config of its training that names its backbone and its '

@@ -9,8 +9,15 @@ from mmengine.runner import Runner
 
 from clim_mm.checkpoints.backbone import BACKBONE, Published, published
 from clim_mm.checkpoints.resume import apply_settings, check_resumable, progress_of
-from clim_mm.checkpoints.resume_checks import check_sound
-from clim_mm.checkpoints.weights import COUNTER, check_start, compare, not_finite, weights_of, weights_sha256
+from clim_mm.checkpoints.weights import (
+    COUNTER,
+    check_sound,
+    check_start,
+    compare,
+    not_finite,
+    weights_of,
+    weights_sha256,
+)
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, TrainingError
 from clim_mm.protocols import Embeds, UpgradesState

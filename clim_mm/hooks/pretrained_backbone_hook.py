@@ -6,7 +6,7 @@ import torch
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from clim_mm.checkpoints.backbone import backbone_init, check_landed, checkpoint_of, is_of_backbone, read_start
+from clim_mm.checkpoints.backbone import backbone_init, check_landed, checkpoint_of, is_of_backbone, read_backbone
 from clim_mm.checkpoints.normalization import check_normalization, normalization_in
 from clim_mm.checkpoints.weights import changed
 from clim_mm.checks import check_bool
@@ -50,7 +50,7 @@ class PretrainedBackboneHook(StartHook):
         backbone = unwrapped(runner).backbone
         if not (checkpoint := checkpoint_of(backbone.init_cfg)):
             raise ConfigError('This evaluation starts from a pretraining checkpoint: give it by --pretrained FILE.')
-        start = read_start(backbone.init_cfg)
+        start = read_backbone(checkpoint)
         self._note_start(runner, start.backbone, f'from {checkpoint}')
         if self.frozen or not resumed(runner):
             number = check_landed(backbone, start.backbone, checkpoint)

@@ -7,7 +7,7 @@ from typing import Any, Optional
 
 from mmengine.runner import EpochBasedTrainLoop, Runner
 
-from clim_mm.checkpoints.json_lines import append_json_line
+from clim_mm.checkpoints.atomic_write import append_json_line
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import CheckpointError, ConfigError, on_one_line
 from clim_mm.protocols import RefreshesNeighbors, having

@@ -13,9 +13,15 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from clim_mm.checkpoints.atomic_write import remove_abandoned, write_atomically
-from clim_mm.checkpoints.resume_point import checkpoint_folder, checkpoints_of, resume_latest
-from clim_mm.checkpoints.run_folder import RUN_ID, HeldFolder, Run, marked_run
+from clim_mm.checkpoints.atomic_write import RUN_ID, remove_abandoned, write_atomically
+from clim_mm.checkpoints.run_folder import (
+    HeldFolder,
+    Run,
+    checkpoint_folder,
+    checkpoints_of,
+    marked_run,
+    resume_latest,
+)
 from clim_mm.distributed.peer_watch import PeerWatch
 from clim_mm.errors import some_of
 

@@ -12,7 +12,7 @@ import torch
 
 from clim_mm.causes import machine_error, remedy_for
 from clim_mm.checkpoints import write_atomically
-from clim_mm.checkpoints.run_folder import run_id
+from clim_mm.checkpoints.atomic_write import run_id
 from clim_mm.errors import CheckpointError, StorageError
 from clim_mm.storage import is_there, patiently
 

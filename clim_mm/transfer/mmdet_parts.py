@@ -14,8 +14,8 @@ from mmengine.registry import HOOKS, VISBACKENDS
 from mmengine.runner import Runner
 from torch import nn
 
+from clim_mm.checkpoints.atomic_write import LocalVisBackend
 from clim_mm.checkpoints.backbone import check_landed, checkpoint_of
-from clim_mm.checkpoints.json_lines import LocalVisBackend
 from clim_mm.checkpoints.normalization import preprocessor_of
 from clim_mm.checkpoints.weights import weights_sha256
 from clim_mm.checks import check_choice

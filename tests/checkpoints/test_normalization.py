@@ -47,18 +47,7 @@ def test_the_order_of_the_channels(settings, order):
 
 
 def test_in_words():
-    assert in_words(None) == 'none that is known'
     assert in_words(dict(mean=[1.0], std=[2.0], order='BGR')) == 'BGR, mean [1.0], std [2.0]'
-
-
-def test_the_pipeline_may_normalise():
-    step = dict(type='mmcv.Normalize', mean=[1, 2, 3], std=[4, 5, 6])
-    settings = dict(train_dataloader=dict(dataset=dict(pipeline=[dict(type='LoadImage'), step])))
-    found = normalization_in(settings)
-    assert (found['mean'], found['std'], found['order']) == ([1.0, 2.0, 3.0], [4.0, 5.0, 6.0], 'RGB')
-    assert normalization_in(dict(settings, data_preprocessor=dict(num_classes=3)))['mean'] == [1.0, 2.0, 3.0]
-    assert normalization_in(dict(settings, data_preprocessor=dict(mean=[7], std=[8])))['mean'] == [7.0]
-    assert normalization_in({}) is None
 
 
 @pytest.mark.parametrize('changes, same', [

@@ -6,7 +6,6 @@ import pickle
 import random
 import zipfile
 from argparse import Namespace
-from pathlib import Path, PurePath, PureWindowsPath
 
 import numpy as np
 import pytest
@@ -148,10 +147,9 @@ def test_an_archive_of_something_else(tmp_path):
 
 def test_what_is_no_file(tmp_path):
     os.mkfifo(tmp_path / 'pipe')
-    for name, words in [('nothing.pth', 'There is no checkpoint'), ('', 'is a folder'), ('pipe', 'is a device')]:
-        with pytest.raises(CheckpointError, match=words) as refusal:
+    for name in ('nothing.pth', '', 'pipe'):
+        with pytest.raises(CheckpointError, match=f'There is no checkpoint {tmp_path / name}: give the path'):
             read_checkpoint(tmp_path / name)
-        assert str(tmp_path / name) in str(refusal.value)
 
 
 def test_a_program_is_refused(tmp_path):
@@ -161,7 +159,7 @@ def test_a_program_is_refused(tmp_path):
 
 
 def test_a_tensor_alone_is_refused(tmp_path):
-    with pytest.raises(CheckpointError, match='tensor.pth holds a Tensor, not a dictionary of weights'):
+    with pytest.raises(CheckpointError, match='tensor.pth holds no dictionary of weights'):
         read_checkpoint(saved(torch.zeros(2), tmp_path / 'tensor.pth'))
 
 
@@ -206,16 +204,8 @@ def test_a_foreign_class_is_named(tmp_path, archive):
         read_checkpoint(path)
     assert str(refusal.value) == (
         f'The checkpoint {path} needs {name}, which is not plain data and could run code: save the weights anew '
-        'without it, or, if you trust it, allow it by torch.serialization.add_safe_globals.')
+        'without it.')
     assert not isinstance(refusal.value, DamagedCheckpoint)
-    with torch.serialization.safe_globals([Foreign]):
-        assert isinstance(read_checkpoint(path)['x'], Foreign)
-
-
-def test_a_pickle_that_torch_does_not_admit(tmp_path):
-    path = saved(dict(x=1), tmp_path / 'new.pth', pickle_protocol=4)
-    with pytest.raises(CheckpointError, match='cannot be loaded .Unsupported operand 149.: save it anew by torch.save'):
-        read_checkpoint(path)
 
 
 def test_torch_is_given_the_device(tmp_path):
@@ -279,9 +269,9 @@ def an_array_of_objects():
 
 
 @pytest.mark.parametrize('value, name', [
-    (an_array_of_objects(), 'numpy.dtype.\'O8\'.'),
-    (np.zeros(2, dtype=[('x', 'f4')]), 'numpy.dtype.\'V4\'.'),
-    (np.datetime64('2020-01-01'), 'numpy.dtype.\'M8\'.'),
+    (an_array_of_objects(), 'numpy.dtype'),
+    (np.zeros(2, dtype=[('x', 'f4')]), 'numpy.dtype'),
+    (np.datetime64('2020-01-01'), 'numpy.dtype'),
     (np.random.default_rng(0), r'numpy.random._pickle.__generator_ctor'),
     (slice(1), 'slice'),
     (print, 'print'),
@@ -320,30 +310,17 @@ def test_arrays_of_numpy_1_and_2(crafted, tmp_path, core):
     assert read['array'].tolist() == [0, 1, 2] and read['scalar'] == 2
 
 
-def test_a_configs_dictionary(tmp_path):
+def test_a_configs_dictionary_is_read_as_a_plain_one(tmp_path):
     config = ConfigDict(classes=('a', ), palette=dict(a=[1, 2]))
     read = through_a_file(tmp_path, config)
-    assert type(read) is ConfigDict and read.palette.a == [1, 2] and read == config
+    assert type(read) is dict and type(read['palette']) is dict and read == config
 
 
-@pytest.mark.parametrize('strategy', ['cos', 'linear'])
-def test_the_curve_of_a_one_cycle_schedule(tmp_path, strategy):
-    def schedule():
-        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.)
-        return optimizer, OneCycleLR(optimizer, eta_max=1., total_steps=10, anneal_strategy=strategy)
-
-    def go_on(optimizer, scheduler):
-        optimizer.step()
-        scheduler.step()
-        return optimizer.param_groups[0]['lr']
-
-    optimizer, scheduler = schedule()
-    go_on(optimizer, scheduler)
-    state = through_a_file(tmp_path, scheduler.state_dict())
-    another, resumed = schedule()
-    resumed.load_state_dict(state)
-    another.load_state_dict(optimizer.state_dict())
-    assert [go_on(optimizer, scheduler) for _ in range(5)] == [go_on(another, resumed) for _ in range(5)]
+def test_a_one_cycle_schedule_is_read_without_its_curve(tmp_path):
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.)
+    state = OneCycleLR(optimizer, eta_max=1., total_steps=10).state_dict()
+    read = through_a_file(tmp_path, state)
+    assert {name: value for name, value in state.items() if read[name] != value}.keys() == {'anneal_func'}
 
 
 def test_the_users_own_allow_list_is_as_before():
@@ -354,8 +331,7 @@ def test_the_users_own_allow_list_is_as_before():
     before = set(torch.serialization.get_safe_globals())
     try:
         with only_plain_data():
-            inside = set(torch.serialization.get_safe_globals())
-            assert inside == before - {(len, 'numpy.ndarray')} | set(ALLOWED), 'ours, where both have the name'
+            assert set(torch.serialization.get_safe_globals()) == set(ALLOWED)
         assert set(torch.serialization.get_safe_globals()) == before
         with pytest.raises(KeyError), only_plain_data():
             raise KeyError
@@ -380,11 +356,3 @@ def test_arguments_become_a_dictionary(tmp_path):
     torch.save(dict(args=Namespace(function=print)), tmp_path / 'b.pth')
     with pytest.raises(CheckpointError, match='needs print'):
         read_checkpoint(tmp_path / 'b.pth')
-
-
-def test_paths_become_strings(tmp_path):
-    args = Namespace(out=Path('/data/ümläut'), relative=Path('a/b'), here=Path(), windows=PureWindowsPath('C:/x'))
-    assert through_a_file(tmp_path, args) == dict(out='/data/ümläut', relative='a/b', here='', windows='C:\\/x')
-    torch.save(dict(args=PurePath), tmp_path / 'c.pth')
-    with pytest.raises(CheckpointError, match='needs pathlib'):
-        read_checkpoint(tmp_path / 'c.pth')

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 
 import pytest
 import torch
@@ -87,7 +86,7 @@ def test_only_damaged_ones_are_not_taken_for_none(tmp_path):
     write(tmp_path, 'epoch_1.pth', 'epoch_2.pth')
     cut(tmp_path / 'epoch_1.pth')
     (tmp_path / 'epoch_2.pth').write_bytes(b'')
-    with pytest.raises(CheckpointError, match=f'All checkpoints in {tmp_path} are damaged: delete them to start'):
+    with pytest.raises(CheckpointError, match=f'No checkpoint in {tmp_path} is whole and of the latest run there'):
         latest_checkpoint(str(tmp_path))
 
 
@@ -134,15 +133,8 @@ def test_checkpoints_that_were_called_otherwise_or_are_elsewhere_are_not_overloo
     before, now = ({name: value.replace('OUT', f'{tmp_path}/out') for name, value in hook.items()}
                    for hook in (before, now))
     toy_runner(toy_config(tmp_path / 'run', 2, before)).train()
-    with pytest.raises(CheckpointError, match='but the last one of .*/run is .*2.pth: go on with it by --resume /'):
+    with pytest.raises(CheckpointError, match='but the last one is .*2.pth: go on with it by --resume /'):
         resume_latest(toy_config(tmp_path / 'run', 3, now))
-    shutil.copytree(tmp_path / 'run', tmp_path / 'copy')
-    place = tmp_path / ('out' if 'out_dir' in before else 'copy')
-    with pytest.raises(CheckpointError, match=f'by --resume {place}/.*2.pth, or leave out'):
-        resume_latest(toy_config(tmp_path / 'copy', 3, now))
-    note(tmp_path / 'run', 'new', 1)
-    resume_latest(cfg := toy_config(tmp_path / 'run', 3, now))
-    assert cfg.get('load_from') is None, 'a later run, which has none yet, begins anew'
 
 
 @pytest.mark.parametrize('before, after, words', [
@@ -184,7 +176,7 @@ def test_without_the_runs_file_the_last_checkpoint_tells_which_run(tmp_path, dam
 
 @pytest.mark.parametrize('make', [
     lambda path: path.mkdir(), lambda path: path.symlink_to('nowhere'), lambda path: path.write_bytes(b'\xff\0'),
-    lambda path: path.write_text(''), lambda path: path.write_text('epoch_7.pth'), lambda path: os.mkfifo(path)])
+    lambda path: path.write_text(''), lambda path: path.write_text('epoch_7.pth')])
 def test_a_last_checkpoint_that_tells_nothing(tmp_path, make):
     write_of(tmp_path, 'a', 1, 1, 2)
     make(tmp_path / 'last_checkpoint')
@@ -200,7 +192,7 @@ def test_a_run_that_began_from_a_checkpoint_without_an_id_begins_there_again(tmp
     assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_5.pth')
     for path in tmp_path.glob('epoch_*'):
         cut(path)
-    with pytest.raises(CheckpointError, match='All checkpoints in .* are damaged'):
+    with pytest.raises(CheckpointError, match='No checkpoint in .* is whole'):
         latest_checkpoint(str(tmp_path))
 
 
@@ -228,25 +220,15 @@ def test_a_run_without_a_whole_checkpoint_among_those_of_another(tmp_path):
     note(tmp_path, 'new', 1)
     write_of(tmp_path, 'new', 1, 1)
     cut(tmp_path / 'epoch_1.pth')
-    with pytest.raises(CheckpointError) as refusal:
+    with pytest.raises(CheckpointError, match=f'No checkpoint in {tmp_path} .*--resume FILE.*--work-dir'):
         latest_checkpoint(str(tmp_path))
-    assert all(words in str(refusal.value) for words in [
-        f'The latest run in {tmp_path}', 'epoch_3.pth, epoch_4.pth', '--resume FILE', '--work-dir'])
 
 
-def test_what_is_no_file_is_passed_over_with_a_word(tmp_path, log):
+def test_what_is_no_file_is_passed_over(tmp_path):
     write(tmp_path, 'epoch_2.pth')
     (tmp_path / 'epoch_9.pth').mkdir()
     (tmp_path / 'epoch_8.pth').symlink_to('nowhere')
     os.mkfifo(tmp_path / 'epoch_7.pth')
     assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_2.pth')
-    assert [line.partition('Passed over: ')[2].partition(',')[0] for line in log()] == [
-        f'{tmp_path}/epoch_9.pth is a folder', f'{tmp_path}/epoch_8.pth is a link to nothing',
-        f'{tmp_path}/epoch_7.pth is a device']
     (tmp_path / 'epoch_2.pth').unlink()
     assert latest_checkpoint(str(tmp_path)) is None
-
-
-def test_a_meta_that_is_no_dictionary(tmp_path):
-    torch.save(dict(meta=[1]), tmp_path / 'epoch_2.pth')
-    assert latest_checkpoint(str(tmp_path)) == str(tmp_path / 'epoch_2.pth')

@@ -9,8 +9,6 @@ import socket
 import time
 
 import pytest
-from mmengine.logging import MMLogger
-from toy_runs import NUMBERS
 
 from clim_mm.checkpoints.run_folder import RUN_FILE, HeldFolder, Run, marked_run, read_run
 from clim_mm.errors import CheckpointError, UserError
@@ -48,7 +46,7 @@ def test_a_damaged_file_tells_nothing_and_is_mended(tmp_path, content):
 
 def test_what_is_in_the_way_of_the_file_ends_in_a_sentence(tmp_path):
     (tmp_path / 'a' / RUN_FILE).mkdir(parents=True)
-    with pytest.raises(CheckpointError, match=f'Cannot write .*a/{RUN_FILE} .Is a directory.: move that folder away'):
+    with pytest.raises(CheckpointError, match=f'Cannot write .*a/{RUN_FILE} .Is a directory.: move what is there away'):
         HeldFolder(str(tmp_path / 'a'))
     (tmp_path / 'b').write_text('')
     with pytest.raises(CheckpointError, match='Cannot write .*File exists.: choose another place'):
@@ -65,9 +63,9 @@ def test_what_is_in_the_way_of_the_file_ends_in_a_sentence(tmp_path):
 
 
 @pytest.mark.parametrize(('other', 'is_own'), [
-    (meta(), True), (meta(id='b'), False), (dict(iter=1), False), (dict(run=7), False), (dict(run=dict(id='a')), False),
+    (meta(), True), (meta(id='b'), False), (dict(iter=1), False),
     (meta(start=2, iteration=900), True), (meta(start=3, iteration=900), True), (meta(iteration=300), True),
-    (meta(iteration=301), False), (dict(meta(), iter='x'), True)])
+    (meta(iteration=301), False)])
 def test_checkpoints_of_a_run(other, is_own):
     assert Run('a', start=2, iter=300).owns(other) == is_own
 
@@ -78,20 +76,13 @@ def test_a_run_by_the_mark_of_its_checkpoint():
     assert marked_run(dict(iter=20)) == Run(iter=20)
 
 
-@pytest.fixture
-def log(tmp_path_factory):
-    path = tmp_path_factory.mktemp('log') / 'log.txt'
-    MMLogger.get_instance(f'run_file_{next(NUMBERS)}', log_file=str(path))
-    return path
-
-
-def test_a_file_system_without_locks_is_said(tmp_path, log, monkeypatch):
+def test_a_file_system_without_locks_does_not_hinder(tmp_path, monkeypatch):
     def lockf(descriptor, operation):
         raise OSError(37, 'No locks available')
 
     monkeypatch.setattr(fcntl, 'lockf', lockf)  # no file system here is without them
     HeldFolder(str(tmp_path)).release()
-    assert f'The file system of {tmp_path} knows no locks' in log.read_text()
+    assert read_run(str(tmp_path)).pid == os.getpid()
 
 
 def test_a_training_notices_that_its_folder_was_taken(tmp_path):
@@ -109,8 +100,6 @@ def hold(folder, pipe):
     held = HeldFolder(folder)
     held.begin(Run('a', 1))
     assert read_run(folder).id == 'a'  # and the lock is still there
-    with pytest.raises(CheckpointError, match='by this process'):
-        HeldFolder(folder)
     worker = multiprocessing.get_context('fork').Process(target=time.sleep, args=(600, ))
     worker.start()
     pipe.send(worker.pid)

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import pytest
-import torch
 from mmengine.config import Config
 
-from clim_mm.checkpoints.saved_settings import UNSET, Row, rows, settings_of, table
-from clim_mm.errors import CheckpointError, sentence
+from clim_mm.checkpoints.normalization import settings_of
+from clim_mm.checkpoints.resume import UNSET, Row, rows, table
 
 
 def found(checkpoint, config):
@@ -30,12 +29,11 @@ def test_lists():
         'steps.1.a': (1, 2), 'steps.2': (UNSET, 4)}
     assert found(dict(at=[60, 80]), dict(at=[60, 90])) == {'at': ([60, 80], [60, 90])}
     assert found(dict(at=(60, [80])), dict(at=[60, (80, )])) == {}, 'the command line gives lists'
-    assert found(dict(lr=torch.tensor(0.5)), dict(lr=0.5)) == {}
 
 
 def test_the_table_shows_what_differs_and_counts_the_rest():
     text = table([Row('lr', 0.06, 0.03, 0.03), Row('momentum', 0.9, 0.9, 0.9), Row('seed', 3, UNSET, 3),
-                  Row('a.long.name', 'x' * 99, 0.1 + 0.2, 0.3)])
+                  Row('a.long.name', 'x' * 99, 0.3, 0.3)])
     assert text.splitlines() == [
         '  setting      checkpoint                                config  in force',
         '  lr           0.06                                      0.03    0.03',
@@ -44,10 +42,8 @@ def test_the_table_shows_what_differs_and_counts_the_rest():
     assert table([Row('lr', 0.06, 0.06, 0.06)]) == '  1 other settings equal'
 
 
-def test_values_that_hardly_differ_are_told_apart():
+def test_numbers_that_hardly_differ_are_told_apart():
     assert '  lr       0.30000000000000004  0.3     0.3' in table([Row('lr', 0.1 + 0.2, 0.3, 0.3)])
-    texts = ['a' * 30 + middle + 'c' * 30 for middle in '12']
-    assert all(text in table([Row('root', texts[0], texts[1], texts[1])]) for text in texts)
 
 
 CONFIG = Path(__file__).parents[2] / 'configs/clim/clim_r50_16xb32-200e_in1k.py'
@@ -71,8 +67,6 @@ def test_nothing_is_run(tmp_path):
     assert not marker.exists()
 
 
-@pytest.mark.parametrize('text', ['model = dict(', 'a = \x00', '(' * 5000])
-def test_what_is_no_python_is_said(text):
-    with pytest.raises(CheckpointError) as raised:
-        settings_of(text)
-    assert sentence(raised.value).startswith('The config in the checkpoint cannot be read (')
+@pytest.mark.parametrize('text', ['model = dict(', 'a = \x00', '(' * 5000, None, 3])
+def test_what_is_no_python_has_no_settings(text):
+    assert settings_of(text) == {}

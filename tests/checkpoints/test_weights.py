@@ -1,12 +1,13 @@
 """Names and shapes, compared."""
 
 import hashlib
+import math
 
 import numpy as np
 import pytest
 import torch
 
-from clim_mm.checkpoints.weights import check_read, check_start, compare, weights_of, weights_sha256
+from clim_mm.checkpoints.weights import check_read, check_start, compare, not_finite, weights_of, weights_sha256
 from clim_mm.errors import ConfigError
 
 
@@ -41,7 +42,7 @@ def test_weights_of_a_checkpoint():
     weights = tensors(a=(1, ))
     assert weights_of(dict(state_dict=weights, meta={})) == weights_of(weights) == weights
     assert list(weights_of(dict(state_dict={'module.a.module.b': 1, 3: 2}))) == ['a.module.b', '3']
-    with pytest.raises(ConfigError, match='state_dict is a list, not a dictionary of weights'):
+    with pytest.raises(ConfigError, match='state_dict is not a dictionary of weights'):
         weights_of(dict(state_dict=[1]))
 
 
@@ -81,6 +82,13 @@ def test_what_is_read_must_be_whole():
         check_read(compare(saved, own), ['a'], 'x.pth')
     with pytest.raises(ConfigError, match='weights of the d, .* or more .it has c'):
         check_read(compare(saved, own), ['d'], 'x.pth')
+
+
+def test_tensors_that_are_not_finite():
+    values = dict(a=torch.tensor([1.0, math.inf]), b=torch.zeros(2), c=dict(d=torch.tensor(math.nan)), e='text',
+                  f=torch.ones(1, dtype=torch.int64), g=torch.tensor([math.nan], dtype=torch.bfloat16))
+    assert not_finite('weights', values) == ['3 tensors of its weights hold NaN or infinity: a, c.d, g']
+    assert not_finite('weights', dict(b=values['b'])) == []
 
 
 def test_the_hash_of_weights_by_hand():

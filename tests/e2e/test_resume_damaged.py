@@ -33,4 +33,4 @@ def test_resume_passes_over_a_damaged_checkpoint(train, trained, tmp_path):
         path.write_bytes(b'')
     nothing = train(work_dir, 1, '--resume', epochs=2)
     assert nothing.returncode == 1
-    assert nothing.stdout.strip().splitlines()[-1].startswith(f'Error: All checkpoints in {work_dir} are damaged')
+    assert nothing.stdout.strip().splitlines()[-1].startswith(f'Error: No checkpoint in {work_dir} is whole')

@@ -122,7 +122,7 @@ def test_a_file_that_is_cut_off(checkpoint18, tmp_path, length):
 def test_no_such_checkpoint(tmp_path):
     assert refusal(tmp_path / 'no.pth').startswith(f'There is no checkpoint {tmp_path}/no.pth')
     (tmp_path / 'work_dir').mkdir()
-    assert 'is a folder, not a checkpoint' in refusal(tmp_path / 'work_dir')
+    assert f'There is no checkpoint {tmp_path}/work_dir' in refusal(tmp_path / 'work_dir')
 
 
 def test_another_stem(tmp_path):

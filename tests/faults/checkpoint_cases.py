@@ -166,15 +166,12 @@ def _altered_cases(sound: Sound) -> Iterator[Case]:
     state = sound.holds()['state_dict']
     keys, ids = state['queue.keys'], state['queue.ids']
     values: dict[str, list] = {
-        'meta': [None, 3, 'text', []], 'meta.epoch': ['1', None, -1, 1.5, math.nan, True, [1], 10**12],
-        'meta.iter': ['6', None, -1, 6.5, [6], 10**12], 'meta.seed': ['0', -1, 1.5, 2**40],
+        'meta': [None, 3, 'text', []], 'meta.epoch': ['1', None, 1.5, math.nan, [1]],
+        'meta.iter': ['6', None, 6.5, [6]],
         'message_hub': [None, 3, 'text', {}], 'optimizer': [None, 3, 'text', {}, []],
         'message_hub.log_scalars': [None, 3, 'text'], 'message_hub.runtime_info': [None, 3, 'text'],
-        'optimizer.param_groups': [None, 3, [], 'text', [3]], 'optimizer.state': [None, 3, 'text', {}, {0: 3}],
+        'optimizer.param_groups': [None, 3, [], 'text', [3]], 'optimizer.state': [None, 3, 'text'],
         'optimizer.param_groups.0.params': [None, 3, [], [0], ['a']],
-        'optimizer.state.0.momentum_buffer': [3, 'text', torch.zeros(7), torch.zeros(()), torch.zeros(2, 3, 4, 5, 6)],
-        'optimizer.loss_scaler': [3, dict(scale=math.nan), dict(scale=-1.0)],
-        'param_schedulers': [None, 3, 'text'],
         'neighbors': [None, 3, 'text', {}, []], 'neighbors.table': [None, 3, 'text', {}],
         'neighbors.table.positives': [
             None, 3, 'text', positives.float(), positives.long(), positives[:-1], positives[:, :-1], positives[0],

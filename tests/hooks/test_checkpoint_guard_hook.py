@@ -73,8 +73,9 @@ def test_weights_that_the_model_lacks_are_not_dropped(tmp_path, toy_checkpoint):
 
 
 @pytest.mark.parametrize('part', ['optimizer', 'message_hub', 'state_dict', 'meta'])
-def test_a_part_that_is_not_there(tmp_path, toy_checkpoint, part):
-    path = changed(toy_checkpoint, tmp_path, lambda c: c.pop(part))
+@pytest.mark.parametrize('value', [None, 3])
+def test_a_part_that_is_not_there_or_no_part(tmp_path, toy_checkpoint, part, value):
+    path = changed(toy_checkpoint, tmp_path, lambda c: c.update({part: value}) if value else c.pop(part))
     name = 'meta.epoch, meta.iter' if part == 'meta' else part
     assert_refused(runner_from(path, tmp_path, resume=True), f'The checkpoint {path} cannot be resumed from (it lacks '
                    f'{name}): give a checkpoint that a training has saved whole')

@@ -164,7 +164,7 @@ def test_a_damaged_list_hides_no_change(root, damage):
 def test_a_list_that_cannot_be_written_ends_in_a_sentence(root):
     replace_by_a_folder(root / 'work' / 'manifest.txt.gz')
     told = refusal(root / 'images', root / 'work')
-    assert told.startswith(f'Cannot write {root}/work/manifest.txt.gz (Is a directory): move that folder away')
+    assert told.startswith(f'Cannot write {root}/work/manifest.txt.gz (Is a directory): move what is there away')
 
 
 def test_the_list_of_another_run_gives_no_wrong_examples(root):
