@@ -19,9 +19,8 @@ from clim_mm.evaluation.banked_features import banked_features, open_bank
 from clim_mm.evaluation.extract import Extraction
 from clim_mm.evaluation.features import extract_settings
 from clim_mm.neighbors import STRATEGIES
-from clim_mm.neighbors.defaults import DEFAULT_MEMORY, is_exact, neighbor_sizes
+from clim_mm.neighbors.defaults import neighbor_sizes
 from clim_mm.neighbors.faiss_backend import load_faiss
-from clim_mm.neighbors.ivf import blocks_of_queries
 from clim_mm.neighbors.key_bank import KeyBank
 from clim_mm.neighbors.refresh import Refresh, refresh, refresh_seed
 from clim_mm.protocols import Embeds, HasQueues, TakesNeighbors
@@ -56,7 +55,6 @@ class CenterWiseNeighborHook(Hook):
             100,000 images [ours].
         nprobe: If not exact, the centres to begin with: twice as many are taken until ``least_recall`` is reached.
         least_recall: If not exact, share of the true neighbours that must be found on a sample; 0.99 [ours].
-        memory_mib: If not exact, MiB for what a block of images takes in the search [ours].
         encoder: ``momentum`` [csml] or ``query``.
         layer: ``embedding`` [paper 3.2.1] or ``pooled`` [csml].
         feature_source: ``extract`` takes the features of all images anew at each refresh [paper A.2]. ``bank`` takes
@@ -79,14 +77,13 @@ class CenterWiseNeighborHook(Hook):
                  exact: Optional[bool] = None,
                  nprobe: int = 16,
                  least_recall: float = 0.99,
-                 memory_mib: int = DEFAULT_MEMORY // 2**20,
                  encoder: str = 'momentum',
                  layer: str = 'embedding',
                  feature_source: str = 'extract',
                  bank_average: int = 10,
                  compare: Sequence[str] = ()) -> None:
         self.extraction: Any = None if extract is None else Extraction(_NAME, extract, encoder, layer)
-        for name, whole in dict(interval=interval, nprobe=nprobe, memory_mib=memory_mib, bank_average=bank_average,
+        for name, whole in dict(interval=interval, nprobe=nprobe, bank_average=bank_average,
                                 num_clusters=num_clusters, num_neighbors=num_neighbors).items():
             check_whole(f'{name} of {_NAME}', whole, 1, optional=name in ('num_clusters', 'num_neighbors'))
         check_whole(f'begin of {_NAME}', begin, 0)
@@ -109,7 +106,6 @@ class CenterWiseNeighborHook(Hook):
         self.exact = exact
         self.nprobe = nprobe
         self.least_recall = least_recall
-        self.memory_mib = memory_mib
         self.encoder = encoder
         self.layer = layer
         self.feature_source = feature_source
@@ -140,8 +136,6 @@ class CenterWiseNeighborHook(Hook):
             f'{self.sizes.num_neighbors} neighbours{" (likewise)" if self.num_neighbors is None else ""}, '
             f'at most {dataset.table.num_positives} positives by {self.strategy}, '
             f'refreshed every {self.interval} epochs from epoch {self.begin} on.')
-        if not is_exact(self.exact, len(dataset)):  # too little memory: likewise
-            blocks_of_queries(len(dataset), model.embedding_dim, self.sizes.num_neighbors, self.memory_mib * 2**20)
         if dist.is_main_process():
             self._labels = labels_of(dataset.dataset)
         if resumed(runner) and self._loaded is not None:
@@ -232,7 +226,6 @@ class CenterWiseNeighborHook(Hook):
             exact=self.exact,
             nprobe=self.nprobe,
             least_recall=self.least_recall,
-            memory=self.memory_mib * 2**20,
             start=None if self._centroids is None else self._centroids.numpy(),
             seed=refresh_seed(runner.seed, runner.epoch) if seed is None else seed,
             compare=self.compare,

@@ -4,7 +4,6 @@ from typing import NamedTuple, Optional
 
 from clim_mm.errors import ConfigError
 
-DEFAULT_MEMORY = 2**28  # bytes for what a block of a search, or of features on their way, takes [ours]
 PAPER_QUEUE_LEN = 65536  # [moco]
 _MOST_COMPARED_WITH_ALL = 100_000  # images: half a minute for each, k-means and search, on two cores
 

@@ -9,8 +9,7 @@ from clim_mm.neighbors import NeighborTable
 from clim_mm.neighbors.defaults import NeighborSizes
 from clim_mm.neighbors.faiss_backend import feature_bytes
 from clim_mm.neighbors.key_bank import bank_bytes
-from clim_mm.neighbors.kmeans import kmeans_flops
-from clim_mm.neighbors.refresh_cost import SearchSpeed, index_bytes, refresh_bytes, search_flops
+from clim_mm.neighbors.refresh_cost import SearchSpeed, kmeans_flops, refresh_bytes, search_flops
 
 from .measure import Extraction, Measurements
 from .settings import RefreshSettings, Settings
@@ -113,12 +112,11 @@ def _refresh(settings: Settings, refresh: RefreshSettings, extraction: Extractio
     of_another = gathering_bytes(num_images, dim, settings.processes, main=False)
     gathering = gathering_bytes(num_images, dim, settings.processes) + (settings.local_processes - 1) * of_another
     finding = refresh_bytes(
-        num_images, dim, NeighborSizes(num_clusters, refresh.num_neighbors), refresh.num_positives, refresh.strategy,
-        refresh.exact, refresh.memory, speed.on_gpu, all_readable)
+        num_images, dim, NeighborSizes(num_clusters, refresh.num_neighbors), refresh.num_positives, all_readable)
     return RefreshForecast(
         dim=dim,
         feature_bytes=feature_bytes(num_images, dim),
-        index_bytes=index_bytes(num_images, dim, num_clusters, refresh.exact, speed.on_gpu),
+        index_bytes=feature_bytes(num_images, dim),
         host_bytes=max(gathering, finding),
         table_bytes=NeighborTable.bytes_of(num_images, refresh.num_positives) * settings.local_processes,
         extract=extract,

@@ -135,7 +135,7 @@ def _rehearse(runner: Runner, settings: Settings, measured: Measurements, sample
         neighbor_hook.extraction.encode_by(model.eval()), batch, len(views), _FOR_ENCODING * seconds)
     search = None
     if dist.is_main_process():
-        search = measure_search(dim, settings.refresh.num_neighbors, settings.refresh.exact)
+        search = measure_search(dim, settings.refresh.num_neighbors)
     return replace(measured, extraction=Extraction(len(views), loading.seconds + reading, encode, dim), search=search)
 
 

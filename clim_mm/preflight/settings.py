@@ -58,7 +58,6 @@ class RefreshSettings:
     strategy: str
     exact: bool
     nprobe: int
-    memory: int  # bytes for a block of a search that is not exact
     layer: str
     from_bank: bool
     num_workers: int
@@ -218,7 +217,6 @@ def _refresh(hook: RefreshesNeighbors, runner: Runner) -> RefreshSettings:
         strategy=hook.strategy,
         exact=is_exact(hook.exact, len(dataset)),
         nprobe=hook.nprobe,
-        memory=hook.memory_mib * 2**20,
         layer=hook.extraction.layer,
         from_bank=hook.feature_source == 'bank',
         num_workers=hook.extraction.num_workers)

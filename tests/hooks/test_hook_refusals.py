@@ -27,15 +27,6 @@ def test_sizes_that_do_not_fit_are_refused_before_any_extraction(folder, tmp_pat
         runner.train()
 
 
-def test_a_memory_budget_that_holds_no_block_is_refused_before_any_extraction(folder, tmp_path):
-    # 24 queries and their 4 neighbours: 2 * 24 * (24 * 5 + 4 * 8192) bytes are 1.51 MiB; 64 would be 4.01.
-    model = model_cfg(feat_dim=8192)
-    model['neck']['out_channels'] = 8192
-    hook = hook_cfg(extract=NO_EXTRACTION, exact=False, num_neighbors=4, memory_mib=1)
-    with pytest.raises(ConfigError, match='of 1 MiB does not hold a block of 64 rows: set memory_mib .* at least 5'):
-        runner_of(folder, tmp_path, hook=hook, model=model).train()
-
-
 def test_no_refresh_means_no_extraction(folder, tmp_path):
     witness, _ = train(folder, tmp_path, hook=hook_cfg(extract=NO_EXTRACTION, begin=1))
     assert witness.versions() == {0: {0}}

@@ -15,8 +15,7 @@ COSINE = Schedule('CosineAnnealingLR', by_epoch=True, begin=0, end=200, cosine_e
 
 REFRESH = RefreshSettings(
     interval=5, begin=0, num_refreshes=40, num_clusters=10_000, num_neighbors=40, num_positives=10,
-    strategy='center_wise', exact=True, nprobe=32, layer='embedding', from_bank=False, num_workers=8,
-    memory=2**28)
+    strategy='center_wise', exact=True, nprobe=32, layer='embedding', from_bank=False, num_workers=8)
 
 SETTINGS = Settings(
     num_images=1_281_167, batch_size=32, processes=16, local_processes=8, accumulation=1, steps=2502, max_epochs=200,
