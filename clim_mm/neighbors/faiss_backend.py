@@ -29,8 +29,8 @@ def load_faiss() -> ModuleType:
             raise ImportError('files are missing')
     except (ImportError, AttributeError) as error:  # AttributeError: files of two packages, of different versions
         raise MissingDependencyError(
-            f'faiss is missing or not installed as a whole ({on_one_line(error)}): its packages share a folder, so take '
-            'out all of them with `pip uninstall -y faiss-cpu faiss-gpu faiss-gpu-cu12`, then install one: '
+            f'faiss is missing or not installed as a whole ({on_one_line(error)}): its packages share a folder, so '
+            'take out all of them with `pip uninstall -y faiss-cpu faiss-gpu faiss-gpu-cu12`, then install one: '
             '`pip install "faiss-cpu>=1.12,<1.16"` for the CPU, `pip install "faiss-gpu>=1.15.1,<1.16"` for NVIDIA '
             'GPUs.') from error
     return faiss

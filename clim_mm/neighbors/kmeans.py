@@ -15,8 +15,8 @@ POINTS_PER_CENTROID = 64  # of a sample; with 32, centres are caught by outliers
 _NUM_CLUSTERS = 'num_clusters, up to the number of features,'
 
 # An iteration that improves the objective by less than this share is the last [ours]. Found on the three families of
-# tools/benchmarks/refresh.py: the objective is within 1 % of that of `cluster`. Further iterations on the sample fit the
-# sample alone; on all features each gains about two thirds of what the one before gained.
+# tools/benchmarks/refresh.py: the objective is within 1 % of that of `cluster`. Further iterations on the sample fit
+# the sample alone; on all features each gains about two thirds of what the one before gained.
 ON_SAMPLE, ON_ALL = 0.005, 0.002
 
 

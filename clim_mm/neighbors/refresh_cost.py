@@ -26,7 +26,7 @@ def refresh_bytes(num_images: int, dim: int, sizes: NeighborSizes, num_positives
     """
     k = sizes.num_neighbors
     features = feature_bytes(num_images, dim) * (2 if all_readable else 3)  # and the copy that is searched
-    found = num_images * (16 * (k + 16) + 4 * num_positives)  # candidates of the symmetric search, neighbours, positives
+    found = num_images * (16 * (k + 16) + 4 * num_positives)  # candidates on the way, neighbours, positives
     return features + found + 48 * k * min(num_images, ROWS_PER_BLOCK)
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_blobs
 
-from clim_mm.neighbors import ivf_search, search, train_centroids
 from clim_mm.neighbors import ivf as ivf_module
+from clim_mm.neighbors import ivf_search, search, train_centroids
 from clim_mm.neighbors.exact_search import recall_of, search_sample
 from clim_mm.neighbors.ivf import list_ranks, search_lists_on_cpu, search_lists_on_gpus
 from clim_mm.neighbors.kmeans import nearest_centroids
