@@ -104,7 +104,6 @@ class RefreshesNeighbors(Protocol):
     strategy: str
     exact: Optional[bool]
     nprobe: int
-    memory_mib: int
     feature_source: str
     extraction: Any  # Extraction
 

@@ -57,8 +57,6 @@ def neighbors_of_checkpoint(cfg: Config, checkpoint: str, anew: bool = False) ->
     strategy, epochs = hook.get('strategy', 'center_wise'), held.get('meta', {}).get('epoch')
     if anew:
         search = {name: hook[name] for name in ('exact', 'nprobe', 'least_recall') if name in hook}
-        if 'memory_mib' in hook:
-            search['memory'] = hook['memory_mib'] * 2**20
         seed = refresh_seed((cfg.get('randomness') or {}).get('seed') or 0, epochs or 0)
         found = refresh(
             features, sizes, readable=views.quarantine.readable, previous=table, num_positives=table.shape[1],

@@ -17,7 +17,7 @@ from clim_mm.errors import ConfigError
 from clim_mm.evaluation.extract import Extraction, banked_features, open_bank
 from clim_mm.evaluation.features import extract_settings
 from clim_mm.neighbors import STRATEGIES
-from clim_mm.neighbors.defaults import DEFAULT_MEMORY, neighbor_sizes
+from clim_mm.neighbors.defaults import neighbor_sizes
 from clim_mm.neighbors.faiss_backend import load_faiss
 from clim_mm.neighbors.key_bank import KeyBank
 from clim_mm.neighbors.refresh import Refresh, refresh, refresh_seed
@@ -48,7 +48,7 @@ class CenterWiseNeighborHook(Hook):
         strategy: How positives are chosen [paper 3.2.1, Table 6].
         exact: k-means on all images, and each compared with all. False, for large sets: k-means on samples, and a
             search among the images of the nearest centres. None is True up to 100,000 images [ours].
-        nprobe, least_recall, memory_mib: If not exact, as in :func:`~clim_mm.neighbors.ivf.ivf_search`; in MiB.
+        nprobe, least_recall: If not exact, as in :func:`~clim_mm.neighbors.ivf.ivf_search`.
         encoder, layer: ``momentum`` [csml] or ``query``; ``embedding`` [paper 3.2.1] or ``pooled`` [csml].
         feature_source: ``extract`` takes the features of all images anew [paper A.2], ``bank`` the keys that training
             computed of each image, and extracts only images without one [ours].
@@ -69,14 +69,13 @@ class CenterWiseNeighborHook(Hook):
                  exact: Optional[bool] = None,
                  nprobe: int = 16,
                  least_recall: float = 0.99,
-                 memory_mib: int = DEFAULT_MEMORY // 2**20,
                  encoder: str = 'momentum',
                  layer: str = 'embedding',
                  feature_source: str = 'extract',
                  bank_average: int = 10,
                  compare: Sequence[str] = ()) -> None:
         self.extraction: Any = None if extract is None else Extraction(_NAME, extract, encoder, layer)
-        for name, whole in dict(interval=interval, nprobe=nprobe, memory_mib=memory_mib, bank_average=bank_average,
+        for name, whole in dict(interval=interval, nprobe=nprobe, bank_average=bank_average,
                                 num_clusters=num_clusters, num_neighbors=num_neighbors).items():
             check_whole(f'{name} of {_NAME}', whole, 1, optional=name in ('num_clusters', 'num_neighbors'))
         check_whole(f'begin of {_NAME}', begin, 0)
@@ -98,7 +97,6 @@ class CenterWiseNeighborHook(Hook):
         self.exact = exact
         self.nprobe = nprobe
         self.least_recall = least_recall
-        self.memory_mib = memory_mib
         self.encoder = encoder
         self.layer = layer
         self.feature_source = feature_source
@@ -203,6 +201,6 @@ class CenterWiseNeighborHook(Hook):
             features, self.sizes, readable=dataset.quarantine.readable, labels=self._labels,
             previous=dataset.table.positives if dataset.table.version else None,
             num_positives=dataset.table.num_positives, strategy=self.strategy, compare=self.compare,
-            exact=self.exact, nprobe=self.nprobe, least_recall=self.least_recall, memory=self.memory_mib * 2**20,
+            exact=self.exact, nprobe=self.nprobe, least_recall=self.least_recall,
             start=None if self._centroids is None else self._centroids.numpy(),
             seed=refresh_seed(runner.seed, runner.epoch) if seed is None else seed, progress=True)

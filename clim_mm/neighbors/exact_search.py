@@ -1,16 +1,15 @@
 """Exact nearest neighbours over the whole training set (paper section 3.2.1), and the recall of other searches."""
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
 from clim_mm.checks import check_whole
 from clim_mm.progress import progress_bar
 
-from .faiss_backend import as_float32_matrix, feature_bytes, load_faiss, on_every_core, on_gpus
+from .faiss_backend import as_float32_matrix, load_faiss, on_every_core, on_gpus
 
 _QUERIES_PER_BLOCK = 16384
-_BYTES_OF_A_HIT = 12 + 8 + 2  # faiss's distance and id; the id without the feature itself, and which they are
 _ROUNDING = 1e-6  # of the squared distances of two features at the same distance, relative
 
 
@@ -31,20 +30,19 @@ def search(features: np.ndarray, k: int, progress: bool = False) -> np.ndarray:
     k = int(k)  # faiss takes no numpy integers
     index = on_gpus(load_faiss().IndexFlatL2(features.shape[1]))
     index.add(features)
+    return search_index(index, features, k, progress)
+
+
+def search_index(index: Any, features: np.ndarray, k: int, progress: bool) -> np.ndarray:
+    """As :func:`search`, by a faiss index that holds these (N, d) float32 features."""
     neighbors = np.empty((len(features), k), dtype=np.int32)
-    with progress_bar(total=len(features), desc='search', unit='query', show=progress) as bar:
+    with progress_bar(total=len(features), desc='search', unit='image', show=progress) as bar:
         for start in range(0, len(features), _QUERIES_PER_BLOCK):
             block = slice(start, start + _QUERIES_PER_BLOCK)
             _, found = index.search(features[block], k + 1)
             neighbors[block] = without_self(found, np.arange(start, start + len(found)))
             bar.update(len(found))
     return neighbors
-
-
-def search_bytes(num_features: int, dim: int, k: int, on_gpu: bool = False) -> int:
-    """What ``search`` holds at most in the host's memory beside the features; GPUs hold faiss's copy themselves."""
-    copy = 0 if on_gpu else feature_bytes(num_features, dim)
-    return copy + num_features * k * 4 + min(num_features, _QUERIES_PER_BLOCK) * (k + 1) * _BYTES_OF_A_HIT
 
 
 def without_self(found: np.ndarray, ids: np.ndarray) -> np.ndarray:
@@ -54,44 +52,29 @@ def without_self(found: np.ndarray, ids: np.ndarray) -> np.ndarray:
     return found[~dropped].reshape(len(found), -1)
 
 
-class Sample(NamedTuple):
-    """Features whose true neighbours are known.
-
-    Attributes:
-        ids: (n,) int64, ascending.
-        reach: (n,) float64, squared distance to the farthest of the k others that faiss's exact search finds.
-        found: (n, k + 1) int64, what it finds: these and the feature itself.
-    """
-
-    ids: np.ndarray
-    reach: np.ndarray
-    found: np.ndarray
-
-
 @on_every_core
-def draw_sample(features: np.ndarray, k: int, num_queries: int, seed: int) -> Sample:
-    """Draw ``num_queries`` of the (N, d) float32 features, or all if there are fewer, and compare each with all."""
+def search_sample(features: np.ndarray, k: int, num_queries: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Compare ``num_queries`` of the (N, d) float32 features, drawn at random, with all.
+
+    Returns:
+        Their (n,) int64 ids, ascending, and (n, k) int64 nearest others; fewer columns if N is smaller.
+    """
     rng = np.random.default_rng(seed)
     ids = np.sort(rng.choice(len(features), min(num_queries, len(features)), replace=False))
     _, found = load_faiss().knn(features[ids], features, min(k + 1, len(features)))
-    distances = np.sort(_squared_distances(features, ids, found), axis=1)
-    return Sample(ids, distances[:, -1], found)  # itself is one of the k + 1, at 0
+    return ids, without_self(found, ids)
 
 
-def recall_of(found: np.ndarray, features: np.ndarray, sample: Sample) -> float:
-    """The share, 0 to 1, of neighbours as near as the exact search's; those at the same distance count alike.
+def recall_of(found: np.ndarray, features: np.ndarray, ids: np.ndarray, exact: np.ndarray) -> float:
+    """The share, 0 to 1, of neighbours as near as those of the exact search; at the same distance they count alike.
 
-    ``found`` are (n, k) ids for the sample's features, -1 = none, distinct in a row and without the feature itself.
+    Args:
+        found: (n, k) ids for the features ``ids``, distinct in a row and without the feature itself; -1 = none.
+        ids, exact: Of :func:`search_sample`.
     """
-    distances = _squared_distances(features, sample.ids, found)
-    near = distances <= sample.reach[:, None] * (1 + _ROUNDING)
-    wanted = min(found.shape[1], len(features) - 1)
-    return float((near & (found >= 0)).sum() / (len(found) * wanted)) if wanted else 1.0
-
-
-def recall_bytes(num_queries: int, dim: int) -> int:
-    """What it takes to compare a sample with its neighbours: three float64 numbers for each of its own."""
-    return num_queries * dim * 3 * 8
+    reach = _squared_distances(features, ids, exact).max(axis=1, keepdims=True)
+    near = (found >= 0) & (_squared_distances(features, ids, found) <= reach * (1 + _ROUNDING))
+    return float(near.sum() / exact.size)
 
 
 def _squared_distances(features: np.ndarray, ids: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -3,26 +3,22 @@
 import functools
 import logging
 import os
-from collections.abc import Callable, Iterator
-from importlib.metadata import distributions
+from collections.abc import Callable
 from types import ModuleType
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Optional, ParamSpec, TypeVar
 
 import numpy as np
 import torch
 from mmengine.logging import print_log
 
-from clim_mm.errors import ConfigError, MissingDependencyError, on_one_line
+from clim_mm.errors import MissingDependencyError, on_one_line
 
 from .gpu_trial import gpu_fault
 
 P = ParamSpec('P')
 T = TypeVar('T')
 
-ROWS_PER_BLOCK = 65536  # where no memory budget says otherwise
-_FEWEST_ROWS = 64  # below, faiss's work on a block is mostly overhead
-_ONE_ALONE = ('its packages share a folder, so take out all of them with `pip uninstall -y faiss-cpu faiss-gpu '
-              'faiss-gpu-cu12`, then install one.')
+ROWS_PER_BLOCK = 65536  # of a block of features
 
 
 def load_faiss() -> ModuleType:
@@ -32,12 +28,11 @@ def load_faiss() -> ModuleType:
         if not hasattr(faiss, 'Kmeans'):  # another of its packages was taken out, and the files of both with it
             raise ImportError('files are missing')
     except (ImportError, AttributeError) as error:  # AttributeError: files of two packages, of different versions
-        if isinstance(error, ModuleNotFoundError) and error.name == 'faiss':
-            raise MissingDependencyError(
-                'faiss is missing: `pip install "faiss-cpu>=1.12,<1.16"` installs it for the CPU, '
-                '`pip install "faiss-gpu>=1.15.1,<1.16"` for NVIDIA GPUs.') from error
         raise MissingDependencyError(
-            f'faiss is not installed as a whole ({on_one_line(error)}): {_ONE_ALONE}') from error
+            f'faiss is missing or not installed as a whole ({on_one_line(error)}): its packages share a folder, so '
+            'take out all of them with `pip uninstall -y faiss-cpu faiss-gpu faiss-gpu-cu12`, then install one: '
+            '`pip install "faiss-cpu>=1.12,<1.16"` for the CPU, `pip install "faiss-gpu>=1.15.1,<1.16"` for NVIDIA '
+            'GPUs.') from error
     return faiss
 
 
@@ -68,15 +63,10 @@ def num_gpus() -> int:
     faiss = load_faiss()
     if not torch.cuda.is_available():  # a driver that fails would end the process in faiss
         return 0
-    number, fault = faiss.get_num_gpus(), None
-    if number:
+    fault: Optional[str] = 'This faiss knows no GPU: the CPU clusters and searches (docs/training.md, "faiss on GPUs").'
+    if number := faiss.get_num_gpus():
         torch.cuda.empty_cache()  # another process tries the GPUs
         fault = gpu_fault()
-    elif not hasattr(faiss, 'StandardGpuResources'):
-        for name in (found.name for found in distributions()):
-            if name.startswith(('faiss-gpu', 'faiss-cuda')):
-                fault = (f'{name} is installed, but the faiss in its place knows no GPUs, so that the CPU clusters and '
-                         f'searches: {_ONE_ALONE}')
     if fault is not None:
         print_log(fault, logger='current', level=logging.WARNING)
     return 0 if fault else number
@@ -92,9 +82,7 @@ def as_float32_matrix(features: np.ndarray, name: str = 'features') -> np.ndarra
     matrix = np.ascontiguousarray(features, dtype=np.float32)
     if matrix.ndim != 2 or matrix.size == 0:
         raise ValueError(f'{name} must be a non-empty (N, d) array, but its shape is {matrix.shape}.')
-    # In blocks: a mask of all at once is a quarter of the features.
-    parts = np.array_split(matrix, -(-len(matrix) // ROWS_PER_BLOCK))
-    finite = np.concatenate([np.isfinite(part).all(axis=1) for part in parts])
+    finite = np.isfinite(matrix.sum(axis=1, dtype=np.float64))  # a mask of all numbers is a quarter of the features
     if not finite.all():
         rows = np.flatnonzero(~finite)
         raise ValueError(f'{name} has NaN or infinity in {len(rows)} of {len(matrix)} rows, first in row {rows[0]}.')
@@ -104,16 +92,3 @@ def as_float32_matrix(features: np.ndarray, name: str = 'features') -> np.ndarra
 def feature_bytes(num_features: int, dim: int) -> int:
     """Bytes of an (N, d) float32 array."""
     return num_features * dim * 4
-
-
-def blocks(num_rows: int, bytes_per_row: int, budget: int) -> Iterator[slice]:
-    """Slices that cover ``num_rows`` rows, each of at most ``budget`` bytes.
-
-    A budget that does not hold a small block is refused at once, not with the first slice.
-    """
-    rows = budget // bytes_per_row
-    if rows < min(num_rows, _FEWEST_ROWS):
-        needed = -(-_FEWEST_ROWS * bytes_per_row // 2**20)
-        raise ConfigError(f'A memory budget of {budget / 2**20:.3g} MiB does not hold a block of {_FEWEST_ROWS} rows: '
-                          f'set memory_mib of CenterWiseNeighborHook to at least {needed}.')
-    return (slice(start, min(start + rows, num_rows)) for start in range(0, num_rows, rows))

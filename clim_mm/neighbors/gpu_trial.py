@@ -4,7 +4,6 @@ A GPU that faiss has no code for ends the process, and no exception tells of it:
 """
 
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -71,21 +70,13 @@ def gpu_fault(command: Sequence[str] = TRY, seconds: float = _SECONDS) -> Option
                                stderr=subprocess.PIPE)
     try:
         output, errors = process.communicate(timeout=seconds)
+        if process.returncode == 0 and _SOUND in output:
+            return None
+        fault = f'ended with status {process.returncode} ({" ".join(errors.split())[-300:] or "no word"})'
     except subprocess.TimeoutExpired:
         process.kill()
         with suppress(subprocess.TimeoutExpired):  # a process in a GPU's driver may not even die
             process.communicate(timeout=1)
-        return _sentence('did not end in time')
-    if process.returncode == 0:
-        return None if _SOUND in output else _sentence('gave no result')
-    lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    said = next((line for line in reversed(lines) if 'error' in line.lower()), lines[-1] if lines else 'no word')
-    how = (signal.strsignal(-process.returncode) or f'signal {-process.returncode}' if process.returncode < 0
-           else f'status {process.returncode}')
-    return _sentence(f'ended by {how} ({said.rpartition("details: ")[2][-300:]})')
-
-
-def _sentence(fault: str) -> str:
-    remedy = (' This faiss has no code for that GPU: requirements/gpu.txt names one that has, and how to install it.'
-              if 'no kernel image' in fault else '')
-    return f'faiss is not used on GPUs, since a small search there {fault}: the CPU clusters and searches.{remedy}'
+        fault = 'did not end in time'
+    return (f'faiss is not used on GPUs, since a small search there {fault}: the CPU clusters and searches. '
+            'requirements/gpu.txt says which faiss has code for which GPU.')

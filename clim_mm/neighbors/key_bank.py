@@ -5,7 +5,7 @@ import os
 import os.path as osp
 import uuid
 from pathlib import Path
-from typing import Any, Union, cast
+from typing import Union
 
 import numpy as np
 import torch
@@ -28,8 +28,7 @@ class KeyBank:
     """The mean of each image's last keys, and the epoch in which the last one was computed; one process holds it.
 
     Three memory-mapped files in a folder: ``keys.f32``, (N, C) float32; ``epochs.i32``, (N,) int32, -1 = never; and
-    ``counts.i32``, (N,) int32, of the keys so far. What a killed process had written is there afterwards; the header
-    ``bank.json`` is written last, so that files without one are no bank.
+    ``counts.i32``, (N,) int32, of the keys so far. The header ``bank.json`` is written last.
 
     An image's n-th key has the weight 1 / min(n, ``num_averaged``) against the mean before it: a plain mean of the
     first, then an exponential one. A single key is of a single random crop, and far from the image's own feature.
@@ -48,7 +47,6 @@ class KeyBank:
         self._keys = np.memmap(osp.join(folder, _KEYS), np.float32, 'r+', shape=(num_images, dim))
         self._epochs, self._counts = (np.memmap(osp.join(folder, name), np.int32, 'r+', shape=(num_images, ))
                                       for name in (_EPOCHS, _COUNTS))
-        self._files = {_KEYS: self._keys, _EPOCHS: self._epochs, _COUNTS: self._counts}
         self._waiting: list[tuple[torch.Tensor, torch.Tensor, int]] = []
 
     @classmethod
@@ -108,12 +106,7 @@ class KeyBank:
             self.flush()
 
     def flush(self) -> None:
-        """Write what waits, unless a file has been cut off: to touch it would end the process by a signal."""
-        for name, part in self._files.items():
-            if (size := cast(Any, part.base).size()) < part.nbytes:
-                raise CheckpointError(f'The key bank {self.folder} has been cut off under the training ({name} has '
-                                      f'{size} bytes instead of {part.nbytes}): start again with --resume, but first '
-                                      f'{_REMEDY}.')
+        """Write what waits."""
         waiting, self._waiting = self._waiting, []
         for keys, ids, epoch in waiting:
             places = ids.cpu().numpy()
@@ -135,7 +128,7 @@ class KeyBank:
     def sync(self) -> None:
         """Write what waits, and put all of it on the disk."""
         self.flush()
-        for part in self._files.values():
+        for part in (self._keys, self._epochs, self._counts):
             part.flush()
 
     def features(self) -> np.ndarray:

@@ -1,33 +1,23 @@
 """k-means on the features of the whole training set (paper section 3.2.1)."""
 
-from typing import Any, NamedTuple, Optional
+from typing import Any, Optional
 
 import numpy as np
 
 from clim_mm.checks import check_whole
 from clim_mm.progress import progress_bar
 
-from .defaults import DEFAULT_MEMORY
-from .faiss_backend import ROWS_PER_BLOCK, as_float32_matrix, blocks, load_faiss, num_gpus, on_every_core, on_gpus
+from .faiss_backend import ROWS_PER_BLOCK, as_float32_matrix, load_faiss, num_gpus, on_every_core, on_gpus
 
 ITERATIONS = 20  # of Lloyd's algorithm, at most [ours: faiss's usual 20 to 25; the paper gives none]
 MAX_POINTS_PER_CENTROID = 256  # drawn at random from more; takes all of ImageNet at m = 10,000
 POINTS_PER_CENTROID = 64  # of a sample; with 32, centres are caught by outliers where groups are unequal
-_BYTES_OF_A_RESULT = 12  # faiss's distance and id
+_NUM_CLUSTERS = 'num_clusters, up to the number of features,'
 
-
-class Stop(NamedTuple):
-    """Stop once an iteration improves the objective by less than the share ``tolerance`` [ours]."""
-
-    tolerance: float
-    usual_iterations: int  # of the families of tools/benchmarks/refresh.py, for the preflight's forecast
-
-
-# Found on the three families of tools/benchmarks/refresh.py, which shows the objective that is reached: within 1 % of
-# that of `cluster`. Further iterations on the sample fit the sample alone. Those on all features go on until what is
-# left to gain is a fraction of 1 %: each gains about two thirds of what the one before gained.
-ON_SAMPLE = Stop(tolerance=0.005, usual_iterations=5)
-ON_ALL = Stop(tolerance=0.002, usual_iterations=3)
+# An iteration that improves the objective by less than this share is the last [ours]. Found on the three families of
+# tools/benchmarks/refresh.py: the objective is within 1 % of that of `cluster`. Further iterations on the sample fit
+# the sample alone; on all features each gains about two thirds of what the one before gained.
+ON_SAMPLE, ON_ALL = 0.005, 0.002
 
 
 @on_every_core
@@ -45,7 +35,8 @@ def cluster(features: np.ndarray,
     Returns:
         Centres, (m, d) float32, and assignments, (N,) int64.
     """
-    features = _checked(features, num_clusters)
+    features = as_float32_matrix(features)
+    check_whole(_NUM_CLUSTERS, num_clusters, 1, len(features))
     kmeans = _kmeans(features, num_clusters, ITERATIONS, MAX_POINTS_PER_CENTROID, seed, None, progress)
     _, assignments = kmeans.assign(features)
     return kmeans.centroids, assignments.astype(np.int64)
@@ -70,7 +61,8 @@ def train_centroids(features: np.ndarray,
     Returns:
         (m, d) float32.
     """
-    features = _checked(features, num_clusters)
+    features = as_float32_matrix(features)
+    check_whole(_NUM_CLUSTERS, num_clusters, 1, len(features))
     centroids = None if start is None else as_float32_matrix(start, 'start')
     if centroids is not None and centroids.shape != (num_clusters, features.shape[1]):
         raise ValueError(f'start has the shape {centroids.shape}, not {(num_clusters, features.shape[1])}.')
@@ -82,60 +74,36 @@ def train_centroids(features: np.ndarray,
 
 
 @on_every_core
-def nearest_centroids(features: np.ndarray,
-                      centroids: np.ndarray,
-                      num: int = 1,
-                      memory: int = DEFAULT_MEMORY,
-                      progress: bool = False) -> np.ndarray:
-    """The ``num`` nearest centres of each feature, (N, num) int32, nearest first, in blocks of ``memory`` bytes."""
+def nearest_centroids(features: np.ndarray, centroids: np.ndarray, progress: bool = False) -> np.ndarray:
+    """The nearest centre of each feature, (N,) int32."""
     index = on_gpus(load_faiss().IndexFlatL2(centroids.shape[1]))
     index.add(np.ascontiguousarray(centroids, dtype=np.float32))
-    nearest = np.empty((len(features), num), dtype=np.int32)
+    nearest = np.empty(len(features), dtype=np.int32)
     with progress_bar(total=len(features), desc='assign', unit='image', show=progress) as bar:
-        row = _BYTES_OF_A_RESULT * num
-        for block in blocks(len(features), row, min(memory, ROWS_PER_BLOCK * row)):
-            nearest[block] = index.search(features[block], num)[1]
+        for start in range(0, len(features), ROWS_PER_BLOCK):
+            block = slice(start, start + ROWS_PER_BLOCK)
+            nearest[block] = index.search(features[block], 1)[1][:, 0]
             bar.update(len(nearest[block]))
     return nearest
 
 
-def assign_flops(num_features: int, dim: int, num_clusters: int) -> float:
-    """Floating-point operations to find the nearest of m centres for each of N features."""
-    return 2.0 * num_features * num_clusters * dim
-
-
-def kmeans_flops(num_features: int, dim: int, num_clusters: int, exact: bool) -> float:
-    """Floating-point operations of ``cluster`` if ``exact``, else of ``train_centroids`` without a start and the
-    assignment of all features.
-    """
-    of_all = assign_flops(num_features, dim, num_clusters)
-    points = MAX_POINTS_PER_CENTROID if exact else POINTS_PER_CENTROID
-    of_sample = assign_flops(min(num_features, points * num_clusters), dim, num_clusters)
-    if exact:
-        return ITERATIONS * of_sample + of_all
-    return ON_SAMPLE.usual_iterations * of_sample + (ON_ALL.usual_iterations + 1) * of_all
-
-
-def _improve(features: np.ndarray, num_clusters: int, centroids: Optional[np.ndarray], stop: Stop, seed: int,
+def _improve(features: np.ndarray, num_clusters: int, centroids: Optional[np.ndarray], tolerance: float, seed: int,
              progress: bool) -> np.ndarray:
-    """Iterate until the rule is met. faiss tells the objective before an iteration: its own gain is not yet known."""
+    """Iterate until the objective improves by less than the share ``tolerance``.
+
+    faiss tells the objective before an iteration: its own gain is not yet known.
+    """
     before = np.inf
     for iteration in range(ITERATIONS):
         kmeans = _kmeans(features, num_clusters, 1, len(features), seed, centroids, progress=False)
         centroids, objective = kmeans.centroids, float(kmeans.obj[0])
         if progress:
             print(f'k-means on {len(features)} features, iteration {iteration + 1}: objective {objective:g} before it')
-        if before - objective <= stop.tolerance * objective:
+        if before - objective <= tolerance * objective:
             break
         before = objective
     assert centroids is not None
     return centroids
-
-
-def _checked(features: np.ndarray, num_clusters: int) -> np.ndarray:
-    matrix = as_float32_matrix(features)
-    check_whole('num_clusters, up to the number of features,', num_clusters, 1, len(matrix))
-    return matrix
 
 
 def _kmeans(features: np.ndarray, num_clusters: int, num_iterations: int, points_per_centroid: int, seed: int,

@@ -82,20 +82,6 @@ def distance_to_center(features: np.ndarray, centroids: np.ndarray, assignments:
     return distances
 
 
-def select_bytes(num_samples: int, num_neighbors: int, num_positives: int, strategy: str) -> int:
-    """What ``select_positives`` holds at most beside its arguments, once it has looked whether they are finite."""
-    drawn = 4 * 8 + 4  # int64 ids as drawn, without the anchor, their order and in that order; int32 ids
-    if strategy == 'random':
-        return num_samples * num_positives * drawn
-    if strategy == 'kmeans':  # also as places in the cluster; three numbers for each image
-        return num_samples * (num_positives * (drawn + 8) + 3 * 8)
-    # Of each neighbour: its id, whether it was found, rank and order; its distance to the centre and a random number.
-    # Of each row: its number, and the ranks of those that are chosen.
-    ranked = 4 + 1 + 2 * 8 if strategy == 'knn' else 4 + 1 + 1 + 4 * 8
-    row = num_neighbors * ranked + 8 + num_positives * 8
-    return num_samples * (8 + num_positives * 4) + min(num_samples, ROWS_PER_BLOCK) * row
-
-
 def _from_everything(num_samples: int, num_positives: int, rng: np.random.Generator) -> np.ndarray:
     others = sample_without_replacement(np.full(num_samples, num_samples - 1), num_positives, rng)
     return _packed(_skip(others, np.arange(num_samples)))
@@ -152,13 +138,9 @@ def _packed(ids: np.ndarray) -> np.ndarray:
 
 
 def sample_without_replacement(counts: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """For each row, draw ``size`` distinct integers uniformly from ``0 .. counts[row] - 1``.
+    """For each row, draw ``size`` distinct integers uniformly from ``0 .. counts[row] - 1``, (N,) int64.
 
-    Floyd's algorithm (Bentley and Floyd, CACM 30(9), 1987), vectorised over the rows: ``size`` steps,
-    whatever the counts.
-
-    Args:
-        counts: (N,) int64, at least 0.
+    Floyd's algorithm (Bentley and Floyd, CACM 30(9), 1987), vectorised over the rows.
 
     Returns:
         (N, size) int64; a row with fewer than ``size`` integers holds them all, and -1 elsewhere.
@@ -203,31 +185,22 @@ def explain_positives(features: np.ndarray,
         candidates: (A, c) int ids for each anchor, such as its neighbours or its positives; -1 = none.
         positives: (A, P) int ids of each anchor's positives; -1 = none.
     """
-    own_cluster = assignments[anchors]
-    there = (candidates >= 0) & (own_cluster >= 0)[:, None]
-    to_center = _squared_to_centers(features, centroids, candidates, own_cluster[:, None], there)
-    anchor_to_center = _squared_to_centers(features, centroids, anchors, own_cluster, own_cluster >= 0)
-
-    refused = np.full(candidates.shape, _NOT_DRAWN)
-    if strategy == 'center_wise':
-        refused[~(to_center <= anchor_to_center[:, None])] = _FARTHER
-    if strategy in ('kmeans', 'knn_kmeans', 'center_wise'):
-        refused[assignments[candidates] != own_cluster[:, None]] = _OTHER_CLUSTER
-    chosen = (candidates[:, :, None] == positives[:, None, :]).any(axis=2)
-    reasons = np.where(chosen, np.where(refused == _NOT_DRAWN, _KEPT, _FILLED), refused)
-
-    to_anchor = np.full(candidates.shape, np.nan)
-    rows = np.broadcast_to(anchors[:, None], candidates.shape)
-    difference = features[candidates[there]].astype(np.float64) - features[rows[there]]
+    ids = np.column_stack([anchors, candidates])
+    clusters = np.broadcast_to(assignments[anchors, None], ids.shape)
+    there = (ids >= 0) & (clusters >= 0)
+    to_anchor, to_center = np.full((2, *ids.shape), np.nan)
+    difference = features[ids[there]].astype(np.float64) - features[np.broadcast_to(ids[:, :1], ids.shape)[there]]
     to_anchor[there] = np.sqrt((difference**2).sum(axis=1))
-    return Explanation(to_anchor, np.sqrt(to_center), np.sqrt(anchor_to_center),
-                       np.where(there, reasons, -1).astype(np.int8))
+    # Squared and by the very arithmetic that positives are chosen by.
+    to_center[there] = distance_to_center(features[ids[there]], centroids, clusters[there])
 
-
-def _squared_to_centers(features: np.ndarray, centroids: np.ndarray, ids: np.ndarray, clusters: np.ndarray,
-                        there: np.ndarray) -> np.ndarray:
-    """Squared distances to the given clusters' centres, in the very arithmetic by which positives are chosen."""
-    squared = np.full(ids.shape, np.nan)
-    clusters = np.broadcast_to(clusters, ids.shape)
-    squared[there] = distance_to_center(features[ids[there]], centroids, clusters[there])
-    return squared
+    reasons = np.full(candidates.shape, _NOT_DRAWN, dtype=np.int8)
+    if strategy == 'center_wise':
+        reasons[~(to_center[:, 1:] <= to_center[:, :1])] = _FARTHER
+    if strategy in ('kmeans', 'knn_kmeans', 'center_wise'):
+        reasons[assignments[candidates] != clusters[:, 1:]] = _OTHER_CLUSTER
+    chosen = (candidates[:, :, None] == positives[:, None, :]).any(axis=2)
+    reasons[chosen] = np.where(reasons[chosen] == _NOT_DRAWN, _KEPT, _FILLED)
+    reasons[~there[:, 1:]] = -1
+    to_center = np.sqrt(to_center)
+    return Explanation(to_anchor[:, 1:], to_center[:, 1:], to_center[:, 0], reasons)

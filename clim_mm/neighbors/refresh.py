@@ -7,7 +7,7 @@ from typing import Optional
 
 import numpy as np
 
-from .defaults import DEFAULT_MEMORY, NeighborSizes, is_exact
+from .defaults import NeighborSizes, is_exact
 from .exact_search import search
 from .faiss_backend import as_float32_matrix
 from .ivf import ivf_search
@@ -46,7 +46,6 @@ def refresh(features: np.ndarray,
             exact: Optional[bool] = None,
             nprobe: int = 16,
             least_recall: float = 0.99,
-            memory: int = DEFAULT_MEMORY,
             start: Optional[np.ndarray] = None,
             seed: int = 0,
             readable: Optional[np.ndarray] = None,
@@ -62,7 +61,7 @@ def refresh(features: np.ndarray,
         num_positives, strategy: As in ``select_positives``.
         exact: k-means with 20 iterations on all features (256 a centre at most), and each feature compared with all.
             False: ``train_centroids``, and ``ivf_search``. None takes what the number of features asks for.
-        nprobe, least_recall, memory: As in ``ivf_search``.
+        nprobe, least_recall: As in ``ivf_search``.
         start: (m, d) float32, centres of the refresh before, for ``train_centroids``. Not used if of another shape.
         seed: Of the clustering and of the random choices.
         readable: (n,) int64 ids, ascending. Any other image is excluded as anchor and as positive; its row of the
@@ -97,7 +96,7 @@ def refresh(features: np.ndarray,
             'cluster', train_centroids, features, sizes.num_clusters, seed=seed, start=start, progress=progress)
         found = timed(
             'search', ivf_search, features, sizes.num_neighbors, centroids, nprobe, least_recall, seed=seed,
-            memory=memory, progress=progress)
+            progress=progress)
         assignments, neighbors = found.assignments, found.neighbors
         report.update(recall=found.recall, nprobe=float(found.nprobe))
 
@@ -143,7 +142,7 @@ def refresh_from_table(features: np.ndarray, readable: np.ndarray, positives: np
     centroids = as_float32_matrix(centroids, 'centroids')
     k = max(1, min(num_neighbors, len(readable) - 1))
     if is_exact(None, len(known)):
-        assignments, neighbors = nearest_centroids(known, centroids)[:, 0], search(known, k)
+        assignments, neighbors = nearest_centroids(known, centroids), search(known, k)
     else:
         found = ivf_search(known, k, centroids)
         assignments, neighbors = found.assignments, found.neighbors

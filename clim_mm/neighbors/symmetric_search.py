@@ -1,8 +1,6 @@
 """All features compared with all on the CPU, each distance computed once for both of its features [ours]."""
 
-import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 
 import numpy as np
@@ -10,11 +8,9 @@ import torch
 
 from clim_mm.progress import progress_bar
 
-from .exact_search import without_self
-from .faiss_backend import load_faiss, num_gpus
+from .faiss_backend import load_faiss
 
 _ROWS = 1024  # of a block: the distances of two stay near the processor, and Python's part is still small
-_BYTES_OF_A_PAIR = 4 + 1 + 1  # its distance, and whether it is near for either feature
 _TILES_OF_A_THREAD = 8  # before the limits of the rows are lowered
 _MORE = 16  # candidates than neighbours, since rounded distances mistake the order of near ones
 _ROWS_OF_A_PART = 64  # whose candidates stay in the cache
@@ -23,7 +19,6 @@ _PARTS_OF_A_NORM = {torch.bfloat16: 3, torch.float32: 1}  # that add up to a flo
 _BITS = {torch.bfloat16: torch.int16, torch.float32: torch.int32}  # integers as long as the numbers
 _ID_BITS = np.uint64(32)
 _NONE = np.uint64(0x7FFFFFFFFFFFFFFF)  # beyond every distance
-_BYTES_OF_A_CANDIDATE = 8 + (2 + 8) // 2  # its key; besides, half as many wait, each a row and a key
 
 
 class RunningNearest:
@@ -71,163 +66,103 @@ class RunningNearest:
         return np.where(self._keys == _NONE, -1, self._keys.astype(np.uint32).view(np.int32))
 
 
+def rounded_with_norms(features: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """(n, d + norms): rounded features, ones, and half their squared norms in parts that lose nothing."""
+    parts, rest = [], 0.5 * features.square().sum(dim=1)
+    for _ in range(_PARTS_OF_A_NORM[dtype]):
+        parts.append(rest.to(dtype))
+        rest = rest - parts[-1].float()
+    norms = torch.stack(parts, dim=1)
+    return torch.cat([features.to(dtype), torch.ones_like(norms), norms], dim=1)
+
+
+def half_distances(rounded: torch.Tensor, others: torch.Tensor) -> np.ndarray:
+    """(n, m) bits of half the squared distances between two of :func:`rounded_with_norms`, in the order of the numbers.
+
+    Except that those below zero come first, in any order.
+    """
+    num_norms = _PARTS_OF_A_NORM[rounded.dtype]
+    features, ones, norms = rounded.split([rounded.shape[1] - 2 * num_norms, num_norms, num_norms], dim=1)
+    return (torch.cat([-features, norms, ones], dim=1) @ others.T).view(_BITS[rounded.dtype]).numpy()
+
+
 class SymmetricSearch:
     """A search by rounded features; what it finds is put in order by float32.
 
     faiss's exact search computes the distance of i and j for i and again for j, and nearly all of its time goes there.
-    The (N, d) float32 features are rounded to ``dtype``, ``torch.bfloat16`` or ``torch.float32``.
+    The (N, d) float32 features are rounded to ``dtype``, ``torch.bfloat16`` or ``torch.float32``; they are centred
+    first, which moves no distance, so that the rounding is small beside the distances.
     """
 
     def __init__(self, features: np.ndarray, k: int, dtype: torch.dtype) -> None:
         self._features = features
         self._k = k
-        num = len(features)
         # At random, or the candidates of a row would come from few blocks, many at once: more is put in order then.
-        self._order = np.random.default_rng(0).permutation(num).astype(np.int32)
-        self._rounded = RoundedFeatures(features, self._order, dtype, _ROWS)
-        self._blocks = [slice(start, min(start + _ROWS, num)) for start in range(0, num, _ROWS)]
-        self._of_thread = threading.local()
+        order = np.random.default_rng(0).permutation(len(features)).astype(np.int32)
+        self._ids = np.split(order, range(_ROWS, len(order), _ROWS))
+        mean = features.mean(axis=0)
+        self._rounded = [rounded_with_norms(torch.from_numpy(features[ids] - mean), dtype) for ids in self._ids]
+        integer = np.dtype(str(_BITS[dtype]).removeprefix('torch.'))
+        self._near = {i: RunningNearest(len(ids), k + _MORE, integer) for i, ids in enumerate(self._ids)}
 
-    def find(self, ids: np.ndarray) -> np.ndarray:
-        """The (n, k) neighbours of at most 65,536 ids as :meth:`find_all` finds them: nearest first, -1 = none."""
-        places = np.empty(len(self._order), dtype=np.int64)
-        places[self._order] = np.arange(len(self._order))
-        left = self._rounded.left(places[ids])
-        near = RunningNearest(len(ids), self._k + 1 + _MORE, self._rounded.integer)
-        for block in self._blocks:
-            distances = self._rounded.bits(left @ self._rounded.right(block))
-            row, column = np.nonzero(distances < near.limit[:, None])
-            near.add(row, self._order[block][column], distances[row, column])
-            near.settle()
-        return without_self(self._in_order(ids, near.ids(), 1), ids)
-
-    def find_all(self, memory: int, progress: bool) -> np.ndarray:
-        """The (N, k) int32 neighbours of all, with products of ``memory`` bytes."""
-        num_threads = _threads(memory)
-        near = {i: RunningNearest(len(self._order[block]), self._k + _MORE, self._rounded.integer)
-                for i, block in enumerate(self._blocks)}
-        neighbors = np.empty((len(self._order), self._k), dtype=np.int32)
+    def neighbors(self, progress: bool = False) -> np.ndarray:
+        """(N, k) int32, nearest first, -1 = none. To be called once."""
+        found = np.empty((len(self._features), self._k), dtype=np.int32)
+        num_threads = load_faiss().omp_get_max_threads()
         # Each product is of one thread, which goes on with it: what follows would run on one core otherwise.
         with ThreadPoolExecutor(num_threads, initializer=load_faiss().omp_set_num_threads, initargs=(1, )) as pool, \
-                progress_bar(total=len(self._order), desc='search', unit='image', show=progress) as bar:
-            list(pool.map(self._compare_within, near.values(), self._blocks))
-            last: tuple[np.ndarray, Iterator[np.ndarray]] | None = None
-            for i, block in enumerate(self._blocks):
-                self._compare_with_later(near, i, num_threads * _TILES_OF_A_THREAD, pool)
-                if last is not None:  # put in order by the same threads meanwhile
-                    neighbors[last[0]] = np.concatenate(list(last[1]))
-                ids, candidates = self._order[block], near.pop(i).ids()
-                parts = [slice(start, start + _ROWS_OF_A_PART) for start in range(0, len(ids), _ROWS_OF_A_PART)]
-                last = ids, pool.map(self._in_order, [ids[p] for p in parts], [candidates[p] for p in parts])
+                progress_bar(total=len(found), desc='search', unit='image', show=progress) as bar:
+            list(pool.map(self._compare_within, range(len(self._ids))))
+            sorting = []
+            for i, ids in enumerate(self._ids):
+                self._compare_with_later(i, num_threads * _TILES_OF_A_THREAD, pool)
+                sorting.append(pool.submit(self._sort, ids, self._near.pop(i).ids(), found))
                 bar.update(len(ids))
-            assert last is not None
-            neighbors[last[0]] = np.concatenate(list(last[1]))
-        return neighbors
+            for part in sorting:
+                part.result()
+        return found
 
-    def _compare_within(self, near: RunningNearest, block: slice) -> None:
-        distances = self._product(self._rounded.left(block), block)
+    def _compare_within(self, i: int) -> None:
+        distances = half_distances(self._rounded[i], self._rounded[i])
         np.fill_diagonal(distances, np.iinfo(distances.dtype).max)
         place = min(self._k + _MORE, len(distances)) - 1
         near_enough = distances <= np.partition(distances, place, axis=1)[:, place, None]
         np.fill_diagonal(near_enough, False)
         row, column = np.divmod(np.flatnonzero(near_enough), len(distances))  # five times as fast as np.nonzero
-        near.add(row, self._order[block][column], distances[row, column])
-        near.settle()
+        self._near[i].add(row, self._ids[i][column], distances[row, column])
+        self._near[i].settle()
 
-    def _compare_with_later(self, near: dict[int, RunningNearest], i: int, at_once: int, pool: Executor) -> None:
-        ids, left = self._order[self._blocks[i]], self._rounded.left(self._blocks[i])
+    def _compare_with_later(self, i: int, at_once: int, pool: Executor) -> None:
 
         def compare(j: int, limit: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             """Give block j its candidates, and return those of block i."""
-            distances = self._product(left, self._blocks[j])
+            distances, near = half_distances(self._rounded[i], self._rounded[j]), self._near[j]
             near_enough = distances < limit[:, None]
-            near_enough |= distances < near[j].limit
+            near_enough |= distances < near.limit
             places = np.flatnonzero(near_enough)
             distance = distances.reshape(-1)[places]
             row, column = np.divmod(places, distances.shape[1])
-            of_column = distance < near[j].limit[column]
-            near[j].add(column[of_column], ids[row[of_column]], distance[of_column])
+            of_column = distance < near.limit[column]
+            near.add(column[of_column], self._ids[i][row[of_column]], distance[of_column])
             of_row = distance < limit[row]
-            return row[of_row], self._order[self._blocks[j]][column[of_row]], distance[of_row]
+            return row[of_row], self._ids[j][column[of_row]], distance[of_row]
 
-        for start in range(i + 1, len(self._blocks), at_once):
-            others = range(start, min(start + at_once, len(self._blocks)))
+        for start in range(i + 1, len(self._ids), at_once):
+            others = range(start, min(start + at_once, len(self._ids)))
             # The limit as it is now, whatever the threads' timing: the same candidates each time.
-            for candidates in pool.map(compare, others, [near[i].limit] * len(others)):
-                near[i].add(*candidates)
+            for candidates in pool.map(compare, others, [self._near[i].limit] * len(others)):
+                self._near[i].add(*candidates)
 
-    def _product(self, left: torch.Tensor, others: slice) -> np.ndarray:
-        """Bits of the distances, in memory of this thread that each product overwrites."""
-        if not hasattr(self._of_thread, 'tile'):
-            self._of_thread.tile = torch.empty(_ROWS**2, dtype=left.dtype)
-        right = self._rounded.right(others)
-        tile = self._of_thread.tile[:len(left) * right.shape[1]].view(len(left), -1)
-        return self._rounded.bits(torch.mm(left, right, out=tile))
-
-    def _in_order(self, ids: np.ndarray, candidates: np.ndarray, more: int = 0) -> np.ndarray:
-        """The k + ``more`` nearest candidates of each feature by distance in float32, nearest first, -1 last."""
-        others = torch.from_numpy(self._features[candidates])
-        distances = (others - torch.from_numpy(self._features[ids])[:, None]).square_().sum(dim=2).numpy()
-        distances[candidates < 0] = np.inf
-        nearest = np.argsort(distances, axis=1, kind='stable')[:, :self._k + more]
-        return np.take_along_axis(candidates, nearest, axis=1)
-
-
-def symmetric_search_is_faster(num_features: int, k: int, memory: int) -> bool:
-    """Whether :class:`SymmetricSearch` can be faster than faiss's exact search, which computes each distance twice.
-
-    Not with GPUs, nor where ``memory`` holds the products of at most half the cores, nor if one block holds all.
-    """
-    return (num_gpus() == 0 and num_features > max(_ROWS, k + 1 + _MORE)
-            and 2 * _threads(memory) > load_faiss().omp_get_max_threads())
-
-
-def symmetric_search_bytes(num_features: int, dim: int, k: int) -> int:
-    """What :class:`SymmetricSearch` holds at most beside features, products and results."""
-    return num_features * (4 * (dim + 2) + _BYTES_OF_A_CANDIDATE * (k + _MORE))
-
-
-def _threads(memory: int) -> int:
-    """Whose products fit, as many as faiss has at most."""
-    return min(load_faiss().omp_get_max_threads(), max(1, memory // (_BYTES_OF_A_PAIR * _ROWS**2)))
-
-
-class RoundedFeatures:
-    """Features in a matrix whose product with itself is half the squared distances.
-
-    The features are centred first, which moves no distance, so that the rounding is small beside the distances. Half
-    the squared norms are further columns, in parts that lose nothing. The rows follow each other in the ``order`` of
-    the ids, and ``rows`` of them are rounded at once.
-    """
-
-    def __init__(self, features: np.ndarray, order: np.ndarray, dtype: torch.dtype, rows: int) -> None:
-        self.integer = np.dtype(str(_BITS[dtype]).removeprefix('torch.'))
-        self._dim = features.shape[1]
-        self._parts = _PARTS_OF_A_NORM[dtype]
-        self._matrix = torch.empty(len(features), self._dim + 2 * self._parts, dtype=dtype)
-        mean = features.mean(axis=0)
-        for start in range(0, len(order), rows):
-            centred = torch.from_numpy(features[order[start:start + rows]] - mean)
-            block = self._matrix[start:start + rows]
-            block[:, :self._dim] = centred
-            block[:, self._dim:self._dim + self._parts] = 1.0
-            rest = 0.5 * centred.square().sum(dim=1)
-            for column in range(self._dim + self._parts, block.shape[1]):
-                block[:, column] = rest
-                rest = rest - block[:, column].float()
-
-    def left(self, rows: slice | np.ndarray) -> torch.Tensor:
-        """(n, d + norms): of some rows, what :meth:`right` of others is multiplied with."""
-        features, ones, norms = self._matrix[rows].split([self._dim, self._parts, self._parts], dim=1)
-        return torch.cat([-features, norms, ones], dim=1)
-
-    def right(self, rows: slice) -> torch.Tensor:
-        """(d + norms, n)."""
-        return self._matrix[rows].T
-
-    def bits(self, distances: torch.Tensor) -> np.ndarray:
-        """The numbers as integers in the same order, except that those below zero come first in any order."""
-        return distances.view(_BITS[distances.dtype]).numpy()
+    def _sort(self, ids: np.ndarray, candidates: np.ndarray, found: np.ndarray) -> None:
+        """Put the k nearest candidates of each feature into ``found``, by distance in float32, -1 last."""
+        for start in range(0, len(ids), _ROWS_OF_A_PART):
+            part = slice(start, start + _ROWS_OF_A_PART)
+            others = torch.from_numpy(self._features[candidates[part]])
+            own = torch.from_numpy(self._features[ids[part]])[:, None]
+            distances = (others - own).square_().sum(dim=2).numpy()
+            distances[candidates[part] < 0] = np.inf
+            nearest = np.argsort(distances, axis=1, kind='stable')[:, :self._k]
+            found[ids[part]] = np.take_along_axis(candidates[part], nearest, axis=1)
 
 
 def dtypes_by_speed(dim: int) -> list[torch.dtype]:

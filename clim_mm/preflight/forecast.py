@@ -13,11 +13,10 @@ import torch
 
 from clim_mm.distributed.gather_by_id import gathering_bytes
 from clim_mm.neighbors import NeighborTable
-from clim_mm.neighbors.defaults import DEFAULT_MEMORY, NeighborSizes
+from clim_mm.neighbors.defaults import NeighborSizes
 from clim_mm.neighbors.faiss_backend import feature_bytes
 from clim_mm.neighbors.key_bank import bank_bytes
-from clim_mm.neighbors.kmeans import kmeans_flops
-from clim_mm.neighbors.refresh_cost import SearchSpeed, refresh_bytes, search_flops
+from clim_mm.neighbors.refresh_cost import SearchSpeed, kmeans_flops, refresh_bytes, search_flops
 
 from .measure import Measurements
 from .settings import RefreshSettings, Settings
@@ -100,9 +99,7 @@ def _refresh(settings: Settings, refresh: RefreshSettings, measured: Measurement
               + search_flops(num_images, dim, num_clusters, refresh.exact, refresh.nprobe) / speed.search)
     of_another = gathering_bytes(num_images, dim, settings.processes, main=False)
     gathering = gathering_bytes(num_images, dim, settings.processes) + (settings.local_processes - 1) * of_another
-    finding = refresh_bytes(
-        num_images, dim, NeighborSizes(num_clusters, refresh.num_neighbors), refresh.num_positives, refresh.strategy,
-        refresh.exact, DEFAULT_MEMORY, speed.on_gpu)
+    finding = refresh_bytes(num_images, dim, NeighborSizes(num_clusters, refresh.num_neighbors), refresh.num_positives)
     seconds = extract + search
     share = seconds / (refresh.interval * epoch + seconds) if epoch else None
     return RefreshForecast(max(gathering, finding), extract, search, seconds, share)

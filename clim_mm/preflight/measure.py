@@ -95,8 +95,7 @@ def _rehearse(runner: Runner, settings: Settings, measured: Measurements, sample
     views, load_view = load_samples(single, ids, seconds)
     batch: Any = collate_views(views)[0]
     encode, dim = measure_encoding(neighbor_hook.extraction.encode_by(rehearsal.model.eval()), batch, len(views))
-    refresh = settings.refresh
-    search = measure_search(dim, refresh.num_neighbors, refresh.exact) if dist.is_main_process() else None
+    search = measure_search(dim, settings.refresh.num_neighbors) if dist.is_main_process() else None
     return replace(measured, load_view=load_view, encode=encode, dim=dim, search=search)
 
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import make_blobs
 
-from clim_mm.errors import ConfigError
+from clim_mm.neighbors import ivf as ivf_module
 from clim_mm.neighbors import ivf_search, search, train_centroids
-from clim_mm.neighbors.exact_search import draw_sample, recall_of, without_self
-from clim_mm.neighbors.ivf import GPUInvertedLists, InvertedLists, share_in_lists
+from clim_mm.neighbors.exact_search import recall_of, search_sample
+from clim_mm.neighbors.ivf import list_ranks, search_lists_on_cpu, search_lists_on_gpus
 from clim_mm.neighbors.kmeans import nearest_centroids
 
 
@@ -57,28 +57,44 @@ def test_the_search_widens_until_the_bound_is_met():
 def test_what_lists_can_find_is_known_before_they_are_searched():
     features = np.random.default_rng(0).normal(size=(2000, 6)).astype(np.float32)
     centroids = train_centroids(features, 100)
-    sample = draw_sample(features, 10, 500, seed=0)
-    assignments = nearest_centroids(features, centroids, 1)[:, 0]
-    lists = InvertedLists(features, centroids, assignments, 2**28)
+    ids, exact = search_sample(features, 10, 500, seed=0)
+    assignments = nearest_centroids(features, centroids)
+    ranks = list_ranks(centroids[assignments[ids]], centroids, 100, assignments[exact])
     shares = []
     for nprobe in (1, 4, 100):
-        recall = recall_of(without_self(lists.find(sample.ids, 11, nprobe), sample.ids), features, sample)
-        shares.append(share_in_lists(sample, assignments, centroids, nprobe))
-        assert shares[-1] == pytest.approx(recall, abs=1e-3)
+        found = search_lists_on_cpu(features, 10, centroids, assignments, nprobe)
+        shares.append((ranks < nprobe).mean())
+        assert shares[-1] == pytest.approx(recall_of(found[ids], features, ids, exact), abs=1e-3)
     assert shares[0] < 0.5 < shares[1] < shares[2] == 1.0
+
+
+def test_ranks_by_hand():
+    centroids = np.array([[0.0], [1.0], [5.0], [2.0]], dtype=np.float32)
+    lists = np.array([[0, 2, 3], [3, 1, 0]])
+    queries = np.array([[0.1], [2.1]], dtype=np.float32)
+    assert list_ranks(queries, centroids, 4, lists).tolist() == [[0, 3, 2], [0, 1, 2]]
+    assert list_ranks(queries, centroids, 2, lists).tolist() == [[0, 2, 2], [0, 1, 2]]
 
 
 def test_lists_that_cannot_find_enough_are_not_searched(monkeypatch):
     features = np.random.default_rng(0).normal(size=(500, 64)).astype(np.float32)
-    monkeypatch.setattr(InvertedLists, 'find', lambda *args: pytest.fail('searched'))
+    monkeypatch.setattr(ivf_module, 'search_lists_on_cpu', lambda *args: pytest.fail('searched'))
     assert ivf_search(features, 10, features[:50], nprobe=1, least_recall=0.999).nprobe == 0
+
+
+def test_a_search_that_misses_what_is_in_the_lists_is_not_taken(searched, monkeypatch):
+    features, centroids, exact = searched
+    monkeypatch.setattr(ivf_module, 'search_lists_on_cpu', lambda *args: np.full((3000, 12), -1, dtype=np.int32))
+    found = ivf_search(features, 12, centroids, nprobe=8)
+    assert found.nprobe == 0 and found.recall >= 0.999
+    assert overlap(found.neighbors, exact) > 0.999
 
 
 def test_all_are_compared_where_lists_do_not_help():
     features = np.random.default_rng(0).normal(size=(500, 64)).astype(np.float32)
     found = ivf_search(features, 10, train_centroids(features, 50), nprobe=1, least_recall=0.999)
     assert (found.nprobe, found.recall) == (0, 1.0)
-    np.testing.assert_array_equal(found.neighbors, search(features, 10))
+    assert overlap(found.neighbors, search(features, 10)) == 1.0
 
 
 def test_every_list_visited_is_exact(searched):
@@ -110,38 +126,18 @@ def test_more_duplicates_than_neighbors(searched):
     assert all(len(set(row)) == 5 for row in found[40:70].tolist())
 
 
-def test_blocks_change_nothing(searched):
-    features, centroids, _ = searched
-    whole = ivf_search(features, 12, centroids, nprobe=8, least_recall=0.0)
-    small = ivf_search(features, 12, centroids, nprobe=8, least_recall=0.0, memory=100_000)
-    assert overlap(small.neighbors, whole.neighbors) > 0.9999
-    np.testing.assert_array_equal(small.assignments, whole.assignments)
-
-
-def test_a_budget_that_holds_no_block_is_an_error_before_the_search(searched):
-    features, centroids, _ = searched
-    with pytest.raises(ConfigError, match='set memory_mib of CenterWiseNeighborHook to at least 1'):
-        ivf_search(features, 12, centroids, memory=1000)
-
-
-def test_the_budget_that_is_asked_for_does():
-    # Two halves of 64 queries with 2,100 numbers and 12 hits of 24 bytes each: 1.05 MiB.
-    features = np.random.default_rng(0).normal(size=(300, 2100)).astype(np.float32)
-    centroids = train_centroids(features, 10)
-    with pytest.raises(ConfigError, match='of 1 MiB does not hold a block of 64 rows: .* to at least 2'):
-        ivf_search(features, 11, centroids, memory=2**20)
-    assert ivf_search(features, 11, centroids, memory=2**21).neighbors.shape == (300, 11)
+def test_lists_without_features_are_passed_over(searched):
+    features, centroids, exact = searched
+    far = np.concatenate([centroids, np.full((3, 16), 1e3, dtype=np.float32)])
+    found = ivf_search(features, 12, far, nprobe=1000)
+    assert found.nprobe == 63 and overlap(found.neighbors, exact) > 0.999
 
 
 def test_the_index_of_gpus_finds_what_the_lists_of_the_cpu_find(searched, monkeypatch):
     features, centroids, exact = searched
     monkeypatch.setattr(faiss, 'GpuParameterSpace', faiss.ParameterSpace, raising=False)  # faiss-cpu has that alone
     assignments = ((features[:, None] - centroids[None])**2).sum(axis=2).argmin(axis=1)
-    on_gpus = GPUInvertedLists(features, centroids, assignments)
-    assert sorted(on_gpus.by_list.tolist()) == list(range(3000))
-    ids = np.arange(0, 3000, 7)
     for nprobe, least in [(60, 0.999), (4, 0.95)]:
-        found = on_gpus.find(ids, 13, nprobe)
-        assert found.shape == (len(ids), 13) and overlap(found[:, 1:], exact[ids]) > least
-        cpu = InvertedLists(features, centroids, assignments, 2**28).find(ids, 13, nprobe)
-        assert overlap(found, cpu) > least
+        found = search_lists_on_gpus(features, 12, centroids, assignments, nprobe)
+        assert found.shape == (3000, 12) and overlap(found, exact) > least
+        assert overlap(found, search_lists_on_cpu(features, 12, centroids, assignments, nprobe)) > least

@@ -254,17 +254,6 @@ def test_a_damaged_bank_is_refused(tmp_path, name, data, reason):
     assert 'delete that folder' in text
 
 
-@pytest.mark.parametrize('name', ['keys.f32', 'epochs.i32', 'counts.i32'])
-@pytest.mark.parametrize('use', [
-    lambda bank: bank.add(torch.ones(1, 3), torch.tensor([5])) or bank.flush(), KeyBank.sync, KeyBank.features,
-    KeyBank.never_seen, lambda bank: bank.forget_after(1), lambda bank: bank.epochs])
-def test_a_file_that_is_cut_off_under_the_training_ends_in_a_sentence(tmp_path, name, use):
-    bank = filled(tmp_path)
-    os.truncate(tmp_path / name, 0)
-    with pytest.raises(CheckpointError, match=f'{tmp_path} has been cut off under the training .{name} has 0 bytes'):
-        use(bank)
-
-
 def test_a_bank_that_is_deleted_under_the_training_stays_usable(tmp_path):
     bank = filled(tmp_path)
     for path in tmp_path.iterdir():

@@ -1,6 +1,5 @@
 """All features compared with all in pairs, against faiss's exact search."""
 
-
 import faiss
 import numpy as np
 import pytest
@@ -8,14 +7,12 @@ import torch
 
 from clim_mm.neighbors import ivf_search, search, symmetric_search
 from clim_mm.neighbors.symmetric_search import (
-    RoundedFeatures,
     RunningNearest,
     SymmetricSearch,
     dtypes_by_speed,
-    symmetric_search_is_faster,
+    half_distances,
+    rounded_with_norms,
 )
-
-MEMORY = 2**28
 
 
 @pytest.fixture(autouse=True)
@@ -35,69 +32,51 @@ def overlap(a, b):
 @pytest.mark.parametrize('num', [1000, 1024, 1025])
 def test_pairs_find_what_the_exact_search_finds(dtype, num):
     features = random(num) + 3  # far from the origin, where rounding would be coarser
-    found = SymmetricSearch(features, 10, dtype).find_all(MEMORY, progress=False)
+    found = SymmetricSearch(features, 10, dtype).neighbors()
     assert found.shape == (num, 10) and found.dtype == np.int32
     assert overlap(found, search(features, 10)) > 0.9999
     assert (found == search(features, 10)).mean() > 0.999, 'in the order of float32'
 
 
-@pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float32])
-def test_some_find_what_all_find(dtype):
-    features = random()
-    searched = SymmetricSearch(features, 10, dtype)
-    ids = np.arange(0, 1000, 7)
-    np.testing.assert_array_equal(searched.find(ids), searched.find_all(MEMORY, progress=False)[ids])
-
-
 def test_duplicates_are_neighbors_of_each_other_and_not_of_themselves():
     features = random()
     features[300:340] = features[300]
-    found = SymmetricSearch(features, 5, torch.bfloat16).find_all(MEMORY, progress=False)
+    found = SymmetricSearch(features, 5, torch.bfloat16).neighbors()
     assert ((found[300:340] >= 300) & (found[300:340] < 340)).all()
     assert (found != np.arange(1000)[:, None]).all()
     assert all(len(set(row)) == 5 for row in found.tolist())
 
 
 def test_features_that_are_all_the_same_have_neighbors():
-    found = SymmetricSearch(np.ones((500, 4), dtype=np.float32), 5, torch.bfloat16).find_all(MEMORY, progress=False)
+    found = SymmetricSearch(np.ones((500, 4), dtype=np.float32), 5, torch.bfloat16).neighbors()
     assert (found >= 0).all() and (found != np.arange(500)[:, None]).all()
 
 
 def test_threads_change_nothing():
     features = random()
-    searched = SymmetricSearch(features, 10, torch.float32)
-    one, three = (on_threads(threads, searched.find_all, MEMORY, False) for threads in (1, 3))
+    one, three = (on_threads(threads, SymmetricSearch(features, 10, torch.float32).neighbors) for threads in (1, 3))
     np.testing.assert_array_equal(one, three)
 
 
-def on_threads(threads, function, *args):
+def on_threads(threads, function):
     before = faiss.omp_get_max_threads()
     faiss.omp_set_num_threads(threads)
     try:
-        return function(*args)
+        return function()
     finally:
         faiss.omp_set_num_threads(before)
-
-
-def test_faiss_searches_where_pairs_gain_nothing(monkeypatch):
-    assert on_threads(4, symmetric_search_is_faster, 1000, 10, MEMORY)
-    assert not on_threads(4, symmetric_search_is_faster, 128, 10, MEMORY), 'one block'
-    of_a_thread = 6 * 128**2
-    assert on_threads(4, symmetric_search_is_faster, 1000, 10, 3 * of_a_thread)
-    assert not on_threads(4, symmetric_search_is_faster, 1000, 10, 2 * of_a_thread), 'half the work on half the cores'
-    monkeypatch.setattr('clim_mm.neighbors.symmetric_search.num_gpus', lambda: 1)
-    assert not on_threads(4, symmetric_search_is_faster, 1000, 10, MEMORY), 'GPUs'
 
 
 def test_products_are_half_the_squared_distances():
     features = random(200) + 3
     true = 0.5 * ((features[:, None].astype(np.float64) - features[None])**2).sum(axis=2)
     for dtype, tolerance in [(torch.float32, 1e-6), (torch.bfloat16, 0.01)]:
-        rounded = RoundedFeatures(features, np.arange(200), dtype, 64)
-        distances = rounded.left(slice(0, 200)) @ rounded.right(slice(0, 200))
-        assert np.abs(distances.float().numpy() - true).max() < tolerance * true.max()
-        order = np.argsort(distances[0].float().numpy()[1:], kind='stable')
-        np.testing.assert_array_equal(order, np.argsort(rounded.bits(distances)[0, 1:], kind='stable'))
+        rounded = rounded_with_norms(torch.from_numpy(features - features.mean(axis=0)), dtype)
+        bits = half_distances(rounded, rounded)
+        distances = torch.from_numpy(bits.copy()).view(dtype).float().numpy()
+        assert np.abs(distances - true).max() < tolerance * true.max()
+        order = np.argsort(distances[0, 1:], kind='stable')
+        np.testing.assert_array_equal(order, np.argsort(bits[0, 1:], kind='stable'))
 
 
 def test_float32_is_always_among_the_types():
@@ -111,7 +90,7 @@ def test_pairs_take_the_place_of_the_exact_search_above_their_recall(monkeypatch
     assert found.nprobe == 0 and found.recall >= 0.999
     assert overlap(found.neighbors, search(features, 10)) >= 0.999
 
-    monkeypatch.setattr(SymmetricSearch, 'find', lambda self, ids: np.tile(np.arange(10), (len(ids), 1)))
+    monkeypatch.setattr(SymmetricSearch, 'neighbors', lambda self, progress: np.tile(np.arange(10), (1200, 1)))
     found = ivf_search(features, 10, centroids, nprobe=1, least_recall=0.99)
     assert (found.nprobe, found.recall) == (0, 1.0)
     np.testing.assert_array_equal(found.neighbors, search(features, 10))

@@ -78,16 +78,14 @@ def test_memory_of_a_refresh():
     features = N * 128 * 4
     # Rank 0 has all and its own sixteenth, seven others theirs, and all their ids; of blocks those hold two on the way.
     gathering = features * (1 + 8 / 16) + N * 8 * (2 + 8 / 16) + (33 + 7 * 2) * 2**28 / 16
-    assert refresh.host_bytes == pytest.approx(gathering, rel=1e-4)  # searching on a GPU takes less
-    on_host = facts(dict(local_processes=1), measured=dict(search=ON_HOST)).forecast.refresh
-    searching = 2 * features + N * (40 * 4 + 8) + 16_384 * 41 * 22
-    assert on_host.host_bytes == searching
+    searching = 2 * features + N * (16 * 56 + 40) + 48 * 40 * 65_536
+    assert refresh.host_bytes == searching > gathering
 
 
 def test_pooled_features_of_imagenet_fit_where_two_copies_do():
     """10.5 GB, of which five copies were told where two are there."""
     needed = facts(dict(processes=1, local_processes=1), measured=dict(dim=2048)).forecast.refresh.host_bytes
-    assert needed == pytest.approx(21.5e9, rel=0.02)
+    assert needed == pytest.approx(22.3e9, rel=0.02)
 
 
 def test_disk():
