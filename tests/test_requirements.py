@@ -110,6 +110,6 @@ def test_what_is_quoted_is_what_is_required():
         known.setdefault(canonicalize_name(requirement.name), set()).add(requirement.specifier)
     quoted = [(path, *match) for path in [ROOT / 'README.md', *ROOT.glob('docs/*.md'), *ROOT.glob('clim_mm/**/*.py')]
               for match in QUOTED.findall(path.read_text()) if match[0] in known]
-    assert {name for _, name, _ in quoted} >= {'torch', 'torchvision', 'faiss-cpu', 'onedl-mmcv', 'setuptools'}
+    assert {name for _, name, _ in quoted} >= {'torch', 'torchvision', 'faiss-cpu', 'onedl-mmcv'}
     for path, name, specifier in quoted:
         assert Requirement(name + specifier).specifier in known[name], f'{path.name}: {name}{specifier}'

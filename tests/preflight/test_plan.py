@@ -31,7 +31,7 @@ Preflight of a training
                     epochs from epoch 0 on
   memory, training  8.45 GiB in each process: model 246 MiB, gradients 107 MiB, optimizer 107 MiB, activations
                     8 GiB
-  memory, refresh   1.67 GiB at most on this machine
+  memory, refresh   2.46 GiB at most on this machine
   time of a step    0.2 s: model 0.2 s, loading 0.16 s (workers: 8)
   time of a refresh 0:02:26: extraction 0:01:40, clustering and search 45 s; 5.5% of the time
   time in all       1 day, 5:25:02: 200 epochs of 0:08:20, 40 refreshes

@@ -189,7 +189,7 @@ def test_features_that_do_not_fit_in_memory():
     needed = facts().forecast.refresh.host_bytes
     assert resources(machine=dict(free_memory=needed)) == {}
     sentence = resources(machine=dict(free_memory=needed - 1))['host_memory']
-    assert 'needs 1.67 GiB' in sentence and 'layer="embedding"' in sentence
+    assert 'needs 2.46 GiB' in sentence and 'layer="embedding"' in sentence
 
 
 def test_a_batch_that_does_not_fit_on_the_gpu():
