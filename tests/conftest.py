@@ -60,7 +60,7 @@ def class_folder(tmp_path):
     return folder
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def one_torch_thread():
     """Let torch compute on one thread."""
     import torch
