@@ -16,6 +16,7 @@ from typing import Any, Optional
 from mmengine.config import Config, DictAction
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
+from mmengine.registry import build_functions
 from mmengine.runner import Runner
 
 from clim_mm.causes import cause_of, machine_error
@@ -166,7 +167,7 @@ def errors_in_a_sentence(resumes: bool = False) -> Iterator[None]:
         if interrupted is not None:  # of which others may have made an error of their own
             end_process(_ended(interrupted, resumes), interrupted.status)
         cause = cause_of(error)
-        said = sentence(error) if isinstance(error, UserError) else cause.sentence if cause else None
+        said = sentence(error) if isinstance(error, UserError) else cause.sentence if cause else _refused_part(error)
         write_to_log(logging.ERROR, 'The training has ended:\n' + ''.join(traceback.format_exception(error)))
         if said is None:
             traceback.print_exc()
@@ -176,6 +177,13 @@ def errors_in_a_sentence(resumes: bool = False) -> Iterator[None]:
         sys.exit(f'Error: {said}')
     finally:
         gc.freeze()  # and at the end of the program, where that would take seconds
+
+
+def _refused_part(error: BaseException) -> Optional[str]:
+    """What MMEngine's registries say of a part of the config that they cannot build; None of any other error."""
+    if all(frame.filename != build_functions.__file__ for frame in traceback.extract_tb(error.__traceback__)):
+        return None
+    return f'A part of the config cannot be built ({type(error).__name__}: {on_one_line(error)}): correct its settings.'
 
 
 def _ended(interrupted: Interrupted, resumes: bool) -> str:
