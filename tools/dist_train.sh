@@ -38,7 +38,7 @@ if [ -n "$(trap -p HUP)" ]; then
     meeting+=("--signals_to_handle=SIGTERM,SIGINT,SIGQUIT")
 fi
 # The processes end when torchrun, which takes the place of this script, is gone; see clim_mm/distributed/end_process.py.
-CLIM_STARTED_BY+=" $$"
+CLIM_STARTED_BY+=" $$:$(stat -Lc %i /proc/self/ns/pid 2>/dev/null || true)"
 export CLIM_STARTED_BY
 
 exec "${PYTHON:-python}" -m clim_mm.launch.ranks \

@@ -78,20 +78,22 @@ def _die_with_parent() -> None:
 
 def starter_environment() -> dict[str, str]:
     """The environment for a command of tools/ that is to end when this process does."""
-    return dict(os.environ, **{_STARTED_BY: f'{os.environ.get(_STARTED_BY, "")} {os.getpid()}'})
+    return dict(os.environ, **{_STARTED_BY: f'{os.environ.get(_STARTED_BY, "")} {os.getpid()}:{_namespace()}'})
 
 
 def end_with_starter() -> None:
     """End this process, with a sentence and status 1, soon after what has started it is gone. Linux only.
 
     That is whoever made a :func:`starter_environment`, and the launcher. It is looked for among the processes above
-    this one, so that neither a wrapper between the two, nor a number that is given again, nor a zombie deceives.
+    this one, so that neither a wrapper between the two, nor a number that is given again, nor a zombie deceives. One
+    that cannot be seen from here, as from inside a container, is not watched.
     """
-    if sys.platform != 'linux':
-        return
-    starters = set(map(int, os.environ.get(_STARTED_BY, '').split()))
-    if not _OF_LAUNCHERS.isdisjoint(os.environ):
+    here = _namespace()
+    marks = [mark.partition(':') for mark in os.environ.get(_STARTED_BY, '').split()]
+    starters = {int(pid) for pid, _, namespace in marks if here and namespace == here}
+    if here and not _OF_LAUNCHERS.isdisjoint(os.environ):
         starters.add(os.getppid())
+    starters.discard(0)
     if starters:
         threading.Thread(target=_watch, args=(starters, ), name='StarterWatch', daemon=True).start()
 
@@ -116,3 +118,11 @@ def _ancestors() -> list[int]:
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             break
     return pids
+
+
+def _namespace() -> str:
+    """Where process numbers mean the same; empty where /proc is not there, or not that of here."""
+    try:
+        return str(os.stat('/proc/self/ns/pid').st_ino) if os.readlink('/proc/self') == str(os.getpid()) else ''
+    except OSError:
+        return ''

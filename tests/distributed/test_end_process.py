@@ -101,7 +101,8 @@ AS = dict(
     study='from clim_mm.distributed.end_process import starter_environment as environment',
     torchrun='environment = lambda: dict(os.environ, TORCHELASTIC_RUN_ID="none")',
     mpirun='environment = lambda: dict(os.environ, OMPI_COMM_WORLD_RANK="0")',
-    shell='environment = lambda: dict(os.environ)')
+    shell='environment = lambda: dict(os.environ)',
+    outside_of_the_container='environment = lambda: dict(os.environ, CLIM_STARTED_BY="1000000:1")')
 SHELL = ['bash', '-c', '"$@"; exit', 'bash']  # stays between the two
 
 
@@ -148,10 +149,11 @@ def test_a_starter_that_was_gone_before_is_missed(tmp_path):
     assert f'Process {gone.pid}, which has started this one, is gone' in gone.communicate(timeout=60)[1]
 
 
-def test_what_a_shell_has_started_goes_on_without_it(start):
-    (above, shell, part), output = start('shell', SHELL)
-    os.kill(above, signal.SIGKILL)
-    os.kill(shell, signal.SIGKILL)
+def test_what_a_shell_has_started_goes_on_without_it_and_so_in_a_container(start):
+    families = [start(starter, SHELL) for starter in ('shell', 'outside_of_the_container')]
+    for (above, shell, _), _ in families:
+        os.kill(above, signal.SIGKILL)
+        os.kill(shell, signal.SIGKILL)
     with pytest.raises(TimeoutError):
-        wait_until(lambda: not is_running(part), seconds=3)
-    assert output.read_text() == ''
+        wait_until(lambda: not all(is_running(family[-1]) for family, _ in families), seconds=3)
+    assert [output.read_text() for _, output in families] == ['', '']
