@@ -67,23 +67,27 @@ def measure(runner: Runner, settings: Settings, neighbor_hook: Optional[Refreshe
     if runner.distributed and not isinstance(runner.model, DistributedDataParallel):
         return replace(measured, missing=f'No step can be rehearsed of a {type(runner.model).__name__}.')
     ids = [sample_idx for sample_idx in ids if sample_idx not in unreadable]
+    rehearsal: Optional[Rehearsal] = None
     try:
-        return _rehearse(runner, settings, measured, samples, ids[:_VIEWS], neighbor_hook, seconds)
+        rehearsal = Rehearsal(runner)
+        return _rehearse(rehearsal, runner, settings, measured, samples, ids[:_VIEWS], neighbor_hook, seconds)
     except (RuntimeError, TypeError, AssertionError) as error:  # a GPU that is too small, a model not to be copied
-        if runner.distributed:  # the others may wait for this process in the middle of a step
+        # The others may wait for this process in the middle of a step; a model that cannot be copied is so on all.
+        if runner.distributed and (rehearsal or isinstance(error, torch.OutOfMemoryError)):
             raise
         return replace(measured, missing=f'No step could be rehearsed ({on_one_line(error)}).')
     finally:
+        rehearsal = None  # the copy goes
         if device.type == 'cuda':  # the training gets all of the GPU's memory, and logs its own peak
             gc.collect()
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(device)
 
 
-def _rehearse(runner: Runner, settings: Settings, measured: Measurements, samples: list, ids: Sequence[int],
-              neighbor_hook: Optional[RefreshesNeighbors], seconds: float) -> Measurements:
-    """Add to ``measured`` what needs a copy of the model, which is gone afterwards."""
-    rehearsal, loader = Rehearsal(runner), runner.train_dataloader
+def _rehearse(rehearsal: Rehearsal, runner: Runner, settings: Settings, measured: Measurements, samples: list,
+              ids: Sequence[int], neighbor_hook: Optional[RefreshesNeighbors], seconds: float) -> Measurements:
+    """Add to ``measured`` what needs a copy of the model."""
+    loader = runner.train_dataloader
     compute, activation_bytes = measure_steps(
         rehearsal, lambda number: loader.collate_fn([samples[i % len(samples)] for i in range(number)]),
         settings.batch_size, _FOR_STEPS * seconds)

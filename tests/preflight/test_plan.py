@@ -211,13 +211,16 @@ def test_a_larger_set_than_is_looked_at(folder, tmp_path):
     assert survey(runner, num_images=5, seconds=5).facts.measured.samples == 5
 
 
-def two_processes(folder, work_dir):
+def two_processes(folder, work_dir, copyable=True):
     """Survey on this process of two, and give what was measured; fail here if anything has changed."""
     wrapper = dict(type='clim_mm.DeviceDDP', broadcast_buffers=False, find_unused_parameters=False)
     runner = trained_a_little(prepared(
         folder, work_dir, num_workers=0, launcher='pytorch', cfg=Config(dict(model_wrapper_cfg=wrapper)),
         model=model_cfg(queue_len=48), default_hooks=dict(checkpoint=None)))
     assert isinstance(runner, Runner) and runner.world_size == 2
+    if not copyable:
+        runner.model.module.kept = runner.model.module.neck.mlp[0].weight * 2  # part of a graph
+        return survey(runner, neighbor_hook_of(runner), seconds=0.01).facts.measured.missing
     before = everything(runner)
     plan = survey(runner, neighbor_hook_of(runner), seconds=1.0)
     assert_same(before, everything(runner))
@@ -231,3 +234,9 @@ def test_two_processes_measure_together(folder, tmp_path):
     assert first[:2] == second[:2] == (True, 2)
     assert first[2] and not second[2], 'the first process searches'
     assert torch.get_num_threads() == 1
+
+
+@pytest.mark.e2e
+def test_two_processes_go_on_without_a_copy(folder, tmp_path):
+    for missing in on_processes(2, two_processes, str(folder), str(tmp_path), False):
+        assert missing.startswith('No step could be rehearsed (')
