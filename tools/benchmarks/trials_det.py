@@ -74,9 +74,8 @@ def main() -> None:
             figures[seed] = found
             table = table_of_trials(name, figures)
             write_atomically(osp.join(work_dir, 'trials.md'), table.markdown().encode())
-            write_atomically(osp.join(work_dir, 'trials.csv'), table.csv().encode())
         print(table_of_trials(name, figures).markdown())
-        print(f'The table is {work_dir}/trials.md and trials.csv.')
+        print(f'The table is {work_dir}/trials.md.')
 
 
 if __name__ == '__main__':
