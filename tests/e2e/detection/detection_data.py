@@ -1,7 +1,8 @@
 """Data sets for detectors, generated in the real formats: VOCdevkit, COCO, LVIS v0.5 and v1.
 
 Coloured rectangles, ellipses and triangles on noise; their boxes and outlines are exact. Run as a program it writes
-them where the configs look for them: ``python tests/e2e/detection/detection_data.py FOLDER``, with ``FOLDER/VOCdevkit`` and so on.
+them where the configs look for them: ``python tests/e2e/detection/detection_data.py FOLDER``, with
+``FOLDER/VOCdevkit`` and so on.
 """
 
 import json
