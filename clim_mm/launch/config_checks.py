@@ -41,7 +41,8 @@ def _check_count(name: str, value: Any, unlike: int, why: str) -> None:
 
 def _check_checkpoint_hook(name: str, value: Any) -> None:
     if isinstance(value, Mapping) and value.get('type') == 'CheckpointHook':  # it would hand on what it does not know
-        check_keys(name, value, required=(), allowed=('type', 'priority', *signature(CheckpointHook).parameters))
+        known = signature(CheckpointHook).parameters
+        check_keys(name, value, required=(), allowed=('type', 'priority', '_scope_', *known))
 
 
 def _check_probability(name: str, value: Any) -> None:

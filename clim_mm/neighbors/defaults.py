@@ -2,7 +2,6 @@
 
 from typing import NamedTuple, Optional
 
-from clim_mm.checks import check_whole
 from clim_mm.errors import ConfigError
 
 PAPER_QUEUE_LEN = 65536  # [moco]
@@ -28,13 +27,14 @@ def neighbor_sizes(num_samples: int,
     if num_samples < 2:
         raise ConfigError(f'The training set has {num_samples} image(s), but a positive is another image: '
                           'use a data folder with at least 2.')
-    if num_clusters is None:
-        num_clusters = max(1, min(10000, num_samples // 16))
-    if num_neighbors is None:
-        num_neighbors = default_num_neighbors(num_samples)
-    check_whole(f'num_clusters for {num_samples} images', num_clusters, 1, num_samples)
-    check_whole(f'num_neighbors for {num_samples} images', num_neighbors, 1, num_samples - 1)
-    return NeighborSizes(num_clusters, num_neighbors)
+    derived = NeighborSizes(max(1, min(10000, num_samples // 16)), default_num_neighbors(num_samples))
+    given = NeighborSizes(*(default if size is None else size
+                            for size, default in zip((num_clusters, num_neighbors), derived, strict=True)))
+    for name, size, default, most in zip(given._fields, given, derived, (num_samples, num_samples - 1), strict=True):
+        if not 1 <= size <= most:
+            raise ConfigError(f'{name}={size} does not fit a training set of {num_samples} images: set it from 1 to '
+                              f'{most}, or to None, which gives {default} here.')
+    return given
 
 
 def is_exact(exact: Optional[bool], num_samples: int) -> bool:

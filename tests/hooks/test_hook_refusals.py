@@ -18,8 +18,8 @@ NO_EXTRACTION = dict(pipeline=[never_run], num_workers=0)
 
 
 @pytest.mark.parametrize('options, complaint', [
-    (dict(num_clusters=25), 'num_clusters for 24 images must be a whole number from 1 to 24, not 25'),
-    (dict(num_neighbors=24), 'num_neighbors for 24 images must be a whole number from 1 to 23, not 24'),
+    (dict(num_clusters=25), 'num_clusters=25 does not fit a training set of 24 images: set it from 1 to 24'),
+    (dict(num_neighbors=24), 'num_neighbors=24 does not fit a training set of 24 images: set it from 1 to 23'),
 ])
 def test_sizes_that_do_not_fit_are_refused_before_any_extraction(folder, tmp_path, options, complaint):
     runner = runner_of(folder, tmp_path, hook=hook_cfg(extract=NO_EXTRACTION, **options))

@@ -48,14 +48,14 @@ def test_a_set_without_another_image_is_an_error(num_samples):
 
 
 @pytest.mark.parametrize('num_clusters', [0, -1, 101])
-def test_clusters_that_do_not_fit_are_an_error(num_clusters):
-    with pytest.raises(ConfigError, match=f'num_clusters for 100 images .* from 1 to 100, not {num_clusters}'):
+def test_clusters_that_do_not_fit_are_an_error_with_a_remedy(num_clusters):
+    with pytest.raises(ConfigError, match=f'num_clusters={num_clusters} .* 100 images: .* from 1 to 100, .* 6 here'):
         neighbor_sizes(100, num_clusters=num_clusters)
 
 
 @pytest.mark.parametrize('num_neighbors', [0, -1, 100])
-def test_neighbors_that_do_not_fit_are_an_error(num_neighbors):
-    with pytest.raises(ConfigError, match=f'num_neighbors for 100 images .* from 1 to 99, not {num_neighbors}'):
+def test_neighbors_that_do_not_fit_are_an_error_with_a_remedy(num_neighbors):
+    with pytest.raises(ConfigError, match=f'num_neighbors={num_neighbors} .* 100 images: .* from 1 to 99, .* 5 here'):
         neighbor_sizes(100, num_neighbors=num_neighbors)
 
 
