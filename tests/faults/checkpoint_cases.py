@@ -105,8 +105,8 @@ def _code_cases(sound: Sound) -> Iterator[Case]:
 
     for old in (False, True):
         form = ' in the old format' if old else ''
-        for place in ('meta.time', 'state_dict.queue.keys', 'more'):
-            yield sound.resumed(f'os.system at {place}{form}', with_part(Smuggled, *place.split('.'), old=old))
+        for place in (('meta', 'time'), ('state_dict', 'queue.keys'), ('more', )):
+            yield sound.resumed(f'os.system at {".".join(place)}{form}', with_part(Smuggled, *place, old=old))
         yield sound.started(f'weights with os.system{form}', with_part(Smuggled, 'more', old=old))
         yield sound.resumed(f'a foreign class{form}', with_part(lambda _: Foreign(), 'more', old=old))
         yield sound.resumed(f'a path{form}', with_part(lambda marker: marker, 'more', old=old))
