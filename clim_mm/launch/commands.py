@@ -33,6 +33,7 @@ from .interrupts import Interrupted, interruptible
 from .run_folders import RunHook
 
 _ENOUGH_FILES = 65536  # [ours]
+_HOOKS_OF_MMENGINE = ('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint')
 # glibc's mallopt(3). By default it gives large blocks back at once, and the system fills new ones with zeros, page by
 # page: a cost that grows faster than the activations. GPUs do not know it, since torch keeps their memory.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
@@ -111,6 +112,11 @@ class CommandRunner(Runner):
         logger = super().build_logger(*args, **kwargs)
         say_failures_once(logger)
         return logger
+
+    def register_default_hooks(self, hooks: Optional[dict] = None) -> None:
+        """Register hooks by their names, without those that are None, as which MMEngine knows its own alone."""
+        super().register_default_hooks({name: hook for name, hook in (hooks or {}).items()
+                                        if hook is not None or name in _HOOKS_OF_MMENGINE})
 
     def dump_config(self) -> None:
         """Write nothing."""
