@@ -137,12 +137,11 @@ class CommandRunner(Runner):
 
 def _check_hooks(runner: Runner) -> None:
     """Check for the hooks without which what the training set can do goes wrong silently."""
-    from clim_mm.hooks.training_set_hooks import (
-        EpochRandomnessHook,  # these import MMSelfSup
-        QuarantineHook,
-    )
-
     dataset = runner.train_dataloader.dataset
+    if not isinstance(dataset, (TakesNeighbors, SeededSamples, Quarantining)):
+        return
+    from clim_mm.hooks.training_set_hooks import EpochRandomnessHook, QuarantineHook  # detectors need no MMSelfSup
+
     for capability, needed, name in ((TakesNeighbors, RefreshesNeighbors, 'CenterWiseNeighborHook'),
                                      (SeededSamples, EpochRandomnessHook, 'EpochRandomnessHook'),
                                      (Quarantining, QuarantineHook, 'QuarantineHook')):

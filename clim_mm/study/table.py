@@ -12,7 +12,6 @@ from scipy.special import stdtrit  # Student's quantiles; scipy.stats has the sa
 
 from clim_mm.causes import machine_error
 from clim_mm.errors import DataError
-from clim_mm.visualization.figures import write_picture
 
 from .runs import Run
 from .study_file import Study
@@ -153,7 +152,10 @@ def table_of(study: Study, figures: Sequence[Figure]) -> Table:
 def _draw(path: str, panels: Mapping[str, Mapping[str, Estimate]], lines: Mapping[str, float],
           color: Callable[[str, Estimate], str]) -> None:
     """Write a PNG: a panel for each metric with an upright line, in it a point with its interval for each row."""
-    from matplotlib.figure import Figure as Picture  # here: a study without pictures need not wait for it
+    # Here: a study without pictures need not wait for these, nor a detector's table for MMSelfSup.
+    from matplotlib.figure import Figure as Picture
+
+    from clim_mm.visualization.figures import write_picture
 
     rows = list(next(iter(panels.values())))
     picture = Picture(figsize=(1.2 + 0.08 * max(map(len, rows)) + 2.6 * len(panels), 1.4 + 0.3 * len(rows)),
