@@ -38,14 +38,27 @@ def strict(line):
 def test_the_sentence():
     assert describe(REPORT, 5) == (
         'Neighbours refreshed at epoch 5 in 13.6 s (extract 12.3 s, cluster 1.0 s, search 0.2 s, select 0.0 s): '
-        'share without positive 0.0125, num clusters 50, empty clusters 3, cluster balance 0.954, '
-        'largest cluster 0.021.')
+        '1.2% of the images have no positive, 3 of 50 clusters are empty, the largest holds 2.1% of the images '
+        '(balance 0.95 of 1).')
 
 
-def test_the_sentence_has_all_figures_that_are_numbers():
-    report = dict(REPORT, positives_changed=0.3456, bank_age=math.nan, **PURITIES)
-    assert describe(report, 0).endswith(
-        'largest cluster 0.021, positives changed 0.3456, purity center wise 0.9877, purity knn 0.9.')
+def test_the_sentence_with_a_table_before():
+    assert describe(dict(REPORT, positives_changed=0.3456), 5).endswith(
+        '(balance 0.95 of 1), 34.6% of the positives are new.')
+    assert describe(dict(REPORT, positives_changed=math.nan), 5) == describe(REPORT, 5)
+
+
+@pytest.mark.parametrize('age, text', [
+    (1.04, 'had no key in the bank, the keys of the others are 1.0 epochs old, 34.6%'),
+    (math.nan, 'had no key in the bank, 34.6%')])
+def test_the_sentence_with_a_bank(age, text):
+    sentence = describe(dict(REPORT, bank_never_seen=0.0214, bank_age=age, positives_changed=0.3456), 5)
+    assert sentence.endswith(f'(balance 0.95 of 1), 2.1% of the images {text} of the positives are new.')
+
+
+def test_the_sentence_with_purities():
+    sentence = describe(dict(REPORT, **PURITIES), 0)
+    assert sentence.endswith('(balance 0.95 of 1), purity center_wise 0.988, knn 0.900.')
 
 
 def test_log_scalars_and_lines(runner, tmp_path):
