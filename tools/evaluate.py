@@ -12,7 +12,6 @@ Beside the figures stands what was checked: whose weights and images these are.
 """
 
 import argparse
-import json
 import os.path as osp
 from collections.abc import Collection
 from functools import cached_property
@@ -23,7 +22,7 @@ import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pic
 import numpy as np
 from mmengine.config import Config
 
-from clim_mm.checkpoints import write_atomically
+from clim_mm.checkpoints import write_json
 from clim_mm.checks import check_number, check_whole
 from clim_mm.config_file import load_config
 from clim_mm.evaluation import (
@@ -176,7 +175,7 @@ def main() -> None:
             print(f'{name:26}{value:>10.4f}' if isinstance(value, float) else f'{name:26}{value:>10}')
         if args.json:
             content = dict(found, premises=task.premises)
-            write_atomically(args.json, (json.dumps(content, indent=2) + '\n').encode())
+            write_json(args.json, content)
 
 
 if __name__ == '__main__':

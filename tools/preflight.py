@@ -4,7 +4,6 @@
 """
 
 import argparse
-import json
 import sys
 import tempfile
 from contextlib import suppress
@@ -16,7 +15,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from clim_mm.checkpoints import write_atomically
+from clim_mm.checkpoints import write_json
 from clim_mm.config_file import load_config
 from clim_mm.errors import ConfigError
 from clim_mm.hooks.preflight_hook import PreflightHook
@@ -74,7 +73,7 @@ def main() -> None:
         plan = make_plan(cfg, args.processes)
         print(plan.table(), plan.verdict(), sep='\n')
         if args.json:
-            write_atomically(args.json, (json.dumps(plan.to_dict(), indent=2) + '\n').encode())
+            write_json(args.json, plan.to_dict())
     sys.exit(1 if args.strict and plan.findings else 0)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from mmengine.config import Config
 from prepare_digits import write_digits
 
-from clim_mm.checkpoints import HeldFolder, latest_checkpoint, read_checkpoint, write_atomically
+from clim_mm.checkpoints import HeldFolder, latest_checkpoint, read_checkpoint, write_json
 from clim_mm.datasets import labels_of
 from clim_mm.datasets.source import build_source
 from clim_mm.distributed.end_process import starter_environment
@@ -59,7 +59,7 @@ def main() -> None:
         versions=dict(python=platform.python_version(), **{name: version(name) for name in ('clim-mm', *PACKAGES)}),
         config=CONFIG,
         checkpoint=checkpoint)
-    write_atomically(osp.join(WORK_DIR, 'summary.json'), f'{json.dumps(summary, indent=2)}\n'.encode())
+    write_json(osp.join(WORK_DIR, 'summary.json'), summary)
     print(table(summary))
 
 

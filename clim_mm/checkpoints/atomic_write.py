@@ -9,6 +9,7 @@ import os
 import os.path as osp
 import re
 import secrets
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -40,6 +41,11 @@ def write_atomically(path: Union[str, os.PathLike], data: bytes) -> None:
     except OSError as error:
         raise CheckpointError(f'Cannot write {os.fspath(path)} ({error.strerror}){remedy(error, target)}; what was '
                               'written before is untouched.') from error
+
+
+def write_json(path: Union[str, os.PathLike], content: Mapping[str, Any]) -> None:
+    """Write a dictionary by ``write_atomically``, indented for people."""
+    write_atomically(path, (json.dumps(content, indent=2) + '\n').encode())
 
 
 @register_backend('clim_mm.atomic')

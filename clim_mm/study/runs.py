@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional
 
 from clim_mm.causes import machine_error
-from clim_mm.checkpoints import HeldFolder, latest_checkpoint, write_atomically
+from clim_mm.checkpoints import HeldFolder, latest_checkpoint, write_atomically, write_json
 from clim_mm.config_file import load_config
 from clim_mm.distributed.end_process import starter_environment
 from clim_mm.errors import ConfigError, DataError, TrainingError
@@ -56,8 +56,7 @@ class Run(NamedTuple):
     def add_result(self, stage: Stage, figures: dict[str, float], seconds: float) -> None:
         """Keep what a stage gave."""
         stages = dict(self.results(), **{stage.name: dict(figures=figures, seconds=round(seconds, 1))})
-        content = json.dumps(dict(row=self.row, seed=self.seed, stages=stages), indent=2) + '\n'
-        write_atomically(osp.join(self.folder, 'results.json'), content.encode())
+        write_json(osp.join(self.folder, 'results.json'), dict(row=self.row, seed=self.seed, stages=stages))
 
     def file(self, stage: Stage, kind: str) -> str:
         """Where a stage has its config (``py``), its log (``log``) and its figures (``json``)."""

@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from clim_mm.checkpoints import write_atomically
+from clim_mm.checkpoints import write_json
 from clim_mm.errors import ConfigError
 from clim_mm.study.table import Table
 
@@ -65,8 +65,3 @@ def table_of_trials(name: str, figures: Mapping[int, Mapping[str, float]]) -> Ta
     metrics = tuple(dict.fromkeys(metric for trial in figures.values() for metric in trial))
     return Table(name, metrics, {name: {
         metric: {seed: trial[metric] for seed, trial in figures.items() if metric in trial} for metric in metrics}})
-
-
-def write_json(path: str, content: Mapping[str, Any]) -> None:
-    """Write a dictionary as a whole."""
-    write_atomically(path, (json.dumps(content, indent=2) + '\n').encode())

@@ -23,7 +23,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from pairs import write_json
+from pairs import write_figures
 
 from clim_mm.config_file import load_config
 from clim_mm.datasets import SingleViews, labels_of
@@ -144,7 +144,7 @@ def main() -> None:
             sys.exit('Error: no refresh had keys to begin with: give more --epochs than the interval of the refreshes.')
         print(f'\n{table([*rows, dict(mean_of(rows), seed="last, mean")])}')
         if args.json:
-            write_json(args.json, dict(settings=vars(args), refreshes=rows, last=mean_of(rows)))
+            write_figures(args.json, dict(settings=vars(args), refreshes=rows, last=mean_of(rows)))
 
 
 if __name__ == '__main__':

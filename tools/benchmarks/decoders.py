@@ -22,7 +22,7 @@ import clim_mm  # noqa: F401  (limits pictures before cv2 is imported)
 import cv2
 import numpy as np
 import torch
-from pairs import in_turns, ratios_to, write_json
+from pairs import in_turns, ratios_to, write_figures
 from PIL import Image
 from pipeline import draw_jpegs
 from torchvision.io import decode_jpeg
@@ -73,7 +73,7 @@ def main() -> None:
         ratio = '' if name == RIVAL else f', {ratios[name]["median"]:.2f} times the time of {RIVAL}'
         print(f'{name:16}{1000 * statistics.median(values) / len(files):8.2f} ms an image{ratio}')
     if args.json:
-        write_json(args.json, dict(images=len(files), seconds=seconds, ratios=ratios))
+        write_figures(args.json, dict(images=len(files), seconds=seconds, ratios=ratios))
 
 
 if __name__ == '__main__':

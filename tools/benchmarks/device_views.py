@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from devices import clock_of, device_of
 from mmengine.config import Config
-from pairs import write_json
+from pairs import write_figures
 from pipeline import clim_pairs, draw_jpegs
 
 from clim_mm import host as framework
@@ -119,7 +119,8 @@ def main() -> None:
         print(f'{name:32}' + ''.join(f'{cell:>16}' for cell in cells))
     print(f'{1000 * statistics.median(seconds) / args.batch:.1f} ms a sample to finish its views on {device}')
     if args.json:
-        write_json(args.json, dict(settings=dict(vars(args), device=str(device)), differences=found, seconds=seconds))
+        settings = dict(vars(args), device=str(device))
+        write_figures(args.json, dict(settings=settings, differences=found, seconds=seconds))
 
 
 if __name__ == '__main__':

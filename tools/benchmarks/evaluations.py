@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
-from pairs import write_json
+from pairs import write_figures
 
 from clim_mm.distributed.end_process import starter_environment
 from clim_mm.errors import CheckpointError, TrainingError
@@ -79,7 +79,7 @@ def main() -> None:
             print(f'{name:20}{seconds[name]:6.1f} s   {shown(figures[name])}')
         print(f'{"together":20}{sum(seconds.values()):6.1f} s')
         if args.json:
-            write_json(args.json, dict(seconds=seconds, figures=figures))
+            write_figures(args.json, dict(seconds=seconds, figures=figures))
 
 
 if __name__ == '__main__':

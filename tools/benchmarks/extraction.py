@@ -23,7 +23,7 @@ import torch
 from mmengine import dist
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from pairs import in_turns, ratios_to, write_json
+from pairs import in_turns, ratios_to, write_figures
 from pipeline import draw_jpegs
 
 from clim_mm.config_file import load_config
@@ -101,7 +101,7 @@ def main() -> None:
             rate = len(views) / statistics.median(values)
             print(f'{name:20}{rate:8.1f} images a second of {processes} process(es){ratio}')
         if args.json:
-            write_json(args.json, dict(settings=vars(args), processes=processes, seconds=seconds, ratios=ratios))
+            write_figures(args.json, dict(settings=vars(args), processes=processes, seconds=seconds, ratios=ratios))
 
 
 if __name__ == '__main__':

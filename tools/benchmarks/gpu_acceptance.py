@@ -28,7 +28,7 @@ from acceptance.setting import Check, Setting
 from acceptance.speed import check_speed
 from acceptance.waiting import check_waiting
 from devices import device_of
-from pairs import machine, write_json
+from pairs import machine, write_figures
 
 from clim_mm.checks import check_number
 from clim_mm.errors import ConfigError
@@ -83,8 +83,9 @@ def main() -> None:
             rows.append((check, row))
             print(row.line(), flush=True)
             if args.json:
-                write_json(args.json, dict(machine=found, settings=vars(args), seconds=time.monotonic() - BEGUN, rows=[
-                    dict(check=check, **dataclasses.asdict(row)) for check, row in rows]))
+                write_figures(args.json, dict(
+                    machine=found, settings=vars(args), seconds=time.monotonic() - BEGUN,
+                    rows=[dict(check=check, **dataclasses.asdict(row)) for check, row in rows]))
 
         if not run_in_turn(PARTS[args.part], setting, end, tell):
             raise too_short

@@ -1,6 +1,5 @@
 """Times of things that are compared side by side: in turns, in one run, with a control."""
 
-import json
 import os
 import platform
 import statistics
@@ -10,7 +9,7 @@ from typing import Any
 
 import torch
 
-from clim_mm.checkpoints import write_atomically
+from clim_mm.checkpoints import write_json
 from clim_mm.progress import progress_bar
 
 Run = Callable[[], object]
@@ -63,7 +62,7 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
-def write_json(path: str, figures: dict) -> None:
-    """With the machine's description beside them, unless they have it."""
+def write_figures(path: str, figures: dict) -> None:
+    """Write figures with the machine's description beside them, unless they have it."""
     described = figures if 'machine' in figures else dict(machine=machine(), **figures)
-    write_atomically(path, (json.dumps(described, indent=2) + '\n').encode())
+    write_json(path, described)

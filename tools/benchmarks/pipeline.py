@@ -26,7 +26,7 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.hub import get_config
 from mmengine.registry import DefaultScope, init_default_scope
-from pairs import in_turns, ratios_to, write_json
+from pairs import in_turns, ratios_to, write_figures
 from torch.utils.data import DataLoader
 
 from clim_mm.checks import check_whole
@@ -129,7 +129,7 @@ def main() -> None:
     for workers, rate in rates.items():
         print(f'{rate:8.1f} samples a second of {workers} worker(s), {rate / workers:.1f} each')
     if args.json:
-        write_json(args.json, dict(samples=args.samples, seconds=seconds, ratios=ratios, share_of_decoding=share,
+        write_figures(args.json, dict(samples=args.samples, seconds=seconds, ratios=ratios, share_of_decoding=share,
                                    samples_a_second_by_workers=rates))
 
 

@@ -21,7 +21,7 @@ import clim_mm  # noqa: F401  (limits pictures before cv2 is imported)
 import faiss
 import numpy as np
 import torch
-from pairs import write_json
+from pairs import write_figures
 from peak_memory import peak_bytes_of
 
 from clim_mm.launch.commands import errors_in_a_sentence
@@ -200,7 +200,7 @@ def main() -> None:
             figures['families'][family] = measure(FAMILIES[family], args)
             report(family, figures['families'][family])
     if args.json:
-        write_json(args.json, figures)
+        write_figures(args.json, figures)
 
 
 if __name__ == '__main__':

@@ -28,7 +28,7 @@ from training_steps import Contestants, Step, resolutions_of
 import torch
 from devices import clock_of, device_of
 from mmengine.config import Config
-from pairs import in_turns, ratios_to, write_json
+from pairs import in_turns, ratios_to, write_figures
 from peak_memory import peak_bytes_of
 
 from clim_mm.checks import check_whole
@@ -120,7 +120,7 @@ def main() -> None:
     if args.json:
         described = dict(vars(args), resolutions=settings, device=str(device), threads=torch.get_num_threads())
         floors = {words(resolutions): floor_of(resolutions) for resolutions in settings}
-        write_json(args.json, dict(settings=described, seconds=seconds, ratios=ratios, floors=floors,
+        write_figures(args.json, dict(settings=described, seconds=seconds, ratios=ratios, floors=floors,
                                    own_shares=shares, peak_bytes=peaks))
 
 

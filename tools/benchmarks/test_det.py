@@ -17,11 +17,11 @@ import clim_mm  # noqa: F401  (lets MMEngine load checkpoints as data, and limit
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
+from clim_mm.checkpoints import write_json
 from clim_mm.distributed import prepare_launch, watch_peers
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence
 from clim_mm.transfer.detector_checks import check_annotations, check_whole_detector
 from clim_mm.transfer.detector_config import detector_config, without_synchronization
-from clim_mm.transfer.trials import write_json
 
 
 def parse_args() -> argparse.Namespace:
