@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError
 from clim_mm.neighbors.defaults import default_queue_len, is_small
+from clim_mm.preflight.settings import batches_per_step
 from clim_mm.protocols import HasQueues
 from clim_mm.registry import HOOKS
 
@@ -34,8 +35,7 @@ class QueueHook(Hook):
         model.advance_after_loss = False
         wrapper, batch_size = runner.optim_wrapper, runner.train_dataloader.batch_sampler.batch_size
         wrapper.initialize_count_status(runner.model, 0, -1)  # an open end: all steps are whole
-        batches_per_step = round(1 / float(wrapper.scale_loss(torch.ones(()))))
-        keys_per_step = batch_size * dist.get_world_size() * batches_per_step * model.keys_per_sample
+        keys_per_step = batch_size * dist.get_world_size() * batches_per_step(wrapper) * model.keys_per_sample
         generator = torch.Generator().manual_seed(runner.seed)
         for queue in model.queues.values():
             if not resumed(runner):

@@ -36,6 +36,11 @@ def load_faiss() -> ModuleType:
     return faiss
 
 
+def available_cores() -> int:
+    """How many cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
+
+
 def on_every_core(function: Callable[P, T]) -> Callable[P, T]:
     """Let faiss use every core while ``function`` runs, and no longer.
 
@@ -47,8 +52,7 @@ def on_every_core(function: Callable[P, T]) -> Callable[P, T]:
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
         faiss = load_faiss()
         before = faiss.omp_get_max_threads()
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-        faiss.omp_set_num_threads(max(before, cores))
+        faiss.omp_set_num_threads(max(before, available_cores()))
         try:
             return function(*args, **kwargs)
         finally:

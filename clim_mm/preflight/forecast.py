@@ -1,7 +1,6 @@
 """What a training will take, and what the machine has: bytes and seconds."""
 
 import math
-import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import torch
 from clim_mm.distributed.gather_by_id import gathering_bytes
 from clim_mm.neighbors import NeighborTable
 from clim_mm.neighbors.defaults import NeighborSizes
-from clim_mm.neighbors.faiss_backend import feature_bytes
+from clim_mm.neighbors.faiss_backend import available_cores, feature_bytes
 from clim_mm.neighbors.key_bank import bank_bytes
 from clim_mm.neighbors.refresh_cost import SearchSpeed, kmeans_flops, refresh_bytes, search_flops
 
@@ -145,7 +144,7 @@ def this_machine(device: torch.device, checkpoints: str) -> Machine:
     folder = Path(checkpoints).absolute()
     gpu: Any = torch.cuda.get_device_properties(device) if device.type == 'cuda' else None
     return Machine(
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1,
+        cores=available_cores(),
         free_memory=available_memory(*(path.read_text() if path.is_file() else '' for path in paths)),
         free_disk=None if ':' in checkpoints else shutil.disk_usage(  # not a local folder
             next(parent for parent in (folder, *folder.parents) if parent.is_dir())).free,

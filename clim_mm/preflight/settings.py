@@ -8,6 +8,7 @@ from typing import Any, Optional
 import torch
 from mmengine.hooks import CheckpointHook
 from mmengine.model import ExponentialMovingAverage
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from mmengine.utils.dl_utils import has_batch_norm
 
@@ -19,7 +20,7 @@ from clim_mm.protocols import KeepsQueues, RefreshesNeighbors, ShufflesKeys
 
 @dataclass(frozen=True)
 class RefreshSettings:
-    """Of the neighbours."""
+    """What a training is set to do about its neighbours."""
 
     interval: int
     begin: int
@@ -35,7 +36,7 @@ class RefreshSettings:
 
 @dataclass(frozen=True)
 class Settings:
-    """Of the training."""
+    """What a training is set to do."""
 
     num_images: int
     batch_size: int  # of a process
@@ -62,7 +63,7 @@ class Settings:
 
     @property
     def images_per_step(self) -> int:
-        """Of an optimizer step."""
+        """Images of all processes that an optimizer step sees."""
         return self.batch_size * self.processes * self.accumulation
 
 
@@ -71,7 +72,7 @@ def read_settings(runner: Runner, neighbor_hook: Optional[RefreshesNeighbors] = 
     """Read them from a Runner in ``before_train`` or later, which trains by epochs.
 
     Args:
-        processes: Of the training that is planned. None takes those that run.
+        processes: Number of processes that the planned training will have. None takes those that run.
     """
     loader, model = runner.train_dataloader, unwrapped(runner)
     num_images, batch_size = len(loader.dataset), loader.batch_size or loader.batch_sampler.batch_size
@@ -92,8 +93,7 @@ def read_settings(runner: Runner, neighbor_hook: Optional[RefreshesNeighbors] = 
         batch_size=batch_size,
         processes=processes,
         local_processes=min(processes, torch.cuda.device_count() or processes),
-        # What the wrapper divides a loss by; it does not tell the number otherwise.
-        accumulation=round(1 / float(runner.optim_wrapper.scale_loss(torch.ones(())))),
+        accumulation=batches_per_step(runner.optim_wrapper),
         steps=steps,
         max_epochs=runner.max_epochs,
         start_epoch=runner.epoch,
@@ -111,6 +111,11 @@ def read_settings(runner: Runner, neighbor_hook: Optional[RefreshesNeighbors] = 
         checkpoint_interval=checkpoints.interval if checkpoints.by_epoch else checkpoints.interval / max(1, steps),
         max_keep_ckpts=checkpoints.max_keep_ckpts,
         refresh=_refresh(neighbor_hook, runner) if neighbor_hook is not None else None)
+
+
+def batches_per_step(wrapper: OptimWrapper) -> int:
+    """Batches that are accumulated to an optimizer step, which only the divisor of the loss tells."""
+    return round(1 / float(wrapper.scale_loss(torch.ones(()))))
 
 
 def steps_per_epoch(num_images: int, batch_size: int, processes: int, drop_last: bool) -> int:
