@@ -73,10 +73,6 @@ class DeferredView:
         """The view itself; or that of a finished image, to which nothing is done."""
         return view if isinstance(view, DeferredView) else cls(view, PhotometricDraws(), (len(view), ))
 
-    def painted(self, level: int) -> 'DeferredView':
-        """A view of one grey level, 0 to 255, in its place."""
-        return replace(self, image=np.full_like(self.image, level), draws=PhotometricDraws())
-
 
 @dataclass(frozen=True)
 class RenderPlan:

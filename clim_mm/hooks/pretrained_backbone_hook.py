@@ -36,7 +36,6 @@ class PretrainedBackboneHook(StartHook):
     def __init__(self, frozen: bool = False) -> None:
         check_bool('frozen of PretrainedBackboneHook', frozen)
         self.frozen = frozen
-        self.owner: Optional[str] = None  # whose names the checkpoint has, see `Published`
         self._before: Optional[dict[str, torch.Tensor]] = None
 
     def before_run(self, runner: Runner) -> None:
@@ -56,7 +55,6 @@ class PretrainedBackboneHook(StartHook):
             number = check_landed(backbone, start.backbone, checkpoint)
             runner.logger.info(f'All {number} weights of the backbone are those of {checkpoint}{start.origin}'
                                f'{", and stay frozen" if self.frozen else ""}.')
-        self.owner = start.owner
         if here := normalization_in(dict(runner.cfg.items())):
             runner.logger.info(check_normalization(here, start.normalization, checkpoint))
         _check_images(runner)

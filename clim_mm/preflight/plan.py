@@ -123,4 +123,3 @@ def _rows(facts: Facts) -> Iterator[tuple[str, str]]:
                    f'{amount(machine.free_disk)} free')
     if measured.missing:
         yield 'not measured', measured.missing
-

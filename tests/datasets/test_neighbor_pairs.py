@@ -10,7 +10,6 @@ from mmselfsup.datasets.transforms import ColorJitter
 from torch.utils.data import DataLoader
 
 from clim_mm.datasets import CutMix, ImageFolder, LoadImage, MultiRes, NeighborPairs, PackPair, PairViews, stack_collate
-from clim_mm.datasets.transforms.load_image import loader_of
 from clim_mm.errors import ConfigError, DataError
 
 SOURCES = ['mmcls.CustomDataset', 'ImageFolder', 'mmselfsup.ImageList']
@@ -234,10 +233,3 @@ def test_a_table_without_room_is_an_error(class_folder, num_positives):
 def test_a_missing_folder_is_an_error(tmp_path):
     with pytest.raises(DataError, match='does not exist'):
         NeighborPairs(source(tmp_path / 'nowhere'), [dict])
-
-
-@pytest.mark.parametrize('pipeline', [
-    [LoadImage(max_value=7)], [PairViews([LoadImage(max_value=7)], [MultiRes((16, 12))]), PackPair()]])
-def test_the_loader_of_a_pipeline(class_folder, pipeline):
-    assert loader_of(NeighborPairs(ImageFolder(str(class_folder)), pipeline)).max_value == 7
-    assert loader_of(NeighborPairs(ImageFolder(str(class_folder)), [PackPair()])).max_value is None

@@ -7,7 +7,7 @@ import os
 import stat
 from contextlib import suppress
 from functools import partial
-from typing import Any, Optional
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -106,13 +106,6 @@ def _turned(image: np.ndarray, content: bytes) -> np.ndarray:
         picture.getexif()[ExifTags.Base.Orientation] = file.getexif().get(ExifTags.Base.Orientation, 1)
         return np.array(ImageOps.exif_transpose(picture))
     return image
-
-
-def loader_of(dataset: Any) -> LoadImage:
-    """The LoadImage of a dataset's pipeline, also within its PairViews; with its defaults where that has none."""
-    transforms = getattr(getattr(dataset, 'pipeline', None), 'transforms', ())
-    of_pairs = [part for pairs in transforms for part in getattr(getattr(pairs, 'load', None), 'transforms', ())]
-    return next((part for part in (*transforms, *of_pairs) if isinstance(part, LoadImage)), LoadImage())
 
 
 def content_of(path: str, backend_args: Optional[dict] = None) -> bytes:
