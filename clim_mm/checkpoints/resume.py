@@ -12,10 +12,11 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch.optim import Optimizer
 
-from clim_mm.checkpoints.normalization import settings_of
-from clim_mm.checkpoints.weights import check_sound, compare, not_finite, weights_of
 from clim_mm.distributed import unwrapped
 from clim_mm.errors import ConfigError, on_one_line
+
+from .normalization import settings_of
+from .weights import check_sound, compare, not_finite, weights_of
 
 UNSET = '(not set)'
 _COLUMNS = ('setting', 'checkpoint', 'config', 'in force')

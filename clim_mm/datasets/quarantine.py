@@ -20,7 +20,7 @@ class Quarantine:
 
     Args:
         num_samples: Images of the training set.
-        max_share: Of unreadable images, 0 to below 1; with more the training stops.
+        max_share: Share of unreadable images, 0 to below 1, above which the training stops.
     """
 
     def __init__(self, num_samples: int, max_share: float = 0.01) -> None:

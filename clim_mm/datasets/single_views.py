@@ -55,8 +55,8 @@ class SingleViews(Dataset):
     Args:
         dataset: The wrapped dataset, or its config. Its own pipeline is not run.
         pipeline: Transforms, or their configs, that end with ``PackSelfSupInputs(algorithm_keys=['sample_idx'])``.
-        quarantine: Of unreadable images; a :class:`NoView` then stands in their place. Without one they raise
-            UnreadableImage.
+        quarantine: Where unreadable images are noted; a :class:`NoView` then stands in their place. Without one they
+            raise UnreadableImage.
     """
 
     def __init__(self, dataset: Union[dict, BaseDataset], pipeline: Sequence,

@@ -112,7 +112,7 @@ class Extraction:
 
     @property
     def num_workers(self) -> int:
-        """Of each process's DataLoader."""
+        """Workers of each process's DataLoader."""
         return self.settings.get('num_workers', NUM_WORKERS)
 
     def encode_by(self, model: Any) -> Callable[[dict], torch.Tensor]:
@@ -138,7 +138,7 @@ def open_bank(runner: Runner, num_images: int, dim: int, identity: Optional[str]
     """The bank in ``key_bank`` of the work dir, on rank 0; None on the others. All processes call it together.
 
     Args:
-        identity: Of the bank that belongs to the checkpoint of a resumed run; any other makes room for an empty one.
+        identity: Identity of the bank that belongs to a resumed run's checkpoint; any other gives way to an empty one.
     """
     bank, refusal = None, ['']
     if dist.is_main_process():

@@ -24,7 +24,8 @@ class PreflightHook(Hook):
     Args:
         num_images: Samples to make.
         seconds: For all measurements, about; 0 for no preflight.
-        processes, work_dir: Of the training that is planned. None takes the Runner's.
+        processes: Number of processes that the planned training will have. None takes the Runner's.
+        work_dir: Folder that the planned training will write to. None takes the Runner's.
     """
 
     priority = 'LOW'  # after the hooks that choose sizes

@@ -63,7 +63,7 @@ def refresh(features: np.ndarray,
             False: ``train_centroids``, and ``ivf_search``. None takes what the number of features asks for.
         nprobe, least_recall: As in ``ivf_search``.
         start: (m, d) float32, centres of the refresh before, for ``train_centroids``. Not used if of another shape.
-        seed: Of the clustering and of the random choices.
+        seed: Seed of the clustering and of the random choices.
         readable: (n,) int64 ids, ascending. Any other image is excluded as anchor and as positive; its row of the
             features is not looked at. None: all are readable.
         labels: (N,) int class labels, for the purity of the positives alone; they choose nothing.

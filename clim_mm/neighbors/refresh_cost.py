@@ -17,10 +17,14 @@ _ITERATIONS_ON_SAMPLE, _ITERATIONS_ON_ALL = 5, 3  # of train_centroids on the fa
 _VECTORS, _QUERIES = 16384, 2048  # of a measured search
 
 
-def refresh_bytes(num_images: int, dim: int, sizes: NeighborSizes, num_positives: int) -> int:
-    """About what ``refresh`` holds at most in the host's memory, where each image has to be compared with all."""
+def refresh_bytes(num_images: int, dim: int, sizes: NeighborSizes, num_positives: int,
+                  all_readable: bool = True) -> int:
+    """About what ``refresh`` holds at most in the host's memory, where each image has to be compared with all.
+
+    If not ``all_readable``, the features of those that are readable are copied.
+    """
     k = sizes.num_neighbors
-    features = 2 * feature_bytes(num_images, dim)  # and the copy that is searched
+    features = feature_bytes(num_images, dim) * (2 if all_readable else 3)  # and the copy that is searched
     found = num_images * (16 * (k + 16) + 4 * num_positives)  # candidates on the way, neighbours, positives
     return features + found + 48 * k * min(num_images, ROWS_PER_BLOCK)
 

@@ -98,7 +98,8 @@ def _refresh(settings: Settings, refresh: RefreshSettings, measured: Measurement
               + search_flops(num_images, dim, num_clusters, refresh.exact, refresh.nprobe) / speed.search)
     of_another = gathering_bytes(num_images, dim, settings.processes, main=False)
     gathering = gathering_bytes(num_images, dim, settings.processes) + (settings.local_processes - 1) * of_another
-    finding = refresh_bytes(num_images, dim, NeighborSizes(num_clusters, refresh.num_neighbors), refresh.num_positives)
+    finding = refresh_bytes(num_images, dim, NeighborSizes(num_clusters, refresh.num_neighbors), refresh.num_positives,
+                            all_readable=not measured.unreadable)
     seconds = extract + search
     share = seconds / (refresh.interval * epoch + seconds) if epoch else None
     return RefreshForecast(max(gathering, finding), extract, search, seconds, share)
@@ -109,7 +110,7 @@ def pipelined_seconds(compute: float, load: float, num_workers: int, cores: floa
 
     Args:
         compute, load: Seconds of the model, and of one worker, for the batch.
-        num_workers: Of the process; without any, loading and computing take turns.
+        num_workers: Loader workers of the process; without any, loading and computing take turns.
         cores: The process's share of the machine's.
         busy_cores: That the model's computation keeps busy.
     """

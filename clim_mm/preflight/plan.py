@@ -53,7 +53,7 @@ def survey(runner: Runner, neighbor_hook: Optional[RefreshesNeighbors] = None, p
 
     Args:
         runner: In ``before_train``, with a train loop by epochs and one optimizer.
-        processes: Of the training that is planned. None takes those that run.
+        processes: Number of processes that the planned training will have. None takes those that run.
         checkpoints: The folder they go to. None takes the Runner's work dir.
         num_images: Samples to make.
         seconds: For all measurements, about; each part is made once to warm up and twice to be measured nevertheless.

@@ -67,7 +67,7 @@ class Rehearsal:
         return seconds, max(1, torch.cuda.max_memory_allocated(self.device) - lay_there - gradients)
 
     def optimizer_bytes(self) -> int:
-        """Of the optimizer's state, which is there after a step."""
+        """Bytes of the optimizer's state, which is there after a step."""
         states = self._optim_wrapper.optimizer.state.values()
         return sum(value.nbytes for state in states for value in state.values() if torch.is_tensor(value))
 

@@ -86,6 +86,10 @@ def test_pooled_features_of_imagenet_fit_where_two_copies_do():
     """10.5 GB, of which five copies were told where two are there."""
     needed = facts(dict(processes=1, local_processes=1), measured=dict(dim=2048)).forecast.refresh.host_bytes
     assert needed == pytest.approx(22.3e9, rel=0.02)
+    # One image that cannot be read makes a refresh copy the features of the others.
+    without, with_all = (facts(measured=dict(dim=2048, unreadable=paths)).forecast.refresh.host_bytes
+                         for paths in (('a.jpg', ), ()))
+    assert without - with_all == N * 2048 * 4
 
 
 def test_disk():

@@ -109,8 +109,8 @@ class CenterView(BaseTransform):
     Of a long image only the middle is resized: 5000 x 5 pixels would become 256,000 x 256.
 
     Args:
-        edge: Of the shorter side, in pixels.
-        crop_size: Of the square that is cut out, in pixels; a shorter side stays.
+        edge: Length that the shorter side gets, in pixels.
+        crop_size: Side of the square that is cut out, in pixels; a shorter side stays.
     """
 
     def __init__(self, edge: int = 256, crop_size: int = 224) -> None:
