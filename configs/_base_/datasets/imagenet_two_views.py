@@ -1,3 +1,4 @@
+# Two views of each image, as MoCo and BYOL take them.
 _base_ = ['imagenet.py', 'views.py']
 
 train_dataloader = dict(
