@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import torch
 
@@ -13,6 +13,7 @@ from clim_mm.registry import MODELS
 
 from ..parts.contrastive_health import step_figures
 from ..parts.key_queue import image_ids
+from ..parts.key_shuffle import Features
 from ..parts.momentum_contrast import MomentumContrast, largest
 from ..parts.training_progress import training_share
 from ..parts.view_preprocessor import Views
@@ -80,44 +81,58 @@ class HSA(MomentumContrast):
         x_positives = [images for name, images in inputs.items() if name.startswith('positive_key')]
         if not x_positives and self.terms != ('anchor', ):
             self.views(inputs, 'positive_key')
+        b = self.other_weight if training_share() >= self.warmup else 0.0
+        lam = x_anchor[0].new_ones(1, len(x_anchor[0]))
+        if 'mixed' in self.terms:
+            lam = lam.new_tensor([sample.lam for sample in data_samples]).T  # Q x N
         crops = [('anchor', [x]) for x in inputs.get('anchor_crops', [])]  # each counts as a term
         terms = [*crops, *zip(self.terms, x_queries, strict=True)]
-        # Each kind of view has batch statistics of its own [csml].
-        q = [[self.encoder('query')(x) for x in images] for _, images in terms]
+        queries = [  # each kind of view has batch statistics of its own [csml]
+            Query(self.encoder('query')(x), key_weights(term, b, lam_x, len(x_positives)), len(images) * len(terms))
+            for term, images in terms
+            for x, lam_x in zip(images, lam if term == 'mixed' else lam[:1].expand(len(images), -1), strict=True)]
         keys = self.keys([x for images in (x_anchor, *x_positives) for x in images])  # (1 + n) |R|
         ids = image_ids(data_samples, self.queue.ids.device)  # (1 + n) x N
 
-        b = self.other_weight if training_share() >= self.warmup else 0.0
-        lam = keys[0][self.levels[-1]].new_ones(1, len(data_samples))
-        if 'mixed' in self.terms:
-            lam = lam.new_tensor([sample.lam for sample in data_samples]).T  # Q x N
-        weights = [[key_weights(term, b, lam[i if term == 'mixed' else 0], len(x_positives)) for i in range(len(images))]
-                   for term, images in terms]
-        negatives, by_level = self.negatives(), {}
+        negatives = self.negatives()
         own = self.queue.own(*ids) if self.mask_own_keys else None  # N x K
-        for level in self.levels:
-            of_level = [key[level] for key in keys]
-            by_level[level] = torch.stack([
-                torch.stack([
-                    self.head(view[level], of_level, spread(w, len(x_anchor)), negatives[level], own)
-                    for view, w in zip(views, of_term, strict=True)]).mean()
-                for views, of_term in zip(q, weights, strict=True)]).mean()
-        total = sum(self.level_weights.values())
-        loss = sum(weight / total * by_level[level] for level, weight in self.level_weights.items())
+        losses = torch.stack([self._of_level(level, queries, keys, negatives[level], own) for level in self.levels])
+        w = [*self.level_weights.values()]
+        loss = torch.stack([w_s * loss_s for w_s, loss_s in zip(w, losses, strict=True)]).sum() / sum(w)
 
-        last, at_chance = self.levels[-1], math.log(1 + len(self.queue))
-        top_query, top = largest(terms[-1][1]), largest(x_anchor)
+        last, top = self.levels[-1], largest(x_anchor)
+        query = queries[largest(terms[-1][1]) - len(terms[-1][1])]
         positive = keys[len(x_anchor) + top if x_positives else top]
-        figures = step_figures(q[-1][top_query][last], keys[top][last], positive[last], negatives[last],
-                               weights[-1][top_query][0])
-        figures['relative_nce'] = by_level[last].detach() / at_chance
+        figures = step_figures(query.features[last], keys[top][last], positive[last], negatives[last], query.weights[0])
+        relative = losses.detach() / math.log(1 + len(self.queue))
+        figures['relative_nce'] = relative[-1]
         if len(self.levels) > 1:
-            figures.update({f'relative_nce_{level}': by_level[level].detach() / at_chance for level in self.levels})
+            figures.update({f'relative_nce_{level}': value for level, value in zip(self.levels, relative, strict=True)})
         figures['queue_fill'] = self.queue.fill
         if x_positives:
             figures['without_positive'] = (ids[1] < 0).float().mean()
         self.enqueue(loss, keys[top], positive if x_positives else None, ids[0], ids[1])
         return dict(loss=loss, **figures)
+
+    def _of_level(self, level: str, queries: Sequence['Query'], keys: Sequence[Features], negatives: torch.Tensor,
+                  own: Optional[torch.Tensor]) -> torch.Tensor:
+        """The loss of one level: the mean over the terms."""
+        of_level = [key[level] for key in keys]
+        total = negatives.new_zeros(())
+        for query in queries:
+            # Every resolution of an image's keys has the same part of its weight.
+            resolutions = len(keys) // len(query.weights)
+            weights = query.weights.repeat_interleave(resolutions, dim=0) / resolutions
+            total = total + self.head(query.features[level], of_level, weights, negatives, own) / query.divisor
+        return total
+
+
+class Query(NamedTuple):
+    """One view that is pulled towards keys."""
+
+    features: Features  # by level
+    weights: torch.Tensor  # (1 + n, N), of the anchor's key and its neighbours'
+    divisor: int  # of its loss in the mean: terms, times the term's views
 
 
 def key_weights(term: str, b: float, lam: torch.Tensor, num_positives: int) -> torch.Tensor:
@@ -138,8 +153,3 @@ def key_weights(term: str, b: float, lam: torch.Tensor, num_positives: int) -> t
     else:
         weights[0] = 1
     return weights
-
-
-def spread(weights: torch.Tensor, num_resolutions: int) -> torch.Tensor:
-    """(P |R|, N) weights of keys at each resolution, for (P, N) of the images."""
-    return weights.repeat_interleave(num_resolutions, dim=0) / num_resolutions

@@ -15,7 +15,6 @@ from .contrastive_health import CONTRASTIVE
 from .encoder import LAST, EmbedsFirstView, Encoder, MomentumEncoder, check_encoder
 from .key_queue import NO_POSITIVE, KeyQueue, adapt_state
 from .key_shuffle import Features, KeyShuffle
-from .view_preprocessor import Views
 
 
 class MomentumContrast(EmbedsFirstView, BaseModel):
@@ -98,8 +97,8 @@ class MomentumContrast(EmbedsFirstView, BaseModel):
     def views(self, inputs: Any, *names: str) -> list[list[torch.Tensor]]:
         """The named views of a batch that the method needs."""
         if not isinstance(inputs, dict) or not all(inputs.get(name) for name in names):
-            raise ConfigError(f'{type(self).__name__} takes views by the names {", ".join(names)}: let the pipeline have '
-                              'PairViews that draws them, and end with PackPair.')
+            raise ConfigError(f'{type(self).__name__} takes views by the names {", ".join(names)}: let the pipeline '
+                              'have PairViews that draws them, and end with PackPair.')
         return [inputs[name] for name in names]
 
     @torch.no_grad()
