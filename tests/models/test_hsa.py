@@ -1,3 +1,5 @@
+"""HSA: its equalities with CLIM and MoCo v2, its terms, levels, warm-up and refusals."""
+
 import copy
 
 import pytest
@@ -165,7 +167,7 @@ def test_its_own_keys_are_left_out_of_the_negatives():
     model.head.register_forward_pre_hook(lambda head, inputs: masks.append(inputs[4]))
     data = samples(LAM, range(8), range(8, 16))
     for i, sample in enumerate(data):
-        sample.set_metainfo(dict(other_positives=(16 + i, )))
+        sample.set_metainfo(dict(other_idx=(16 + i, )))
     model.queue.ids[:5] = torch.tensor([0, 9, 18, 99, -1])
     model.loss(hsa_views(num_positives=2), data)
     assert masks[0].nonzero().tolist() == [[0, 0], [1, 1], [2, 2]]

@@ -1,3 +1,5 @@
+"""The loss of several weighted keys, against values by hand and CLIM's head."""
+
 import math
 
 import pytest

@@ -129,7 +129,7 @@ def adapt_state(model: nn.Module, state_dict: dict, prefix: str, *args: Any) -> 
 def image_ids(data_samples: Sequence[SelfSupDataSample], device: torch.device) -> torch.Tensor:
     """Ids of N anchors and of the positives drawn for each: (1 + n, N) int64; below 0 for no id, or no positive."""
     anchors = [int(sample.sample_idx.value) if 'sample_idx' in sample else NO_ID for sample in data_samples]
-    positives = [(sample.get('positive_idx', NO_ID), *sample.get('other_positives', ())) for sample in data_samples]
+    positives = [(sample.get('positive_idx', NO_ID), *sample.get('other_idx', ())) for sample in data_samples]
     # From pinned memory: no step waits for a GPU's earlier work.
     ids = torch.tensor([anchors, *zip(*positives, strict=True)], pin_memory=device.type == 'cuda')
     return ids.to(device, non_blocking=True)
