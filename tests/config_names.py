@@ -16,8 +16,13 @@ ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py')
                  if not {'_base_', 'benchmarks', 'studies'} & set(path.parts))
 NAMES = [path.stem for path in CONFIGS]
-NAME = re.compile(r'(?P<model>clim|mocov2)_r(?P<depth>\d+)_(?P<processes>\d+)xb(?P<batch>\d+)-(?P<epochs>\d+)e_'
-                  r'(?P<data>in1k|digits|textures)(_(?P<changes>[^_]+))?')
+# By the first word of a name: the model, its samples, the transform that packs them, and the hooks that it needs.
+METHODS = dict(
+    clim=('CLIM', 'NeighborPairs', 'PackPair', {'queue', 'neighbors'}),
+    hsa=('HSA', 'NeighborPairs', 'PackPair', {'queue', 'neighbors'}),
+    mocov2=('MoCo', 'ImageSamples', 'PackSelfSupInputs', set()))
+NAME = re.compile(rf'(?P<model>{"|".join(METHODS)})_r(?P<depth>\d+)_(?P<processes>\d+)xb(?P<batch>\d+)-'
+                  r'(?P<epochs>\d+)e_(?P<data>in1k|digits|textures|cifar10)(_(?P<changes>[^_]+))?')
 FORM = 'MODEL_rDEPTH_PROCESSESxbBATCH-EPOCHSe_DATA[_CHANGE-CHANGE]'
 
 # What CLIM's configs say where their name says nothing. Views are (side, smallest and largest share of the area).
@@ -27,7 +32,7 @@ _CLIM = dict(
     unmixed_term=False, sum_pairs=False, enqueue_positives=False, on_device=False)
 _VIEWS = dict(
     in1k=[(224, 0.2, 1.0), (160, 0.2, 1.0)], digits=[(16, 0.4, 1.0), (12, 0.4, 1.0)],
-    textures=[(32, 0.4, 1.0), (24, 0.4, 1.0)])
+    textures=[(32, 0.4, 1.0), (24, 0.4, 1.0)], cifar10=[(32, 0.2, 1.0)])
 _SMALL_CROPS = dict(in1k=(0.05, 0.14), digits=(0.15, 0.4), textures=(0.15, 0.4))
 _WORDS: dict[str, dict] = dict(
     centerwise=dict(strategy='center_wise'),

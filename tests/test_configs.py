@@ -5,18 +5,18 @@ from functools import lru_cache
 
 import pytest
 import yaml
-from config_names import CONFIGS, FORM, NAME, NAMES, ROOT, load
+from config_names import CONFIGS, FORM, METHODS, NAME, NAMES, ROOT, load
 from mmengine.registry import DefaultScope, init_default_scope
 from torch import nn
 
 from clim_mm.datasets import LoadImage
-from clim_mm.models import CLIM, MoCo
 from clim_mm.neighbors.defaults import default_num_positives, default_queue_len
 from clim_mm.registry import HOOKS, MODELS, TRANSFORMS
 
 # Those that the model index lists; what an ablation or an option measures belongs to its table.
-IN1K = [path for path in CONFIGS if path.stem.endswith('_in1k') and path.parent.name in ('clim', 'mocov2')]
+IN1K = [path for path in CONFIGS if path.stem.endswith('_in1k') and path.parent.name in METHODS]
 CLIM_IN1K = ROOT / 'configs/clim/clim_r50_16xb32-200e_in1k.py'
+HSA_IN1K = ROOT / 'configs/hsa/hsa_r50_8xb32-200e_in1k.py'
 IMAGENET = 1281167  # images of its training set
 MOCO_IN1K = ROOT / 'configs/mocov2/mocov2_r50_16xb32-200e_in1k.py'
 
@@ -33,12 +33,13 @@ def test_the_name_says_what_is_in_it(path):
     assert name, FORM
     cfg = load(path)
     assert path.relative_to(ROOT / 'configs').parts[0] == name['model']
-    assert cfg.model.type == dict(clim='CLIM', mocov2='MoCo')[name['model']]
+    model, samples, *_ = METHODS[name['model']]
+    assert cfg.model.type == model
     assert cfg.model.backbone.depth == int(name['depth'])
     assert cfg.train_dataloader.batch_size == int(name['batch'])
     assert cfg.train_cfg.max_epochs == int(name['epochs'])
     source = cfg.train_dataloader.dataset
-    assert source.type == dict(clim='NeighborPairs', mocov2='ImageSamples')[name['model']]
+    assert source.type == samples
     source = source.dataset
     assert source.data_root == f"data/{dict(in1k='imagenet').get(name['data'], name['data'])}"
     assert source.data_prefix == 'train'
@@ -62,10 +63,11 @@ def build_model(cfg):
 def test_the_model_builds(path):
     cfg = load(path)
     model = build_model(json.dumps(cfg.model.to_dict()))
-    assert type(model) is dict(CLIM=CLIM, MoCo=MoCo)[cfg.model.type]
-    queue = model.queue.keys if cfg.model.type == 'CLIM' else model.queue
-    assert queue.shape == (cfg.model.feat_dim, cfg.model.queue_len or 0)
-    assert cfg.model.neck.out_channels == cfg.model.feat_dim
+    assert type(model).__name__ == cfg.model.type
+    necks = [cfg.model.neck] if 'type' in cfg.model.neck else [*cfg.model.neck.values()]
+    (queue, ) = model.queues.values()
+    assert queue.keys.shape == (len(necks) * cfg.model.feat_dim, cfg.model.queue_len or 0)
+    assert {neck.out_channels for neck in necks} == {cfg.model.feat_dim}
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=NAMES)
@@ -73,12 +75,15 @@ def test_the_pipelines_and_hooks_build(path):
     cfg = load(path)
     init_default_scope('clim_mm')
     built = [TRANSFORMS.build(transform) for transform in cfg.train_dataloader.dataset.pipeline]
-    assert type(built[-1]).__name__ == ('PackPair' if cfg.model.type == 'CLIM' else 'PackSelfSupInputs')
+    _, _, pack, hooks = METHODS[NAME.fullmatch(path.stem)['model']]
+    assert type(built[-1]).__name__ == pack
     for hook in cfg.get('custom_hooks', []):
         HOOKS.build(hook)
-    assert {name: type(HOOKS.build(hook)).__name__ for name, hook in cfg.default_hooks.items()
-            if name in ('queue', 'neighbors')} == (
-                dict(queue='QueueHook', neighbors='CenterWiseNeighborHook') if cfg.model.type == 'CLIM' else {})
+    of_methods = dict(queue='QueueHook', neighbors='CenterWiseNeighborHook')
+    found = {name: hook for name, hook in cfg.default_hooks.items() if name in of_methods}
+    assert {*found} == hooks
+    for name, hook in found.items():
+        assert type(HOOKS.build(hook)).__name__ == of_methods[name]
     assert isinstance(TRANSFORMS.build(cfg.extract.pipeline[0]), LoadImage)
     assert cfg.extract.pipeline[-1].algorithm_keys == ['sample_idx']
 
@@ -119,6 +124,29 @@ def test_the_1200_epochs_differ_in_nothing_else():
     long, short = (load(ROOT / f'configs/clim/clim_r50_16xb32-{epochs}e_in1k.py').to_dict() for epochs in (1200, 200))
     assert (long['train_cfg'].pop('max_epochs'), short['train_cfg'].pop('max_epochs')) == (1200, 200)
     assert long == short
+
+
+def test_hsas_released_recipe():
+    cfg, clim = load(HSA_IN1K), load(CLIM_IN1K)
+    assert (cfg.model.get('other_weight', 0.5), cfg.model.get('warmup', 0.055)) == (0.5, 11 / 200)
+    assert cfg.model.level_weights == dict(res4=0.5, res5=1.0) and cfg.model.backbone.out_indices == [3, 4]
+    assert (cfg.model.queue_len, cfg.model.feat_dim, cfg.model.momentum) == (None, 128, 0.999)
+    assert cfg.model.head.temperature == 0.2 and 'denominator' not in cfg.model.head
+    assert dict(cfg.optim_wrapper.optimizer) == dict(type='SGD', lr=0.03, momentum=0.9, weight_decay=1e-4)
+    hook = cfg.default_hooks.neighbors
+    assert (hook.strategy, hook.num_neighbors, hook.layer, hook.interval) == ('knn', 5, 'pooled', 5)
+    assert hook.get('encoder', 'momentum') == 'momentum' and 'begin' not in hook
+    views, cutmix, _ = cfg.train_dataloader.dataset.pipeline
+    assert cutmix == dict(type='CutMix', alpha=2.0) and views.unmixed == ('anchor', 'positive')
+    ours, theirs = views.view[0].to_dict(), clim.train_dataloader.dataset.pipeline[0].view[0].to_dict()
+    assert ours.pop('resolutions') == (224, ) and theirs.pop('resolutions') and ours == theirs
+
+
+def test_hsas_1200_epochs_are_in_clims_setting():
+    hsa, clim = (load(ROOT / f'configs/{name}/{name}_r50_16xb32-1200e_in1k.py') for name in ('hsa', 'clim'))
+    for name in ('optim_wrapper', 'param_scheduler', 'train_cfg', 'auto_scale_lr', 'extract'):
+        assert hsa[name] == clim[name]
+    assert hsa.model == load(HSA_IN1K).model
 
 
 def test_clim_and_its_baseline_share_what_they_can():

@@ -23,7 +23,7 @@ NAMES = {
         'LoaderWatchHook', 'ManifestHook', 'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook',
         'QuarantineHook', 'QueueHook', 'ResumeGuardHook', 'WatchdogHook'
     ],
-    'model': ['CLIM', 'DeviceViews', 'MixedContrastiveHead', 'MoCo', 'ViewPreprocessor'],
+    'model': ['CLIM', 'DeviceViews', 'HSA', 'MixedContrastiveHead', 'MoCo', 'MultiPositiveHead', 'ViewPreprocessor'],
     'optim_wrapper': ['Bf16OptimWrapper'],
     'model_wrapper': ['DeviceDDP'],
     'transform': [

@@ -79,6 +79,7 @@ class RenderPlan:
     """How the views of a sample are rendered, by their names; the same for all samples of a training."""
 
     unmixed_term: bool
+    unmixed: tuple[str, ...]
     resolutions: dict[str, tuple[tuple[int, ...], ...]]
     largest_sigma: float
 
@@ -103,9 +104,12 @@ def rendered(views: Mapping[str, Sequence[torch.Tensor]], photometric: Mapping[s
             looks[name] += [image if r == view.shape[-1] else
                             F.interpolate(image, (r, r), mode='bilinear', antialias=True) for r in resolutions]
     if mixtures is not None:
-        pairs = zip(looks['query'], looks.pop('positive_query'), mixtures.unbind(1), strict=True)
-        of_both = [mixed(query, other, row) for query, other, row in pairs]
-        looks['query'] = of_both + (looks['query'] if plan.unmixed_term else [])
+        queries, others = looks['query'], looks.pop('positive_query')
+        kept = dict(anchor=queries, positive=others)
+        looks.update({f'{name}_query': kept[name] for name in plan.unmixed})
+        of_both = [mixed(query, other, row)
+                   for query, other, row in zip(queries, others, mixtures.unbind(1), strict=True)]
+        looks['query'] = of_both + (queries if plan.unmixed_term else [])
     return looks
 
 

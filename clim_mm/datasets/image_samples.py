@@ -1,6 +1,7 @@
 """Samples of single images, and of pairs of neighbours, drawn by (seed, epoch, id)."""
 
 from collections.abc import Sequence
+from itertools import cycle, islice
 from typing import Any, Optional, Union
 
 from mmengine.dataset import BaseDataset, Compose
@@ -64,9 +65,9 @@ class ImageSamples(Dataset):
         """The samples of a batch; torch's DataLoader asks for them by this method."""
         return [self._sample(sample_idx, first_of_batch=sample_ids[0]) for sample_idx in sample_ids]
 
-    def inputs_of(self, sample_idx: int, rng: Any) -> tuple[dict, int]:
-        """What a pipeline receives beside the generators, by draws of ``rng``; and the other image's id, or its own."""
-        return dict(self.dataset.get_data_info(sample_idx), sample_idx=sample_idx), sample_idx
+    def inputs_of(self, sample_idx: int, rng: Any) -> tuple[dict, list[int]]:
+        """What a pipeline receives beside the generators, by draws of ``rng``; and the ids of the other images."""
+        return dict(self.dataset.get_data_info(sample_idx), sample_idx=sample_idx), []
 
     def _sample(self, sample_idx: int, first_of_batch: int) -> Any:
         unreadable: dict[int, str] = {}
@@ -86,13 +87,13 @@ class ImageSamples(Dataset):
         """What the pipeline makes of a sample, or None if its image is unreadable; notes what is."""
         while not self.quarantine.holds(sample_idx):
             with self.randomness.of(sample_idx) as rng:
-                inputs, other_idx = self.inputs_of(sample_idx, rng)
+                inputs, others = self.inputs_of(sample_idx, rng)
                 results = dict(inputs, rng=rng, batch_rng=self.randomness.of_batch(first_of_batch))
                 try:
                     sample = run_pipeline(self.pipeline, results, sample_idx)
                 except UnreadableImage as error:
-                    is_own = error.path == self.dataset.get_data_info(sample_idx)['img_path']
-                    culprit = sample_idx if is_own else other_idx
+                    culprit = next((i for i in (sample_idx, *others)
+                                    if self.dataset.get_data_info(i)['img_path'] == error.path), sample_idx)
                     unreadable[culprit] = error.entry
                 else:
                     if unreadable and isinstance(sample, dict) and 'data_samples' in sample:
@@ -110,6 +111,8 @@ class NeighborPairs(ImageSamples):
 
     - ``anchor``, ``positive``: data infos of the two images. An anchor without a positive is paired with itself.
     - ``positive_idx``: the positive's id, int; -1 for none.
+    - ``other_positives``, ``other_idx``: of further positives, if several are drawn. An anchor that has fewer repeats
+      them.
     - ``table_version``: int, of the table the positive was drawn from.
 
     An unreadable positive gives way to the next.
@@ -118,19 +121,26 @@ class NeighborPairs(ImageSamples):
         dataset, pipeline, max_unreadable: As for :class:`ImageSamples`.
         num_positives: P, the most positives of one image; the paper's is 10 (A.2). None derives it from the set's
             size [ours].
+        num_drawn: Positives that each sample has. 1 [csml].
     """
 
     def __init__(self, dataset: Union[dict, BaseDataset], pipeline: Sequence, num_positives: Optional[int] = None,
-                 max_unreadable: float = 0.01) -> None:
+                 max_unreadable: float = 0.01, num_drawn: int = 1) -> None:
         check_whole('num_positives of NeighborPairs', num_positives, least=1, optional=True)
+        check_whole('num_drawn of NeighborPairs', num_drawn, least=1)
         super().__init__(dataset, pipeline, max_unreadable)
+        self.num_drawn = num_drawn
         # CenterWiseNeighborHook publishes to it.
         self.table = NeighborTable(len(self), num_positives or default_num_positives(len(self)))
 
-    def inputs_of(self, sample_idx: int, rng: Any) -> tuple[dict, int]:
-        """The anchor and a positive that is drawn for it."""
+    def inputs_of(self, sample_idx: int, rng: Any) -> tuple[dict, list[int]]:
+        """The anchor and the positives that are drawn for it."""
         version = self.table.version
-        positive_idx = self.table.draw(sample_idx, rng, excluded=self.quarantine.holds)
-        other_idx = positive_idx if positive_idx >= 0 else sample_idx
-        infos = {name: self.dataset.get_data_info(i) for name, i in [('anchor', sample_idx), ('positive', other_idx)]}
-        return dict(infos, sample_idx=sample_idx, positive_idx=positive_idx, table_version=version), other_idx
+        drawn = self.table.draw_some(sample_idx, self.num_drawn, rng, excluded=self.quarantine.holds)
+        ids = [*islice(cycle(drawn or [sample_idx]), self.num_drawn)]
+        anchor, positive, *others = (self.dataset.get_data_info(i) for i in (sample_idx, *ids))
+        inputs = dict(anchor=anchor, positive=positive, sample_idx=sample_idx, positive_idx=drawn[0] if drawn else -1,
+                      table_version=version)
+        if others:
+            inputs.update(other_positives=others, other_idx=tuple(ids[1:]) if drawn else (-1, ) * len(others))
+        return inputs, ids

@@ -3,10 +3,12 @@
 from clim_mm.host import register_models
 
 from .algorithms.clim import CLIM
+from .algorithms.hsa import HSA
 from .algorithms.moco import MoCo
 from .heads.mixed_contrastive_head import MixedContrastiveHead
+from .heads.multi_positive_head import MultiPositiveHead
 from .parts.view_preprocessor import DeviceViews, ViewPreprocessor
 
 register_models()
 
-__all__ = ['CLIM', 'DeviceViews', 'MixedContrastiveHead', 'MoCo', 'ViewPreprocessor']
+__all__ = ['CLIM', 'HSA', 'DeviceViews', 'MixedContrastiveHead', 'MoCo', 'MultiPositiveHead', 'ViewPreprocessor']

@@ -1,6 +1,7 @@
 """The neighbour table: every image's positives, where all worker processes see each refresh."""
 
 from collections.abc import Callable
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -46,14 +47,19 @@ class NeighborTable:
         self._version += 1
 
     def draw(self, sample_idx: int, rng: np.random.Generator, excluded: Callable[[int], bool] = lambda _: False) -> int:
-        """One of the sample's positives, uniformly [csml], or -1 if it has none.
+        """One of the sample's positives, uniformly [csml], or -1 if it has none, as by :meth:`draw_some`."""
+        return next(iter(self.draw_some(sample_idx, 1, rng, excluded)), -1)
+
+    def draw_some(self, sample_idx: int, number: int, rng: np.random.Generator,
+                  excluded: Callable[[int], bool] = lambda _: False) -> list[int]:
+        """Different positives of the sample, drawn uniformly: ``number``, or as many as it has.
 
         Those for which ``excluded`` is true are passed over: the draw is the same whether they are known before it
         or found out one by one.
         """
         row = self._positives[sample_idx].numpy()
         in_order = rng.permutation(row[row >= 0]).tolist()
-        return next((positive for positive in in_order if not excluded(positive)), -1)
+        return [*islice((positive for positive in in_order if not excluded(positive)), number)]
 
     def state_dict(self) -> dict[str, Any]:
         """Plain tensors, copied out of shared memory."""

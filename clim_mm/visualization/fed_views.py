@@ -20,7 +20,8 @@ from clim_mm.datasets.device_views import Mixture, rendered
 from .positives_page import label_of
 
 ANCHOR, POSITIVE, PLAIN = '#1f5fbf', '#e07b00', '#666666'  # told apart by people who do not see red and green too
-_HEADINGS = dict(anchor_key='key of the anchor', positive_key='key of the positive')
+_HEADINGS = dict(anchor_key='key of the anchor', positive_key='key of the positive', anchor_query='anchor, unmixed',
+                 positive_query='positive, unmixed', anchor_crops='crops of the anchor')
 _INCHES, _LEAST_WIDTH = 1.25, 0.6  # of the largest view's column; of the narrowest, as a share of it, for its text
 
 
@@ -145,4 +146,10 @@ def _draw_view(axes: Axes, view: FedView) -> None:
         top, left, bottom, right = view.box
         axes.add_patch(Rectangle((left - 0.5, top - 0.5), right - left, bottom - top, fill=False, ec=POSITIVE, lw=1.6))
     axes.set_xlabel(f'{len(view.image)} px' + ('' if view.lam is None else f' · λ {view.lam:.2f}'), fontsize=7)
-    axes.spines[:].set(color=dict(anchor_key=ANCHOR, positive_key=POSITIVE).get(view.role, PLAIN), linewidth=1.6)
+    axes.spines[:].set(color=_color_of(view.role), linewidth=1.6)
+
+
+def _color_of(role: str) -> str:
+    """The anchor's or the positive's, of a view that is of one of them."""
+    return next((color for name, color in dict(anchor_=ANCHOR, positive_=POSITIVE).items() if role.startswith(name)),
+                PLAIN)

@@ -6,14 +6,7 @@ _base_ = [
     '../_base_/clim_runtime.py',
 ]
 
-extract = dict(
-    batch_size=256,
-    num_workers=2,
-    pipeline=[
-        dict(type='LoadImage'),
-        dict(type='Resize', scale=(16, 16), backend='pillow'),
-        dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx']),
-    ])
+extract = dict(batch_size=256, num_workers=2, pipeline=_base_.view_pipeline)
 
 default_hooks = dict(logger=dict(interval=20), neighbors=dict(compare=('knn', 'kmeans')))
 custom_hooks = [dict(type='KNNHook')]

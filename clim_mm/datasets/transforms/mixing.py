@@ -15,7 +15,7 @@ from ..device_views import DeferredView, Mixture
 class Mixing(BaseTransform):
     """Base of :class:`CutMix` and :class:`MixUp`. A sample without a positive stays as it is: its ``lam`` is 1.0.
 
-    Mixes ``query`` of the ``views`` of :class:`PairViews` with ``positive_query``, which is used up, and sets ``lam``,
+    Mixes ``query`` of the ``views`` of :class:`PairViews` with ``positive_query``, and sets ``lam``,
     the anchor's share, a float for each image of ``query``. Queries that are deferred to the device (:class:`MultiRes`
     with ``on_device``) stay as they are; what was drawn follows them as ``mixtures``, one for each query at each of its
     resolutions, and ``unmixed_term``.
@@ -49,12 +49,17 @@ class Mixing(BaseTransform):
         lam = [mixture.lam for mixture in mixtures] + [1.0] * (len(sizes) if self.unmixed_term else 0)
         if is_deferred:
             return dict(results, mixtures=mixtures, unmixed_term=self.unmixed_term, lam=lam)
-        unmixed = [image.copy() for image in query] if self.unmixed_term else []
-        others = views.pop('positive_query')
+        kept = results.get('unmixed', ())
+        unmixed = [image.copy() for image in query] if self.unmixed_term or 'anchor' in kept else []
+        others = views['positive_query']
+        if 'positive' not in kept:
+            del views['positive_query']
+        if 'anchor' in kept:
+            views['anchor_query'] = unmixed
         if has_positive:
             for image, other, mixture in zip(query, others, mixtures, strict=True):
                 mix(image, other, mixture)
-        return dict(results, views=dict(views, query=query + unmixed), lam=lam)
+        return dict(results, views=dict(views, query=query + unmixed if self.unmixed_term else query), lam=lam)
 
     @abstractmethod
     def draw(self, sizes: Sequence[tuple[int, int]], rng: np.random.Generator) -> list[Mixture]:

@@ -22,26 +22,29 @@ class KeyQueue(nn.Module):
     Args:
         dim: C, the dimension of a key.
         length: K. 0 if it is not known yet: until ``resize``, or until a checkpoint with a queue is loaded.
+        num_levels: Keys that an image has, of as many levels of the encoder; they share ids and pointer.
 
     Attributes:
-        keys: (C, K); random directions where no key has come yet.
+        keys: (num_levels * C, K), the last level's at the end; random directions where no key has come yet.
         ids: (K,) int64, the images' ids, below 0 for none.
         pointer: (1,) int64, the place of the next key.
-        listeners: Called on every process with the (n, C) keys of all processes that enter, and the (n,) int64 ids of
-            their images. A copy of the queue has none.
+        listeners: Called on every process with the (n, C) keys of the last level of all processes that enter, and the
+            (n,) int64 ids of their images. A copy of the queue has none.
     """
 
     keys: torch.Tensor
     ids: torch.Tensor
     pointer: torch.Tensor
 
-    def __init__(self, dim: int, length: int = 0) -> None:
+    def __init__(self, dim: int, length: int = 0, num_levels: int = 1) -> None:
         super().__init__()
-        self.register_buffer('keys', F.normalize(torch.randn(dim, length), dim=0))
+        self.dim = dim
+        self.num_levels = num_levels
+        self.register_buffer('keys', self._directions(length))
         self.register_buffer('ids', torch.full((length, ), NO_KEY))
         self.register_buffer('pointer', torch.zeros(1, dtype=torch.long))
         self.listeners: list[Callable[[torch.Tensor, torch.Tensor], None]] = []
-        self._waiting: list[tuple[torch.Tensor, torch.Tensor]] = []  # (n, C) keys and (n,) ids, of this process
+        self._waiting: list[tuple[torch.Tensor, torch.Tensor]] = []  # keys and (n,) ids, of this process
 
     def __getstate__(self) -> dict[str, Any]:
         return dict(vars(self), listeners=[])  # the keys of a copy are not those of the training
@@ -51,11 +54,6 @@ class KeyQueue(nn.Module):
 
     def __bool__(self) -> bool:  # a module without a length yet is a module all the same
         return True
-
-    @property
-    def dim(self) -> int:
-        """C."""
-        return len(self.keys)
 
     @property
     def fill(self) -> torch.Tensor:
@@ -69,7 +67,7 @@ class KeyQueue(nn.Module):
 
     def resize(self, length: int, generator: Optional[torch.Generator] = None) -> None:
         """Start anew at another length, with directions by a generator on the CPU, the same in all processes."""
-        self.keys = F.normalize(torch.randn(self.dim, length, generator=generator), dim=0).to(self.keys)
+        self.keys = self._directions(length, generator).to(self.keys)
         self.ids = self.ids.new_full((length, ), NO_KEY)
         self.pointer.zero_()
 
@@ -77,13 +75,13 @@ class KeyQueue(nn.Module):
         """Forget which images the keys are of: ids of another training set mean nothing here."""
         self.ids[self.ids >= 0] = NO_ID
 
-    def own(self, anchor_ids: torch.Tensor, positive_ids: torch.Tensor) -> torch.Tensor:
-        """Which keys are of a query's own images: (N, K) bool, for (N,) int64 ids, below 0 for none."""
-        own = (self.ids == anchor_ids[:, None]) | (self.ids == positive_ids[:, None])
+    def own(self, *image_ids: torch.Tensor) -> torch.Tensor:
+        """Which keys are of a query's own images: (N, K) bool, for (N,) int64 ids of each, below 0 for none."""
+        own = torch.stack([self.ids == ids[:, None] for ids in image_ids]).any(dim=0)
         return own & (self.ids >= 0)
 
     def wait(self, keys: torch.Tensor, ids: torch.Tensor) -> None:
-        """Note (n, C) keys and (n,) ids of this process, which enter with ``advance``."""
+        """Note (n, num_levels * C) keys and (n,) ids of this process, which enter with ``advance``."""
         self._waiting.append((keys, ids))
 
     @torch.no_grad()
@@ -95,7 +93,11 @@ class KeyQueue(nn.Module):
         self._waiting.clear()
         self.ids[overwrite_oldest(self.keys, self.pointer, keys)] = ids
         for listen in self.listeners:
-            listen(keys, ids)
+            listen(keys[:, -self.dim:], ids)
+
+    def _directions(self, length: int, generator: Optional[torch.Generator] = None) -> torch.Tensor:
+        drawn = torch.randn(self.num_levels, self.dim, length, generator=generator)
+        return F.normalize(drawn, dim=1).flatten(0, 1)
 
 
 def overwrite_oldest(ring: torch.Tensor, pointer: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
@@ -124,10 +126,10 @@ def adapt_state(model: nn.Module, state_dict: dict, prefix: str, *args: Any) -> 
     state_dict.setdefault(f'{prefix}queue.ids', torch.full((keys.shape[1], ), NO_ID))
 
 
-def image_ids(data_samples: Sequence[SelfSupDataSample], device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """The ids of N anchors and of their positives, two (N,) int64; below 0 for no id, or no positive."""
+def image_ids(data_samples: Sequence[SelfSupDataSample], device: torch.device) -> torch.Tensor:
+    """Ids of N anchors and of the positives drawn for each: (1 + n, N) int64; below 0 for no id, or no positive."""
     anchors = [int(sample.sample_idx.value) if 'sample_idx' in sample else NO_ID for sample in data_samples]
-    positives = [sample.get('positive_idx', NO_ID) for sample in data_samples]
+    positives = [(sample.get('positive_idx', NO_ID), *sample.get('other_idx', ())) for sample in data_samples]
     # From pinned memory: no step waits for a GPU's earlier work.
-    ids = torch.tensor([anchors, positives], pin_memory=device.type == 'cuda').to(device, non_blocking=True)
-    return ids[0], ids[1]
+    ids = torch.tensor([anchors, *zip(*positives, strict=True)], pin_memory=device.type == 'cuda')
+    return ids.to(device, non_blocking=True)

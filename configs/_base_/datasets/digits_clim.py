@@ -1,5 +1,5 @@
 # scikit-learn's digits, written as 32x32 images by tools/prepare_digits.py. They are not mirrored and have no colour.
-_base_ = 'imagenet_clim.py'
+_base_ = ['imagenet_clim.py', 'digits_view.py']
 
 held_out = dict(data_prefix='test')
 photometric = [

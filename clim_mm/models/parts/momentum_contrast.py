@@ -1,0 +1,165 @@
+"""What methods of the MoCo family share: two encoders, shuffled keys, and the queue that the keys enter."""
+
+from collections.abc import Sequence
+from typing import Any, Optional
+
+import torch
+from mmengine.model import BaseModel, ModuleDict
+
+from clim_mm.checks import check_bool, check_number, check_whole
+from clim_mm.errors import ConfigError, TrainingError
+from clim_mm.neighbors.defaults import PAPER_QUEUE_LEN
+from clim_mm.registry import MODELS
+
+from .contrastive_health import CONTRASTIVE
+from .encoder import LAST, EmbedsFirstView, Encoder, MomentumEncoder, check_encoder
+from .key_queue import NO_POSITIVE, KeyQueue, adapt_state
+from .key_shuffle import Features, KeyShuffle
+
+
+class MomentumContrast(EmbedsFirstView, BaseModel):
+    """Base of :class:`CLIM` and :class:`HSA`, which only have to tell the ``loss`` of named views.
+
+    Args:
+        backbone, neck, head: Their configs. ``neck`` may be several, by the names of their levels, for as many of the
+            backbone's last maps, in their order.
+        queue_len: K, negative keys kept. 65536 [moco]. None leaves it to ``QueueHook`` or a loaded checkpoint.
+        feat_dim: C, the dimension of a key. 128 [moco].
+        momentum: m, the share of itself that the momentum encoder keeps. 0.999 [moco].
+        bn_splits: Groups of batch statistics among which the keys are shuffled, see :class:`KeyShuffle`.
+        mask_own_keys: Leave out of the negatives what the queue holds of the query's own images, from earlier epochs.
+            None leaves it to ``QueueHook``, which turns it on for small sets [ours].
+        enqueue_positives: Let the positives' keys enter the queue too, behind the anchors' of the batch [ours]. False:
+            the anchors' alone [csml].
+        channels_last: Keep images, features and the weights of convolutions in ``torch.channels_last``.
+        data_preprocessor: A ``ViewPreprocessor``, if no other type is given.
+
+    Attributes:
+        advance_after_loss: Whether each ``loss`` is one optimizer step. If not, the keys wait for ``advance``.
+    """
+
+    health_rules = CONTRASTIVE
+
+    def __init__(self,
+                 backbone: dict,
+                 neck: dict,
+                 head: dict,
+                 queue_len: Optional[int] = PAPER_QUEUE_LEN,
+                 feat_dim: int = 128,
+                 momentum: float = 0.999,
+                 bn_splits: Optional[int] = None,
+                 mask_own_keys: Optional[bool] = None,
+                 enqueue_positives: bool = False,
+                 channels_last: bool = False,
+                 data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None) -> None:
+        check_whole('model.queue_len', queue_len, least=1, optional=True)
+        check_whole('model.bn_splits', bn_splits, least=1, optional=True)
+        check_whole('model.feat_dim', feat_dim, least=1)
+        check_number('model.momentum', momentum, above=0, below=1)
+        check_bool('model.mask_own_keys', mask_own_keys, optional=True)
+        for name, switch in [('enqueue_positives', enqueue_positives), ('channels_last', channels_last)]:
+            check_bool(f'model.{name}', switch)
+        super().__init__(dict(dict(type='clim_mm.ViewPreprocessor'), **(data_preprocessor or {})), init_cfg)
+        self.backbone, self.head = MODELS.build(backbone), MODELS.build(head)
+        self.neck = MODELS.build(neck) if 'type' in neck else ModuleDict({
+            level: MODELS.build(of_level) for level, of_level in neck.items()})
+        self.levels = (LAST, ) if 'type' in neck else tuple(neck)
+        self.channels_last = channels_last
+        check_encoder(self.encoder('query'), feat_dim)
+        self.encoder_k = MomentumEncoder(self.encoder('query'), 1 - momentum)
+        self.queue = KeyQueue(feat_dim, queue_len or 0, len(self.levels))
+        self.register_load_state_dict_pre_hook(adapt_state)
+        self.key_shuffle = KeyShuffle(bn_splits)
+        self.key_shuffle.split(self)
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
+        self.mask_own_keys = mask_own_keys
+        self.enqueue_positives = enqueue_positives
+        self.advance_after_loss = True
+
+    def init_weights(self) -> None:
+        """Initialise the query encoder, and start the momentum encoder as its copy.
+
+        The first refresh extracts before the first training step would make that copy.
+        """
+        if self.channels_last:  # in that format the same seed would draw other weights
+            self.to(memory_format=torch.contiguous_format)
+        super().init_weights()
+        self.encoder_k.module.load_state_dict(self.encoder('query').state_dict())
+        if self.channels_last:
+            self.to(memory_format=torch.channels_last)
+
+    def forward(self, inputs: Any, data_samples: Optional[list] = None, mode: str = 'tensor') -> Any:
+        """The losses of named views in mode ``loss``, else the backbone's maps of (N, 3, H, W) images."""
+        return self.loss(inputs, data_samples or []) if mode == 'loss' else self.backbone(inputs)
+
+    def views(self, inputs: Any, *names: str) -> list[list[torch.Tensor]]:
+        """The named views of a batch that the method needs."""
+        if not isinstance(inputs, dict) or not all(inputs.get(name) for name in names):
+            raise ConfigError(f'{type(self).__name__} takes views by the names {", ".join(names)}: let the pipeline '
+                              'have PairViews that draws them, and end with PackPair.')
+        return [inputs[name] for name in names]
+
+    @torch.no_grad()
+    def keys(self, views: Sequence[torch.Tensor]) -> list[Features]:
+        """Keys of a batch's views, in its first of an optimizer step by the momentum encoder moved on."""
+        if not self.queue.has_waiting:
+            self.encoder_k.update_parameters(self.encoder('query'))
+        return [self.key_shuffle.keys(self.encoder_k, x) for x in views]
+
+    def negatives(self) -> Features:
+        """(C, K) negative keys, by level."""
+        # Keys that enter before backward must not change what it needs; `advance` lets them enter after it.
+        keys = self.queue.keys.clone() if self.advance_after_loss else self.queue.keys
+        return dict(zip(self.levels, keys.chunk(len(self.levels)), strict=True))
+
+    def enqueue(self, loss: torch.Tensor, anchor_keys: Features, positive_keys: Optional[Features],
+                anchor_ids: torch.Tensor, positive_ids: torch.Tensor) -> None:
+        """Let a batch's keys of one resolution enter the queue, if its loss is finite.
+
+        Raises:
+            TrainingError: If the loss is not finite. Nothing has entered the queue then.
+        """
+        if not torch.isfinite(loss):
+            raise TrainingError('The loss is not finite: this step enters neither the queue nor a checkpoint. Start '
+                                'from the last checkpoint\'s weights, by load_from without --resume, with a lower '
+                                'learning rate or without mixed precision.')
+        self.queue.wait(torch.cat([*anchor_keys.values()], dim=1), anchor_ids)
+        if self.enqueue_positives and positive_keys:
+            ids = torch.where(positive_ids == NO_POSITIVE, anchor_ids, positive_ids)
+            self.queue.wait(torch.cat([*positive_keys.values()], dim=1), ids)
+        if self.advance_after_loss:
+            self.advance()
+
+    def encoder(self, name: str) -> Encoder:
+        """The ``momentum`` or the ``query`` encoder."""
+        return self.encoder_k.module if name == 'momentum' else Encoder(self.backbone, self.neck, self.channels_last)
+
+    @property
+    def embedding_dim(self) -> int:
+        """C."""
+        return self.queue.dim
+
+    @property
+    def queues(self) -> dict[str, KeyQueue]:
+        """The queue, which has the keys of all levels."""
+        return {self.levels[-1]: self.queue}
+
+    @property
+    def keys_per_sample(self) -> int:
+        """How many keys of a sample with a positive view enter the queue."""
+        return 2 if self.enqueue_positives else 1
+
+    def advance(self) -> None:
+        """Let the keys of an optimizer step, of all processes, enter the queue; the oldest leave it."""
+        self.queue.advance()
+
+    def upgrade_state(self, state_dict: dict[str, Any]) -> None:
+        """Give the queue in a state of MoCo or an older CLIM its names here, and take its length."""
+        adapt_state(self, state_dict, '')
+
+
+def largest(views: Sequence[torch.Tensor]) -> int:
+    """The place of the largest view, the first if there are several: its keys enter the queue [ours]."""
+    return max(range(len(views)), key=lambda i: views[i].shape[-1])

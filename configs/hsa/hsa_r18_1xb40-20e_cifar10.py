@@ -1,0 +1,12 @@
+# A slim network on CIFAR-10, hours on two CPU cores for a study (configs/studies/cifar10.py).
+_base_ = [
+    '../_base_/models/hsa_r18_small.py',
+    '../_base_/datasets/cifar10_hsa.py',
+    '../_base_/schedules/sgd_b40_20e_cifar10.py',
+    '../_base_/hsa_runtime.py',
+]
+
+model = dict(queue_len=None)
+train_dataloader = dict(batch_size=40)
+extract = dict(batch_size=256, num_workers=2, pipeline=_base_.view_pipeline)
+custom_hooks = [dict(type='KNNHook')]
