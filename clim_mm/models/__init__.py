@@ -2,11 +2,15 @@
 
 from clim_mm.host import register_models
 
+from .algorithms.byol import BYOL
+from .algorithms.c2bin import C2BIN
 from .algorithms.clim import CLIM
 from .algorithms.moco import MoCo
+from .heads.cluster_contrast_head import ClusterContrastHead
 from .heads.mixed_contrastive_head import MixedContrastiveHead
 from .parts.view_preprocessor import DeviceViews, ViewPreprocessor
 
 register_models()
 
-__all__ = ['CLIM', 'DeviceViews', 'MixedContrastiveHead', 'MoCo', 'ViewPreprocessor']
+__all__ = ['BYOL', 'C2BIN', 'CLIM', 'ClusterContrastHead', 'DeviceViews', 'MixedContrastiveHead', 'MoCo',
+           'ViewPreprocessor']

@@ -15,7 +15,7 @@ from mmengine.utils.dl_utils import has_batch_norm
 from clim_mm.checks import check_number
 from clim_mm.distributed import unwrapped
 from clim_mm.neighbors.defaults import is_exact, neighbor_sizes
-from clim_mm.protocols import KeepsQueues, RefreshesNeighbors, ShufflesKeys
+from clim_mm.protocols import ChecksBatch, KeepsQueues, RefreshesNeighbors, ShufflesKeys
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Settings:
     queue_len: Optional[int]  # K of the last queue
     momentum: Optional[float]  # share of itself that the momentum encoder keeps
     leaks_positives: bool  # by the batch statistics
+    batch_fault: str  # what the model finds wrong with the batch of all processes
     unit_values: bool  # std of the images is for values from 0 to 1
     checkpoint_interval: Optional[float]  # epochs; None if only the last is written, or none
     max_keep_ckpts: int  # below 1 for all
@@ -107,6 +108,7 @@ def read_settings(runner: Runner, neighbor_hook: Optional[RefreshesNeighbors] = 
         queue_len=queue_len,
         momentum=None if average is None else 1 - average.momentum,
         leaks_positives=processes == splits == 1 and queue_len is not None and has_batch_norm(model),
+        batch_fault=model.check_batch(batch_size * processes) if isinstance(model, ChecksBatch) else '',
         unit_values=std is not None and bool((std < 1).all()),
         checkpoint_interval=checkpoints.interval if checkpoints.by_epoch else checkpoints.interval / max(1, steps),
         max_keep_ckpts=checkpoints.max_keep_ckpts,
