@@ -20,10 +20,11 @@ NAMES = {
     'function': ['stack_collate'],
     'hook': [
         'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'HistoryHook', 'KNNHook',
-        'LoaderWatchHook', 'ManifestHook', 'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook',
-        'QuarantineHook', 'QueueHook', 'ResumeGuardHook', 'WatchdogHook'
+        'LoaderWatchHook', 'ManifestHook', 'NeighborPageHook', 'OptimizerStepHook', 'PreflightHook',
+        'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook', 'ResumeGuardHook', 'WatchdogHook'
     ],
-    'model': ['CLIM', 'DeviceViews', 'MixedContrastiveHead', 'MoCo', 'ViewPreprocessor'],
+    'model': ['BYOL', 'C2BIN', 'CLIM', 'ClusterContrastHead', 'DeviceViews', 'MixedContrastiveHead', 'MoCo',
+              'ViewPreprocessor'],
     'optim_wrapper': ['Bf16OptimWrapper'],
     'model_wrapper': ['DeviceDDP'],
     'transform': [

@@ -29,27 +29,27 @@ def test_losses_gradients_and_targets_are_those_of_mmselfsup(hub, shift):
     ours = build(seed=1, shift=shift, momentum=0.9).to(dtype)
     state = {name.replace('target_net.', 'encoder_k.'): value for name, value in theirs.state_dict().items()}
     ours.load_state_dict(state)
-    optimizers = [torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9) for model in (theirs, ours)]
+    optimizers = [torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9) for model in (theirs, ours)]
     hub.update_info('max_iters', steps)
     losses = []
     for step in range(steps):
         hub.update_info('iter', step)
         views = images(2, seed=step, dtype=dtype)
         found = [model.loss(views, [])['loss'] for model in (theirs, ours)]
-        torch.testing.assert_close(*found, rtol=0, atol=1e-9)
+        torch.testing.assert_close(*found, rtol=0, atol=1e-6)  # theirs has its momentum in float32
         losses.append(round(found[1].item(), 4))
         for loss in found:
             loss.backward()
         expected = gradients(theirs)
         assert expected.keys() == gradients(ours).keys() and len(expected) > 60
         for name, gradient in gradients(ours).items():
-            torch.testing.assert_close(gradient, expected[name], rtol=1e-6, atol=1e-9, msg=name)
+            torch.testing.assert_close(gradient, expected[name], rtol=1e-6, atol=1e-6, msg=name)
         for optimizer in optimizers:
             optimizer.step()
             optimizer.zero_grad()
         target = theirs.target_net.state_dict()
         for name, value in ours.encoder_k.state_dict().items():
-            torch.testing.assert_close(value, target[name], rtol=1e-7, atol=1e-9, msg=name)
+            torch.testing.assert_close(value, target[name], rtol=1e-6, atol=1e-6, msg=name)
     assert len({*losses}) == steps and all((0 if shift else -4) <= loss <= (8 if shift else 4) for loss in losses)
 
 
@@ -103,7 +103,7 @@ def test_its_figures():
     figures = model.loss(images(2, dtype=torch.float64), [])
     assert set(figures) == {'loss', *model.health_rules.figures}
     same = model.loss([images(1, 1, dtype=torch.float64)[0].expand(8, -1, -1, -1)] * 2, [])
-    assert float(same['feature_std']) == pytest.approx(0, abs=1e-6) < float(figures['feature_std'])
+    assert float(same['feature_std']) == pytest.approx(0, abs=1e-6) and float(figures['feature_std']) > 0.01
     # Of two equal views both terms are alike: loss = 2 * (2 - 2 cos).
     assert float(same['loss']) == pytest.approx(4 - 4 * float(same['prediction_similarity']), abs=1e-6)
 
@@ -119,7 +119,7 @@ def test_what_it_says_of_itself():
 def test_a_loss_that_is_not_finite_stops_the_training():
     model = build()
     with torch.no_grad():
-        model.head.predictor.fc1.bias.fill_(float('nan'))
+        model.head.predictor.fc1.weight.fill_(float('nan'))
     with pytest.raises(TrainingError, match='The loss is not finite.*lower learning rate'):
         model.loss(images(2), [])
 
