@@ -2,6 +2,7 @@
 
 import json
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,12 +11,12 @@ from mmengine.registry import DefaultScope, init_default_scope
 from torch import nn
 
 from clim_mm.datasets import LoadImage
-from clim_mm.models import CLIM, MoCo
+from clim_mm.models import BYOL, C2BIN, CLIM, MoCo
 from clim_mm.neighbors.defaults import default_num_positives, default_queue_len
 from clim_mm.registry import HOOKS, MODELS, TRANSFORMS
 
 # Those that the model index lists; what an ablation or an option measures belongs to its table.
-IN1K = [path for path in CONFIGS if path.stem.endswith('_in1k') and path.parent.name in ('clim', 'mocov2')]
+IN1K = [path for path in CONFIGS if path.stem.endswith('_in1k') and path.parent.name in ('clim', 'mocov2', 'byol')]
 CLIM_IN1K = ROOT / 'configs/clim/clim_r50_16xb32-200e_in1k.py'
 IMAGENET = 1281167  # images of its training set
 MOCO_IN1K = ROOT / 'configs/mocov2/mocov2_r50_16xb32-200e_in1k.py'
@@ -33,19 +34,19 @@ def test_the_name_says_what_is_in_it(path):
     assert name, FORM
     cfg = load(path)
     assert path.relative_to(ROOT / 'configs').parts[0] == name['model']
-    assert cfg.model.type == dict(clim='CLIM', mocov2='MoCo')[name['model']]
+    assert cfg.model.type == dict(clim='CLIM', mocov2='MoCo', byol='BYOL', c2bin='C2BIN')[name['model']]
     assert cfg.model.backbone.depth == int(name['depth'])
     assert cfg.train_dataloader.batch_size == int(name['batch'])
     assert cfg.train_cfg.max_epochs == int(name['epochs'])
     source = cfg.train_dataloader.dataset
-    assert source.type == dict(clim='NeighborPairs', mocov2='ImageSamples')[name['model']]
+    assert source.type == ('NeighborPairs' if name['model'] == 'clim' else 'ImageSamples')
     source = source.dataset
     assert source.data_root == f"data/{dict(in1k='imagenet').get(name['data'], name['data'])}"
     assert source.data_prefix == 'train'
     total, rule = int(name['processes']) * int(name['batch']), cfg.auto_scale_lr
     assert cfg.optim_wrapper.optimizer.lr == pytest.approx(rule.base_lr * total / rule.base_batch_size)
     assert not rule.enable
-    if name['data'] == 'in1k':
+    if name['data'] == 'in1k' and name['model'] in ('clim', 'mocov2'):
         assert (rule.base_lr, rule.base_batch_size) == (0.06, 512)
 
 
@@ -62,7 +63,10 @@ def build_model(cfg):
 def test_the_model_builds(path):
     cfg = load(path)
     model = build_model(json.dumps(cfg.model.to_dict()))
-    assert type(model) is dict(CLIM=CLIM, MoCo=MoCo)[cfg.model.type]
+    assert type(model) is dict(CLIM=CLIM, MoCo=MoCo, BYOL=BYOL, C2BIN=C2BIN)[cfg.model.type]
+    if isinstance(model, BYOL):
+        assert cfg.model.neck.out_channels == model.embedding_dim
+        return
     queue = model.queue.keys if cfg.model.type == 'CLIM' else model.queue
     assert queue.shape == (cfg.model.feat_dim, cfg.model.queue_len or 0)
     assert cfg.model.neck.out_channels == cfg.model.feat_dim
@@ -77,10 +81,28 @@ def test_the_pipelines_and_hooks_build(path):
     for hook in cfg.get('custom_hooks', []):
         HOOKS.build(hook)
     assert {name: type(HOOKS.build(hook)).__name__ for name, hook in cfg.default_hooks.items()
-            if name in ('queue', 'neighbors')} == (
-                dict(queue='QueueHook', neighbors='CenterWiseNeighborHook') if cfg.model.type == 'CLIM' else {})
+            if name in ('queue', 'neighbors', 'optimizer_step')} == dict(
+                CLIM=dict(queue='QueueHook', neighbors='CenterWiseNeighborHook'), MoCo={},
+                BYOL=dict(optimizer_step='OptimizerStepHook'), C2BIN=dict(optimizer_step='OptimizerStepHook'))[
+                    cfg.model.type]
     assert isinstance(TRANSFORMS.build(cfg.extract.pipeline[0]), LoadImage)
     assert cfg.extract.pipeline[-1].algorithm_keys == ['sample_idx']
+
+
+C2BINS = [path for path in CONFIGS if path.stem.startswith('c2bin')]
+
+
+@pytest.mark.parametrize('path', C2BINS, ids=[path.stem for path in C2BINS])
+def test_c2bin_has_images_enough_for_its_clusters(path):
+    cfg = load(path)
+    model = build_model(json.dumps(cfg.model.to_dict()))
+    processes = int(NAME.fullmatch(path.stem)['processes'])
+    assert model.check_batch(cfg.train_dataloader.batch_size * processes) == ''
+    # What differs from BYOL's config is the clusters alone.
+    byol = load(Path(str(path).replace('c2bin', 'byol')))
+    of_clusters = {'type', 'cluster_head', 'num_clusters', 'beta', 'start_epoch', 'clustered_labels_only'}
+    assert {name: part for name, part in cfg.model.items() if name not in of_clusters} == {
+        name: part for name, part in byol.model.items() if name != 'type'}
 
 
 def test_the_papers_setting():

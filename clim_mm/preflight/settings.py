@@ -56,11 +56,11 @@ class Settings:
     queue_len: Optional[int]  # K of the last queue
     momentum: Optional[float]  # share of itself that the momentum encoder keeps
     leaks_positives: bool  # by the batch statistics
-    batch_fault: str  # what the model finds wrong with the batch of all processes
     unit_values: bool  # std of the images is for values from 0 to 1
     checkpoint_interval: Optional[float]  # epochs; None if only the last is written, or none
     max_keep_ckpts: int  # below 1 for all
     refresh: Optional[RefreshSettings]
+    batch_fault: str = ''  # what the model finds wrong with the batch of all processes
 
     @property
     def images_per_step(self) -> int:
@@ -108,11 +108,11 @@ def read_settings(runner: Runner, neighbor_hook: Optional[RefreshesNeighbors] = 
         queue_len=queue_len,
         momentum=None if average is None else 1 - average.momentum,
         leaks_positives=processes == splits == 1 and queue_len is not None and has_batch_norm(model),
-        batch_fault=model.check_batch(batch_size * processes) if isinstance(model, ChecksBatch) else '',
         unit_values=std is not None and bool((std < 1).all()),
         checkpoint_interval=checkpoints.interval if checkpoints.by_epoch else checkpoints.interval / max(1, steps),
         max_keep_ckpts=checkpoints.max_keep_ckpts,
-        refresh=_refresh(neighbor_hook, runner) if neighbor_hook is not None else None)
+        refresh=_refresh(neighbor_hook, runner) if neighbor_hook is not None else None,
+        batch_fault=model.check_batch(batch_size * processes) if isinstance(model, ChecksBatch) else '')
 
 
 def batches_per_step(wrapper: OptimWrapper) -> int:
