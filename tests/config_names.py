@@ -16,8 +16,8 @@ ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py')
                  if not {'_base_', 'benchmarks', 'studies'} & set(path.parts))
 NAMES = [path.stem for path in CONFIGS]
-NAME = re.compile(r'(?P<model>clim|mocov2|byol|c2bin)_r(?P<depth>\d+)_(?P<processes>\d+)xb(?P<batch>\d+)-(?P<epochs>\d+)e_'
-                  r'(?P<data>in1k|digits|textures|cifar100|cifar10|stl10)(_(?P<changes>[^_]+))?')
+NAME = re.compile(r'(?P<model>clim|mocov2|byol|c2bin)_r(?P<depth>\d+)_(?P<processes>\d+)xb(?P<batch>\d+)-'
+                  r'(?P<epochs>\d+)e_(?P<data>in1k|digits|textures|cifar100|cifar10|stl10)(_(?P<changes>[^_]+))?')
 FORM = 'MODEL_rDEPTH_PROCESSESxbBATCH-EPOCHSe_DATA[_CHANGE-CHANGE]'
 
 # What CLIM's configs say where their name says nothing. Views are (side, smallest and largest share of the area).

@@ -2,7 +2,6 @@
 
 import json
 from functools import lru_cache
-from pathlib import Path
 
 import pytest
 import yaml
@@ -99,7 +98,7 @@ def test_c2bin_has_images_enough_for_its_clusters(path):
     processes = int(NAME.fullmatch(path.stem)['processes'])
     assert model.check_batch(cfg.train_dataloader.batch_size * processes) == ''
     # What differs from BYOL's config is the clusters alone.
-    byol = load(Path(str(path).replace('c2bin', 'byol')))
+    byol = load(ROOT / 'configs/byol' / path.name.replace('c2bin', 'byol'))
     of_clusters = {'type', 'cluster_head', 'num_clusters', 'beta', 'start_epoch', 'clustered_labels_only'}
     assert {name: part for name, part in cfg.model.items() if name not in of_clusters} == {
         name: part for name, part in byol.model.items() if name != 'type'}

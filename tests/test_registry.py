@@ -40,8 +40,8 @@ def options_of(name, folder):
     source = dict(type='ImageFolder', data_root=str(folder))
     backbone = dict(type='mmselfsup.ResNet', depth=18, stem_channels=8, base_channels=8, out_indices=[4])
     neck = dict(type='mmselfsup.MoCoV2Neck', in_channels=64, hid_channels=8, out_channels=8)
-    projector, predictor = (
-        dict(type='mmselfsup.NonLinearNeck', in_channels=channels, hid_channels=8, out_channels=8) for channels in (64, 8))
+    projector, predictor = (dict(type='mmselfsup.NonLinearNeck', in_channels=channels, hid_channels=8, out_channels=8)
+                            for channels in (64, 8))
     byol = dict(backbone=backbone, neck=projector, head=dict(
         type='mmselfsup.LatentPredictHead', predictor=predictor, loss=dict(type='mmselfsup.CosineSimilarityLoss')))
     clusters = dict(type='ClusterContrastHead', in_channels=64)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import Any, Optional
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -141,7 +141,7 @@ class C2BIN(BYOL):
         figures: dict[str, torch.Tensor] = {}
         for first, _ in per_head:
             figures.update(cluster_figures(first))
-        losses = [head.loss(*pair) for head, pair in zip(self.cluster_heads, per_head, strict=True)]
+        losses = [head.loss(*pair) for head, pair in zip(self.cluster_heads, per_head, strict=True)]  # type: ignore[operator]
         return torch.stack(losses).mean(), figures
 
 
