@@ -12,7 +12,7 @@ from .bootstrap_health import FIGURES, Fault, bootstrap_fault, bootstrap_shown, 
 
 # The thresholds are [ours].
 ALL_IN_ONE = 0.9  # of the images of a batch
-FLAT = 1.5  # times 1 / K, the mean of the largest probability in uniform assignments
+FLAT = 1.2  # times 1 / K, the mean of the largest probability in uniform assignments
 
 
 @torch.no_grad()
