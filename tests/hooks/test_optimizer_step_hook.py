@@ -3,9 +3,11 @@
 import copy
 import json
 
+import numpy as np
 import pytest
 import torch
-from exact_runs import loader_cfg
+from exact_runs import as_launched, loader_cfg
+from gloo import on_processes
 from mmengine.hooks import Hook
 from tiny_byol import neck_cfg
 from training_runs import CHANNELS, model_cfg, runner_of
@@ -42,10 +44,10 @@ def c2bin_cfg(**kwargs):
 
 
 def byol_runner(folder, work_dir, epochs=1, model=None, accumulative_counts=1, more_hooks=(), num_workers=0,
-                **overrides):
+                pipeline=TWO_VIEWS, **overrides):
     """A Runner on the 24 images in batches of 8, with an OptimizerStepHook."""
     dataset = dict(
-        type='ImageSamples', dataset=dict(type='mmcls.CustomDataset', data_root=str(folder)), pipeline=TWO_VIEWS)
+        type='ImageSamples', dataset=dict(type='mmcls.CustomDataset', data_root=str(folder)), pipeline=pipeline)
     return runner_of(
         folder, work_dir, epochs, hook=dict(type='OptimizerStepHook'), more_hooks=more_hooks,
         **dict(
@@ -133,3 +135,30 @@ def test_a_resumed_run_goes_on_as_if_undisturbed(folder, tmp_path, num_workers):
     expected = whole.model.state_dict()
     for name, value in resumed.model.state_dict().items():
         assert torch.equal(value, expected[name]), name
+
+
+def train_on_this_process(folder, work_dir):
+    """Train a C2BIN as one of several processes: 8 images in a batch, 2 batches in a step. The model's state."""
+    optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9), accumulative_counts=2)
+    # As the images of two of the four classes had no label.
+    pipeline = [TWO_VIEWS[0], without_label, *TWO_VIEWS[1:]]
+    runner = byol_runner(folder, work_dir, 2, model=c2bin_cfg(start_epoch=1, clustered_labels_only=True),
+                         pipeline=pipeline, **as_launched(optim_wrapper))
+    runner.train()
+    return {name: value.numpy() for name, value in runner.model.module.state_dict().items()}
+
+
+def without_label(results):
+    """Class 2 and 3 have none."""
+    return dict(results, gt_label=-1) if results['gt_label'] > 1 else results
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize('size', [2, 3])
+def test_processes_train_together(folder, tmp_path, size):
+    first, *others = on_processes(size, train_on_this_process, folder, tmp_path)
+    learned = [name for name in first if name.startswith('cluster_heads') or name.endswith('conv1.weight')]
+    assert len(learned) > 8 and int(first['encoder_k.steps']) == 2, 'one step an epoch'
+    for other in others:
+        for name in learned:
+            assert np.array_equal(first[name], other[name]), name

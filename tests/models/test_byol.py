@@ -125,7 +125,8 @@ def test_a_loss_that_is_not_finite_stops_the_training():
 
 
 @pytest.mark.parametrize('settings, sentence', [
-    (dict(momentum=1.0), 'model.momentum must be a number of at least 0 and below 1'),
+    (dict(momentum=1.0), 'model.momentum must be a number above 0 and below 1'),
+    (dict(momentum=0), 'model.momentum must be a number above 0 and below 1'),
     (dict(cosine='yes'), 'model.cosine must be True or False'),
 ])
 def test_refused_settings(settings, sentence):

@@ -49,7 +49,7 @@ class BYOL(EmbedsFirstView, BaseModel):
                  channels_last: bool = False,
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
-        check_number('model.momentum', momentum, least=0, below=1)
+        check_number('model.momentum', momentum, above=0, below=1)
         for name, switch in [('cosine', cosine), ('channels_last', channels_last)]:
             check_bool(f'model.{name}', switch)
         super().__init__(dict(dict(type='clim_mm.ViewPreprocessor'), **(data_preprocessor or {})), init_cfg)
