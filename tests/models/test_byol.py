@@ -83,6 +83,24 @@ def test_the_target_moves_once_per_optimizer_step():
     assert steps == [1, 1, 2, 2, 2]
 
 
+@pytest.mark.parametrize('counts', [2, 4])
+def test_accumulated_batches_equal_one_large_batch(counts):
+    large, small = (build(norm=False, momentum=0.5).double() for _ in range(2))
+    small.advance_after_loss = False
+    optimizers = [torch.optim.SGD(model.parameters(), lr=0.1) for model in (large, small)]
+    for step in range(3):
+        views = images(2, seed=step, dtype=torch.float64)
+        large.loss(views, [])['loss'].backward()
+        for part in zip(*(x.chunk(counts) for x in views), strict=True):
+            (small.loss(part, [])['loss'] / counts).backward()
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        small.advance()
+    for (name, value), expected in zip(small.state_dict().items(), large.state_dict().values(), strict=True):
+        torch.testing.assert_close(value, expected, rtol=1e-9, atol=1e-10, msg=name)
+
+
 def test_the_target_starts_as_a_copy():
     model = build()
     target, online = model.encoder('momentum').state_dict(), model.encoder('query').state_dict()
