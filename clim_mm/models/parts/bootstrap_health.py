@@ -13,8 +13,8 @@ from clim_mm.health import COLLAPSING, HEALTHY, NOT_LEARNING, STARTING, Health, 
 
 FIGURES = ('prediction_similarity', 'feature_std')  # what BYOL reports beside the loss
 
-# The thresholds are [ours]. Measured with a slim ResNet-18 on the digits: sound runs, and runs that a learning rate of 10
-# or 0, or a weight decay of 0.5, spoilt.
+# The thresholds are [ours]. Measured with a slim ResNet-18 on the digits: sound runs, and runs that a learning rate of
+# 10 or 0, or a weight decay of 0.5, spoilt.
 COLLAPSED_STD = 0.25  # a cosine of 0.94. Measured: 0 by weight decay, 0.24 by a high rate before it fell, else over 0.5
 UNPREDICTED = 0.2  # Measured: 0.0 at learning rate 0, 0.43 and more in sound runs from the first epoch on
 
