@@ -40,7 +40,7 @@ def bootstrap_fault(figures: Mapping[str, float]) -> Optional[Fault]:
     """What is wrong with the bootstrapping; None if nothing is."""
     if figures.get('feature_std', math.nan) < COLLAPSED_STD:
         return (COLLAPSING, 'spread', 'the projections of a batch are nearly all the same',
-                'lower the learning rate, or raise model.momentum')
+                'lower the learning rate or the weight decay, or raise model.momentum')
     if not figures['prediction_similarity'] > UNPREDICTED:  # so that NaN counts as not learning
         return (NOT_LEARNING, 'prediction', 'the predictions are hardly nearer to their targets than by chance',
                 'look at the learning rate, and at whether two views still show the same image')

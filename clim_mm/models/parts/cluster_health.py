@@ -13,7 +13,7 @@ from .bootstrap_health import FIGURES, Fault, bootstrap_fault, bootstrap_shown, 
 # The thresholds are [ours]. Measured with a slim ResNet-18 on the digits, heads of 10 and 20 clusters: sound runs, and
 # runs that a learning rate of 10 or 0, or no entropy, spoilt; that of no entropy is not called bad.
 ALL_IN_ONE = 0.9  # of the images of a batch. Measured: 1.0 after a collapse, after 70 steps at most 0.51 in sound runs
-FLAT = 1.3  # times 1 / K, the mean of the largest probability. Measured: up to 1.3 untrained, soon 1.4 and more if sound
+FLAT = 1.3  # times 1 / K, the mean of the largest probability. Measured: up to 1.3 untrained, soon 1.4 or more if sound
 
 
 @torch.no_grad()
