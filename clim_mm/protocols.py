@@ -57,18 +57,32 @@ class KeepsQueues(Protocol):
 
 
 @runtime_checkable
-class HasQueues(KeepsQueues, Protocol):
+class Advances(Protocol):
+    """what moves once per optimizer step, as CLIM and BYOL have."""
+
+    advance_after_loss: bool
+
+    def advance(self) -> None:
+        """End an optimizer step, if ``advance_after_loss`` is False: otherwise each loss ends one."""
+
+
+@runtime_checkable
+class HasQueues(KeepsQueues, Advances, Protocol):
     """queues of keys, as CLIM has."""
 
     mask_own_keys: Optional[bool]
-    advance_after_loss: bool
 
     @property
     def keys_per_sample(self) -> int:
         """Keys of a sample that enter each queue."""
 
-    def advance(self) -> None:
-        """Let the keys of an optimizer step enter."""
+
+@runtime_checkable
+class ChecksBatch(Protocol):
+    """a rule for the size of a batch, as C2BIN has."""
+
+    def check_batch(self, images: int) -> str:
+        """What is wrong with so many images in a batch of all processes, '' for nothing; or a ConfigError."""
 
 
 @runtime_checkable

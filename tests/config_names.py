@@ -20,9 +20,11 @@ NAMES = [path.stem for path in CONFIGS]
 METHODS = dict(
     clim=('CLIM', 'NeighborPairs', 'PackPair', {'queue', 'neighbors'}),
     hsa=('HSA', 'NeighborPairs', 'PackPair', {'queue', 'neighbors'}),
-    mocov2=('MoCo', 'ImageSamples', 'PackSelfSupInputs', set()))
+    mocov2=('MoCo', 'ImageSamples', 'PackSelfSupInputs', set()),
+    byol=('BYOL', 'ImageSamples', 'PackSelfSupInputs', {'optimizer_step'}),
+    c2bin=('C2BIN', 'ImageSamples', 'PackSelfSupInputs', {'optimizer_step'}))
 NAME = re.compile(rf'(?P<model>{"|".join(METHODS)})_r(?P<depth>\d+)_(?P<processes>\d+)xb(?P<batch>\d+)-'
-                  r'(?P<epochs>\d+)e_(?P<data>in1k|digits|textures|cifar10)(_(?P<changes>[^_]+))?')
+                  r'(?P<epochs>\d+)e_(?P<data>in1k|digits|textures|cifar100|cifar10|stl10)(_(?P<changes>[^_]+))?')
 FORM = 'MODEL_rDEPTH_PROCESSESxbBATCH-EPOCHSe_DATA[_CHANGE-CHANGE]'
 
 # What CLIM's configs say where their name says nothing. Views are (side, smallest and largest share of the area).

@@ -20,10 +20,11 @@ NAMES = {
     'function': ['stack_collate'],
     'hook': [
         'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'HistoryHook', 'KNNHook',
-        'LoaderWatchHook', 'ManifestHook', 'NeighborPageHook', 'PreflightHook', 'PretrainedBackboneHook',
-        'QuarantineHook', 'QueueHook', 'ResumeGuardHook', 'WatchdogHook'
+        'LoaderWatchHook', 'ManifestHook', 'NeighborPageHook', 'OptimizerStepHook', 'PreflightHook',
+        'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook', 'ResumeGuardHook', 'WatchdogHook'
     ],
-    'model': ['CLIM', 'DeviceViews', 'HSA', 'MixedContrastiveHead', 'MoCo', 'MultiPositiveHead', 'ViewPreprocessor'],
+    'model': ['BYOL', 'C2BIN', 'CLIM', 'ClusterContrastHead', 'DeviceViews', 'HSA', 'MixedContrastiveHead', 'MoCo',
+              'MultiPositiveHead', 'ViewPreprocessor'],
     'optim_wrapper': ['Bf16OptimWrapper'],
     'model_wrapper': ['DeviceDDP'],
     'transform': [
@@ -39,7 +40,15 @@ def options_of(name, folder):
     source = dict(type='ImageFolder', data_root=str(folder))
     backbone = dict(type='mmselfsup.ResNet', depth=18, stem_channels=8, base_channels=8, out_indices=[4])
     neck = dict(type='mmselfsup.MoCoV2Neck', in_channels=64, hid_channels=8, out_channels=8)
+    projector, predictor = (dict(type='mmselfsup.NonLinearNeck', in_channels=channels, hid_channels=8, out_channels=8)
+                            for channels in (64, 8))
+    byol = dict(backbone=backbone, neck=projector, head=dict(
+        type='mmselfsup.LatentPredictHead', predictor=predictor, loss=dict(type='mmselfsup.CosineSimilarityLoss')))
+    clusters = dict(type='ClusterContrastHead', in_channels=64)
     return dict(
+        BYOL=byol,
+        C2BIN=dict(byol, cluster_head=clusters, num_clusters=(2, 4)),
+        ClusterContrastHead=dict(in_channels=8, num_clusters=2),
         CenterView=dict(crop_size=24),
         ClassFolder=dict(data_root=str(folder)),
         ImageFolder=dict(data_root=str(folder)),

@@ -3,6 +3,7 @@
 from . import (  # noqa: F401
     center_wise_neighbor_hook,
     checkpoint_guard_hook,
+    optimizer_step_hook,
     preflight_hook,
     pretrained_backbone_hook,
     queue_hook,

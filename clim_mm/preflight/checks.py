@@ -45,6 +45,8 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
             'train_dataloader.batch_size.'))
     yield from _check_lr(settings)
     yield from _check_contrast(settings)
+    if settings.batch_fault:
+        yield Finding('batch', settings.batch_fault)
     if settings.unit_values:
         yield Finding('normalization', (
             'Images have values from 0 to 255, and mean and std of the data_preprocessor are for values from 0 to 1: '

@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 
 from clim_mm.datasets.sample_randomness import GlobalRandomness
 from clim_mm.distributed import unwrapped
-from clim_mm.protocols import HasQueues
+from clim_mm.protocols import Advances
 
 _WARM_UP_IMAGES = 2  # of one image there may be no batch statistics
 _STEPS = 3  # that are measured
@@ -34,8 +34,8 @@ class Rehearsal:
         # Copied together, so that the optimizer's copy holds the parameters of the model's copy.
         self.model, optimizer = copy.deepcopy((unwrapped(runner), runner.optim_wrapper.optimizer))
         vars(self.model).pop('train_step', None)  # a compiled one would be the original's
-        if isinstance(self.model, HasQueues):
-            self.model.advance_after_loss = True  # no hook lets its keys enter the queue
+        if isinstance(self.model, Advances):
+            self.model.advance_after_loss = True  # no hook ends its steps
         for group in optimizer.param_groups:
             group['lr'] = 0.0
         self.device = next(self.model.parameters()).device

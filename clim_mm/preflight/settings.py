@@ -15,7 +15,7 @@ from mmengine.utils.dl_utils import has_batch_norm
 from clim_mm.checks import check_number
 from clim_mm.distributed import unwrapped
 from clim_mm.neighbors.defaults import is_exact, neighbor_sizes
-from clim_mm.protocols import KeepsQueues, RefreshesNeighbors, ShufflesKeys
+from clim_mm.protocols import ChecksBatch, KeepsQueues, RefreshesNeighbors, ShufflesKeys
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Settings:
     checkpoint_interval: Optional[float]  # epochs; None if only the last is written, or none
     max_keep_ckpts: int  # below 1 for all
     refresh: Optional[RefreshSettings]
+    batch_fault: str = ''  # what the model finds wrong with the batch of all processes
 
     @property
     def images_per_step(self) -> int:
@@ -110,7 +111,8 @@ def read_settings(runner: Runner, neighbor_hook: Optional[RefreshesNeighbors] = 
         unit_values=std is not None and bool((std < 1).all()),
         checkpoint_interval=checkpoints.interval if checkpoints.by_epoch else checkpoints.interval / max(1, steps),
         max_keep_ckpts=checkpoints.max_keep_ckpts,
-        refresh=_refresh(neighbor_hook, runner) if neighbor_hook is not None else None)
+        refresh=_refresh(neighbor_hook, runner) if neighbor_hook is not None else None,
+        batch_fault=model.check_batch(batch_size * processes) if isinstance(model, ChecksBatch) else '')
 
 
 def batches_per_step(wrapper: OptimWrapper) -> int:

@@ -20,11 +20,11 @@ env_cfg = dict(
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
 
-# The framework would average the losses alone over the last iterations, and show CLIM's figures of one.
+# The framework would average the losses alone over the last iterations, and show the methods' figures of one.
 log_processor = dict(
     type='LogProcessor',
     window_size=10,
-    mean_pattern=r'.*(loss|time|grad_norm|relative_nce|similarity|feature_std|queue_fill|without_positive).*',
+    mean_pattern=r'.*(loss|time|grad_norm|relative_nce|similarity|feature_std|queue_fill|without_positive|cluster).*',
     custom_cfg=[dict(data_src='', method='mean', window_size='global')])
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
 

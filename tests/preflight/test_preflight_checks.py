@@ -31,6 +31,10 @@ def test_fewer_images_than_a_batch():
     assert '500 images are fewer than one batch of 32 on each of 16' in sentences['steps']
 
 
+def test_a_batch_that_the_model_finds_wrong():
+    assert found(settings=dict(batch_fault='Too small.')) == dict(batch='Too small.')
+
+
 def misfits(*schedulers):
     """What is found of a training of 20 epochs of 10 iterations, whose schedules end there as the Runner has it."""
     wrapper = build_optim_wrapper(nn.Linear(1, 1), dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9)))

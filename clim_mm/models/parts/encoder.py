@@ -119,12 +119,24 @@ def at_least_float32(x: torch.Tensor) -> torch.Tensor:
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
-@torch.no_grad()
 def check_encoder(encoder: Encoder, feat_dim: int) -> None:
     """Let a copy encode a black image.
 
     Raises:
         ConfigError: If the neck does not take the backbone's maps, or its features do not have ``feat_dim`` dimensions.
+    """
+    dims = features_dims(encoder)
+    if dims != {feat_dim}:
+        raise ConfigError(f'model.neck gives features of {some_of(sorted(dims))} dimensions, but model.feat_dim, that '
+                          f'of the keys in the queue, is {feat_dim}: set the two alike.')
+
+
+@torch.no_grad()
+def features_dims(encoder: Encoder) -> set[int]:
+    """The dimensions of an encoder's features, over its levels, by letting a copy encode a black image.
+
+    Raises:
+        ConfigError: If the neck does not take the backbone's maps.
     """
     try:
         features = copy.deepcopy(encoder).eval()(torch.zeros(1, 3, 224, 224))
@@ -133,7 +145,4 @@ def check_encoder(encoder: Encoder, feat_dim: int) -> None:
             f'model.backbone ({type(encoder[0]).__name__}) and model.neck ({type(encoder[1]).__name__}) make no '
             f'features of an image ({type(error).__name__}: {on_one_line(error)}): give a backbone whose last output '
             'is a map (N, C, height, width), and a neck with in_channels=C.') from error
-    dims = {found.shape[1] for found in features.values()}
-    if dims != {feat_dim}:
-        raise ConfigError(f'model.neck gives features of {some_of(sorted(dims))} dimensions, but model.feat_dim, that '
-                          f'of the keys in the queue, is {feat_dim}: set the two alike.')
+    return {found.shape[1] for found in features.values()}

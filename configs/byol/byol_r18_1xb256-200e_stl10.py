@@ -1,0 +1,5 @@
+# The short run, with a warm-up of the same share.
+_base_ = 'byol_r18_1xb256-1000e_stl10.py'
+
+param_scheduler = [dict(_base_.warm_up, end=10), dict(_base_.decay, begin=10)]
+train_cfg = dict(max_epochs=200)
