@@ -17,7 +17,7 @@ CONFIGS = sorted(path for path in (ROOT / 'configs').rglob('*.py')
                  if not {'_base_', 'benchmarks', 'studies'} & set(path.parts))
 NAMES = [path.stem for path in CONFIGS]
 NAME = re.compile(r'(?P<model>clim|mocov2)_r(?P<depth>\d+)_(?P<processes>\d+)xb(?P<batch>\d+)-(?P<epochs>\d+)e_'
-                  r'(?P<data>in1k|digits|textures)(_(?P<changes>[^_]+))?')
+                  r'(?P<data>in1k|digits|textures|cifar100?)(_(?P<changes>[^_]+))?')
 FORM = 'MODEL_rDEPTH_PROCESSESxbBATCH-EPOCHSe_DATA[_CHANGE-CHANGE]'
 
 # What CLIM's configs say where their name says nothing. Views are (side, smallest and largest share of the area).
@@ -27,7 +27,8 @@ _CLIM = dict(
     unmixed_term=False, sum_pairs=False, enqueue_positives=False, on_device=False)
 _VIEWS = dict(
     in1k=[(224, 0.2, 1.0), (160, 0.2, 1.0)], digits=[(16, 0.4, 1.0), (12, 0.4, 1.0)],
-    textures=[(32, 0.4, 1.0), (24, 0.4, 1.0)])
+    textures=[(32, 0.4, 1.0), (24, 0.4, 1.0)],
+    cifar10=[(32, 0.08, 1.0)], cifar100=[(32, 0.08, 1.0)])
 _SMALL_CROPS = dict(in1k=(0.05, 0.14), digits=(0.15, 0.4), textures=(0.15, 0.4))
 _WORDS: dict[str, dict] = dict(
     centerwise=dict(strategy='center_wise'),
