@@ -34,7 +34,8 @@ _CLIM = dict(
     unmixed_term=False, sum_pairs=False, enqueue_positives=False, on_device=False)
 _VIEWS = dict(
     in1k=[(224, 0.2, 1.0), (160, 0.2, 1.0)], digits=[(16, 0.4, 1.0), (12, 0.4, 1.0)],
-    textures=[(32, 0.4, 1.0), (24, 0.4, 1.0)], cifar10=[(32, 0.2, 1.0)])
+    textures=[(32, 0.4, 1.0), (24, 0.4, 1.0)],
+    cifar10=[(32, 0.08, 1.0)], cifar100=[(32, 0.08, 1.0)])
 _SMALL_CROPS = dict(in1k=(0.05, 0.14), digits=(0.15, 0.4), textures=(0.15, 0.4))
 _WORDS: dict[str, dict] = dict(
     centerwise=dict(strategy='center_wise'),

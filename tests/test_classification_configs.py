@@ -14,7 +14,7 @@ from clim_mm.registry import HOOKS, MODELS
 FOLDER = Path(__file__).parents[1] / 'configs' / 'benchmarks' / 'classification'
 CONFIGS = sorted(FOLDER.rglob('*.py'))
 NAME = re.compile(r'resnet(?P<depth>\d+)_(?P<kind>linear|semi)-(?P<processes>\d+)xb(?P<batch>\d+)-steplr-'
-                  r'(?P<epochs>\d+)e_(?P<data>in1k|digits|textures)(-(?P<percent>\d+)pct)?')
+                  r'(?P<epochs>\d+)e_(?P<data>in1k|digits|textures|cifar100?)(-(?P<percent>\d+)pct)?')
 
 
 def load(name):
@@ -52,9 +52,10 @@ def test_the_parts_build(path):
     init_default_scope('clim_mm')
     model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
     assert isinstance(model, ImageClassifier)
-    num_classes = 1000 if path.parent.name == 'imagenet' else 10
+    num_classes = dict(imagenet=1000, cifar100=100).get(path.parent.name, 10)
     assert model.head.num_classes == model.data_preprocessor.num_classes == num_classes
-    assert model.head.fc.in_features == dict(imagenet=2048, digits=128, textures=64)[path.parent.name]
+    assert model.head.fc.in_features == dict(
+        imagenet=2048, digits=128, textures=64, cifar10=512, cifar100=512)[path.parent.name]
     trained = {name.partition('.')[0] for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert trained == ({'head'} if '_linear-' in path.stem else {'backbone', 'head'})
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):

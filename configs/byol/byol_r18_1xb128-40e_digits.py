@@ -6,13 +6,5 @@ _base_ = [
     '../_base_/optimizer_step_runtime.py',
 ]
 
-extract = dict(
-    batch_size=256,
-    num_workers=2,
-    pipeline=[
-        dict(type='LoadImage'),
-        dict(type='Resize', scale=(16, 16), backend='pillow'),
-        dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx']),
-    ])
-
+extract = _base_.digits_view
 default_hooks = dict(logger=dict(interval=10))

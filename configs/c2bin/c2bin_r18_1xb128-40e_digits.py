@@ -4,7 +4,5 @@ _base_ = '../byol/byol_r18_1xb128-40e_digits.py'
 
 model = dict(
     type='C2BIN',
-    cluster_head=dict(type='ClusterContrastHead', in_channels=64, tau_c=0.5, entropy_weight=1.0),
-    num_clusters=(10, 20),
-    beta=1.0,
-    start_epoch=0)
+    cluster_head=dict(type='ClusterContrastHead', in_channels=64, tau_c=0.5),
+    num_clusters=(10, 20))

@@ -3,10 +3,8 @@ _base_ = '../byol/byol_r18_1xb256-1000e_stl10.py'
 
 model = dict(
     type='C2BIN',
-    cluster_head=dict(type='ClusterContrastHead', in_channels=512, tau_c=1.0, entropy_weight=1.0),
+    cluster_head=dict(type='ClusterContrastHead', in_channels=512),
     num_clusters=(10, 20, 40),
-    beta=1.0,
-    start_epoch=0,
     clustered_labels_only=True)
 
 # The unlabelled images are bootstrapped only [CC].

@@ -3,7 +3,5 @@ _base_ = '../byol/byol_r18_1xb512-1000e_cifar100.py'
 
 model = dict(
     type='C2BIN',
-    cluster_head=dict(type='ClusterContrastHead', in_channels=512, tau_c=1.0, entropy_weight=1.0),
-    num_clusters=(20, 40, 80),
-    beta=1.0,
-    start_epoch=0)
+    cluster_head=dict(type='ClusterContrastHead', in_channels=512),
+    num_clusters=(20, 40, 80))

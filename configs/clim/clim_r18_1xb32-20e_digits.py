@@ -6,7 +6,7 @@ _base_ = [
     '../_base_/clim_runtime.py',
 ]
 
-extract = dict(batch_size=256, num_workers=2, pipeline=_base_.view_pipeline)
+extract = _base_.digits_view
 
 default_hooks = dict(logger=dict(interval=20), neighbors=dict(compare=('knn', 'kmeans')))
 custom_hooks = [dict(type='KNNHook')]

@@ -8,5 +8,5 @@ _base_ = [
 
 model = dict(queue_len=None)
 train_dataloader = dict(batch_size=40)
-extract = dict(batch_size=256, num_workers=2, pipeline=_base_.view_pipeline)
+extract = _base_.whole_image
 custom_hooks = [dict(type='KNNHook')]

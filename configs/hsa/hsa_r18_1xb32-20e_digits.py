@@ -6,6 +6,6 @@ _base_ = [
     '../_base_/hsa_runtime.py',
 ]
 
-extract = dict(batch_size=256, num_workers=2, pipeline=_base_.view_pipeline)
+extract = _base_.digits_view
 default_hooks = dict(logger=dict(interval=20))
 custom_hooks = [dict(type='KNNHook')]

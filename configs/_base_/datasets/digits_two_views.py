@@ -1,5 +1,5 @@
 # Two crops of each digit, as of digits_clim.py: not mirrored and without colour.
-_base_ = 'imagenet_two_views.py'
+_base_ = ['imagenet_two_views.py', 'digits_view.py']
 
 held_out = dict(data_prefix='test')
 view = [

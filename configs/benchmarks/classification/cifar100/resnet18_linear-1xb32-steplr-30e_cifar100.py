@@ -1,0 +1,9 @@
+_base_ = [
+    '../../../_base_/models/resnet18_cifar10_classifier.py',
+    '../../../_base_/datasets/cifar100_labels.py',
+    '../../../_base_/schedules/linear_b32_30e_small.py',
+    '../../../_base_/evaluation_runtime.py',
+]
+
+model = dict(backbone=dict(frozen_stages=4), head=dict(num_classes=100))
+custom_hooks = [dict(type='PretrainedBackboneHook', frozen=True)]
