@@ -115,15 +115,26 @@ class ClassFolder(CustomDataset):
     """MMClassification's ``CustomDataset``, whose images are those that :class:`ImageFolder` would take.
 
     Hidden folders and those of the system are no classes, and neither is a second link to a class.
+
+    Args:
+        unlabelled: A folder below ``data_root`` whose images follow, with ``gt_label`` -1, as those of STL-10.
     """
 
     left_out = ''  # what in the folder was passed over, in words
 
-    def __init__(self, extensions: Sequence[str] = IMAGE_EXTENSIONS, **kwargs: Any) -> None:
+    def __init__(self, extensions: Sequence[str] = IMAGE_EXTENSIONS, unlabelled: str = '', **kwargs: Any) -> None:
+        self.unlabelled = unlabelled
         super().__init__(extensions=extensions, **kwargs)
 
     def load_data_list(self) -> list[dict]:
         """Find paths and labels: the places of the classes in the order of their names."""
+        without = []
+        if self.unlabelled:
+            folder = ImageFolder(self.data_root, self.unlabelled)
+            without = [dict(folder.get_data_info(i), gt_label=-1) for i in range(len(folder))]
+        return self._labelled() + without
+
+    def _labelled(self) -> list[dict]:
         if self.ann_file:
             return super().load_data_list()
         folder = self.img_prefix

@@ -120,7 +120,8 @@ def train_and_held_out(cfg: Config, tell: Callable[[str], None] = print) -> tupl
     if 'held_out' not in cfg:
         raise ConfigError('The config holds no images out: set, for example, held_out.data_prefix=val.')
     init_default_scope(cfg.default_scope)
-    source = source_config(cfg)
+    source = dict(source_config(cfg))
+    source.pop('unlabelled', None)  # a measurement has no use for images without labels
     held_out = dict(source, **cfg.held_out)
     train = _labelled_views(cfg, source, 'train_dataloader.dataset.dataset')
     test = _labelled_views(cfg, held_out, 'held_out')

@@ -1,10 +1,10 @@
-"""A folder of images without labels."""
+"""Folders of images without labels, and beside those with labels."""
 
 import shutil
 
 import pytest
 
-from clim_mm.datasets import ImageFolder
+from clim_mm.datasets import ClassFolder, ImageFolder, labels_of
 from clim_mm.errors import DataError
 
 
@@ -47,3 +47,19 @@ def test_a_folder_without_images_is_an_error(tmp_path):
     (tmp_path / 'labels.txt').touch()
     with pytest.raises(DataError, match='has no file that ends in .jpg, .jpeg, '):
         ImageFolder(str(tmp_path))
+
+
+def test_unlabelled_images_follow_the_classes(class_folder, tmp_path):
+    (tmp_path / 'train').symlink_to(class_folder)
+    (tmp_path / 'more').mkdir()
+    for name in ('b.png', 'a.png'):
+        shutil.copy(class_folder / 'cat' / '1.png', tmp_path / 'more' / name)
+    labelled = ClassFolder(data_root=str(tmp_path), data_prefix='train')
+    both = ClassFolder(data_root=str(tmp_path), data_prefix='train', unlabelled='more')
+    assert len(both) == len(labelled) + 2 and both.metainfo['classes'] == labelled.metainfo['classes']
+    infos = [both.get_data_info(i) for i in range(len(both))]
+    assert [info['gt_label'] for info in infos[:-2]] == [labelled.get_data_info(i)['gt_label']
+                                                         for i in range(len(labelled))]
+    assert [(info['gt_label'], info['img_path']) for info in infos[-2:]] == [
+        (-1, str(tmp_path / 'more' / name)) for name in ('a.png', 'b.png')]
+    assert labels_of(both) is None and labels_of(labelled) is not None
