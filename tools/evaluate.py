@@ -140,8 +140,9 @@ def clusters(task: Task, args: argparse.Namespace) -> dict[str, float]:
             draw_confusion(counts, match(counts), task.sought, args.out, title)
             print(f'The picture of {name} is {args.out}.')
         if args.page:
-            page = clusters_page(task.test.views.dataset, shown, labels, task.sought, f'Clusters by {title}',
-                                 load=extract_settings(task.cfg)['pipeline'][:1])
+            page = clusters_page(
+                task.test.views.dataset, shown.clusters, shown.num_clusters, shown.certainty, shown.certainty_name,
+                labels, task.sought, f'Clusters by {title}', load=extract_settings(task.cfg)['pipeline'][:1])
             write_atomically(args.page, page.encode())
             print(f'The page of {name} is {args.page}.')
     return cluster_figures(labels, len(task.sought), task.clusterings, task.assignments)

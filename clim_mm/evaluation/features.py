@@ -77,7 +77,7 @@ def _load(model: Any, found: Published, checkpoint: str, reads: Iterable[tuple[s
         check_start(fit, f'checkpoint {checkpoint}')
     counts = check_read(fit, modules, f'{checkpoint}{found.origin}')
     lacking = [name for name in fit.missing if not name.endswith(COUNTER)]
-    if assigns and lacking and isinstance(model, AssignsClusters):  # which parts they pass through is the model's affair
+    if assigns and lacking and isinstance(model, AssignsClusters):  # which weights they need, the model alone knows
         raise ConfigError(f'{checkpoint}{found.origin} does not have all weights that cluster heads need '
                           f'({some_of(lacking, 3)}): give a checkpoint of this model, or a config of a model without '
                           'cluster heads.')
