@@ -206,7 +206,7 @@ OF_CLUSTERS = SEEN.replace('anchor-', 'cluster-')
 
 def test_a_page_of_clusters(clusters):
     seen = visit(clusters, OF_CLUSTERS + """
-        const texts = selector => [...document.querySelectorAll(selector)].map(found => found.innerText);
+        const texts = selector => [...document.querySelectorAll(selector)].map(found => found.textContent);
         document.querySelector('details').open = true;
         return {title: document.title, facts: document.getElementById('facts').innerText, seen: seen(),
         count: document.getElementById('count').textContent, headings: texts('h3'), first: texts('article')[0],
