@@ -6,7 +6,7 @@ import numpy as np
 
 from .figures import write_picture
 
-MOST_NUMBERED = 20  # classes or clusters, beyond which numbers and names could not be read
+MOST_NUMBERED = 20  # classes or clusters, beyond which names or numbers could not be read
 _INCHES = 0.42  # of a numbered cell
 
 
@@ -40,20 +40,19 @@ def draw_confusion(counts: np.ndarray, matched: tuple[np.ndarray, np.ndarray], c
     shares = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))[np.ix_(of_class, of_cluster)]
     numbered = max(shares.shape) <= MOST_NUMBERED
     height, width = np.array(shares.shape) * (_INCHES if numbered else min(_INCHES, 8 / max(shares.shape)))
-    labels = [classes[label] for label in of_class] if numbered else []
-    room = 0.075 * max(map(len, labels), default=4)  # of the names
-    figure = Figure(figsize=(max(width, 2.5) + room + 1.6, max(height, 2) + 1.1), layout='constrained')
+    names = [classes[label] for label in of_class] if len(of_class) <= MOST_NUMBERED else []
+    room = 0.1 * max(map(len, names), default=4)  # of the names
+    figure = Figure(figsize=(max(width, 2.5) + room + 1.8, max(height, 2) + 1.1), layout='constrained')
     axes = figure.subplots()
     image = axes.imshow(shares, cmap='Blues', vmin=0, vmax=1, interpolation='nearest')
+    axes.set(xticks=range(len(of_cluster)) if numbered else [], yticks=range(len(names)))
+    axes.set_yticklabels(names, parse_math=False, fontsize=9 if numbered else 7)
     if numbered:
-        axes.set(xticks=range(len(of_cluster)), xticklabels=of_cluster, yticks=range(len(of_class)))
-        axes.set_yticklabels(labels, parse_math=False)
+        axes.set_xticklabels(of_cluster, fontsize=9)
         for (row, column), share in np.ndenumerate(shares):
             if share >= 0.005:
                 axes.text(column, row, f'{100 * share:.0f}', ha='center', va='center', fontsize=8,
                           color='white' if share > 0.6 else 'black')
-    else:
-        axes.set(xticks=[], yticks=[])
     axes.set(xlabel='cluster', ylabel='class')
     figure.colorbar(image, ax=axes, label='share of the class', shrink=0.8)
     figure.suptitle(title, fontsize=9, parse_math=False)
