@@ -48,6 +48,16 @@ class Embeds(Protocol):
 
 
 @runtime_checkable
+class AssignsClusters(Protocol):
+    """cluster heads, as C2BIN has."""
+
+    num_clusters: tuple[int, ...]  # of each head
+
+    def assign_batch(self, batch: dict, amp: bool = False, channels_last: bool = False) -> torch.Tensor:
+        """(N, sum of num_clusters) float32 soft assignments of a batch, the heads side by side in their order."""
+
+
+@runtime_checkable
 class KeepsQueues(Protocol):
     """a queue of keys, as CLIM and MoCo have."""
 

@@ -23,7 +23,8 @@ from clim_mm.launch.commands import Options, errors_in_a_sentence
 from clim_mm.launch.config_checks import check_config
 from clim_mm.neighbors.refresh_health import purity
 from clim_mm.visualization import PageHead, evenly_spread, positives_page
-from clim_mm.visualization.positives_page import ANCHORS, SIDE
+from clim_mm.visualization.page import SIDE
+from clim_mm.visualization.positives_page import ANCHORS
 
 NOTE = ('Distances, clusters and neighbours are by the weights of {name}, the centres and the positives of the last '
         'refresh before it. If the features have moved far since, the reasons say little: take --anew.')

@@ -3,6 +3,7 @@
     python tools/evaluate.py knn         CONFIG CHECKPOINT     weighted kNN on the held-out images
     python tools/evaluate.py probe       CONFIG CHECKPOINT     a linear classifier of scikit-learn's, for quick looks
     python tools/evaluate.py diagnostics CONFIG CHECKPOINT     similarity within classes, alignment, purity ...
+    python tools/evaluate.py clusters    CONFIG CHECKPOINT     NMI, ARI and accuracy of k-means and of cluster heads
     python tools/evaluate.py figures     CONFIG CHECKPOINT     all of these
     python tools/evaluate.py tsne        CONFIG CHECKPOINT     a picture of ten classes (--seed 0 draws which)
 
@@ -15,6 +16,7 @@ import argparse
 import os.path as osp
 from collections.abc import Collection
 from functools import cached_property
+from typing import Optional
 
 import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pictures before cv2 is imported)
 
@@ -22,8 +24,8 @@ import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pic
 import numpy as np
 from mmengine.config import Config
 
-from clim_mm.checkpoints import write_json
-from clim_mm.checks import check_number, check_whole
+from clim_mm.checkpoints import write_atomically, write_json
+from clim_mm.checks import check_choice, check_number, check_whole
 from clim_mm.config_file import load_config
 from clim_mm.evaluation import (
     LabelledViews,
@@ -35,11 +37,23 @@ from clim_mm.evaluation import (
     probe_top1,
     train_and_held_out,
 )
+from clim_mm.evaluation.clusterings import (
+    KMEANS,
+    Clustering,
+    check_fitted,
+    cluster_figures,
+    clustering_by_kmeans,
+    clustering_of_head,
+    counts_of,
+    match,
+)
+from clim_mm.evaluation.features import head_names, soft_assignments
 from clim_mm.evaluation.measures import CLASSIFIERS, TEMPERATURE, VOTERS, check_classes, check_pairs, check_voters
+from clim_mm.evaluation.superclasses import read_superclasses
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence
 from clim_mm.models import CLIM
 from clim_mm.neighbors.defaults import default_num_positives, neighbor_sizes
-from clim_mm.visualization import choose_images, draw_tsne
+from clim_mm.visualization import choose_images, clusters_page, draw_confusion, draw_tsne
 from clim_mm.visualization.figures import FEWEST_IMAGES, MOST_CLASSES, check_picture
 
 # Encoder and layer of the features that the commands take.
@@ -51,13 +65,20 @@ class Task:
 
     Attributes:
         premises: What was checked, a sentence each.
+        sought: Names of the classes that clusters are measured against: the images', or their super-classes.
+        of_class: (classes,) int64, their numbers by the images' labels.
     """
 
-    def __init__(self, cfg: Config, checkpoint: str, reads: Collection[tuple[str, str]]) -> None:
+    def __init__(self, cfg: Config, checkpoint: str, reads: Collection[tuple[str, str]], assigns: bool) -> None:
         self.cfg = cfg
         self.premises: list[str] = []
         self.train, self.test = train_and_held_out(cfg, self.premises.append)
-        self.model: CLIM = load_model(cfg, checkpoint, reads, self.premises.append)
+        self.of_class, self.sought = np.arange(len(self.train.classes)), self.train.classes
+        if assigns and 'superclasses' in cfg:
+            self.of_class, self.sought = read_superclasses(cfg.superclasses, self.train.classes)
+            self.premises.append(f'Clusters are measured against the {len(self.sought)} super-classes of '
+                                 f'{cfg.superclasses}.')
+        self.model: CLIM = load_model(cfg, checkpoint, reads, self.premises.append, assigns)
 
     def features(self, views: LabelledViews, **options: str) -> np.ndarray:
         """(N, d) float32; pooled features of the query encoder, if nothing else is said."""
@@ -72,6 +93,17 @@ class Task:
     def test_features(self) -> np.ndarray:
         """Pooled, of the held-out images."""
         return self.features(self.test)
+
+    @cached_property
+    def assignments(self) -> dict[str, np.ndarray]:
+        """Of the held-out images, by the name of the cluster head."""
+        return soft_assignments(self.model, self.test.views, extract_settings(self.cfg))
+
+    @cached_property
+    def clusterings(self) -> dict[str, Clustering]:
+        """Of the held-out images, by name: that of k-means, then those of the heads."""
+        by_kmeans = clustering_by_kmeans(self.train_features, self.test_features, len(self.sought))
+        return {KMEANS: by_kmeans, **{name: clustering_of_head(soft) for name, soft in self.assignments.items()}}
 
     def train_and_test(self) -> tuple[np.ndarray, ...]:
         """Features and labels of the training images, then of the others."""
@@ -97,9 +129,38 @@ def diagnostics(task: Task, args: argparse.Namespace) -> dict[str, float]:
         task.train.labels, neighbor_sizes(num_images), default_num_positives(num_images))
 
 
+def clusters(task: Task, args: argparse.Namespace) -> dict[str, float]:
+    """k-means and cluster heads against the classes; a picture and a page on request."""
+    labels = task.of_class[task.test.labels]
+    if args.out or args.page:
+        name = shown_clustering(task, args.of)
+        shown, title = task.clusterings[name], f'{name}, held-out images, {osp.basename(args.checkpoint)}'
+        counts = counts_of(labels, shown.clusters, len(task.sought), shown.num_clusters)
+        if args.out:
+            draw_confusion(counts, match(counts), task.sought, args.out, title)
+            print(f'The picture of {name} is {args.out}.')
+        if args.page:
+            page = clusters_page(
+                task.test.views.dataset, shown.clusters, shown.num_clusters, shown.certainty, shown.certainty_name,
+                labels, task.sought, f'Clusters by {title}', load=extract_settings(task.cfg)['pipeline'][:1])
+            write_atomically(args.page, page.encode())
+            print(f'The page of {name} is {args.page}.')
+    return cluster_figures(labels, len(task.sought), task.clusterings, task.assignments)
+
+
+def shown_clustering(task: Task, name: Optional[str]) -> str:
+    """The clustering in the picture and on the page: the one asked for, or the head with C clusters, or k-means."""
+    names = [KMEANS, *head_names(task.model)]
+    if name is not None:
+        check_choice('--of', name, names)
+        return name
+    return next((head for head in names if head == f'head_{len(task.sought)}'), KMEANS)
+
+
 def figures(task: Task, args: argparse.Namespace) -> dict[str, float]:
     """All figures."""
-    return dict(knn(task, args), **probe(task, args), **diagnostics(task, args))
+    measured = cluster_figures(task.of_class[task.test.labels], len(task.sought), task.clusterings, task.assignments)
+    return dict(knn(task, args), **probe(task, args), **diagnostics(task, args), **measured)
 
 
 def tsne(task: Task, args: argparse.Namespace) -> dict[str, float]:
@@ -114,7 +175,7 @@ def tsne(task: Task, args: argparse.Namespace) -> dict[str, float]:
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Measure the frozen features of a pretraining checkpoint.')
     commands = parser.add_subparsers(dest='command', required=True)
-    for run in (knn, probe, diagnostics, figures, tsne):
+    for run in (knn, probe, diagnostics, clusters, figures, tsne):
         command = commands.add_parser(run.__name__, help=(run.__doc__ or '').strip())
         command.set_defaults(run=run)
         add_config_arguments(command)
@@ -128,6 +189,11 @@ def parse_args() -> argparse.Namespace:
         if run in (probe, figures):
             command.add_argument('--classifier', choices=CLASSIFIERS, default='logistic',
                                  help='of the probe (default: logistic)')
+        if run is clusters:
+            command.add_argument('--out', metavar='FILE', help='draw which classes are in which clusters there')
+            command.add_argument('--page', metavar='FILE', help='write an HTML page of the clusters there')
+            command.add_argument('--of', metavar='NAME', help='the clustering that these show: kmeans, or a head\'s as '
+                                 'in the figures (default: the head with as many clusters as classes, or kmeans)')
         if run is tsne:
             command.add_argument('--classes', type=int, default=10, help=f'1 to {MOST_CLASSES} (default: 10)')
             command.add_argument('--seed', type=int, help='draws the classes at random (default: the first ones)')
@@ -140,6 +206,8 @@ def check_arguments(args: argparse.Namespace) -> None:
     if args.run in (knn, figures):
         check_whole('--k', args.k, least=1)
         check_number('--temperature', args.temperature, above=0)
+    if args.run is clusters and args.out:
+        check_picture('--out', args.out)
     if args.run is tsne:
         check_whole('--classes', args.classes, least=1, most=MOST_CLASSES)
         check_whole('--seed', args.seed, optional=True)
@@ -151,8 +219,12 @@ def check_images(task: Task, args: argparse.Namespace) -> None:
     train, test = task.train.labels, task.test.labels
     if args.run in (knn, figures):
         check_voters(args.k, len(train))
-    if args.run in (knn, probe, figures):
+    if args.run in (knn, probe, clusters, figures):
         check_classes(train)
+    if args.run in (clusters, figures):
+        check_fitted(len(task.sought), len(train))
+    if args.run is clusters:
+        shown_clustering(task, args.of)
     if args.run in (diagnostics, figures):
         check_pairs(test)
         neighbor_sizes(len(train))
@@ -167,12 +239,12 @@ def main() -> None:
         check_arguments(args)
         cfg = load_config(args.config, args.work_dir, args.amp, args.cfg_options)
         reads = [POOLED, *([EMBEDDINGS] if args.run in (diagnostics, figures) else [])]
-        task = Task(cfg, args.checkpoint, reads)
+        task = Task(cfg, args.checkpoint, reads, assigns=args.run in (clusters, figures))
         check_images(task, args)
         print('\n  '.join(['premises:', *task.premises]))
         found = args.run(task, args)
         for name, value in found.items():
-            print(f'{name:26}{value:>10.4f}' if isinstance(value, float) else f'{name:26}{value:>10}')
+            print(f'{name:28}{value:>10.4f}' if isinstance(value, float) else f'{name:28}{value:>10}')
         if args.json:
             content = dict(found, premises=task.premises)
             write_json(args.json, content)

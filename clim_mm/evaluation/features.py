@@ -14,12 +14,12 @@ from mmengine.runner import CheckpointLoader, set_random_seed
 
 from clim_mm.checkpoints.backbone import Published, published
 from clim_mm.checkpoints.normalization import check_normalization, normalization_in, normalization_of
-from clim_mm.checkpoints.weights import check_read, check_sound, check_start, compare, not_finite
+from clim_mm.checkpoints.weights import COUNTER, check_read, check_sound, check_start, compare, not_finite
 from clim_mm.datasets import SingleViews, labels_of
 from clim_mm.datasets.held_out import Listing, check_held_out, classes_of
 from clim_mm.datasets.source import build_source, place_of
-from clim_mm.errors import ConfigError, DataError
-from clim_mm.protocols import Embeds, UpgradesState, having
+from clim_mm.errors import ConfigError, DataError, some_of
+from clim_mm.protocols import AssignsClusters, Embeds, UpgradesState, having
 from clim_mm.registry import MODELS
 
 from .extract import BATCH_SIZE, NUM_WORKERS, extract_features
@@ -37,13 +37,15 @@ class LabelledViews:
 def load_model(cfg: Config,
                checkpoint: Optional[str] = None,
                reads: Iterable[tuple[str, str]] = (('query', 'pooled'), ),
-               tell: Callable[[str], None] = print) -> Any:
+               tell: Callable[[str], None] = print,
+               assigns: bool = False) -> Any:
     """The config's model, in eval mode, with a checkpoint's weights or freshly initialised by the config's seed.
 
     Args:
         checkpoint: A file, or an address that MMEngine knows: of this model, or a backbone as others publish theirs.
         reads: Encoder and layer of the features that will be taken, as for :func:`frozen_features`.
         tell: Takes a sentence on each premise that was checked.
+        assigns: Whether the assignments of its cluster heads will be taken, if it has any.
     """
     init_default_scope(cfg.default_scope)
     set_random_seed(cfg.get('randomness', {}).get('seed') or 0)
@@ -56,13 +58,13 @@ def load_model(cfg: Config,
     logger.setLevel(level)
     if checkpoint is not None:
         found = published(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
-        tell(_load(model, found, checkpoint, reads))
+        tell(_load(model, found, checkpoint, reads, assigns))
         own = normalization_in(dict(cfg.items())) or normalization_of({})
         tell(check_normalization(own, found.normalization, checkpoint))
     return model.to(get_device()).eval()
 
 
-def _load(model: Any, found: Published, checkpoint: str, reads: Iterable[tuple[str, str]]) -> str:
+def _load(model: Any, found: Published, checkpoint: str, reads: Iterable[tuple[str, str]], assigns: bool) -> str:
     """Give a model a checkpoint's weights, and say which modules have theirs whole."""
     names = {module: name for name, module in model.named_modules()}
     modules = [names[module] for encoder, layer in reads  # a pooled feature does not need the neck
@@ -74,6 +76,11 @@ def _load(model: Any, found: Published, checkpoint: str, reads: Iterable[tuple[s
     if not found.owner:  # not of another framework, so of no other model
         check_start(fit, f'checkpoint {checkpoint}')
     counts = check_read(fit, modules, f'{checkpoint}{found.origin}')
+    lacking = [name for name in fit.missing if not name.endswith(COUNTER)]
+    if assigns and lacking and isinstance(model, AssignsClusters):  # which weights they need, the model alone knows
+        raise ConfigError(f'{checkpoint}{found.origin} does not have all weights that cluster heads need '
+                          f'({some_of(lacking, 3)}): give a checkpoint of this model, or a config of a model without '
+                          'cluster heads.')
     check_sound(not_finite('weights', {name: weights[name] for name in fit.matched}), f'checkpoint {checkpoint}')
     model.load_state_dict({name: weights[name] for name in fit.matched}, strict=False)
     read = ' and '.join(f'all {number} tensors of the {module}' for module, number in counts.items())
@@ -92,6 +99,30 @@ def frozen_features(model: Any, views: SingleViews, settings: Mapping, encoder: 
     """
     return extract_features(partial(model.embed_batch, encoder=encoder, layer=layer), views,
                             settings.get('batch_size', BATCH_SIZE), settings.get('num_workers', NUM_WORKERS))
+
+
+def soft_assignments(model: Any, views: SingleViews, settings: Mapping) -> dict[str, np.ndarray]:
+    """By cluster head, ``head_K``, (N, K) float32 soft assignments of images; empty if the model has no heads.
+
+    Args:
+        model: In eval mode.
+        settings: As for :func:`frozen_features`.
+    """
+    names = head_names(model)
+    if not names:
+        return {}
+    together = extract_features(model.assign_batch, views, settings.get('batch_size', BATCH_SIZE),
+                                settings.get('num_workers', NUM_WORKERS))
+    assert together is not None, 'this is the only process'
+    return dict(zip(names, np.split(together, np.cumsum(model.num_clusters)[:-1], axis=1), strict=True))
+
+
+def head_names(model: Any) -> list[str]:
+    """``head_K`` for each cluster head of a model, in their order; the second of the same K is ``head_K_2``."""
+    numbers = model.num_clusters if isinstance(model, AssignsClusters) else ()
+    same = [numbers[:place].count(number) for place, number in enumerate(numbers)]
+    return [f'head_{number}' + (f'_{before + 1}' if before else '')
+            for number, before in zip(numbers, same, strict=True)]
 
 
 def refresh_settings(cfg: Config) -> Mapping[str, Any]:

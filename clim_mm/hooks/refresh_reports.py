@@ -19,7 +19,8 @@ from clim_mm.neighbors.refresh_health import judge_refresh
 from clim_mm.protocols import Embeds, TakesNeighbors
 from clim_mm.registry import HOOKS
 from clim_mm.visualization import PageHead, evenly_spread, positives_page
-from clim_mm.visualization.positives_page import ANCHORS, SIDE
+from clim_mm.visualization.page import SIDE
+from clim_mm.visualization.positives_page import ANCHORS
 
 from .runner_parts import append_record, dataset_with, model_with, needed_refresher
 

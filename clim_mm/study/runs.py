@@ -73,10 +73,13 @@ class Run(NamedTuple):
             write_atomically(config, stage.config.encode())
         train = [osp.join(tools, 'train.py'), config, '--work-dir', work_dir]
         pretrained = osp.join(self.folder, _PRETRAINING)
-        checkpoint = latest_checkpoint(pretrained) or osp.join(pretrained, 'epoch_*.pth')
+        found = latest_checkpoint(pretrained)
+        checkpoint = found or osp.join(pretrained, 'epoch_*.pth')
         if stage.name == _PRETRAINING:
             self._call(stage, [*train, '--resume'])
             figures = _last_purity(work_dir)
+            if found is None:  # only then is all of it this call's
+                figures['seconds'] = round(time.perf_counter() - start, 1)
         elif stage.config:
             HeldFolder(work_dir).release()  # one that outlives a study that was killed is not to lose its folder
             shutil.rmtree(work_dir, ignore_errors=True)

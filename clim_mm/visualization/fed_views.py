@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from clim_mm.datasets import CutMix, LoadImage, stack_collate
 from clim_mm.datasets.device_views import Mixture, rendered
 
-from .positives_page import label_of
+from .page import label_of
 
 ANCHOR, POSITIVE, PLAIN = '#1f5fbf', '#e07b00', '#666666'  # told apart by people who do not see red and green too
 _HEADINGS = dict(anchor_key='key of the anchor', positive_key='key of the positive', anchor_query='anchor, unmixed',

@@ -21,7 +21,7 @@ from clim_mm.datasets import (
 from clim_mm.datasets.manifest import Manifest
 from clim_mm.datasets.source import build_source
 from clim_mm.errors import DataError, StorageError
-from clim_mm.visualization.positives_page import read_thumbnails
+from clim_mm.visualization.page import read_thumbnails
 
 N = 24
 PACK = dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx'])

@@ -1,4 +1,4 @@
-"""The positives browser in a real browser: a training's pages, a checkpoint's, a large one; the picture of views."""
+"""Pages in a real browser: of positives, by a training, by a checkpoint, a large one; of clusters; the views."""
 
 import shutil
 
@@ -12,7 +12,7 @@ from trained import IN1K, SMALL
 from clim_mm.datasets import ImageFolder
 from clim_mm.neighbors import select_positives
 from clim_mm.neighbors.refresh import Refresh
-from clim_mm.visualization import PageHead, evenly_spread, positives_page
+from clim_mm.visualization import PageHead, clusters_page, evenly_spread, positives_page
 
 pytestmark = pytest.mark.e2e
 
@@ -184,6 +184,66 @@ def test_a_checkpoint_has_a_page_too(trained, run, tmp_path):
     result = browse(tmp_path / 'none.pth', '--out', tmp_path / 'none.html')
     assert result.returncode == 1 and 'Error: There is no checkpoint' in result.stdout.splitlines()[-1]
     assert not (tmp_path / 'none.html').exists()
+
+
+@pytest.fixture(scope='module')
+def clusters(tmp_path_factory):
+    """A page of four clusters of 30 images of three classes, and its data."""
+    folder = tmp_path_factory.mktemp('clusters')
+    for i in range(30):
+        Image.new('RGB', (20, 20), (8 * i, 120, 40)).save(folder / f'{i:02d}.png')
+    (folder / '29.png').write_bytes(b'no picture')
+    of = np.repeat([0, 1, 3], [24, 2, 4])  # none in cluster 2
+    labels = np.r_[[0] * 20, [1] * 4, [0, 0], [1, 2, 1, 2]]
+    text = clusters_page(ImageFolder(str(folder)), of, 4, np.linspace(1, 0, 30), 'probability', labels,
+                         ('ant', '<b>bee</b>', 'cat'), 'Four clusters')
+    (folder / 'page.html').write_text(text)
+    return folder / 'page.html'
+
+
+OF_CLUSTERS = SEEN.replace('anchor-', 'cluster-')
+
+
+def test_a_page_of_clusters(clusters):
+    seen = visit(clusters, OF_CLUSTERS + """
+        const texts = selector => [...document.querySelectorAll(selector)].map(found => found.textContent);
+        document.querySelector('details').open = true;
+        return {title: document.title, facts: document.getElementById('facts').innerText, seen: seen(),
+        count: document.getElementById('count').textContent, headings: texts('h3'), first: texts('article')[0],
+        cells: [...document.querySelectorAll('.cells')].map(cells => cells.children.length),
+        other: document.querySelectorAll('figure.other').length, lost: document.querySelectorAll('.lost').length,
+        bold: document.querySelectorAll('main b').length, help: document.querySelector('.help').innerText};""")
+    assert seen.requests == []
+    answers = seen.answers
+    assert (answers['title'], answers['seen'], answers['count']) == ('Four clusters', [0, 1, 2, 3], '4 of 4 clusters')
+    for name, value in [('images', 30), ('clusters', 4), ('empty', 1), ('classes', 3), ('purity', '80.0 %')]:
+        assert f'{name}\n{value}' in answers['facts']
+    assert answers['headings'] == ['most certain', 'least certain', 'all of it', 'all of it']
+    assert answers['cells'] == [10, 10, 2, 4] and (answers['other'], answers['lost'], answers['bold']) == (6, 1, 0)
+    for words in ('24 images, 80.0 % of all', 'ant 83.3 %', '<b>bee</b> 16.7 %', '✗ <b>bee</b>', 'p 1.00'):
+        assert words in answers['first'], words
+    assert 'the probability that the head gives' in answers['help']
+
+
+@pytest.mark.parametrize('fragment, wanted', [
+    ('#filter=divided', [0, 1]), ('#filter=empty', [2]), ('#filter=mixed', []), ('#filter=all&class=0', [0, 1]),
+    ('#class=1', [3]), ('#class=-1', [2]), ('#filter=empty&class=0', []), ('#filter=none&class=9', [0, 1, 2, 3])])
+def test_filters_of_clusters(clusters, fragment, wanted):
+    assert visit(clusters, OF_CLUSTERS + 'return {seen: seen()};', fragment).answers['seen'] == wanted
+
+
+def test_controls_and_keys_of_clusters(clusters):
+    answers = visit(clusters, OF_CLUSTERS + """
+        const press = key => document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));
+        press('j'); press('j');
+        const down = document.activeElement.id;
+        const select = document.getElementById('class'), options = [...select.options].map(o => o.textContent);
+        select.value = '0';
+        select.dispatchEvent(new Event('change', {bubbles: true}));
+        return {down, options, seen: seen(), hash: location.hash};""").answers
+    assert answers == dict(down='cluster-1', options=['all', 'none (1 cluster)', 'ant (2 clusters)',
+                                                      '<b>bee</b> (1 cluster)'],
+                           seen=[0, 1], hash='#filter=all&class=0')
 
 
 def test_what_the_network_is_fed(run, imagenet_like, tmp_path):

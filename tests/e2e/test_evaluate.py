@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+from page_data import data_of
 from trained import DIGITS as CLIM
 from trained import ROOT
 
@@ -63,6 +64,79 @@ def test_tsne(evaluate, tmp_path):
     assert figures['images'] == 355 and (tmp_path / 'tsne.png').stat().st_size > 20000
 
 
+def test_clusters_by_kmeans_with_a_picture_and_a_page(evaluate, tmp_path):
+    picture, page = tmp_path / 'confusion.png', tmp_path / 'pages' / 'clusters.html'
+    result, figures = evaluate('clusters', '--out', picture, '--page', page)
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert list(figures) == ['nmi_kmeans', 'ari_kmeans', 'acc_kmeans', 'premises']
+    assert 0.2 < figures['ari_kmeans'] < figures['nmi_kmeans'] < 1 and 0.3 < figures['acc_kmeans'] < 1
+    assert picture.stat().st_size > 20000
+    rows = data_of(page.read_text())['clusters']
+    assert len(rows) == 10 and sum(row['size'] for row in rows) == 355
+    # The best match cannot have more of the images than the clusters' main classes.
+    assert sum(row['classes'][0][1] for row in rows) / 355 >= figures['acc_kmeans']
+
+
+HEADS = (10, 20)
+
+
+@pytest.fixture
+def with_heads(run, digits, pretrained, tmp_path):
+    """Measure the same network with cluster heads beside it: ``with_heads(command, *arguments, settings)``."""
+    torch.manual_seed(0)
+    held = torch.load(pretrained, weights_only=False)
+    channels = held['state_dict']['neck.mlp.0.weight'].shape[1]
+    weights = {f'cluster_heads.{i}.weight': 5 * torch.randn(number, channels) for i, number in enumerate(HEADS)}
+    biases = {f'cluster_heads.{i}.bias': torch.zeros(number) for i, number in enumerate(HEADS)}
+    torch.save(dict(held, state_dict=dict(held['state_dict'], **weights, **biases)), tmp_path / 'heads.pth')
+
+    def measure(command, *arguments, settings='', checkpoint='heads.pth'):
+        config = tmp_path / 'heads.py'
+        config.write_text(f"""_base_ = {str(ROOT / CLIM)!r}
+custom_imports = dict(imports=['clim_mm', 'clustered_clim'])
+model = dict(type='ClusteredCLIM', channels={channels}, num_clusters={HEADS})
+train_dataloader = dict(dataset=dict(dataset=dict(data_root={str(digits)!r})))
+{settings}
+""")
+        result = run('tools/evaluate.py', command, config, tmp_path / checkpoint, *arguments, '--json',
+                     tmp_path / 'out.json')
+        path = tmp_path / 'out.json'
+        return result, json.loads(path.read_text()) if path.exists() else None
+
+    return measure
+
+
+def test_clusters_by_heads(with_heads, pretrained, tmp_path):
+    result, figures = with_heads('clusters', '--page', tmp_path / 'clusters.html')
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert {name.partition('_')[0] for name in figures if name.endswith('kmeans')} == {'nmi', 'ari', 'acc'}
+    own = ('nmi', 'ari', 'acc', 'largest_cluster', 'empty_clusters', 'assignment_entropy', 'largest_probability')
+    assert all(f'{name}_head_{number}' in figures for name in own for number in HEADS)
+    assert figures['acc_many_to_one_head_20'] >= figures['acc_head_20'] and 'acc_many_to_one_head_10' not in figures
+    assert 'The page of head_10' in result.stdout
+    facts = data_of((tmp_path / 'clusters.html').read_text())['facts']
+    assert (facts['clusters'], facts['certainty']) == (10, 'probability')
+    assert facts['empty'] == figures['empty_clusters_head_10']
+
+    result, _ = with_heads('clusters', checkpoint=pretrained)
+    assert result.returncode == 1 and 'cluster heads need (cluster_heads.0.weight' in result.stdout.splitlines()[-1]
+
+
+def test_clusters_against_super_classes_and_the_rest_against_classes(with_heads, evaluate, tmp_path):
+    names = ['round', 'straight', 'other', 'straight', 'straight', 'other', 'round', 'straight', 'round', 'round']
+    path = tmp_path / 'superclasses.txt'
+    path.write_text(''.join(f'{digit}\t{name}\n' for digit, name in enumerate(names)))
+    _, plain = evaluate('figures')
+    result, figures = with_heads('figures', settings=f'superclasses = {str(path)!r}')
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert f'measured against the 3 super-classes of {path}' in result.stdout
+    assert 'acc_many_to_one_head_10' in figures, 'ten clusters are more than three'
+    assert plain['acc_kmeans'] != figures['acc_kmeans'] and plain['knn_20_top1'] == figures['knn_20_top1']
+    path.write_text('0\tround\n')
+    result, _ = with_heads('clusters', settings=f'superclasses = {str(path)!r}')
+    assert result.returncode == 1 and 'no super-class of 9 of the 10 classes' in result.stdout.splitlines()[-1]
+
+
 def under_the_names_of_moco(checkpoint, path):
     """The same network, as MoCo's release has its own."""
     weights = torch.load(checkpoint, weights_only=False)['state_dict']
@@ -102,6 +176,8 @@ REFUSED = [
     ('probe', [], ['{few}'], ['all of one class']),
     ('figures', [], ['{few}'], ['all of one class']),
     ('diagnostics', [], ['{few}'], ['No class has two images']),
+    ('clusters', [], ['{few}'], ['all of one class']),
+    ('clusters', ['--of', 'head_10'], [], ['--of must be one of kmeans', "'head_10'"]),
     ('tsne', [], ['{few}'], ['The number of images of t-SNE must be', ', not 1']),
 ]
 # What is said before the checkpoint is looked for.
@@ -111,6 +187,7 @@ REFUSED_AT_ONCE = [
     ('tsne', ['--classes', '0'], ['--classes', 'from 1 to 20']),
     ('tsne', ['--seed', '-1'], ['--seed', 'at least 0']),
     ('tsne', ['--out', 'tsne.gif'], ['--out', 'png, pdf, svg', "'gif'"]),
+    ('clusters', ['--out', 'confusion.gif'], ['--out', 'png, pdf, svg', "'gif'"]),
     ('knn', [], ['nothing.pth']),
 ]
 

@@ -23,7 +23,7 @@ training = dict(semi=dict(
     config='configs/benchmarks/classification/digits/resnet18_semi-1xb16-steplr-60e_digits-1pct.py',
     options={{'default_hooks.preflight.seconds': 0, 'train_dataloader.dataset.data_root': {root!r},
              'val_dataloader.dataset.data_root': {root!r}, 'train_dataloader.dataset.split': {split!r}}}))
-metrics = ['knn_20_top1', 'semi_top1', 'purity', 'intra_class_similarity']
+metrics = ['knn_20_top1', 'semi_top1', 'purity', 'acc_kmeans', 'seconds']
 comparisons = [('clim', 'moco')]
 options = {{'train_cfg.max_epochs': {epochs}, 'default_hooks.preflight.seconds': 0,
            'default_hooks.checkpoint.interval': 1, 'train_dataloader.dataset.dataset.data_root': {root!r}}}
@@ -78,7 +78,11 @@ def test_a_study_that_is_killed_goes_on_and_is_not_run_twice(run, write, tmp_pat
     assert 'Epoch(train) [2]' in log and 'Epoch(train) [1]' not in log, 'goes on from the first epoch'
     rows = {row: json.loads((work / row / 'seed_3/results.json').read_text())['stages'] for row in ('moco', 'clim')}
     assert all(list(stages) == ['pretraining', 'frozen', 'semi'] for stages in rows.values())
-    assert rows['moco']['pretraining']['figures'] == {} and 0.3 < rows['clim']['pretraining']['figures']['purity'] < 1
+    assert rows['moco']['pretraining']['figures'] == {}, 'neither purity nor the seconds of a part'
+    assert 0.3 < rows['clim']['pretraining']['figures']['purity'] < 1
+    pretraining = rows['clim']['pretraining']
+    assert pretraining['figures']['seconds'] == pytest.approx(pretraining['seconds'], abs=0.5)
+    assert all(0 < stages['frozen']['figures']['acc_kmeans'] < 1 for stages in rows.values())
     assert all(stages['semi']['figures']['semi_top1'] > 0.15 for stages in rows.values())
     table = (work / 'table.md').read_text()
     assert f'| **clim** | 1 | {rows["clim"]["frozen"]["figures"]["knn_20_top1"]:.3f} |' in table

@@ -13,7 +13,7 @@ from clim_mm.datasets import ImageFolder
 from clim_mm.neighbors.refresh import Refresh
 from clim_mm.registry import DATASETS
 from clim_mm.visualization import PageHead, evenly_spread, positives_page
-from clim_mm.visualization.positives_page import encode_within, read_thumbnails
+from clim_mm.visualization.page import encode_within, read_thumbnails
 
 LOAD = dict(type='clim_mm.LoadImage')
 RED, GREEN, BLUE = (200, 30, 30), (30, 180, 30), (30, 30, 200)

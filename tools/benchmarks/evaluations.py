@@ -36,6 +36,8 @@ def commands(checkpoint: str, folder: str) -> dict[str, Sequence[str]]:
         'probe': ['tools/evaluate.py', 'probe', CONFIG, checkpoint],
         'diagnostics': ['tools/evaluate.py', 'diagnostics', CONFIG, checkpoint],
         't-SNE': ['tools/evaluate.py', 'tsne', CONFIG, checkpoint, '--out', osp.join(folder, 'tsne.png')],
+        'clusters': ['tools/evaluate.py', 'clusters', CONFIG, checkpoint, '--out', osp.join(folder, 'confusion.png'),
+                     '--page', osp.join(folder, 'clusters.html')],
         'linear': ['tools/train.py', f'{DIGITS}/resnet18_linear-1xb32-steplr-30e_digits.py', '--pretrained', checkpoint,
                    '--work-dir', osp.join(folder, 'linear')],
         'list of 1 %': ['tools/make_label_split.py', f'{DATA}/train', '--percent', '1', '--out', split],
