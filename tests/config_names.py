@@ -21,9 +21,10 @@ METHODS = dict(
     clim=('CLIM', 'NeighborPairs', 'PackPair', {'queue', 'neighbors'}),
     hsa=('HSA', 'NeighborPairs', 'PackPair', {'queue', 'neighbors'}),
     mocov2=('MoCo', 'ImageSamples', 'PackSelfSupInputs', set()),
+    small_mocov2=('CLIM', 'ImageSamples', 'PackSelfSupInputs', {'queue'}),  # for its groups of batch statistics
     byol=('BYOL', 'ImageSamples', 'PackSelfSupInputs', {'optimizer_step'}),
     c2bin=('C2BIN', 'ImageSamples', 'PackSelfSupInputs', {'optimizer_step'}))
-NAME = re.compile(rf'(?P<model>{"|".join(METHODS)})_r(?P<depth>\d+)_(?P<processes>\d+)xb(?P<batch>\d+)-'
+NAME = re.compile(r'(?P<model>clim|hsa|mocov2|byol|c2bin)_r(?P<depth>\d+)_(?P<processes>\d+)xb(?P<batch>\d+)-'
                   r'(?P<epochs>\d+)e_(?P<data>in1k|digits|textures|cifar100|cifar10|stl10)(_(?P<changes>[^_]+))?')
 FORM = 'MODEL_rDEPTH_PROCESSESxbBATCH-EPOCHSe_DATA[_CHANGE-CHANGE]'
 
@@ -63,6 +64,14 @@ _read = cache(Config.fromfile)
 def load(path: Path) -> Config:
     """The config in a file, which is read once."""
     return copy.deepcopy(_read(path))
+
+
+def method_of(path: Path) -> tuple:
+    """The row of ``METHODS`` for a config by its name."""
+    parsed = NAME.fullmatch(path.stem)
+    assert parsed, f'{path.stem} is not {FORM}'
+    is_small = parsed['model'] == 'mocov2' and parsed['data'] != 'in1k'
+    return METHODS['small_mocov2' if is_small else parsed['model']]
 
 
 def said_by(name: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import pytest
 import yaml
-from config_names import CONFIGS, FORM, METHODS, NAME, NAMES, ROOT, load
+from config_names import CONFIGS, FORM, METHODS, NAME, NAMES, ROOT, load, method_of
 from mmengine.registry import DefaultScope, init_default_scope
 from torch import nn
 
@@ -33,7 +33,7 @@ def test_the_name_says_what_is_in_it(path):
     assert name, FORM
     cfg = load(path)
     assert path.relative_to(ROOT / 'configs').parts[0] == name['model']
-    model, samples, *_ = METHODS[name['model']]
+    model, samples, *_ = method_of(path)
     assert cfg.model.type == model
     assert cfg.model.backbone.depth == int(name['depth'])
     assert cfg.train_dataloader.batch_size == int(name['batch'])
@@ -75,13 +75,13 @@ def test_the_pipelines_and_hooks_build(path):
     cfg = load(path)
     init_default_scope('clim_mm')
     built = [TRANSFORMS.build(transform) for transform in cfg.train_dataloader.dataset.pipeline]
-    _, _, pack, hooks = METHODS[NAME.fullmatch(path.stem)['model']]
+    _, _, pack, hooks = method_of(path)
     assert type(built[-1]).__name__ == pack
     for hook in cfg.get('custom_hooks', []):
         HOOKS.build(hook)
     of_methods = dict(
         queue='QueueHook', neighbors='CenterWiseNeighborHook', optimizer_step='OptimizerStepHook')
-    found = {name: hook for name, hook in cfg.default_hooks.items() if name in of_methods}
+    found = {name: hook for name, hook in cfg.default_hooks.items() if name in of_methods and hook is not None}
     assert {*found} == hooks
     for name, hook in found.items():
         assert type(HOOKS.build(hook)).__name__ == of_methods[name]

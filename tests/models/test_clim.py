@@ -186,3 +186,12 @@ def test_pairs_of_resolutions_can_be_summed():
     model.sum_pairs = True
     torch.testing.assert_close(model.loss(named(inputs), samples(lam))['loss'], 4 * mean)
     assert build(sum_pairs=True).sum_pairs
+
+
+def test_two_views_without_names_are_a_query_and_its_key():
+    views, data = images(2), samples([[1.0]] * 8)
+    losses = []
+    for inputs in (views, dict(query=views[:1], anchor_key=views[1:])):
+        torch.manual_seed(0)
+        losses.append(build()(inputs, data, mode='loss'))
+    assert losses[0]['loss'] == losses[1]['loss']

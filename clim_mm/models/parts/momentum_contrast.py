@@ -91,8 +91,15 @@ class MomentumContrast(EmbedsFirstView, BaseModel):
             self.to(memory_format=torch.channels_last)
 
     def forward(self, inputs: Any, data_samples: Optional[list] = None, mode: str = 'tensor') -> Any:
-        """The losses of named views in mode ``loss``, else the backbone's maps of (N, 3, H, W) images."""
-        return self.loss(inputs, data_samples or []) if mode == 'loss' else self.backbone(inputs)
+        """The losses of views in mode ``loss``, else the backbone's maps of (N, 3, H, W) images.
+
+        Two views without names, as of ``mmselfsup.MultiView``, are MoCo's: a query and a key of the same image.
+        """
+        if mode != 'loss':
+            return self.backbone(inputs)
+        if isinstance(inputs, list) and len(inputs) == 2:
+            inputs = dict(query=inputs[:1], anchor_query=inputs[:1], anchor_key=inputs[1:])
+        return self.loss(inputs, data_samples or [])
 
     def views(self, inputs: Any, *names: str) -> list[list[torch.Tensor]]:
         """The named views of a batch that the method needs."""

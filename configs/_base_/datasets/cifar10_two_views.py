@@ -19,5 +19,5 @@ train_dataloader = dict(
                     dict(type='mmselfsup.RandomResizedCrop', size=32, backend='pillow', **crop),
                     *photometric,
                 ]]),
-            dict(type='mmselfsup.PackSelfSupInputs'),
+            dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx']),
         ]))

@@ -8,7 +8,7 @@ train_dataloader = dict(
     dataset=dict(
         dataset=dict(data_root='data/stl10', unlabelled='unlabelled'),
         pipeline=[
-            dict(type='LoadImage'),
+            _base_.train_dataloader.dataset.pipeline[0],
             dict(multi_view, transforms=[[dict(multi_view.transforms[0][0], size=96), *_base_.photometric, blur]]),
-            dict(type='mmselfsup.PackSelfSupInputs'),
+            _base_.train_dataloader.dataset.pipeline[-1],
         ]))

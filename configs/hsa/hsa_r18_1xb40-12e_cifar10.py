@@ -1,9 +1,9 @@
 # A slim network on CIFAR-10, hours on two CPU cores for a study (configs/studies/cifar10.py).
 _base_ = [
-    '../_base_/models/clim_r18_small.py',
-    '../_base_/datasets/cifar10_clim.py',
-    '../_base_/schedules/sgd_b40_20e_cifar10.py',
-    '../_base_/clim_runtime.py',
+    '../_base_/models/hsa_r18_small.py',
+    '../_base_/datasets/cifar10_hsa.py',
+    '../_base_/schedules/sgd_b40_12e_cifar10.py',
+    '../_base_/hsa_runtime.py',
 ]
 
 model = dict(queue_len=None)

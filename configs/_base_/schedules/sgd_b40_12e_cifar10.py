@@ -3,5 +3,5 @@ _base_ = 'sgd_b512_coslr.py'
 
 optim_wrapper = dict(optimizer=dict(lr=0.03, weight_decay=5e-4))
 auto_scale_lr = dict(base_batch_size=40, base_lr=0.03)
-train_cfg = dict(max_epochs=20)
+train_cfg = dict(max_epochs=12)
 randomness = dict(seed=0)
