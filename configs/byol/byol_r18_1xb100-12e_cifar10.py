@@ -13,4 +13,3 @@ model = dict(
     head=dict(predictor=dict(in_channels=128, hid_channels=512, out_channels=128)))
 train_dataloader = dict(batch_size=100)
 extract = _base_.whole_image
-custom_hooks = [dict(type='KNNHook')]

@@ -10,4 +10,3 @@ model = dict(queue_len=None)
 train_dataloader = dict(batch_size=40)
 extract = _base_.whole_image
 default_hooks = dict(neighbors=None)
-custom_hooks = [dict(type='KNNHook')]
