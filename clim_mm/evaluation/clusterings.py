@@ -1,12 +1,13 @@
 """Clusterings of images, by a model's heads or by k-means, and how well they agree with classes."""
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from clim_mm.errors import ConfigError
+from clim_mm.models.parts.cluster_health import assignment_figures
 from clim_mm.progress import progress_bar
 
 RESTARTS = 10  # of k-means, of which the one with the least inertia counts [scikit-learn's usual number]
@@ -112,28 +113,9 @@ def agreement(labels: np.ndarray, clustering: Clustering, num_classes: int) -> d
     return figures
 
 
-def assignment_figures(assignments: np.ndarray) -> dict[str, float]:
-    """What a head makes of its clusters, from (N, K) soft assignments, K >= 2; where it collapses, it shows here first.
-
-    Returns:
-        ``largest_cluster``: the share of the images in the largest cluster, by argmax; ``empty_clusters``: how many
-        have none; ``assignment_entropy``: of the mean assignment, relative to log K, 1 if all clusters are used alike;
-        ``largest_probability``: mean over the images, 1/K to 1.
-    """
-    num_images, num_clusters = assignments.shape
-    sizes = np.bincount(assignments.argmax(axis=1), minlength=num_clusters)
-    mean = assignments.mean(axis=0, dtype=np.float64)
-    used = mean[mean > 0]
-    return dict(
-        largest_cluster=float(sizes.max() / num_images),
-        empty_clusters=int((sizes == 0).sum()),
-        assignment_entropy=float(-(used * np.log(used)).sum() / math.log(num_clusters)),
-        largest_probability=float(assignments.max(axis=1).mean()))
-
-
 def cluster_figures(labels: np.ndarray, num_classes: int, clusterings: Mapping[str, Clustering],
                     assignments: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """:func:`agreement` of each clustering and :func:`assignment_figures` of each head, as ``FIGURE_NAME``.
+    """:func:`agreement` of each clustering, and the watchdog's figures of each head, as ``FIGURE_NAME``.
 
     Args:
         clusterings: By name, ``kmeans`` or a head's.
@@ -143,6 +125,7 @@ def cluster_figures(labels: np.ndarray, num_classes: int, clusterings: Mapping[s
     for name, clustering in clusterings.items():
         found = agreement(labels, clustering, num_classes)
         if name in assignments:
-            found.update(assignment_figures(assignments[name]))
+            of_head = assignment_figures(torch.from_numpy(assignments[name]))
+            found.update({figure: float(value) for figure, value in of_head.items()})
         figures.update({f'{figure}_{name}': value for figure, value in found.items()})
     return figures

@@ -1,5 +1,6 @@
-# The learning rates of cifar10.py: three for each method, at a sixth of its length, by 2,000 images of the training part
-# that no run trains on. Data: python tools/prepare_subset.py data/cifar10 data/cifar10_10k --train 1000 --val 200 --test 200
+# The learning rates of cifar10.py: three for each method, in two epochs, by 2,000 images of the training part that no
+# run trains on. The images, from those of tools/prepare_cifar.py:
+# python tools/prepare_subset.py data/cifar10 data/cifar10_10k --train 1000 --val 200 --test 200
 _methods = dict(
     mocov2=('configs/mocov2/mocov2_r18_1xb40-12e_cifar10.py', (0.015, 0.03, 0.06)),
     clim=('configs/clim/clim_r18_1xb40-12e_cifar10.py', (0.015, 0.03, 0.06)),

@@ -110,13 +110,13 @@ def test_clusters_by_heads(with_heads, pretrained, tmp_path):
     result, figures = with_heads('clusters', '--page', tmp_path / 'clusters.html')
     assert result.returncode == 0, result.stdout[-3000:]
     assert {name.partition('_')[0] for name in figures if name.endswith('kmeans')} == {'nmi', 'ari', 'acc'}
-    own = ('nmi', 'ari', 'acc', 'largest_cluster', 'empty_clusters', 'assignment_entropy', 'largest_probability')
+    own = ('nmi', 'ari', 'acc', 'largest_cluster', 'empty_clusters', 'cluster_entropy', 'cluster_confidence')
     assert all(f'{name}_head_{number}' in figures for name in own for number in HEADS)
     assert figures['acc_many_to_one_head_20'] >= figures['acc_head_20'] and 'acc_many_to_one_head_10' not in figures
     assert 'The page of head_10' in result.stdout
     facts = data_of((tmp_path / 'clusters.html').read_text())['facts']
     assert (facts['clusters'], facts['certainty']) == (10, 'probability')
-    assert facts['empty'] == figures['empty_clusters_head_10']
+    assert facts['empty'] == round(10 * figures['empty_clusters_head_10'])
 
     result, _ = with_heads('clusters', checkpoint=pretrained)
     assert result.returncode == 1 and 'cluster heads need (cluster_heads.0.weight' in result.stdout.splitlines()[-1]

@@ -8,7 +8,6 @@ from clim_mm.evaluation import clusterings
 from clim_mm.evaluation.clusterings import (
     Clustering,
     agreement,
-    assignment_figures,
     cluster_figures,
     clustering_by_kmeans,
     clustering_of_head,
@@ -55,18 +54,6 @@ def test_counts_have_a_place_for_empty_classes_and_clusters():
 SOFT = np.array([[.7, .1, .1, .1], [.1, .7, .1, .1], [.7, .1, .1, .1], [.4, .2, .2, .2]], dtype=np.float32)
 
 
-@pytest.mark.parametrize('soft, largest, empty, entropy, probability', [
-    # Mean (0.475, 0.275, 0.125, 0.125), entropy 1.228490, of log 4 = 1.386294.
-    (SOFT, 0.75, 2, 0.886168, 0.625),
-    (np.full((6, 3), 1 / 3), 1, 2, 1, 1 / 3),
-    (np.eye(3)[[0, 1, 2]], 1 / 3, 0, 1, 1),
-    (np.eye(3)[[1, 1, 1, 1]], 1, 2, 0, 1),
-])
-def test_what_a_head_makes_of_its_clusters_by_hand(soft, largest, empty, entropy, probability):
-    assert assignment_figures(soft) == pytest.approx(dict(
-        largest_cluster=largest, empty_clusters=empty, assignment_entropy=entropy, largest_probability=probability))
-
-
 def test_a_head_assigns_to_its_most_probable_cluster():
     found = clustering_of_head(SOFT)
     assert found.clusters.tolist() == [0, 1, 0, 0] and found.num_clusters == 4
@@ -78,8 +65,8 @@ def test_the_names_of_the_figures():
     found = cluster_figures(labels, 2, dict(kmeans=clustering([1, 0, 1, 1], 2), head_4=head), dict(head_4=SOFT))
     assert list(found) == [
         'nmi_kmeans', 'ari_kmeans', 'acc_kmeans', 'nmi_head_4', 'ari_head_4', 'acc_head_4', 'acc_many_to_one_head_4',
-        'largest_cluster_head_4', 'empty_clusters_head_4', 'assignment_entropy_head_4', 'largest_probability_head_4']
-    assert found['acc_kmeans'] == 1 and found['largest_probability_head_4'] == pytest.approx(0.625)
+        'largest_cluster_head_4', 'empty_clusters_head_4', 'cluster_entropy_head_4', 'cluster_confidence_head_4']
+    assert found['acc_kmeans'] == 1 and found['cluster_confidence_head_4'] == pytest.approx(0.625)
 
 
 def on_a_circle(degrees):

@@ -117,7 +117,7 @@ def test_the_watchdog_judges_it(folder, tmp_path):
                          more_hooks=[dict(type='WatchdogHook', interval=3)])
     runner.train()
     line, = [json.loads(line) for line in (tmp_path / 'watchdog.jsonl').read_text().splitlines()]
-    assert set(runner.model.health_rules.figures) <= set(line) and line['largest_cluster_2'] >= 0.5
+    assert set(runner.model.health_rules.figures) <= set(line) and line['largest_cluster_head_2'] >= 0.5
     assert line['state'] in ('starting', 'healthy') and '4 clusters: largest' in line['reason']
 
 

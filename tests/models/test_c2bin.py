@@ -75,7 +75,7 @@ def test_unlabelled_images_are_bootstrapped_only():
 def test_a_batch_without_a_label():
     model = build(C2BIN, clustered_labels_only=True).double()
     losses = after_loss(model, labelled([-1] * N))
-    assert losses['loss_cluster'] == 0 and 'largest_cluster_2' not in losses
+    assert losses['loss_cluster'] == 0 and 'largest_cluster_head_2' not in losses
     assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
     with pytest.raises(ConfigError, match='clustered_labels_only needs to know which images have a label'):
         model.loss(views(), [])
@@ -107,7 +107,7 @@ def test_processes_equal_one_with_the_whole_batch(size, only):
         for name, gradient in expected.items():
             torch.testing.assert_close(torch.as_tensor(found[name]), gradient, rtol=1e-6, atol=1e-9, msg=name)
         assert losses['loss_cluster'] == pytest.approx(float(whole['loss_cluster'].detach()), abs=1e-9)
-        assert losses['empty_clusters_4'] == float(whole['empty_clusters_4']), 'of the whole batch'
+        assert losses['empty_clusters_head_4'] == float(whole['empty_clusters_head_4']), 'of the whole batch'
 
 
 def test_assignments_of_a_batch():
@@ -134,7 +134,7 @@ def test_a_batch_that_is_small_for_the_clusters(images_in_batch, sentence):
 
 def test_its_rules():
     model = build(C2BIN)
-    assert isinstance(model, Judged) and 'largest_cluster_4' in model.health_rules.figures
+    assert isinstance(model, Judged) and 'largest_cluster_head_4' in model.health_rules.figures
 
 
 @pytest.mark.parametrize('settings, sentence', [

@@ -1,17 +1,16 @@
 """The verdicts on clusters, from assignments worked out by hand."""
 
-import math
-
 import pytest
 import torch
 
-from clim_mm.models.parts.cluster_health import cluster_figures, cluster_rules
+from clim_mm.models.parts.cluster_health import assignment_figures, cluster_rules
 
 SOUND = dict(prediction_similarity=0.8, feature_std=0.9)
 
 
 def figures_of(*assignments):
-    return dict(SOUND, **{name: float(value) for p in assignments for name, value in cluster_figures(p).items()})
+    return dict(SOUND, **{f'{name}_head_{p.shape[1]}': float(value) for p in assignments
+                          for name, value in assignment_figures(p).items()})
 
 
 def judged(*assignments, early=False):
@@ -25,12 +24,17 @@ def one_hot(clusters, K):
     return torch.eye(K)[torch.tensor(clusters)]
 
 
-def test_the_figures():
-    p = torch.tensor([[0.5, 0.5, 0, 0], [1, 0, 0, 0], [0, 0.25, 0.75, 0], [1, 0, 0, 0]])
-    mean = [2.5 / 4, 0.75 / 4, 0.75 / 4]
-    assert {name: float(value) for name, value in cluster_figures(p).items()} == pytest.approx(dict(
-        largest_cluster_4=0.75, empty_clusters_4=0.5, cluster_confidence_4=3.25 / 4,
-        cluster_entropy_4=-sum(x * math.log(x) for x in mean) / math.log(4)))
+@pytest.mark.parametrize('p, largest, empty, entropy, confidence', [
+    # Mean (0.475, 0.275, 0.125, 0.125), entropy 1.228490, of log 4 = 1.386294.
+    (torch.tensor([[.7, .1, .1, .1], [.1, .7, .1, .1], [.7, .1, .1, .1], [.4, .2, .2, .2]]), 0.75, 0.5, 0.886168,
+     0.625),
+    (torch.full((6, 3), 1 / 3), 1, 2 / 3, 1, 1 / 3),
+    (one_hot([0, 1, 2], 3), 1 / 3, 0, 1, 1),
+    (one_hot([1, 1, 1, 1], 3), 1, 2 / 3, 0, 1),
+])
+def test_the_figures(p, largest, empty, entropy, confidence):
+    assert {name: float(value) for name, value in assignment_figures(p).items()} == pytest.approx(dict(
+        largest_cluster=largest, empty_clusters=empty, cluster_entropy=entropy, cluster_confidence=confidence))
 
 
 def test_balanced_clusters_are_healthy():

@@ -15,7 +15,7 @@ from clim_mm.health import HealthRules
 from clim_mm.host import SelfSupDataSample
 from clim_mm.registry import MODELS
 
-from ..parts.cluster_health import cluster_figures, cluster_rules
+from ..parts.cluster_health import assignment_figures, cluster_rules
 from ..parts.encoder import Encoder
 from ..parts.training_progress import training_epoch
 from .byol import BYOL, finite
@@ -84,7 +84,7 @@ class C2BIN(BYOL):
 
         Returns:
             ``loss_boot`` and ``loss_cluster``, weighted, whose sum is the loss; ``bootstrap_figures`` and each head's
-            ``cluster_figures`` to be logged.
+            ``assignment_figures`` to be logged, with ``_head_K`` at their ends.
 
         Raises:
             TrainingError: If the loss is not finite.
@@ -138,9 +138,8 @@ class C2BIN(BYOL):
         if not len(both[0]):
             return sum(of_view.sum() for of_view in both), {}  # 0, with a gradient of 0
         per_head = list(zip(*(of_view.split(self.num_clusters, dim=1) for of_view in both), strict=True))
-        figures: dict[str, torch.Tensor] = {}
-        for first, _ in per_head:
-            figures.update(cluster_figures(first))
+        figures = {f'{name}_head_{K}': figure for K, (first, _) in zip(self.num_clusters, per_head, strict=True)
+                   for name, figure in assignment_figures(first).items()}
         losses = [head.loss(*pair) for head, pair in zip(self.cluster_heads, per_head, strict=True)]  # type: ignore[operator]
         return torch.stack(losses).mean(), figures
 

@@ -17,8 +17,8 @@ FLAT = 1.3  # times 1 / K, the mean of the largest probability. Measured: up to 
 
 
 @torch.no_grad()
-def cluster_figures(assignments: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Figures of (N, K) soft assignments, each name with K at its end.
+def assignment_figures(assignments: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Figures of the (N, K) soft assignments of a head.
 
     Returns:
         Scalars. ``largest_cluster``: the share of the images whose likeliest cluster is the commonest.
@@ -28,17 +28,18 @@ def cluster_figures(assignments: torch.Tensor) -> dict[str, torch.Tensor]:
     """
     K = assignments.shape[1]
     p = assignments.mean(dim=0)
-    shares = torch.bincount(assignments.argmax(dim=1), minlength=K) / len(assignments)
-    return {f'{name}_{K}': figure for name, figure in dict(
+    likeliest = assignments.argmax(dim=1, keepdim=True)
+    shares = (likeliest == torch.arange(K, device=p.device)).float().mean(dim=0)  # bincount would wait for a GPU
+    return dict(
         largest_cluster=shares.max(),
         empty_clusters=(shares == 0).float().mean(),
         cluster_entropy=torch.special.entr(p).sum() / math.log(K),
-        cluster_confidence=assignments.max(dim=1).values.mean()).items()}
+        cluster_confidence=assignments.max(dim=1).values.mean())
 
 
 def cluster_rules(num_clusters: Sequence[int]) -> HealthRules:
     """The rules of a model whose heads have so many clusters."""
-    names = ('largest_cluster', 'empty_clusters', 'cluster_entropy', 'cluster_confidence')
+    names = ('largest_cluster', 'empty_clusters', 'cluster_entropy', 'cluster_confidence')  # of assignment_figures
 
     def judge(figures: Mapping[str, float], early: bool = False, positives_due: bool = True,
               best: Optional[Mapping[str, float]] = None) -> Health:
@@ -46,15 +47,15 @@ def cluster_rules(num_clusters: Sequence[int]) -> HealthRules:
         shown = [*bootstrap_shown(figures), *(text for K in num_clusters for text in _shown(figures, K))]
         return verdict(next(filter(None, faults), None), ', '.join(shown), early)
 
-    return HealthRules((*FIGURES, *(f'{name}_{K}' for K in num_clusters for name in names)), judge, nothing_kept)
+    return HealthRules((*FIGURES, *(f'{name}_head_{K}' for K in num_clusters for name in names)), judge, nothing_kept)
 
 
 def _fault(figures: Mapping[str, float], K: int) -> Optional[Fault]:
     """What is wrong with a head of K clusters; figures that are missing or NaN tell nothing."""
-    if figures.get(f'largest_cluster_{K}', math.nan) > max(ALL_IN_ONE, 2 / K):
+    if figures.get(f'largest_cluster_head_{K}', math.nan) > max(ALL_IN_ONE, 2 / K):
         return (COLLAPSING, 'one cluster', f'the head of {K} clusters puts nearly all images into one',
                 'raise entropy_weight of model.cluster_head, or lower the learning rate')
-    if figures.get(f'cluster_confidence_{K}', math.nan) < FLAT / K:
+    if figures.get(f'cluster_confidence_head_{K}', math.nan) < FLAT / K:
         return (NOT_LEARNING, 'uniform', f'the head of {K} clusters gives every cluster the same probability',
                 'look at the learning rate, or lower tau_c of model.cluster_head')
     return None
@@ -65,6 +66,6 @@ def _shown(figures: Mapping[str, float], K: int) -> list[str]:
     words = dict(
         largest_cluster='largest {:.0%}', empty_clusters='empty {:.0%}', cluster_entropy='entropy {:.2f} of log K',
         cluster_confidence='confidence {:.2f}')
-    there = [text.format(figures[f'{name}_{K}']) for name, text in words.items()
-             if math.isfinite(figures.get(f'{name}_{K}', math.nan))]
+    there = [text.format(figures[f'{name}_head_{K}']) for name, text in words.items()
+             if math.isfinite(figures.get(f'{name}_head_{K}', math.nan))]
     return [f'{K} clusters: {", ".join(there)}'] if there else []
