@@ -1,6 +1,7 @@
 """Kill small trainings at random moments, resume them, and compare their ends with undisturbed ones, bit for bit.
 
     python tests/faults/kill_runs.py --runs 100
+    python tests/faults/kill_runs.py --runs 20 --config tests/faults/c2bin_small_digits.py
 
 Every run is killed by SIGKILL one to three times: at any moment, while a checkpoint is being written, or during a
 refresh (extraction, clustering, search). Half of them train in one process, half in two.
@@ -22,12 +23,13 @@ from typing import Any, Optional
 
 import numpy as np
 import torch
-from small_training import Training, write_images
+from mmengine.config import Config
+from small_training import CONFIG, Training, write_images
 from tqdm import tqdm
 
 from clim_mm.checkpoints import read_checkpoint
 
-MOMENTS = ('any', 'checkpoint', 'refresh')
+MOMENTS = ('any', 'checkpoint', 'refresh')  # the last for trainings that have refreshes
 LAST = 'epoch_6.pth'
 
 
@@ -36,23 +38,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--runs', type=int, default=100)
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--config', type=Path, default=CONFIG, help='the training (default: of CLIM)')
     parser.add_argument('--json', type=Path, help='write the figures here')
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        figures = kill_runs(Path(folder), args.runs, random.Random(args.seed))
+        figures = kill_runs(Path(folder), args.runs, random.Random(args.seed), args.config)
     print(json.dumps(figures, indent=4))
     if args.json:
         args.json.write_text(json.dumps(figures, indent=4) + '\n')
     return len(figures['faults'])
 
 
-def kill_runs(folder: Path, runs: int, rng: random.Random) -> dict[str, Any]:
+def kill_runs(folder: Path, runs: int, rng: random.Random, config: Path = CONFIG) -> dict[str, Any]:
     """Train undisturbed with one process and with two, then ``runs`` times with kills; the figures of it all."""
     images = write_images(folder / 'images')
     undisturbed, seconds = {}, {}
     for processes in (1, 2):
         start = time.monotonic()
-        training = Training(images, folder / f'undisturbed{processes}', processes)
+        training = Training(images, folder / f'undisturbed{processes}', processes, config=config)
         training.wait()
         seconds[processes] = time.monotonic() - start
         if any(training.exit_codes):
@@ -63,22 +66,24 @@ def kill_runs(folder: Path, runs: int, rng: random.Random) -> dict[str, Any]:
         processes = 1 + number % 2
         work_dir = folder / f'run{number}'
         try:
-            kills.update(disturbed_run(images, work_dir, processes, seconds[processes], rng))
+            kills.update(disturbed_run(images, work_dir, processes, seconds[processes], rng, config))
             faults += [f'run {number}: {text}' for text in differences(undisturbed[processes], outcome(work_dir))]
         except RuntimeError as error:
             faults.append(f'run {number}: {error}')
         shutil.rmtree(work_dir, ignore_errors=True)
-    return dict(runs=runs, kills=sum(kills.values()), kills_by_moment=dict(kills), faults=faults,
+    return dict(config=config.stem, runs=runs, kills=sum(kills.values()), kills_by_moment=dict(kills), faults=faults,
                 seconds=round(time.monotonic() - first))
 
 
-def disturbed_run(images: Path, work_dir: Path, processes: int, seconds: float, rng: random.Random) -> Iterator[str]:
+def disturbed_run(images: Path, work_dir: Path, processes: int, seconds: float, rng: random.Random,
+                  config: Path = CONFIG) -> Iterator[str]:
     """Kill and resume until the training ends; yields the moment of each kill."""
     planned = rng.randint(1, 3)
+    moments = MOMENTS if 'neighbors' in Config.fromfile(config).default_hooks else MOMENTS[:-1]
     for attempt in itertools.count():
         newest, said_before = newest_checkpoint(work_dir), len(text_of(work_dir.with_suffix('.out')))
-        training = Training(images, work_dir, processes, resume=attempt > 0)
-        moment = rng.choice(MOMENTS)
+        training = Training(images, work_dir, processes, resume=attempt > 0, config=config)
+        moment = rng.choice(moments)
         due = when(moment, work_dir, training.output, seconds, rng) if attempt < planned else None
         killed = training.wait(due)
         if killed:
@@ -140,7 +145,7 @@ def outcome(work_dir: Path) -> dict[str, Any]:
     logged = {line['step']: line['loss'] for line in lines if 'loss' in line}  # a repeated step counts as it was last
     histories = {name: buffer.data for name, buffer in checkpoint['message_hub']['log_scalars'].items()
                  if not name.endswith('time')}
-    kept = ('state_dict', 'optimizer', 'param_schedulers', 'neighbors', 'quarantine', 'manifest')
+    kept = {'state_dict', 'optimizer', 'param_schedulers', 'neighbors', 'quarantine', 'manifest'} & checkpoint.keys()
     return dict({key: checkpoint[key] for key in kept}, histories=histories, logged=logged)
 
 
