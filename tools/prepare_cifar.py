@@ -8,27 +8,18 @@ Writes OUT/train/CLASS and OUT/test/CLASS; for CIFAR-100 also OUT/superclasses.t
 """
 
 import argparse
-import hashlib
-import io
-import os
 import os.path as osp
 import pickle
-import shutil
-import tarfile
-import tempfile
-import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
-
-import numpy as np
-from PIL import Image
-from torchvision.datasets import CIFAR10, CIFAR100
 
 import clim_mm  # noqa: F401  (opens the host's version gate)
 
 # isort: split
-from clim_mm.errors import DataError
+import numpy as np
+from image_archives import kind_of, link, member, opened, save_png, whole_folder
+from torchvision.datasets import CIFAR10, CIFAR100
+
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.progress import progress_bar
 
@@ -56,51 +47,24 @@ class _PlainUnpickler(pickle.Unpickler):
         raise pickle.UnpicklingError(f'{module}.{name} is no plain value')
 
 
-def kind_of(archive: str, sums: dict[str, type[CIFAR10]]) -> type[CIFAR10]:
-    """Which set an archive holds, by its MD5 sum."""
-    if not osp.isfile(archive):
-        raise DataError(f'There is no file {archive}: give cifar-10-python.tar.gz or cifar-100-python.tar.gz from the '
-                        'official page of the CIFAR-10 and CIFAR-100 datasets.')
-    with open(archive, 'rb') as file:
-        found = hashlib.md5(usedforsecurity=False)
-        while block := file.read(1 << 20):
-            found.update(block)
-    if found.hexdigest() not in sums:
-        raise DataError(f'{archive} was cut or is another file: its MD5 sum is {found.hexdigest()}, not that of an '
-                        'official archive of the Python version; fetch it again from the official page of CIFAR-10 '
-                        'and CIFAR-100.')
-    return sums[found.hexdigest()]
-
-
 def read_parts(archive: str, kind: type[CIFAR10]) -> tuple[dict[str, Images], dict[str, str]]:
-    """Read the parts ``train`` and ``test``, and the superclasses by class, if there are any.
+    """Read the parts ``train`` and ``test``, and the superclasses by class, if there are any."""
+    parts, superclasses = {}, {}
+    with opened(archive, kind.__name__) as tar:
+        def read(name: str) -> dict:
+            return _PlainUnpickler(member(tar, f'{kind.base_folder}/{name}'), encoding='latin1').load()
 
-    Nothing is unpacked to disk.
-    """
-    try:
-        with tarfile.open(archive) as tar:
-            def read(name: str) -> dict:
-                file = tar.extractfile(f'{kind.base_folder}/{name}')
-                if file is None:
-                    raise KeyError(name)
-                return _PlainUnpickler(file, encoding='latin1').load()
-
-            meta = read(kind.meta['filename'])
-            names = meta[kind.meta['key']]
-            parts, superclasses = {}, {}
-            for part, files in (('train', kind.train_list), ('test', kind.test_list)):
-                batches = [read(name) for name, _ in files]
-                labels = [label for batch in batches for label in batch.get('labels', batch.get('fine_labels'))]
-                pixels = np.concatenate([batch['data'] for batch in batches])
-                pixels = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-                parts[part] = Images(pixels, [names[label] for label in labels])
-                for batch in batches:
-                    superclasses.update({names[fine]: meta['coarse_label_names'][coarse] for fine, coarse in zip(
-                        batch.get('fine_labels', ()), batch.get('coarse_labels', ()), strict=True)})
-    except (tarfile.TarError, EOFError, zlib.error, KeyError, TypeError, ValueError, IndexError,
-            pickle.UnpicklingError) as error:
-        raise DataError(f'{archive} cannot be read as {kind.__name__} ({error}): fetch it again from the official page '
-                        'of CIFAR-10 and CIFAR-100.') from error
+        meta = read(kind.meta['filename'])
+        names = meta[kind.meta['key']]
+        for part, files in (('train', kind.train_list), ('test', kind.test_list)):
+            batches = [read(name) for name, _ in files]
+            labels = [label for batch in batches for label in batch.get('labels', batch.get('fine_labels'))]
+            pixels = np.concatenate([batch['data'] for batch in batches])
+            pixels = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+            parts[part] = Images(pixels, [names[label] for label in labels])
+            for batch in batches:
+                superclasses.update({names[fine]: meta['coarse_label_names'][coarse] for fine, coarse in zip(
+                    batch.get('fine_labels', ()), batch.get('coarse_labels', ()), strict=True)})
     return parts, superclasses
 
 
@@ -120,36 +84,20 @@ def write_cifar(archive: str, out: str, whole: bool = False, sums: dict[str, typ
     """
     if osp.lexists(out):
         return False
-    parts, superclasses = read_parts(archive, kind_of(archive, sums))
-    parent = Path(osp.abspath(out)).parent
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent) as unfinished:
-        root = Path(unfinished, 'cifar')
-        total = sum(len(images.names) for images in parts.values())
-        with progress_bar(total=total, desc='Writing', unit='image') as bar:
-            for part, images in parts.items():
-                for path, pixels in numbered(images):
-                    file = io.BytesIO()
-                    Image.fromarray(pixels).save(file, 'PNG')
-                    (root / part / path).parent.mkdir(parents=True, exist_ok=True)
-                    (root / part / path).write_bytes(file.getvalue())  # Pillow's writing does not tell of a full disk
-                    if whole:
-                        joined = root / 'whole' / osp.dirname(path) / f'{part}_{osp.basename(path)}'
-                        joined.parent.mkdir(parents=True, exist_ok=True)
-                        _link(root / part / path, joined)
-                    bar.update()
+    official = 'cifar-10-python.tar.gz or cifar-100-python.tar.gz from the official page of CIFAR-10 and CIFAR-100'
+    parts, superclasses = read_parts(archive, kind_of(archive, sums, official))
+    total = sum(len(images.names) for images in parts.values())
+    with whole_folder(out) as folder, progress_bar(total=total, desc='Writing', unit='image') as bar:
+        for part, images in parts.items():
+            for path, pixels in numbered(images):
+                save_png(folder / part / path, pixels)
+                if whole:
+                    link(folder / part / path, folder / 'whole' / osp.dirname(path) / f'{part}_{osp.basename(path)}')
+                bar.update()
         if superclasses:
             lines = (f'{name}\t{superclass}\n' for name, superclass in sorted(superclasses.items()))
-            (root / 'superclasses.txt').write_text(''.join(lines))
-        shutil.move(str(root), out)  # complete, or not there
+            (folder / 'superclasses.txt').write_text(''.join(lines))
     return True
-
-
-def _link(path: Path, second: Path) -> None:
-    try:
-        os.link(path, second)
-    except OSError:  # some file systems have no hard links
-        shutil.copyfile(path, second)
 
 
 def main() -> None:

@@ -4,7 +4,7 @@ import hashlib
 import io
 import os
 import pickle
-import runpy
+import sys
 import tarfile
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from torchvision.datasets import CIFAR10, CIFAR100
 
 from clim_mm.errors import DataError
 
-TOOL = runpy.run_path(str(Path(__file__).parents[2] / 'tools' / 'prepare_cifar.py'))
-write_cifar = TOOL['write_cifar']
+sys.path.insert(0, str(Path(__file__).parents[2] / 'tools'))
+
+from prepare_cifar import write_cifar
 
 
 def pack(path, files):
@@ -106,7 +107,7 @@ def test_an_interrupted_run_leaves_nothing(cifar10, tmp_path, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(write_cifar.__globals__, '_link', interrupted)
+    monkeypatch.setattr('prepare_cifar.link', interrupted)
     with pytest.raises(KeyboardInterrupt):
         write_cifar(cifar10, str(tmp_path / 'out'), whole=True, sums=sums(cifar10, CIFAR10))
     assert os.listdir(tmp_path) == ['cifar10.tar.gz']
