@@ -58,6 +58,7 @@ def options_of(name, folder):
         SingleViews=dict(dataset=source, pipeline=[dict(type='LoadImage')]),
         CenterWiseNeighborHook=dict(extract=dict(pipeline=[dict(type='LoadImage')])),
         CLIM=dict(backbone=backbone, neck=neck, head=HEAD, queue_len=8, feat_dim=8),
+        HSA=dict(backbone=backbone, neck=neck, head=dict(type='MultiPositiveHead'), queue_len=8, feat_dim=8),
         ImageSamples=dict(dataset=source, pipeline=[dict(type='LoadImage')]),
         MoCo=dict(backbone=backbone, neck=neck, head=MOCO_HEAD, queue_len=8, feat_dim=8),
         MultiRes=dict(resolutions=(16, 12)),
