@@ -1,16 +1,5 @@
-# The short run.
-_base_ = '../byol/byol_r18_1xb256-200e_stl10.py'
+# The short run, with a warm-up of the same share.
+_base_ = 'c2bin_r18_1xb256-1000e_stl10.py'
 
-model = dict(
-    type='C2BIN',
-    cluster_head=dict(type='ClusterContrastHead', in_channels=512),
-    num_clusters=(10, 20, 40),
-    clustered_labels_only=True)
-
-# The unlabelled images are bootstrapped only [CC].
-train_dataloader = dict(
-    dataset=dict(
-        pipeline=[
-            *_base_.train_dataloader.dataset.pipeline[:-1],
-            dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx', 'gt_label']),
-        ]))
+param_scheduler = [dict(_base_.warm_up, end=10), dict(_base_.decay, begin=10)]
+train_cfg = dict(max_epochs=200)

@@ -1,7 +1,5 @@
-# The short run.
-_base_ = '../byol/byol_r18_1xb512-200e_cifar100.py'
+# The short run, with a warm-up of the same share.
+_base_ = 'c2bin_r18_1xb512-1000e_cifar100.py'
 
-model = dict(
-    type='C2BIN',
-    cluster_head=dict(type='ClusterContrastHead', in_channels=512),
-    num_clusters=(20, 40, 80))
+param_scheduler = [dict(_base_.warm_up, end=10), dict(_base_.decay, begin=10)]
+train_cfg = dict(max_epochs=200)

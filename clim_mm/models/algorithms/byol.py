@@ -1,23 +1,23 @@
 """BYOL: from a batch of two views to the loss."""
 
 from collections.abc import Sequence
-from typing import Any, Optional
+from typing import Any
 
 import torch
-from mmengine.model import BaseModel
 
-from clim_mm.checks import check_bool, check_number
-from clim_mm.errors import ConfigError, TrainingError
+from clim_mm.checks import check_bool
+from clim_mm.errors import ConfigError
 from clim_mm.host import SelfSupDataSample
 from clim_mm.registry import MODELS
 
 from ..parts.bootstrap_health import BOOTSTRAP, bootstrap_figures
-from ..parts.encoder import LAST, EmbedsFirstView, Encoder, MomentumEncoder, at_least_float32, features_dims, normalized
+from ..parts.encoder import LAST, at_least_float32, normalized
+from ..parts.followed_encoder import FollowedEncoder, finite
 from ..parts.training_progress import cosine_momentum, training_share
 
 
 @MODELS.register_module()
-class BYOL(EmbedsFirstView, BaseModel):
+class BYOL(FollowedEncoder):
     """Bootstrap Your Own Latent: https://arxiv.org/abs/2006.07733.
 
     The prediction of each view's projection is drawn to the target's projection of the other view; the target is the
@@ -25,57 +25,28 @@ class BYOL(EmbedsFirstView, BaseModel):
     target moves once per optimizer step, and its momentum follows the training's share.
 
     Args:
-        backbone: Its config.
+        backbone, channels_last, data_preprocessor: As for :class:`FollowedEncoder`.
         neck: Of the projector.
         head: Has a ``predictor`` and a ``loss`` of predictions and targets, as ``mmselfsup.LatentPredictHead``.
         momentum: t, the share of itself that the target keeps at first. 0.996 [ProPos; mmselfsup's class default].
         cosine: Let the momentum rise to 1 by half a cosine [byol]. False keeps it [ProPos on CIFAR-10].
-        channels_last: Keep images, features and the weights of convolutions in ``torch.channels_last``.
-        data_preprocessor: A ``ViewPreprocessor``, if no other type is given.
 
     Attributes:
-        advance_after_loss: Whether each ``loss`` is one optimizer step. If not, ``advance`` tells its end.
         embedding_dim: C, the dimension of a projection.
     """
 
     health_rules: Any = BOOTSTRAP
 
-    def __init__(self,
-                 backbone: dict,
-                 neck: dict,
-                 head: dict,
-                 momentum: float = 0.996,
-                 cosine: bool = True,
-                 channels_last: bool = False,
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
-        check_number('model.momentum', momentum, above=0, below=1)
-        for name, switch in [('cosine', cosine), ('channels_last', channels_last)]:
-            check_bool(f'model.{name}', switch)
-        super().__init__(dict(dict(type='clim_mm.ViewPreprocessor'), **(data_preprocessor or {})), init_cfg)
-        self.backbone, self.neck, self.head = (MODELS.build(part) for part in (backbone, neck, head))
-        self.channels_last = channels_last
-        (self.embedding_dim, ) = features_dims(self.encoder('query'))
-        self.encoder_k = MomentumEncoder(self.encoder('query'), 1 - momentum)
+    def __init__(self, backbone: dict, neck: dict, head: dict, momentum: float = 0.996, cosine: bool = True,
+                 channels_last: bool = False, **kwargs: Any) -> None:
+        check_bool('model.cosine', cosine)
+        super().__init__(backbone, neck, head, momentum, channels_last, **kwargs)
+        (self.embedding_dim, ) = self.feature_dims
         if channels_last:
             self.to(memory_format=torch.channels_last)
         self.momentum = momentum
         self.cosine = cosine
-        self.advance_after_loss = True
         self._target_moved = False  # in this optimizer step
-
-    def init_weights(self) -> None:
-        """Initialise the online network, and start the target as its copy."""
-        if self.channels_last:  # in that format the same seed would draw other weights
-            self.to(memory_format=torch.contiguous_format)
-        super().init_weights()
-        self.encoder_k.module.load_state_dict(self.encoder('query').state_dict())
-        if self.channels_last:
-            self.to(memory_format=torch.channels_last)
-
-    def forward(self, inputs: Any, data_samples: Optional[list] = None, mode: str = 'tensor') -> Any:
-        """The losses of two views in mode ``loss``, else the backbone's maps of (N, 3, H, W) images."""
-        return self.loss(inputs, data_samples or []) if mode == 'loss' else self.backbone(inputs)
 
     def loss(self, inputs: Sequence[torch.Tensor],
              data_samples: Sequence[SelfSupDataSample]) -> dict[str, torch.Tensor]:
@@ -114,10 +85,6 @@ class BYOL(EmbedsFirstView, BaseModel):
                        for prediction, target in zip(predictions, reversed(targets), strict=True))
         return maps, loss, bootstrap_figures(normalized(projections[0]), normalized(predictions[0]), targets[1])
 
-    def encoder(self, name: str) -> Encoder:
-        """The ``momentum`` encoder, which is the target, or the ``query`` encoder, the online network."""
-        return self.encoder_k.module if name == 'momentum' else Encoder(self.backbone, self.neck, self.channels_last)
-
     def advance(self) -> None:
         """End an optimizer step: the next loss moves the target."""
         self._target_moved = False
@@ -128,12 +95,3 @@ class BYOL(EmbedsFirstView, BaseModel):
                 self.encoder_k.momentum = 1 - cosine_momentum(self.momentum, training_share())
             self.encoder_k.update_parameters(self.encoder('query'))
         self._target_moved = True
-
-
-def finite(loss: torch.Tensor) -> torch.Tensor:
-    """``loss``, if it is finite."""
-    if not torch.isfinite(loss):
-        raise TrainingError('The loss is not finite: this step enters no checkpoint. Start from the last checkpoint\'s '
-                            'weights, by load_from without --resume, with a lower learning rate or without mixed '
-                            'precision.')
-    return loss

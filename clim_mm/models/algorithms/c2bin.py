@@ -17,8 +17,9 @@ from clim_mm.registry import MODELS
 
 from ..parts.cluster_health import assignment_figures, cluster_rules
 from ..parts.encoder import Encoder
+from ..parts.followed_encoder import finite
 from ..parts.training_progress import training_epoch
-from .byol import BYOL, finite
+from .byol import BYOL
 
 
 @MODELS.register_module()

@@ -10,7 +10,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from mmengine.model import ExponentialMovingAverage
 
-from clim_mm.errors import ConfigError, on_one_line, some_of
+from clim_mm.errors import ConfigError, on_one_line
 
 LAST = 'last'  # the level of an encoder with one neck
 
@@ -117,18 +117,6 @@ def normalized(v: torch.Tensor) -> torch.Tensor:
 def at_least_float32(x: torch.Tensor) -> torch.Tensor:
     """``x``, with half precision raised to float32."""
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
-
-
-def check_encoder(encoder: Encoder, feat_dim: int) -> None:
-    """Let a copy encode a black image.
-
-    Raises:
-        ConfigError: If the neck does not take the backbone's maps, or its features do not have ``feat_dim`` dimensions.
-    """
-    dims = features_dims(encoder)
-    if dims != {feat_dim}:
-        raise ConfigError(f'model.neck gives features of {some_of(sorted(dims))} dimensions, but model.feat_dim, that '
-                          f'of the keys in the queue, is {feat_dim}: set the two alike.')
 
 
 @torch.no_grad()

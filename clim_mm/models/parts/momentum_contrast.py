@@ -4,25 +4,23 @@ from collections.abc import Sequence
 from typing import Any, Optional
 
 import torch
-from mmengine.model import BaseModel, ModuleDict
 
-from clim_mm.checks import check_bool, check_number, check_whole
-from clim_mm.errors import ConfigError, TrainingError
+from clim_mm.checks import check_bool, check_whole
+from clim_mm.errors import ConfigError, some_of
 from clim_mm.neighbors.defaults import PAPER_QUEUE_LEN
-from clim_mm.registry import MODELS
 
 from .contrastive_health import CONTRASTIVE
-from .encoder import LAST, EmbedsFirstView, Encoder, MomentumEncoder, check_encoder
+from .encoder import LAST
+from .followed_encoder import FollowedEncoder, finite
 from .key_queue import NO_POSITIVE, KeyQueue, adapt_state
 from .key_shuffle import Features, KeyShuffle
 
 
-class MomentumContrast(EmbedsFirstView, BaseModel):
+class MomentumContrast(FollowedEncoder):
     """Base of :class:`CLIM` and :class:`HSA`, which only have to tell the ``loss`` of named views.
 
     Args:
-        backbone, neck, head: Their configs. ``neck`` may be several, by the names of their levels, for as many of the
-            backbone's last maps, in their order.
+        backbone, neck, head, channels_last, data_preprocessor: As for :class:`FollowedEncoder`.
         queue_len: K, negative keys kept. 65536 [moco]. None leaves it to ``QueueHook`` or a loaded checkpoint.
         feat_dim: C, the dimension of a key. 128 [moco].
         momentum: m, the share of itself that the momentum encoder keeps. 0.999 [moco].
@@ -31,11 +29,6 @@ class MomentumContrast(EmbedsFirstView, BaseModel):
             None leaves it to ``QueueHook``, which turns it on for small sets [ours].
         enqueue_positives: Let the positives' keys enter the queue too, behind the anchors' of the batch [ours]. False:
             the anchors' alone [csml].
-        channels_last: Keep images, features and the weights of convolutions in ``torch.channels_last``.
-        data_preprocessor: A ``ViewPreprocessor``, if no other type is given.
-
-    Attributes:
-        advance_after_loss: Whether each ``loss`` is one optimizer step. If not, the keys wait for ``advance``.
     """
 
     health_rules = CONTRASTIVE
@@ -56,18 +49,13 @@ class MomentumContrast(EmbedsFirstView, BaseModel):
         check_whole('model.queue_len', queue_len, least=1, optional=True)
         check_whole('model.bn_splits', bn_splits, least=1, optional=True)
         check_whole('model.feat_dim', feat_dim, least=1)
-        check_number('model.momentum', momentum, above=0, below=1)
         check_bool('model.mask_own_keys', mask_own_keys, optional=True)
-        for name, switch in [('enqueue_positives', enqueue_positives), ('channels_last', channels_last)]:
-            check_bool(f'model.{name}', switch)
-        super().__init__(dict(dict(type='clim_mm.ViewPreprocessor'), **(data_preprocessor or {})), init_cfg)
-        self.backbone, self.head = MODELS.build(backbone), MODELS.build(head)
-        self.neck = MODELS.build(neck) if 'type' in neck else ModuleDict({
-            level: MODELS.build(of_level) for level, of_level in neck.items()})
+        check_bool('model.enqueue_positives', enqueue_positives)
+        super().__init__(backbone, neck, head, momentum, channels_last, data_preprocessor, init_cfg)
+        if self.feature_dims != {feat_dim}:
+            raise ConfigError(f'model.neck gives features of {some_of(sorted(self.feature_dims))} dimensions, but '
+                              f'model.feat_dim, that of the keys in the queue, is {feat_dim}: set the two alike.')
         self.levels = (LAST, ) if 'type' in neck else tuple(neck)
-        self.channels_last = channels_last
-        check_encoder(self.encoder('query'), feat_dim)
-        self.encoder_k = MomentumEncoder(self.encoder('query'), 1 - momentum)
         self.queue = KeyQueue(feat_dim, queue_len or 0, len(self.levels))
         self.register_load_state_dict_pre_hook(adapt_state)
         self.key_shuffle = KeyShuffle(bn_splits)
@@ -76,30 +64,15 @@ class MomentumContrast(EmbedsFirstView, BaseModel):
             self.to(memory_format=torch.channels_last)
         self.mask_own_keys = mask_own_keys
         self.enqueue_positives = enqueue_positives
-        self.advance_after_loss = True
-
-    def init_weights(self) -> None:
-        """Initialise the query encoder, and start the momentum encoder as its copy.
-
-        The first refresh extracts before the first training step would make that copy.
-        """
-        if self.channels_last:  # in that format the same seed would draw other weights
-            self.to(memory_format=torch.contiguous_format)
-        super().init_weights()
-        self.encoder_k.module.load_state_dict(self.encoder('query').state_dict())
-        if self.channels_last:
-            self.to(memory_format=torch.channels_last)
 
     def forward(self, inputs: Any, data_samples: Optional[list] = None, mode: str = 'tensor') -> Any:
         """The losses of views in mode ``loss``, else the backbone's maps of (N, 3, H, W) images.
 
         Two views without names, as of ``mmselfsup.MultiView``, are MoCo's: a query and a key of the same image.
         """
-        if mode != 'loss':
-            return self.backbone(inputs)
-        if isinstance(inputs, list) and len(inputs) == 2:
+        if mode == 'loss' and isinstance(inputs, list) and len(inputs) == 2:
             inputs = dict(query=inputs[:1], anchor_query=inputs[:1], anchor_key=inputs[1:])
-        return self.loss(inputs, data_samples or [])
+        return super().forward(inputs, data_samples, mode)
 
     def views(self, inputs: Any, *names: str) -> list[list[torch.Tensor]]:
         """The named views of a batch that the method needs."""
@@ -128,20 +101,13 @@ class MomentumContrast(EmbedsFirstView, BaseModel):
         Raises:
             TrainingError: If the loss is not finite. Nothing has entered the queue then.
         """
-        if not torch.isfinite(loss):
-            raise TrainingError('The loss is not finite: this step enters neither the queue nor a checkpoint. Start '
-                                'from the last checkpoint\'s weights, by load_from without --resume, with a lower '
-                                'learning rate or without mixed precision.')
+        finite(loss)
         self.queue.wait(torch.cat([*anchor_keys.values()], dim=1), anchor_ids)
         if self.enqueue_positives and positive_keys:
             ids = torch.where(positive_ids == NO_POSITIVE, anchor_ids, positive_ids)
             self.queue.wait(torch.cat([*positive_keys.values()], dim=1), ids)
         if self.advance_after_loss:
             self.advance()
-
-    def encoder(self, name: str) -> Encoder:
-        """The ``momentum`` or the ``query`` encoder."""
-        return self.encoder_k.module if name == 'momentum' else Encoder(self.backbone, self.neck, self.channels_last)
 
     @property
     def embedding_dim(self) -> int:
