@@ -21,7 +21,7 @@ def build(algorithm=BYOL, seed=0, norm=True, shift=1.0, **kwargs):
     torch.manual_seed(seed)
     if algorithm is C2BIN:
         kwargs = dict(
-            dict(cluster_head=dict(type='ClusterContrastHead', in_channels=64), num_clusters=(2, 4)), **kwargs)
+            dict(cluster_head=dict(type='clim_mm.ClusterContrastHead', in_channels=64), num_clusters=(2, 4)), **kwargs)
     model = algorithm(
         backbone=dict(
             type='mmselfsup.ResNet', depth=18, stem_channels=8, base_channels=8, out_indices=[4],
