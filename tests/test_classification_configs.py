@@ -13,7 +13,7 @@ from clim_mm.registry import HOOKS, MODELS
 
 FOLDER = Path(__file__).parents[1] / 'configs' / 'benchmarks' / 'classification'
 CONFIGS = sorted(FOLDER.rglob('*.py'))
-NAME = re.compile(r'resnet(?P<depth>\d+)_(?P<kind>linear|semi)-(?P<processes>\d+)xb(?P<batch>\d+)-steplr-'
+NAME = re.compile(r'resnet(?P<depth>\d+)_(?P<kind>linear(?:-depths)?|semi)-(?P<processes>\d+)xb(?P<batch>\d+)-steplr-'
                   r'(?P<epochs>\d+)e_(?P<data>in1k|digits|textures|cifar100?)(-(?P<percent>\d+)pct)?')
 
 
@@ -26,7 +26,7 @@ def load(name):
 def test_the_name_says_what_is_in_it(path):
     name = NAME.fullmatch(path.stem)
     assert name, 'resnetDEPTH_KIND-PROCESSESxbBATCH-steplr-EPOCHSe_DATA[-PERCENTpct]'
-    cfg, linear = Config.fromfile(path), name['kind'] == 'linear'
+    cfg, linear = Config.fromfile(path), name['kind'].startswith('linear')
     assert path.parent.name == dict(in1k='imagenet').get(name['data'], name['data'])
     assert cfg.model.backbone.depth == int(name['depth'])
     assert cfg.train_dataloader.batch_size == int(name['batch']) and cfg.train_cfg.max_epochs == int(name['epochs'])
@@ -54,8 +54,18 @@ def test_the_parts_build(path):
     assert isinstance(model, ImageClassifier)
     num_classes = dict(imagenet=1000, cifar100=100).get(path.parent.name, 10)
     assert model.head.num_classes == model.data_preprocessor.num_classes == num_classes
-    assert model.head.fc.in_features == dict(
-        imagenet=2048, digits=128, textures=64, cifar10=512, cifar100=512)[path.parent.name]
+    if '_linear-depths-' in path.stem:
+        assert {point: head.fc.in_features for point, head in model.head.heads.items()} == dict(
+            imagenet=dict(res4=1024 * 49, res5_1=2048 * 49, res5_2=2048 * 49, res5_3=2048),
+            digits=dict(res4=64 * 4, res5_1=128 * 4, res5_2=128))[path.parent.name]
+        *_, last = model.points
+        assert [*cfg.val_evaluator.task_metrics] == [*cfg.test_evaluator.task_metrics] == [*model.points]
+        assert cfg.default_hooks.checkpoint.save_best == f'{last}_accuracy/top1'
+        *_, (block, _) = ((name, part) for name, part in model.backbone.layer4.named_children())
+        assert model.points[last] == f'layer4.{block}'
+    else:
+        assert model.head.fc.in_features == dict(
+            imagenet=2048, digits=128, textures=64, cifar10=512, cifar100=512)[path.parent.name]
     trained = {name.partition('.')[0] for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert trained == ({'head'} if '_linear-' in path.stem else {'backbone', 'head'})
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):
