@@ -86,7 +86,7 @@ def test_the_accuracy_of_each_point():
             head.fc.weight.copy_(sign * torch.eye(2))
     maps = torch.eye(2)[[0, 0, 1, 1]].reshape(4, 2, 1, 1)  # the first point says 0, 0, 1, 1; the second the opposite
     predicted = heads.predict(dict(early=maps, late=maps), samples(0, 0, 1, 0))
-    metric = MultiTasksMetric({point: [dict(type='Accuracy')] for point in ('early', 'late')})
+    metric = MultiTasksMetric({point: [dict(type='mmcls.Accuracy')] for point in ('early', 'late')})
     metric.process(None, [sample.to_dict() for sample in predicted])
     assert metric.evaluate(4) == {'early_accuracy/top1': 75.0, 'late_accuracy/top1': 25.0}
     (alone, ) = heads.predict(dict(early=maps[2:3], late=maps[2:3]))

@@ -13,6 +13,6 @@ model = dict(
             res5_2=dict(in_channels=128, side=1))))
 val_evaluator = dict(
     _delete_=True, type='mmcls.MultiTasksMetric',
-    task_metrics={point: [dict(type='Accuracy', topk=(1, 5))] for point in ('res4', 'res5_1', 'res5_2')})
+    task_metrics={point: [dict(type='mmcls.Accuracy', topk=(1, 5))] for point in ('res4', 'res5_1', 'res5_2')})
 test_evaluator = val_evaluator
 default_hooks = dict(checkpoint=dict(save_best='res5_2_accuracy/top1'))
