@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from mmcls.models import ImageClassifier
 from mmengine.config import Config
 from mmengine.dataset import Compose
@@ -50,7 +51,8 @@ def test_the_name_says_what_is_in_it(path):
 def test_the_parts_build(path):
     cfg = Config.fromfile(path)
     init_default_scope('clim_mm')
-    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    with torch.device('meta'):  # the classifiers of ImageNet at four depths are of 1 GB
+        model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
     assert isinstance(model, ImageClassifier)
     num_classes = dict(imagenet=1000, cifar100=100).get(path.parent.name, 10)
     assert model.head.num_classes == model.data_preprocessor.num_classes == num_classes
@@ -61,8 +63,7 @@ def test_the_parts_build(path):
         *_, last = model.points
         assert [*cfg.val_evaluator.task_metrics] == [*cfg.test_evaluator.task_metrics] == [*model.points]
         assert cfg.default_hooks.checkpoint.save_best == f'{last}_accuracy/top1'
-        *_, (block, _) = ((name, part) for name, part in model.backbone.layer4.named_children())
-        assert model.points[last] == f'layer4.{block}'
+        assert model.points[last] == f'layer4.{len(model.backbone.layer4) - 1}', 'the last block'
     else:
         assert model.head.fc.in_features == dict(
             imagenet=2048, digits=128, textures=64, cifar10=512, cifar100=512)[path.parent.name]

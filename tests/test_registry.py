@@ -44,7 +44,8 @@ def options_of(name, folder):
                             for channels in (64, 8))
     byol = dict(backbone=backbone, neck=projector, head=dict(
         type='mmselfsup.LatentPredictHead', predictor=predictor, loss=dict(type='mmselfsup.CosineSimilarityLoss')))
-    heads = dict(num_classes=2, points=dict(res4=dict(in_channels=32, side=2)), loss=dict(type='mmcls.CrossEntropyLoss'))
+    heads = dict(
+        num_classes=2, points=dict(res4=dict(in_channels=32, side=2)), loss=dict(type='mmcls.CrossEntropyLoss'))
     clusters = dict(type='ClusterContrastHead', in_channels=64)
     return dict(
         BYOL=byol,

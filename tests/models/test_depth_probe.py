@@ -81,7 +81,7 @@ def test_only_the_classifiers_learn_each_from_its_own_loss():
 def test_the_accuracy_of_each_point():
     heads = DepthHeads(2, dict(early=dict(in_channels=2, side=1), late=dict(in_channels=2, side=1)), loss=LOSS)
     with torch.no_grad():
-        for head, sign in zip(heads.heads.values(), (1, -1)):
+        for head, sign in zip(heads.heads.values(), (1, -1), strict=True):
             head.fc.bias.zero_()
             head.fc.weight.copy_(sign * torch.eye(2))
     maps = torch.eye(2)[[0, 0, 1, 1]].reshape(4, 2, 1, 1)  # the first point says 0, 0, 1, 1; the second the opposite

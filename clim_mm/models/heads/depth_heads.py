@@ -52,7 +52,7 @@ class DepthHeads(BaseModule):
         predicted = {point: head.predict(self._inputs(point, maps), [sample.new() for sample in data_samples])
                      for point, head in self.heads.items()}
         for point, samples in predicted.items():
-            for whole, sample in zip(data_samples, samples):
+            for whole, sample in zip(data_samples, samples, strict=True):
                 sample.set_field(True, 'eval_mask', field_type='metainfo')
                 whole.set_field(sample, point)
         return data_samples

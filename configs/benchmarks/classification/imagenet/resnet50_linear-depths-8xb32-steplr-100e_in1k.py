@@ -15,6 +15,7 @@ model = dict(
             res5_3=dict(in_channels=2048, side=1))))
 val_evaluator = dict(
     _delete_=True, type='mmcls.MultiTasksMetric',
-    task_metrics={point: [dict(type='mmcls.Accuracy', topk=(1, 5))] for point in ('res4', 'res5_1', 'res5_2', 'res5_3')})
+    task_metrics={
+        point: [dict(type='mmcls.Accuracy', topk=(1, 5))] for point in ('res4', 'res5_1', 'res5_2', 'res5_3')})
 test_evaluator = val_evaluator
 default_hooks = dict(checkpoint=dict(save_best='res5_3_accuracy/top1'))  # auto would take the first point's
