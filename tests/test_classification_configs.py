@@ -51,8 +51,9 @@ def test_the_name_says_what_is_in_it(path):
 def test_the_parts_build(path):
     cfg = Config.fromfile(path)
     init_default_scope('clim_mm')
-    with torch.device('meta'):  # the classifiers of ImageNet at four depths are of 1 GB
-        model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    with torch.device('meta'):  # the classifiers of ImageNet at four depths take 1 GB
+        head = MODELS.build(cfg.model.head)
+    model = MODELS.build(dict(cfg.model, head=head, data_preprocessor=cfg.data_preprocessor))
     assert isinstance(model, ImageClassifier)
     num_classes = dict(imagenet=1000, cifar100=100).get(path.parent.name, 10)
     assert model.head.num_classes == model.data_preprocessor.num_classes == num_classes

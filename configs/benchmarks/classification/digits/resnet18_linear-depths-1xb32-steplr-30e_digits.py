@@ -1,4 +1,5 @@
-# The same on the slim network, whose res5 has two blocks.
+# The same on the slim network, whose res5 has two blocks. With the linear evaluation's rate of 0.5 every point ends
+# within a percent of what 0.1 gives it (one run each), though it swings more before the rate falls.
 _base_ = 'resnet18_linear-1xb32-steplr-30e_digits.py'
 
 model = dict(
