@@ -26,6 +26,9 @@ _HOME = {
     'ResNet': 'mmselfsup.models.backbones',  # rebuilt by an export, to compare the exported one with
     'SelfSupDataPreprocessor': 'mmselfsup.models.utils',  # the base of the preprocessor of named views
     'SelfSupDataSample': 'mmselfsup.structures',  # what carries ids and targets of a batch
+    'ImageClassifier': 'mmcls.models',  # the base of the probe at several depths
+    'LinearClsHead': 'mmcls.models',  # its classifiers
+    'ClsDataSample': 'mmcls.structures',  # their predictions
     'batch_shuffle_ddp': 'mmselfsup.utils',  # shuffled batch normalisation of the keys
     'batch_unshuffle_ddp': 'mmselfsup.utils',
     'concat_all_gather': 'mmselfsup.utils',  # the keys of all processes

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from mmcls.models import ImageClassifier
 from mmengine.config import Config
 from mmengine.dataset import Compose
@@ -13,7 +14,7 @@ from clim_mm.registry import HOOKS, MODELS
 
 FOLDER = Path(__file__).parents[1] / 'configs' / 'benchmarks' / 'classification'
 CONFIGS = sorted(FOLDER.rglob('*.py'))
-NAME = re.compile(r'resnet(?P<depth>\d+)_(?P<kind>linear|semi)-(?P<processes>\d+)xb(?P<batch>\d+)-steplr-'
+NAME = re.compile(r'resnet(?P<depth>\d+)_(?P<kind>linear(?:-depths)?|semi)-(?P<processes>\d+)xb(?P<batch>\d+)-steplr-'
                   r'(?P<epochs>\d+)e_(?P<data>in1k|digits|textures|cifar100?)(-(?P<percent>\d+)pct)?')
 
 
@@ -26,7 +27,7 @@ def load(name):
 def test_the_name_says_what_is_in_it(path):
     name = NAME.fullmatch(path.stem)
     assert name, 'resnetDEPTH_KIND-PROCESSESxbBATCH-steplr-EPOCHSe_DATA[-PERCENTpct]'
-    cfg, linear = Config.fromfile(path), name['kind'] == 'linear'
+    cfg, linear = Config.fromfile(path), name['kind'].startswith('linear')
     assert path.parent.name == dict(in1k='imagenet').get(name['data'], name['data'])
     assert cfg.model.backbone.depth == int(name['depth'])
     assert cfg.train_dataloader.batch_size == int(name['batch']) and cfg.train_cfg.max_epochs == int(name['epochs'])
@@ -50,12 +51,23 @@ def test_the_name_says_what_is_in_it(path):
 def test_the_parts_build(path):
     cfg = Config.fromfile(path)
     init_default_scope('clim_mm')
-    model = MODELS.build(dict(cfg.model, data_preprocessor=cfg.data_preprocessor))
+    with torch.device('meta'):  # the classifiers of ImageNet at four depths take 1 GB
+        head = MODELS.build(cfg.model.head)
+    model = MODELS.build(dict(cfg.model, head=head, data_preprocessor=cfg.data_preprocessor))
     assert isinstance(model, ImageClassifier)
     num_classes = dict(imagenet=1000, cifar100=100).get(path.parent.name, 10)
     assert model.head.num_classes == model.data_preprocessor.num_classes == num_classes
-    assert model.head.fc.in_features == dict(
-        imagenet=2048, digits=128, textures=64, cifar10=512, cifar100=512)[path.parent.name]
+    if '_linear-depths-' in path.stem:
+        assert {point: head.fc.in_features for point, head in model.head.heads.items()} == dict(
+            imagenet=dict(res4=1024 * 49, res5_1=2048 * 49, res5_2=2048 * 49, res5_3=2048),
+            digits=dict(res4=64 * 4, res5_1=128 * 4, res5_2=128))[path.parent.name]
+        *_, last = model.points
+        assert [*cfg.val_evaluator.task_metrics] == [*cfg.test_evaluator.task_metrics] == [*model.points]
+        assert cfg.default_hooks.checkpoint.save_best == f'{last}_accuracy/top1'
+        assert model.points[last] == f'layer4.{len(model.backbone.layer4) - 1}', 'the last block'
+    else:
+        assert model.head.fc.in_features == dict(
+            imagenet=2048, digits=128, textures=64, cifar10=512, cifar100=512)[path.parent.name]
     trained = {name.partition('.')[0] for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert trained == ({'head'} if '_linear-' in path.stem else {'backbone', 'head'})
     for loader in (cfg.train_dataloader, cfg.val_dataloader, cfg.test_dataloader):

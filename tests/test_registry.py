@@ -23,8 +23,8 @@ NAMES = {
         'LoaderWatchHook', 'ManifestHook', 'NeighborPageHook', 'OptimizerStepHook', 'PreflightHook',
         'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook', 'ResumeGuardHook', 'WatchdogHook'
     ],
-    'model': ['BYOL', 'C2BIN', 'CLIM', 'ClusterContrastHead', 'DeviceViews', 'HSA', 'MixedContrastiveHead', 'MoCo',
-              'MultiPositiveHead', 'ViewPreprocessor'],
+    'model': ['BYOL', 'C2BIN', 'CLIM', 'ClusterContrastHead', 'DepthHeads', 'DepthProbe', 'DeviceViews', 'HSA',
+              'MixedContrastiveHead', 'MoCo', 'MultiPositiveHead', 'ViewPreprocessor'],
     'optim_wrapper': ['Bf16OptimWrapper'],
     'model_wrapper': ['DeviceDDP'],
     'transform': [
@@ -44,11 +44,15 @@ def options_of(name, folder):
                             for channels in (64, 8))
     byol = dict(backbone=backbone, neck=projector, head=dict(
         type='mmselfsup.LatentPredictHead', predictor=predictor, loss=dict(type='mmselfsup.CosineSimilarityLoss')))
+    heads = dict(
+        num_classes=2, points=dict(res4=dict(in_channels=32, side=2)), loss=dict(type='mmcls.CrossEntropyLoss'))
     clusters = dict(type='ClusterContrastHead', in_channels=64)
     return dict(
         BYOL=byol,
         C2BIN=dict(byol, cluster_head=clusters, num_clusters=(2, 4)),
         ClusterContrastHead=dict(in_channels=8, num_clusters=2),
+        DepthHeads=heads,
+        DepthProbe=dict(backbone=backbone, points=dict(res4='layer3'), head=dict(heads, type='DepthHeads')),
         CenterView=dict(crop_size=24),
         ClassFolder=dict(data_root=str(folder)),
         ImageFolder=dict(data_root=str(folder)),

@@ -13,6 +13,7 @@ from trained import ROOT
 pytestmark = pytest.mark.e2e
 
 LINEAR = 'configs/benchmarks/classification/digits/resnet18_linear-1xb32-steplr-30e_digits.py'
+DEPTHS = 'configs/benchmarks/classification/digits/resnet18_linear-depths-1xb32-steplr-30e_digits.py'
 SEMI = 'configs/benchmarks/classification/digits/resnet18_semi-1xb16-steplr-60e_digits-1pct.py'
 
 
@@ -254,6 +255,17 @@ def test_linear(transfer, tmp_path):
     assert re.search(r'All \d+ weights of the backbone are those of .*epoch_2.pth, and stay frozen', result.stdout)
     assert 'normalised as in the pretraining' in result.stdout and 'are apart from the 1442' in result.stdout
     assert len(accuracies(result.stdout)) == 2 and accuracies(result.stdout)[-1] > 30
+
+
+def test_linear_at_each_depth(transfer, tmp_path):
+    result = transfer(tmp_path, DEPTHS, 'train_cfg.max_epochs=4', 'train_cfg.val_interval=2')
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert re.search(r'All \d+ weights of the backbone are those of .*epoch_2.pth, and stay frozen', result.stdout)
+    for point in ('res4', 'res5_1', 'res5_2'):
+        found = [float(top1) for top1 in re.findall(fr'{point}_accuracy/top1: ([\d.]+)', result.stdout)]
+        assert len(found) == 2 and found[-1] > 30, (point, found)
+        assert re.search(fr'{point}_loss: [\d.]+', result.stdout)
+    assert [*tmp_path.rglob('best_res5_2_accuracy_top1_epoch_*.pth')]
 
 
 RATE = 'optim_wrapper.optimizer.lr=30'
