@@ -1,5 +1,5 @@
-# Five methods on 10,000 images of CIFAR-10, each with the learning rate that cifar10_pilot.py chose; as many images seen
-# by each. Measured on 2,000 images of the test part. `seconds` are those of a machine that ran two at once.
+# Five methods on 10,000 images of CIFAR-10, as many seen by each, with the learning rates that cifar10_pilot.py chose;
+# measured on 2,000 images of the test part. `seconds` are of a machine that runs two at once.
 _base_ = 'cifar10_pilot.py'
 
 rows = {
@@ -12,7 +12,8 @@ rows = {
 }
 seeds = [0, 1, 2]
 baseline = 'mocov2'
-metrics = ['knn_20_top1', 'probe_top1', 'nmi_kmeans', 'acc_kmeans', 'ari_kmeans', 'acc_head_10', 'intra_class_similarity',
-           'seconds']
+metrics = [
+    'knn_20_top1', 'probe_top1', 'nmi_kmeans', 'acc_kmeans', 'ari_kmeans', 'acc_head_10', 'intra_class_similarity',
+    'seconds']
 options = {'held_out.data_prefix': 'test', 'train_cfg.max_epochs': 12}
 comparisons = [('clim', 'mocov2'), ('hsa', 'mocov2'), ('hsa', 'clim'), ('byol', 'mocov2'), ('c2bin', 'byol')]
