@@ -15,7 +15,7 @@ from clim_mm.registry import HOOKS, MODELS
 FOLDER = Path(__file__).parents[1] / 'configs' / 'benchmarks' / 'classification'
 CONFIGS = sorted(FOLDER.rglob('*.py'))
 NAME = re.compile(r'resnet(?P<depth>\d+)_(?P<kind>linear(?:-depths)?|semi)-(?P<processes>\d+)xb(?P<batch>\d+)-steplr-'
-                  r'(?P<epochs>\d+)e_(?P<data>in1k|digits|textures|cifar100?)(-(?P<percent>\d+)pct)?')
+                  r'(?P<epochs>\d+)e_(?P<data>in1k|digits|textures|cifar100?)(-(?P<percent>\d+)pct(?P<again>-selftraining)?)?')
 
 
 def load(name):
@@ -44,7 +44,7 @@ def test_the_name_says_what_is_in_it(path):
     if linear:
         assert name['percent'] is None and train.type == 'ClassFolder'
     else:
-        assert (train.type, train.split) == ('LabelSplit', f'{root}/{name["percent"]}percent.txt')
+        assert (train.type, train.split) == ('LabelSplit', f'{root}/{name["percent"]}percent{name["again"] or ""}.txt')
 
 
 @pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)

@@ -12,8 +12,9 @@ import clim_mm  # noqa: F401  (opens the host's version gate)
 # isort: split
 from clim_mm.checkpoints import write_atomically
 from clim_mm.datasets import balanced_split, labels_of
+from clim_mm.datasets.image_lists import as_list
 from clim_mm.datasets.source import build_source
-from clim_mm.errors import DataError, printable
+from clim_mm.errors import DataError
 from clim_mm.launch.commands import errors_in_a_sentence
 
 
@@ -33,10 +34,7 @@ def main() -> None:
         source = build_source(dict(type='ClassFolder', data_prefix=args.folder))
         chosen = balanced_split(labels_of(source), args.percent / 100, args.seed)
         paths = [osp.relpath(source.get_data_info(int(i))['img_path'], args.folder) for i in chosen]
-        if broken := [path for path in paths if '\n' in path or '\r' in path]:
-            raise DataError(f'A list with an image a line cannot name {printable(broken[0])}, which has a line break '
-                            'in its name: rename it.')
-        write_atomically(args.out, os.fsencode('\n'.join(paths) + '\n'))
+        write_atomically(args.out, as_list(paths))
         print(f'{args.out}: {len(paths)} of {len(source)} images, of {len(source.CLASSES)} classes.')
 
 

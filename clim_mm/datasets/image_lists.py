@@ -1,8 +1,10 @@
 """Datasets whose images a text file lists: with or without labels, or those of a class folder that it names."""
 
+import os
 import os.path as osp
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from mmengine.fileio import join_path
@@ -70,7 +72,10 @@ class LabelSplit(ClassFolder):
 
     Args:
         split: Path of the list. Each line names an image by its path below the data folder, ``CLASS/IMAGE.JPEG``, or
-            by its file name alone, as SimCLR's lists of ImageNet do.
+            by its file name alone, as SimCLR's lists of ImageNet do. Behind a tab may follow a label that is not to be
+            that of its folder: a pseudo-label, as tools/pseudo_labels.py writes it.
+
+    ``metainfo`` has the number of ``pseudo_labels``, and their images' data infos ``is_pseudo``.
     """
 
     def __init__(self, split: str, **kwargs: Any) -> None:
@@ -79,14 +84,32 @@ class LabelSplit(ClassFolder):
 
     def load_data_list(self) -> list[dict]:
         """Find the images of all classes, and keep those of the list."""
-        wanted = {line for _, line in lines_of(self.split)}
+        wanted: dict[str, str] = {}  # labels by name, '' for that of the folder
+        for number, line in lines_of(self.split):
+            name, _, label = line.partition('\t')
+            if wanted.setdefault(name.strip(), label) != label or label and not label.isdecimal():
+                raise DataError(f'Line {number} of {self.split} ({printable(line)[:80]}) has a second or an unexpected '
+                                'label: give every image one number from 0 on, or none.')
         images = super().load_data_list()
         paths = [image['img_path'] for image in images]
         by_path = any('/' in name for name in wanted)
         names = [(osp.relpath(path, self.img_prefix) if by_path else osp.basename(path)).strip() for path in paths]
-        number = Counter(names)
-        if wrong := sorted(name for name in wanted if number[name] != 1):
+        count = Counter(names)
+        if wrong := sorted(name for name in wanted if count[name] != 1):
             raise DataError(f'{len(wrong)} of the {len(wanted)} names in {self.split} are those of no image in '
                             f'{self.img_prefix}, or of several ({some_of(wrong, 3)}): give the list that was made for '
                             'this folder, with CLASS/IMAGE in each line, as tools/make_label_split.py writes it.')
-        return [image for name, image in zip(names, images, strict=True) if name in wanted]
+        if beyond := [name for name, label in wanted.items() if label and int(label) >= len(self._metainfo['classes'])]:
+            raise DataError(f'{len(beyond)} labels in {self.split} are those of no class ({some_of(beyond, 3)}): give '
+                            'the list that was made for this folder.')
+        self._metainfo['pseudo_labels'] = sum(map(bool, wanted.values()))
+        return [dict(image, gt_label=int(wanted[name]), is_pseudo=True) if wanted[name] else image
+                for name, image in zip(names, images, strict=True) if name in wanted]
+
+
+def as_list(lines: Sequence[str], comment: str = '') -> bytes:
+    """The content of a list file, perhaps with a comment in its first line."""
+    if broken := [line for line in lines if '\n' in line or '\r' in line]:
+        raise DataError(f'A list with an image a line cannot name {printable(broken[0])}, which has a line break in '
+                        'its name: rename it.')
+    return os.fsencode('\n'.join([*([f'# {comment}'] if comment else []), *lines]) + '\n')

@@ -79,6 +79,9 @@ def _check_images(runner: Runner) -> None:
     datasets = [loop.dataloader.dataset for loop in (runner.train_loop, runner.val_loop) if loop is not None]
     if not all(hasattr(dataset, 'get_data_info') for dataset in datasets):  # not MMEngine's
         return
+    if number := datasets[0].metainfo.get('pseudo_labels'):
+        runner.logger.warning(f'Self-training with {number} pseudo-labels beside {len(datasets[0]) - number} labelled '
+                              'images: the accuracy is not comparable with plain fine-tuning.')
     train, *held_out = map(Listing.of, datasets)
     num_classes = getattr(getattr(unwrapped(runner), 'head', None), 'num_classes', None)
     if num_classes is not None:

@@ -31,6 +31,7 @@ def commands(trained, digits, imagenet_like, tmp_path):
                       out.with_suffix('.pth'), 'resnet18 for torchvision'),
         'make_label_split.py': ([digits / 'train', '--percent', 1, '--out', out], out, '10 of 1442 images'),
         'preflight.py': ([IN1K, '--json', out, *on_images], out, 'Preflight of'),
+        'pseudo_labels.py': (['--help'], None, 'where it is sure'),
         'prepare_cifar.py': (['--help'], None, 'CIFAR-10 or CIFAR-100'),
         'prepare_digits.py': ([out], out / 'train', ''),
         'prepare_stl10.py': (['--help'], None, 'STL-10'),
@@ -47,7 +48,7 @@ def test_every_tool_is_started(commands):
 @pytest.mark.parametrize('tool', [
     'benchmark_safeguards.py', 'browse_neighbors.py', 'browse_views.py', 'evaluate.py', 'export.py',
     'make_label_split.py', 'preflight.py', 'prepare_cifar.py', 'prepare_digits.py', 'prepare_stl10.py',
-    'prepare_subset.py', 'prepare_textures.py'])
+    'prepare_subset.py', 'prepare_textures.py', 'pseudo_labels.py'])
 def test_from_the_shell(shell, commands, tool):
     words, written, said = commands[tool]
     result = shell(sys.executable, f'tools/{tool}', *words)

@@ -291,6 +291,30 @@ def test_one_percent_of_the_labels(run, transfer, digits, tmp_path):
     result = transfer(tmp_path / 'work', SEMI, f'train_dataloader.dataset.split={split}')
     assert result.returncode == 0, result.stdout[-3000:]
     assert accuracies(result.stdout)[-1] > 20, 'chance is 10'
+    assert 'Self-training' not in result.stdout
+
+    # Self-training: the others get labels, where the network is sure.
+    again = tmp_path / 'again.txt'
+    on_digits = ('--cfg-options', f'train_dataloader.dataset.data_root={digits}',
+                 f'val_dataloader.dataset.data_root={digits}')
+
+    def pseudo_labels(checkpoint, *options):
+        return run('tools/pseudo_labels.py', SEMI, checkpoint, *options, '--out', again, *on_digits,
+                   f'train_dataloader.dataset.split={split}')
+
+    checkpoint = tmp_path / 'work' / 'epoch_60.pth'
+    other = pseudo_labels(tmp_path / 'work' / 'last_checkpoint', '--max-entropy', 1)
+    assert other.returncode == 1 and 'Traceback' not in other.stdout and not again.exists()
+    found = pseudo_labels(checkpoint, '--max-entropy', 1, '--most-per-class', 20)
+    assert found.returncode == 0, found.stdout[-3000:]
+    comment, *lines = again.read_text().splitlines()
+    pseudo = [line for line in lines if '\t' in line]
+    assert comment.startswith(f'# self-training: {len(pseudo)} pseudo-labels by epoch_60.pth, at most 1 bits')
+    assert sorted(split.read_text().split()) == lines[:10] and 20 <= len(pseudo) <= 200
+    assert f'{len(pseudo)} of 1432 others with pseudo-labels' in found.stdout
+    result = transfer(tmp_path / 'second', SEMI, f'train_dataloader.dataset.split={again}', 'train_cfg.max_epochs=1')
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert f'Self-training with {len(pseudo)} pseudo-labels beside 10 labelled images' in result.stdout
 
 
 def test_a_list_of_images_without_labels(run, digits, tmp_path):

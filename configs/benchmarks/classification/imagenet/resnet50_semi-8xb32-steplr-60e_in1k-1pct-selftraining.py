@@ -1,0 +1,4 @@
+# A second fine-tuning, with pseudo-labels of the first (tools/pseudo_labels.py): not comparable with it.
+_base_ = 'resnet50_semi-8xb32-steplr-60e_in1k-1pct.py'
+
+train_dataloader = dict(dataset=dict(split='data/imagenet/1percent-selftraining.txt'))
