@@ -10,6 +10,8 @@ import pytest
 import torch
 from detection_data import SHAPES, draw, write_all, write_coco
 from lvis import LVIS, LVISEval, LVISResults
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from pure_python_mmcv import write_pure_python_mmcv
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -17,6 +19,7 @@ from torchvision.models import resnet50
 from trained import ROOT
 
 from clim_mm.checkpoints.weights import weights_sha256
+from clim_mm.registry import MODELS
 from clim_mm.transfer.mmdet_parts import let_lvis_run
 
 pytestmark = pytest.mark.e2e
@@ -26,7 +29,7 @@ C4, FPN = 'coco/mask-rcnn_r50-c4_ms-1x_coco', 'coco/mask-rcnn_r50-fpn_ms-1x_coco
 LVIS_CONFIG = 'lvis/mask-rcnn_r50-fpn_ms-2x_lvis-{}'
 # Each that is executed otherwise; test_detection_configs.py compares the others with them.
 ROWS = [*((config, 'pretraining') for config in (VOC, C4, FPN, LVIS_CONFIG.format('v0.5'), LVIS_CONFIG.format('v1'))),
-        (C4, 'supervised'), (FPN, 'random')]
+        (C4, 'supervised'), (FPN, 'random'), (FPN, 'hsa')]
 TRAIN = 'tools/benchmarks/train_det.py'
 SLIM_CONFIG = Path(__file__).parent / 'detection_shapes.py'
 let_lvis_run()
@@ -79,6 +82,13 @@ def start_of(pretrained, tmp_path):
     """A checkpoint for a row, None for none: ``start_of(kind)``."""
 
     def start(kind):
+        if kind == 'hsa':  # whose backbone gives two stages, and which has two necks
+            cfg = Config.fromfile(ROOT / 'configs/hsa/hsa_r50_8xb32-200e_in1k.py')
+            cfg.model.queue_len = 8
+            with DefaultScope.overwrite_default_scope('clim_mm'):
+                weights = MODELS.build(cfg.model).state_dict()
+            torch.save(dict(state_dict=weights, meta=dict(epoch=1, cfg=cfg.pretty_text)), tmp_path / 'hsa.pth')
+            return tmp_path / 'hsa.pth'
         if kind != 'supervised':
             return pretrained if kind == 'pretraining' else None
         torch.manual_seed(0)
@@ -90,7 +100,8 @@ def start_of(pretrained, tmp_path):
 
 def train_words(config, checkpoint, work_dir, options=(), kind='pretraining'):
     """The arguments of the training command."""
-    start = [*([] if checkpoint is None else [checkpoint]), *([] if kind == 'pretraining' else ['--start', kind])]
+    named = ['--start', kind] if kind in ('supervised', 'random') else []
+    start = [*([] if checkpoint is None else [checkpoint]), *named]
     return [FOLDER / f'{config}.py', *start, '--work-dir', work_dir, '--cfg-options', *fast(config), *options]
 
 
