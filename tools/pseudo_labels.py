@@ -19,7 +19,6 @@ from mmengine.registry import init_default_scope
 from clim_mm.checkpoints import write_atomically
 from clim_mm.checks import check_number, check_whole
 from clim_mm.config_file import load_config
-from clim_mm.datasets import labels_of
 from clim_mm.datasets.image_lists import LabelSplit, as_list
 from clim_mm.errors import ConfigError
 from clim_mm.evaluation.pseudo_labels import classified, confident, whole_of
@@ -51,6 +50,8 @@ def main() -> None:
         labelled = {osp.relpath(info['img_path'], whole.img_prefix)
                     for info in map(split.get_data_info, range(len(split))) if not info.get('is_pseudo')}
         unlabelled = np.array([i for i, path in enumerate(paths) if path not in labelled], dtype=np.int64)
+        if not len(unlabelled):
+            raise ConfigError(f'{split.split} names every image in {whole.img_prefix}: no image is left to label.')
         entropies, predicted = classified(cfg, args.checkpoint, whole, unlabelled)
         kept = confident(entropies, predicted, args.max_entropy, args.most_per_class)
         if not len(kept):
@@ -60,9 +61,11 @@ def main() -> None:
         comment = (f'self-training: {len(kept)} pseudo-labels by {osp.basename(args.checkpoint)}, at most '
                    f'{args.max_entropy:g} bits of entropy')
         write_atomically(args.out, as_list(lines, comment))
-        right = (labels_of(whole)[kept] == predicted[kept]).mean()
+        own = np.array([whole.get_data_info(int(i))['gt_label'] for i in kept])
+        known = own >= 0  # not those of an unlabelled part
+        right = f', of which {(own == predicted[kept])[known].mean():.1%} are right' if known.any() else ''
         print(f'{args.out}: {len(labelled)} labelled images, and {len(kept)} of {len(unlabelled)} others with '
-              f'pseudo-labels, of which {right:.1%} are right.')
+              f'pseudo-labels{right}.')
 
 
 if __name__ == '__main__':
