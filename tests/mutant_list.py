@@ -83,8 +83,7 @@ MUTANTS = [
     Mutant('clusters before their epoch', 'models/algorithms/c2bin.py',
            'training_epoch() >=', 'training_epoch() + 1 >='),
     Mutant('queue not copied before keys enter it', 'models/parts/momentum_contrast.py',
-           'self.queue.keys.clone() if self.advance_after_loss else self.queue.keys',
-           'self.queue.keys'),
+           'keys.clone() if self.advance_after_loss else keys', 'keys'),
     Mutant('keys of the first resolution enter the queue', 'models/algorithms/clim.py',
            'self.enqueue(mean_loss, keys[top]', 'self.enqueue(mean_loss, keys[0]'),
     Mutant('queue place off by one', 'models/parts/key_queue.py',
@@ -133,7 +132,7 @@ MUTANTS = [
     Mutant('warm-up has no end', 'models/algorithms/hsa.py', 'training_share() >= self.warmup', 'False'),
     Mutant('levels weigh alike', 'models/algorithms/hsa.py', 'w_s * loss_s', 'loss_s * sum(w) / len(w)'),
     Mutant('queries of one level against the queue of another', 'models/parts/momentum_contrast.py',
-           'zip(self.levels, keys.chunk', 'zip(self.levels[::-1], keys.chunk'),
+           'zip(self.levels, self.queue', 'zip(self.levels[::-1], self.queue'),
     Mutant('keys without weight in the denominator', 'models/parts/nce.py', 'weights <= 0', 'weights < 0'),
     # The data.
     Mutant('lam of a plain positive is 1', 'datasets/transforms/pairs.py',

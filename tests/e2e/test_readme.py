@@ -46,6 +46,9 @@ COMMANDS = {
     'bash tools/setup_det.sh': 'tools/run_tests.sh --det',
     'bash tools/benchmarks/dist_train_det.sh': 'detection/test_detection.py',
     'python tools/benchmark_safeguards.py': 'test_cold_starts.py',
+    'python tools/prepare_cifar.py': 'test_prepare_cifar.py',
+    'python tools/prepare_stl10.py': 'test_prepare_stl10.py',
+    'python tools/prepare_subset.py': 'test_cold_starts.py',
     'pip install torch': 'tools/setup_env.sh',
     'pip install -e': 'tools/setup_env.sh',
 }

@@ -35,7 +35,7 @@ from clim_mm.errors import DataError
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.registry import DATASETS
 
-MOCO = 'mmselfsup::selfsup/_base_/datasets/imagenet_two_views.py'
+MOCO = 'mmselfsup::selfsup/_base_/datasets/imagenet_mocov2.py'
 
 
 def draw_jpegs(folder: Path, count: int = 48, height: int = 375, width: int = 500) -> None:

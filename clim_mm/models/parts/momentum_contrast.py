@@ -91,8 +91,8 @@ class MomentumContrast(FollowedEncoder):
     def negatives(self) -> Features:
         """(C, K) negative keys, by level."""
         # Keys that enter before backward must not change what it needs; `advance` lets them enter after it.
-        keys = self.queue.keys.clone() if self.advance_after_loss else self.queue.keys
-        return dict(zip(self.levels, keys.chunk(len(self.levels)), strict=True))
+        return {level: keys.clone() if self.advance_after_loss else keys
+                for level, keys in zip(self.levels, self.queue.keys.chunk(len(self.levels)), strict=True)}
 
     def enqueue(self, loss: torch.Tensor, anchor_keys: Features, positive_keys: Optional[Features],
                 anchor_ids: torch.Tensor, positive_ids: torch.Tensor) -> None:
