@@ -9,4 +9,6 @@ _base_ = [
 model = dict(queue_len=None)
 train_dataloader = dict(batch_size=40)
 extract = _base_.whole_image
+optim_wrapper = dict(optimizer=dict(lr=0.06))
+auto_scale_lr = dict(base_lr=0.06)
 default_hooks = dict(neighbors=None)
