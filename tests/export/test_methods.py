@@ -12,7 +12,7 @@ from clim_mm.evaluation import load_model
 from clim_mm.export import export
 from clim_mm.registry import MODELS
 
-pytestmark = pytest.mark.usefixtures('one_torch_thread')
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures('one_torch_thread')]
 
 
 @pytest.fixture(params=['hsa/hsa_r50_8xb32-200e_in1k', 'c2bin/c2bin_r18_1xb256-200e_stl10'])
