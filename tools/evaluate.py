@@ -105,6 +105,15 @@ class Task:
         by_kmeans = clustering_by_kmeans(self.train_features, self.test_features, len(self.sought))
         return {KMEANS: by_kmeans, **{name: clustering_of_head(soft) for name, soft in self.assignments.items()}}
 
+    @property
+    def sought_labels(self) -> np.ndarray:
+        """Of the held-out images, by the classes that clusters are measured against."""
+        return self.of_class[self.test.labels]
+
+    def cluster_figures(self) -> dict[str, float]:
+        """Of k-means and the heads against these classes."""
+        return cluster_figures(self.sought_labels, len(self.sought), self.clusterings, self.assignments)
+
     def train_and_test(self) -> tuple[np.ndarray, ...]:
         """Features and labels of the training images, then of the others."""
         return self.train_features, self.train.labels, self.test_features, self.test.labels
@@ -131,8 +140,8 @@ def diagnostics(task: Task, args: argparse.Namespace) -> dict[str, float]:
 
 def clusters(task: Task, args: argparse.Namespace) -> dict[str, float]:
     """k-means and cluster heads against the classes; a picture and a page on request."""
-    labels = task.of_class[task.test.labels]
     if args.out or args.page:
+        labels = task.sought_labels
         name = shown_clustering(task, args.of)
         shown, title = task.clusterings[name], f'{name}, held-out images, {osp.basename(args.checkpoint)}'
         counts = counts_of(labels, shown.clusters, len(task.sought), shown.num_clusters)
@@ -145,7 +154,7 @@ def clusters(task: Task, args: argparse.Namespace) -> dict[str, float]:
                 labels, task.sought, f'Clusters by {title}', load=extract_settings(task.cfg)['pipeline'][:1])
             write_atomically(args.page, page.encode())
             print(f'The page of {name} is {args.page}.')
-    return cluster_figures(labels, len(task.sought), task.clusterings, task.assignments)
+    return task.cluster_figures()
 
 
 def shown_clustering(task: Task, name: Optional[str]) -> str:
@@ -159,8 +168,7 @@ def shown_clustering(task: Task, name: Optional[str]) -> str:
 
 def figures(task: Task, args: argparse.Namespace) -> dict[str, float]:
     """All figures."""
-    measured = cluster_figures(task.of_class[task.test.labels], len(task.sought), task.clusterings, task.assignments)
-    return dict(knn(task, args), **probe(task, args), **diagnostics(task, args), **measured)
+    return dict(knn(task, args), **probe(task, args), **diagnostics(task, args), **task.cluster_figures())
 
 
 def tsne(task: Task, args: argparse.Namespace) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """What the preparations of published archives share: the archive's sum, and folders of PNGs that appear as a whole."""
 
+import argparse
 import gzip
 import hashlib
 import io
@@ -10,7 +11,7 @@ import shutil
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TypeVar
@@ -19,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from clim_mm.errors import DataError
+from clim_mm.launch.commands import errors_in_a_sentence
 
 Kind = TypeVar('Kind')
 
@@ -84,3 +86,21 @@ def link(path: Path, second: Path) -> None:
         os.link(path, second)
     except OSError:
         shutil.copyfile(path, second)
+
+
+def command(write: Callable[[str, str, bool], bool], does: str, archive: str, out: str) -> None:
+    """The command of a preparation: ``write`` takes the archive, the folder and whether to add the whole.
+
+    Args:
+        does: What it does, a sentence.
+        archive, out: The archive's name and a folder, for the help.
+    """
+    parser = argparse.ArgumentParser(description=does)
+    parser.add_argument('archive', help=archive)
+    parser.add_argument('out', help=f'such as {out}')
+    parser.add_argument('--whole', action='store_true', help='also write train and test together, as OUT/whole')
+    args = parser.parse_args()
+    with errors_in_a_sentence():
+        written = write(args.archive, args.out, args.whole)
+        print(f'{args.out} is written.' if written else f'{args.out} is there already and was left as it is: delete '
+              'it to have it written again.')

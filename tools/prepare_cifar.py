@@ -7,7 +7,6 @@ Writes OUT/train/CLASS and OUT/test/CLASS; for CIFAR-100 also OUT/superclasses.t
 --whole adds OUT/whole/CLASS, train and test together, on which papers on clustering train and test.
 """
 
-import argparse
 import os.path as osp
 import pickle
 from collections.abc import Iterator
@@ -17,10 +16,9 @@ import clim_mm  # noqa: F401  (opens the host's version gate)
 
 # isort: split
 import numpy as np
-from image_archives import kind_of, link, member, opened, save_png, whole_folder
+from image_archives import command, kind_of, link, member, opened, save_png, whole_folder
 from torchvision.datasets import CIFAR10, CIFAR100
 
-from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.progress import progress_bar
 
 SUMS: dict[str, type[CIFAR10]] = {kind.tgz_md5: kind for kind in (CIFAR10, CIFAR100)}
@@ -100,17 +98,6 @@ def write_cifar(archive: str, out: str, whole: bool = False, sums: dict[str, typ
     return True
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description='Write CIFAR-10 or CIFAR-100 as folders of PNGs.')
-    parser.add_argument('archive', help='cifar-10-python.tar.gz or cifar-100-python.tar.gz')
-    parser.add_argument('out', help='such as data/cifar10')
-    parser.add_argument('--whole', action='store_true', help='also write train and test together, as OUT/whole')
-    args = parser.parse_args()
-    with errors_in_a_sentence():
-        written = write_cifar(args.archive, args.out, args.whole)
-        print(f'{args.out} is written.' if written else f'{args.out} is there already and was left as it is: delete '
-              'it to have it written again.')
-
-
 if __name__ == '__main__':
-    main()
+    command(write_cifar, 'Write CIFAR-10 or CIFAR-100 as folders of PNGs.',
+            'cifar-10-python.tar.gz or cifar-100-python.tar.gz', 'data/cifar10')

@@ -6,7 +6,6 @@ Writes OUT/train/CLASS, OUT/test/CLASS and OUT/unlabelled. --whole adds OUT/whol
 which papers on clustering train and test.
 """
 
-import argparse
 import os.path as osp
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -15,10 +14,9 @@ import clim_mm  # noqa: F401  (opens the host's version gate)
 
 # isort: split
 import numpy as np
-from image_archives import kind_of, link, member, opened, save_png, whole_folder
+from image_archives import command, kind_of, link, member, opened, save_png, whole_folder
 from torchvision.datasets import STL10
 
-from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.progress import progress_bar
 
 SIDE = 96
@@ -71,17 +69,6 @@ def write_stl10(archive: str, out: str, whole: bool = False, sums: Mapping[str, 
     return True
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description='Write STL-10 as folders of PNGs.')
-    parser.add_argument('archive', help='stl10_binary.tar.gz')
-    parser.add_argument('out', help='such as data/stl10')
-    parser.add_argument('--whole', action='store_true', help='also write train and test together, as OUT/whole')
-    args = parser.parse_args()
-    with errors_in_a_sentence():
-        written = write_stl10(args.archive, args.out, args.whole)
-        print(f'{args.out} is written.' if written else f'{args.out} is there already and was left as it is: delete '
-              'it to have it written again.')
-
-
 if __name__ == '__main__':
-    main()
+    command(write_stl10, 'Write STL-10 as folders of PNGs.',
+            'stl10_binary.tar.gz', 'data/stl10')

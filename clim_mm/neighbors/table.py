@@ -46,10 +46,6 @@ class NeighborTable:
         self._write(positives)
         self._version += 1
 
-    def draw(self, sample_idx: int, rng: np.random.Generator, excluded: Callable[[int], bool] = lambda _: False) -> int:
-        """One of the sample's positives, uniformly [csml], or -1 if it has none, as by :meth:`draw_some`."""
-        return next(iter(self.draw_some(sample_idx, 1, rng, excluded)), -1)
-
     def draw_some(self, sample_idx: int, number: int, rng: np.random.Generator,
                   excluded: Callable[[int], bool] = lambda _: False) -> list[int]:
         """Different positives of the sample, drawn uniformly: ``number``, or as many as it has.

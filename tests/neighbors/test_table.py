@@ -11,6 +11,11 @@ from clim_mm.neighbors import NeighborTable
 POSITIVES = np.array([[1, 2, 3], [0, -1, -1], [-1, -1, -1], [3, -1, 0], [4, 1, -1]], dtype=np.int32)
 
 
+def draw(table, sample_idx, rng, excluded=lambda _: False):
+    """One positive, or -1."""
+    return next(iter(table.draw_some(sample_idx, 1, rng, excluded)), -1)
+
+
 def published():
     table = NeighborTable(5, 3)
     table.publish(POSITIVES)
@@ -21,7 +26,7 @@ def test_a_new_table_has_version_0_and_no_positives():
     table = NeighborTable(5, 3)
     assert table.version == 0
     np.testing.assert_array_equal(table.positives, np.full((5, 3), -1))
-    assert [table.draw(i, np.random.default_rng(0)) for i in range(5)] == [-1] * 5
+    assert [draw(table, i, np.random.default_rng(0)) for i in range(5)] == [-1] * 5
 
 
 def test_bytes_are_those_of_the_memory_and_of_what_a_checkpoint_holds():
@@ -59,7 +64,7 @@ def test_positives_is_a_read_only_view():
 def test_draws_are_uniform(row, ids):
     table, rng = published(), np.random.default_rng(0)
     num_draws = 6000
-    found, frequency = np.unique([table.draw(row, rng) for _ in range(num_draws)], return_counts=True)
+    found, frequency = np.unique([draw(table, row, rng) for _ in range(num_draws)], return_counts=True)
     assert found.tolist() == ids
     share = 1 / len(ids)
     assert (abs(frequency - num_draws * share) <= 5 * np.sqrt(num_draws * share * (1 - share))).all()
@@ -67,7 +72,7 @@ def test_draws_are_uniform(row, ids):
 
 def test_a_draw_is_a_plain_int_and_depends_on_the_generator_alone():
     table = published()
-    draws = [[table.draw(0, rng) for _ in range(50)] for rng in map(np.random.default_rng, (7, 7, 8))]
+    draws = [[draw(table, 0, rng) for _ in range(50)] for rng in map(np.random.default_rng, (7, 7, 8))]
     assert draws[0] == draws[1] != draws[2]
     assert all(type(i) is int for i in draws[0])
 
@@ -90,7 +95,7 @@ def of_five():
 def test_draws_are_uniform_over_those_that_are_not_excluded(excluded, ids):
     table, rng = of_five(), np.random.default_rng(0)
     num_draws = 6000
-    drawn = [table.draw(0, rng, excluded=lambda i: i in excluded) for _ in range(num_draws)]
+    drawn = [draw(table, 0, rng, excluded=lambda i: i in excluded) for _ in range(num_draws)]
     found, frequency = np.unique(drawn, return_counts=True)
     assert found.tolist() == ids
     share = 1 / len(ids)
@@ -98,20 +103,20 @@ def test_draws_are_uniform_over_those_that_are_not_excluded(excluded, ids):
 
 
 def test_if_all_are_excluded_there_is_none():
-    assert of_five().draw(0, np.random.default_rng(0), excluded=lambda i: True) == -1
+    assert draw(of_five(), 0, np.random.default_rng(0), excluded=lambda i: True) == -1
 
 
 @pytest.mark.parametrize('seed', range(20))
 def test_what_is_found_one_by_one_leads_to_the_same_draw_as_what_is_known(seed):
     table, bad = of_five(), {1, 4, 5}
-    known = table.draw(0, np.random.default_rng(seed), excluded=bad.__contains__)
+    known = draw(table, 0, np.random.default_rng(seed), excluded=bad.__contains__)
     found = set()
-    while (positive := table.draw(0, np.random.default_rng(seed), excluded=found.__contains__)) in bad:
+    while (positive := draw(table, 0, np.random.default_rng(seed), excluded=found.__contains__)) in bad:
         found.add(positive)
     assert positive == known and known in (2, 6)
     # In the order of one permutation: without exclusions the draw is its first.
     in_order = np.random.default_rng(seed).permutation([6, 1, 4, 2, 5]).tolist()
-    assert table.draw(0, np.random.default_rng(seed)) == in_order[0]
+    assert draw(table, 0, np.random.default_rng(seed)) == in_order[0]
     assert known == next(i for i in in_order if i not in bad)
 
 
@@ -119,13 +124,13 @@ def test_exclusions_change_nothing_that_is_drawn_after():
     after = []
     for excluded in ((), (6, 1), (6, 1, 4, 2, 5)):
         rng = np.random.default_rng(3)
-        of_five().draw(0, rng, excluded=lambda i, excluded=excluded: i in excluded)
+        draw(of_five(), 0, rng, excluded=lambda i, excluded=excluded: i in excluded)
         after.append(rng.random())
     assert after == after[:1] * 3
 
 
 def test_a_row_without_positives_draws_minus_one():
-    assert [published().draw(2, np.random.default_rng(seed)) for seed in range(10)] == [-1] * 10
+    assert [draw(published(), 2, np.random.default_rng(seed)) for seed in range(10)] == [-1] * 10
 
 
 def test_state_dict_round_trip(tmp_path):
@@ -187,7 +192,7 @@ def test_a_state_of_another_size_is_an_error():
 def report_on_demand(table, connection):
     """Run in a child: whenever asked, send what the table holds there."""
     while connection.recv() == 'report':
-        draws = [table.draw(i, np.random.default_rng(i)) for i in range(5)]
+        draws = [draw(table, i, np.random.default_rng(i)) for i in range(5)]
         connection.send((table.version, table.positives.tolist(), draws))
 
 
@@ -208,7 +213,7 @@ def test_a_running_child_sees_what_is_published(method):
         assert report() == (0, [[-1] * 3] * 5, [-1] * 5)
         for version, positives in [(1, POSITIVES), (2, POSITIVES[::-1].copy())]:
             table.publish(positives)
-            draws = [table.draw(i, np.random.default_rng(i)) for i in range(5)]
+            draws = [draw(table, i, np.random.default_rng(i)) for i in range(5)]
             assert report() == (version, positives.tolist(), draws)
         here.send('stop')
         child.join(60)

@@ -42,8 +42,6 @@ class BYOL(FollowedEncoder):
         check_bool('model.cosine', cosine)
         super().__init__(backbone, neck, head, momentum, channels_last, **kwargs)
         (self.embedding_dim, ) = self.feature_dims
-        if channels_last:
-            self.to(memory_format=torch.channels_last)
         self.momentum = momentum
         self.cosine = cosine
         self._target_moved = False  # in this optimizer step

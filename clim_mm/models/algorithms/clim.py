@@ -1,6 +1,5 @@
 """CLIM: from a batch of named views to the loss."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -9,7 +8,6 @@ from clim_mm.checks import check_bool
 from clim_mm.host import SelfSupDataSample
 from clim_mm.registry import MODELS
 
-from ..parts.contrastive_health import step_figures
 from ..parts.encoder import LAST
 from ..parts.key_queue import image_ids
 from ..parts.momentum_contrast import MomentumContrast, largest
@@ -68,11 +66,7 @@ class CLIM(MomentumContrast):
                   for q_r, lam_r in zip(q, lam, strict=True)]
         mean_loss = torch.stack(losses).mean()
         top_query, top = largest(x_query), largest(x_anchor)
-        figures = step_figures(q[top_query], anchor_keys[top], (positive_keys or anchor_keys)[top], negatives,
-                               lam[top_query])
-        figures['relative_nce'] = mean_loss.detach() / math.log(1 + len(self.queue))
-        figures['queue_fill'] = self.queue.fill
-        if positive_keys:
-            figures['without_positive'] = (positive_ids < 0).float().mean()
-        self.enqueue(mean_loss, keys[top], keys[len(x_anchor) + top] if x_positive else None, anchor_ids, positive_ids)
+        entering = keys[top], keys[len(x_anchor) + top] if x_positive else None
+        figures = self.figures(mean_loss, q[top_query], lam[top_query], *entering, positive_ids)
+        self.enqueue(mean_loss, *entering, anchor_ids, positive_ids)
         return dict(loss=mean_loss * (len(x_query) * len(x_anchor) if self.sum_pairs else 1), **figures)

@@ -1,6 +1,5 @@
 """HSA: from a batch of named views to the loss over terms, positives and levels."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, Optional
 
@@ -11,7 +10,6 @@ from clim_mm.errors import ConfigError
 from clim_mm.host import SelfSupDataSample
 from clim_mm.registry import MODELS
 
-from ..parts.contrastive_health import step_figures
 from ..parts.key_queue import image_ids
 from ..parts.key_shuffle import Features
 from ..parts.momentum_contrast import MomentumContrast, largest
@@ -88,7 +86,8 @@ class HSA(MomentumContrast):
         crops = [('anchor', [x]) for x in inputs.get('anchor_crops', [])]  # each counts as a term
         terms = [*crops, *zip(self.terms, x_queries, strict=True)]
         queries = [  # each kind of view has batch statistics of its own [csml]
-            Query(self.encoder('query')(x), key_weights(term, b, lam_x, len(x_positives)), len(images) * len(terms))
+            Query.of(self.encoder('query')(x), key_weights(term, b, lam_x, len(x_positives)), len(x_anchor),
+                     len(images) * len(terms))
             for term, images in terms
             for x, lam_x in zip(images, lam if term == 'mixed' else lam[:1].expand(len(images), -1), strict=True)]
         keys = self.keys([x for images in (x_anchor, *x_positives) for x in images])  # (1 + n) |R|
@@ -100,18 +99,13 @@ class HSA(MomentumContrast):
         w = [*self.level_weights.values()]
         loss = torch.stack([w_s * loss_s for w_s, loss_s in zip(w, losses, strict=True)]).sum() / sum(w)
 
-        last, top = self.levels[-1], largest(x_anchor)
-        query = queries[largest(terms[-1][1]) - len(terms[-1][1])]
-        positive = keys[len(x_anchor) + top if x_positives else top]
-        figures = step_figures(query.features[last], keys[top][last], positive[last], negatives[last], query.weights[0])
-        relative = losses.detach() / math.log(1 + len(self.queue))
-        figures['relative_nce'] = relative[-1]
+        top, query = largest(x_anchor), queries[largest(terms[-1][1]) - len(terms[-1][1])]
+        entering = keys[top], keys[len(x_anchor) + top] if x_positives else None
+        figures = self.figures(losses[-1], query.features[self.levels[-1]], query.lam, *entering, ids[1])
         if len(self.levels) > 1:
+            relative = losses.detach() / self.at_chance
             figures.update({f'relative_nce_{level}': value for level, value in zip(self.levels, relative, strict=True)})
-        figures['queue_fill'] = self.queue.fill
-        if x_positives:
-            figures['without_positive'] = (ids[1] < 0).float().mean()
-        self.enqueue(loss, keys[top], positive if x_positives else None, ids[0], ids[1])
+        self.enqueue(loss, *entering, ids[0], ids[1])
         return dict(loss=loss, **figures)
 
     def _of_level(self, level: str, queries: Sequence['Query'], keys: Sequence[Features], negatives: torch.Tensor,
@@ -120,10 +114,7 @@ class HSA(MomentumContrast):
         of_level = [key[level] for key in keys]
         total = negatives.new_zeros(())
         for query in queries:
-            # Every resolution of an image's keys has the same part of its weight.
-            resolutions = len(keys) // len(query.weights)
-            weights = query.weights.repeat_interleave(resolutions, dim=0) / resolutions
-            total = total + self.head(query.features[level], of_level, weights, negatives, own) / query.divisor
+            total = total + self.head(query.features[level], of_level, query.weights, negatives, own) / query.divisor
         return total
 
 
@@ -131,8 +122,14 @@ class Query(NamedTuple):
     """One view that is pulled towards keys."""
 
     features: Features  # by level
-    weights: torch.Tensor  # (1 + n, N), of the anchor's key and its neighbours'
+    lam: torch.Tensor  # (N,), weight of the anchor's keys
+    weights: torch.Tensor  # ((1 + n) |R|, N), of the anchor's keys and its neighbours'
     divisor: int  # of its loss in the mean: terms, times the term's views
+
+    @classmethod
+    def of(cls, features: Features, weights: torch.Tensor, resolutions: int, divisor: int) -> 'Query':
+        """A view whose ``key_weights`` the keys of an image share, each resolution the same part."""
+        return cls(features, weights[0], weights.repeat_interleave(resolutions, dim=0) / resolutions, divisor)
 
 
 def key_weights(term: str, b: float, lam: torch.Tensor, num_positives: int) -> torch.Tensor:

@@ -39,6 +39,8 @@ class FollowedEncoder(EmbedsFirstView, BaseModel):
         self.channels_last = channels_last
         self.feature_dims = features_dims(self.encoder('query'))
         self.encoder_k = MomentumEncoder(self.encoder('query'), 1 - momentum)
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
         self.advance_after_loss = True
 
     def init_weights(self) -> None:

@@ -1,5 +1,6 @@
 """What methods of the MoCo family share: two encoders, shuffled keys, and the queue that the keys enter."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Optional
 
@@ -9,7 +10,7 @@ from clim_mm.checks import check_bool, check_whole
 from clim_mm.errors import ConfigError, some_of
 from clim_mm.neighbors.defaults import PAPER_QUEUE_LEN
 
-from .contrastive_health import CONTRASTIVE
+from .contrastive_health import CONTRASTIVE, step_figures
 from .encoder import LAST
 from .followed_encoder import FollowedEncoder, finite
 from .key_queue import NO_POSITIVE, KeyQueue, adapt_state
@@ -60,8 +61,6 @@ class MomentumContrast(FollowedEncoder):
         self.register_load_state_dict_pre_hook(adapt_state)
         self.key_shuffle = KeyShuffle(bn_splits)
         self.key_shuffle.split(self)
-        if channels_last:
-            self.to(memory_format=torch.channels_last)
         self.mask_own_keys = mask_own_keys
         self.enqueue_positives = enqueue_positives
 
@@ -93,6 +92,31 @@ class MomentumContrast(FollowedEncoder):
         # Keys that enter before backward must not change what it needs; `advance` lets them enter after it.
         return {level: keys.clone() if self.advance_after_loss else keys
                 for level, keys in zip(self.levels, self.queue.keys.chunk(len(self.levels)), strict=True)}
+
+    @property
+    def at_chance(self) -> float:
+        """The NCE of a query that is as near to its key as to the K negatives."""
+        return math.log(1 + len(self.queue))
+
+    def figures(self, nce: torch.Tensor, q: torch.Tensor, lam: torch.Tensor, anchor_keys: Features,
+                positive_keys: Optional[Features], positive_ids: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What is logged beside the loss, of the last level and one resolution.
+
+        Args:
+            nce: Scalar, the mean loss of the last level.
+            q: (N, C) queries.
+            lam: (N,) weight of the anchor's key in their loss.
+            anchor_keys, positive_keys: By level, (N, C); None of the positives' is MoCo.
+            positive_ids: (N,) int64, below 0 for none.
+        """
+        last = self.levels[-1]
+        figures = step_figures(q, anchor_keys[last], (positive_keys or anchor_keys)[last],
+                               self.queue.keys[-self.queue.dim:], lam)
+        figures['relative_nce'] = nce.detach() / self.at_chance
+        figures['queue_fill'] = self.queue.fill
+        if positive_keys:
+            figures['without_positive'] = (positive_ids < 0).float().mean()
+        return figures
 
     def enqueue(self, loss: torch.Tensor, anchor_keys: Features, positive_keys: Optional[Features],
                 anchor_ids: torch.Tensor, positive_ids: torch.Tensor) -> None:
