@@ -4,6 +4,7 @@
     python tools/study.py configs/studies/digits.py --table-only
     python tools/study.py configs/studies/digits.py --table-only --baseline knn
     python tools/study.py configs/studies/digits.py --from-csv docs/study_digits_runs.csv
+    python tools/study.py configs/studies/digits.py --seeds 3 4    # these alone; another machine has the others
 
 What is finished is not run again; a study that was broken off goes on. The table is written after each run.
 """
@@ -19,6 +20,7 @@ import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pic
 # isort: split
 from clim_mm.checkpoints import HeldFolder, write_atomically
 from clim_mm.checks import check_choice, check_whole
+from clim_mm.errors import ConfigError
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.progress import progress_bar
 from clim_mm.study import (
@@ -73,12 +75,18 @@ def main() -> None:
     parser.add_argument('--jobs', type=int, default=1, help='runs at once (default: 1)')
     only = parser.add_mutually_exclusive_group()
     only.add_argument('--table-only', action='store_true', help='make the table of what is finished; run nothing')
-    only.add_argument('--from-csv', help='make the table of a runs.csv that this command has written; run nothing')
+    only.add_argument('--from-csv', nargs='+', metavar='RUNS_CSV',
+                      help='make the table of runs.csv files that this command has written; run nothing')
+    parser.add_argument('--seeds', type=int, nargs='+', help='some of the study file\'s seeds (default: all)')
     parser.add_argument('--baseline', help='the row that the others are compared with (default: the study file\'s)')
     args = parser.parse_args()
     with errors_in_a_sentence():
         check_whole('--jobs', args.jobs, least=1)
         study = read_study(args.study)
+        if args.seeds is not None:
+            if not set(args.seeds) <= set(study.seeds):
+                raise ConfigError(f'--seeds must be of {study.seeds}, those of {args.study}, not {args.seeds}.')
+            study = replace(study, seeds=tuple(dict.fromkeys(args.seeds)))
         if args.baseline is not None:
             check_choice('--baseline', args.baseline, [row.name for row in study.rows])
             study = replace(study, baseline=args.baseline)

@@ -38,21 +38,25 @@ def runs_csv(figures: Sequence[Figure]) -> str:
     return text.getvalue()
 
 
-def read_runs_csv(path: str, study: Study) -> list[Figure]:
-    """Read what ``runs_csv`` has written for this study; DataError for anything else."""
-    try:
-        with open(path, newline='') as file:
-            found = [Figure(line['row'], int(line['seed']), line['figure'], float(line['value']))
-                     for line in csv.DictReader(file)]
-    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
-        raise machine_error(error) or DataError(
-            f'The runs in {path} cannot be read ({error}): give a runs.csv that this command has written.') from error
+def read_runs_csv(paths: Sequence[str], study: Study) -> list[Figure]:
+    """Read what ``runs_csv`` has written for this study, on one machine or on several; DataError for anything else."""
     known = {(row.name, seed) for row in study.rows for seed in study.seeds}
-    sound = {figure[:3] for figure in found if figure[:2] in known and math.isfinite(figure.value)}
-    if not found or len(sound) < len(found):
-        raise DataError(f'{path} holds no figure, or what is no figure of a run of the study {study.name}, or one '
-                        'twice: give a runs.csv of this study, as it was written.')
-    return found
+    all_found: dict[tuple[str, int, str], Figure] = {}
+    for path in paths:
+        try:
+            with open(path, newline='') as file:
+                found = [Figure(line['row'], int(line['seed']), line['figure'], float(line['value']))
+                         for line in csv.DictReader(file)]
+        except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+            raise machine_error(error) or DataError(f'The runs in {path} cannot be read ({error}): give a runs.csv '
+                                                    'that this command has written.') from error
+        before = len(all_found)
+        all_found.update({figure[:3]: figure for figure in found
+                          if figure[:2] in known and math.isfinite(figure.value)})
+        if not found or len(all_found) < before + len(found):
+            raise DataError(f'{path} holds no figure, or what is no figure of a run of the study {study.name}, or one '
+                            'twice: give a runs.csv of this study, as it was written.')
+    return list(all_found.values())
 
 
 @dataclass(frozen=True)

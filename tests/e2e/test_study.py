@@ -105,6 +105,11 @@ def test_a_study_that_is_killed_goes_on_and_is_not_run_twice(run, write, tmp_pat
     assert none.returncode == 1 and 'simclr' in none.stdout.strip().splitlines()[-1]
     assert run(*command, '--table-only').returncode == 0 and (work / 'table.md').read_text() == table
 
+    part = run(*command, '--table-only', '--seeds', 3)
+    assert part.returncode == 0 and (work / 'table.md').read_text() == table
+    none = run(*command, '--seeds', 3, 4)
+    assert none.returncode == 1 and '--seeds must be of (3,)' in none.stdout.strip().splitlines()[-1]
+
     changed = run('tools/study.py', write(3), '--work-dir', work)
     assert changed.returncode == 1 and 'Traceback' not in changed.stdout
     assert 'is another than when' in changed.stdout.strip().splitlines()[-1]

@@ -1,6 +1,7 @@
 """The table, its intervals and its pictures, by hand; figures of runs, as results have them and as CSV."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -125,7 +126,16 @@ def test_the_csv_is_read_as_it_was_written(tmp_path):
     path = tmp_path / 'runs.csv'
     path.write_text(runs_csv(STORED))
     assert path.read_text().splitlines()[:2] == ['row,seed,figure,value', 'moco,0,purity,0.2']
-    assert read_runs_csv(str(path), STUDY) == STORED
+    assert read_runs_csv([str(path)], STUDY) == STORED
+
+
+def test_machines_that_shared_a_study(tmp_path):
+    paths = [str(tmp_path / f'{seed}.csv') for seed in (0, 1)]
+    for seed, path in enumerate(paths):
+        Path(path).write_text(runs_csv([figure for figure in STORED if figure.seed == seed]))
+    assert sorted(read_runs_csv(paths, STUDY)) == sorted(STORED)
+    with pytest.raises(DataError, match='0.csv .*twice'):
+        read_runs_csv([*paths, paths[0]], STUDY)
 
 
 @pytest.mark.parametrize('text, word', [
@@ -143,10 +153,10 @@ def test_the_csv_is_read_as_it_was_written(tmp_path):
 def test_what_is_no_csv_of_the_study(tmp_path, text, word):
     (tmp_path / 'runs.csv').write_text(text)
     with pytest.raises(DataError) as raised:
-        read_runs_csv(str(tmp_path / 'runs.csv'), STUDY)
+        read_runs_csv([str(tmp_path / 'runs.csv')], STUDY)
     assert word in sentence(raised.value), sentence(raised.value)
 
 
 def test_no_file():
     with pytest.raises(DataError, match='cannot be read'):
-        read_runs_csv('nothing.csv', STUDY)
+        read_runs_csv(['nothing.csv'], STUDY)
