@@ -32,7 +32,8 @@ FORM = 'MODEL_rDEPTH_PROCESSESxbBATCH-EPOCHSe_DATA[_CHANGE-CHANGE]'
 _CLIM = dict(
     strategy='center_wise', num_clusters=None, num_neighbors=None, interval=5, begin=0, encoder='momentum',
     layer='embedding', feature_source='extract', mixing='CutMix', alpha=2.0, same_place=True, per_batch=False,
-    unmixed_term=False, sum_pairs=False, enqueue_positives=False, on_device=False)
+    unmixed_term=False, sum_pairs=False, enqueue_positives=False, on_device=False,
+    shared_window=False)
 _VIEWS = dict(
     in1k=[(224, 0.2, 1.0), (160, 0.2, 1.0)], digits=[(16, 0.4, 1.0), (12, 0.4, 1.0)],
     textures=[(32, 0.4, 1.0), (24, 0.4, 1.0)],
@@ -50,6 +51,7 @@ _WORDS: dict[str, dict] = dict(
     otherplace=dict(same_place=False),
     batchmix=dict(per_batch=True),
     unmixedterm=dict(unmixed_term=True),
+    sharedwindow=dict(shared_window=True),
     sumpairs=dict(sum_pairs=True),
     enqueuepositives=dict(enqueue_positives=True),
     queryencoder=dict(encoder='query'),
@@ -111,6 +113,7 @@ def done_by(cfg: Config) -> dict[str, Any]:
         'strategy', 'num_clusters', 'num_neighbors', 'interval', 'begin', 'encoder', 'layer', 'feature_source')}
     done.update(mixing=type(mixing[0]).__name__ if mixing else None, queries=_views(views.view), keys=_views(
         views.key_view))
+    done['shared_window'] = views.shared_window
     for name in ('alpha', 'same_place', 'per_batch', 'unmixed_term'):
         done[name] = getattr(mixing[0], name, None) if mixing else None
     for name in ('sum_pairs', 'enqueue_positives'):

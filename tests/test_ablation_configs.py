@@ -78,7 +78,8 @@ def test_the_parser_by_hand(name, differs):
     expected = dict(
         strategy='center_wise', num_clusters=None, num_neighbors=None, interval=5, begin=0, encoder='momentum',
         layer='embedding', feature_source='extract', mixing='CutMix', alpha=2.0, same_place=True, per_batch=False,
-        unmixed_term=False, sum_pairs=False, enqueue_positives=False, on_device=False, queries=one, keys=one)
+        unmixed_term=False, sum_pairs=False, enqueue_positives=False, on_device=False, shared_window=False, queries=one,
+        keys=one)
     assert said_by(f'clim_r50_16xb32-200e_in1k_{name}') == dict(expected, **differs)
 
 

@@ -102,6 +102,7 @@ def trained(change, folder, work_dir):
     ('centerwise-cutmix-crops2x224and2x96', [16, 8, 8], [16]),
     ('otherplace', [16, 12], [16, 12]),
     ('batchmix', [16, 12], [16, 12]),
+    ('sharedwindow', [16, 12], [16, 12]),
     ('unmixedterm', [16, 12, 16, 12], [16, 12]),
     ('sumpairs', [16, 12], [16, 12]),
     ('enqueuepositives', [16, 12], [16, 12]),

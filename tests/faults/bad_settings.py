@@ -71,6 +71,7 @@ OPTIONS: dict[str, list] = {
     f'{PAIRS}.pipeline.0.load': PIPELINE,
     f'{PAIRS}.pipeline.0.view': PIPELINE,
     f'{PAIRS}.pipeline.0.key_view': [value for value in PIPELINE if value is not None],
+    f'{PAIRS}.pipeline.0.shared_window': switch(),
     f'{PAIRS}.pipeline.0.load.0.min_side': whole(1),
     f'{VIEW}.resolutions': ['8', 8.5, True, NAN, 7, 4096, None, {}, (16, 16), (16, '12'), (16, 12.0), (16, 4), ()],
     f'{VIEW}.transforms': [3, 'text', [3], [{}], [dict(type='NoSuchTransform')]],

@@ -59,8 +59,14 @@ class MultiRes(RandomResizedCrop):
             self.largest_sigma = largest_sigma(self.transforms.transforms)
 
     def transform(self, results: dict) -> dict:
-        """Replace ``img``, (H, W, 3) uint8, by a list of (r, r, 3) uint8, one for each r of R."""
-        top, left, bottom, right = self.get_params(results['img'], self.scale, self.ratio, self.max_attempts)
+        """Replace ``img``, (H, W, 3) uint8, by a list of (r, r, 3) uint8, one for each r of R.
+
+        ``window``, (top, left, bottom, right) in pixels, is kept if it is there already, and else drawn and added.
+        """
+        if 'window' not in results:
+            window = self.get_params(results['img'], self.scale, self.ratio, self.max_attempts)
+            results = dict(results, window=window)
+        top, left, bottom, right = results['window']
         crop = np.ascontiguousarray(results['img'][top:bottom + 1, left:right + 1])
         if self.on_device:
             done = self.transforms(dict(img=resized(crop, self.size[0]), drawn=PhotometricDraws()))

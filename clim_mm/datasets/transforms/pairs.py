@@ -10,10 +10,12 @@ from mmengine.dataset import Compose
 from mmengine.structures import InstanceData
 
 from clim_mm.checks import check_bool, check_choice, check_list
+from clim_mm.errors import ConfigError
 from clim_mm.host import PackSelfSupInputs
 from clim_mm.registry import TRANSFORMS
 
 from ..device_views import DeferredView, RenderPlan
+from .crops import MultiRes
 
 
 @TRANSFORMS.register_module()
@@ -39,10 +41,12 @@ class PairViews(BaseTransform):
         unmixed: Of ``anchor`` and ``positive``: whose query is passed on as it was before mixing, as ``anchor_query``
             or ``positive_query`` [csml: both]. Not mixed and given, there is no ``query``.
         crops: Transforms, or their configs, that draw further, small views of the anchor, ``anchor_crops``.
+        shared_window: Cut query and key of an image out of the same window, flipped and coloured apart [paper 3.3's
+            "the same content but different resolutions", in its other reading]. Needs views of one ``MultiRes``.
     """
 
     def __init__(self, load: Sequence, view: Sequence, key_view: Optional[Sequence] = None, mixed: bool = True,
-                 unmixed: Sequence[str] = (), crops: Sequence = ()) -> None:
+                 unmixed: Sequence[str] = (), crops: Sequence = (), shared_window: bool = False) -> None:
         for name, transforms in dict(load=load, view=view, key_view=view if key_view is None else key_view).items():
             check_list(f'{name} of PairViews', transforms)
         check_bool('mixed of PairViews', mixed)
@@ -54,6 +58,12 @@ class PairViews(BaseTransform):
         self.mixed = mixed
         self.unmixed = tuple(unmixed)
         self.crops = Compose(crops)
+        check_bool('shared_window of PairViews', shared_window)
+        if shared_window and not all(isinstance(drawn.transforms[0], MultiRes)
+                                     for drawn in (self.view, self.key_view)):
+            raise ConfigError('shared_window of PairViews needs a view, and a key_view if there is one, that begins '
+                              'with MultiRes: change them, or leave shared_window out.')
+        self.shared_window = shared_window
 
     def transform(self, results: dict) -> dict:
         """Add the views, and the weights of the queries."""
@@ -65,8 +75,13 @@ class PairViews(BaseTransform):
         drawn += [(f'positive_key_{place}', self.load(info), self.key_view)
                   for place, info in enumerate(results.get('other_positives', ()), start=2)]
         if self.crops.transforms:
-            drawn.append(('anchor_crops', images['anchor'], self.crops))
-        views = {name: _flat(view(dict(image))['img']) for name, image, view in drawn}
+            drawn.append(('anchor_crops', dict(images['anchor']), self.crops))  # a copy, which has no window
+        views = {}
+        for name, image, view in drawn:
+            seen = view(dict(image))
+            views[name] = _flat(seen['img'])
+            if self.shared_window and 'window' in seen:
+                image['window'] = seen['window']  # the next view of this image begins from it
         num_queries = sum(len(DeferredView.of(view).resolutions) for view in views.get('query', ()))
         return dict(results, views=views, unmixed=self.unmixed,
                     lam=[0.0 if results['positive_idx'] >= 0 else 1.0] * num_queries)

@@ -161,3 +161,48 @@ def test_crops_can_be_at_several_resolutions_or_at_one(class_folder):
 def test_a_key_view_that_is_no_list_is_an_error(key_view):
     with pytest.raises(ConfigError, match='key_view of PairViews must be a list that is not empty'):
         PairViews([LoadImage()], [view()], key_view)
+
+
+@pytest.mark.parametrize('on_device', [False, True])
+def test_query_and_key_from_one_window(class_folder, on_device):
+    crop = dict(on_device=on_device, scale=(0.1, 0.5))
+    plain = [MultiRes((48, 40), **crop), MultiRes((24, ), **crop)]
+    for seed in range(5):
+        seed_everything(seed)
+        views = PairViews([LoadImage()], plain[:1], plain[1:], shared_window=True)(infos(class_folder))['views']
+        seed_everything(seed)
+        windows = []
+        for name, info in zip(('anchor', 'positive'), infos(class_folder).values(), strict=False):
+            query = plain[0](LoadImage()(info))
+            key = plain[1](dict(LoadImage()(info), window=query['window']))
+            windows.append(query['window'])
+            query_name = 'query' if name == 'anchor' else 'positive_query'
+            for found, wanted in [(views[query_name], query['img']), (views[f'{name}_key'], key['img'])]:
+                for here, there in zip(found, wanted, strict=True):
+                    np.testing.assert_array_equal(pixels(here), pixels(there))
+        assert windows[0] != windows[1], 'each image has a window of its own'
+
+
+def pixels(view):
+    return getattr(view, 'image', view)
+
+
+def test_colours_of_one_window_are_drawn_apart(class_folder):
+    seed_everything(1)
+    views = PairViews([LoadImage()], [view()], shared_window=True)(infos(class_folder))['views']
+    assert len({views[name][0].tobytes() for name in VIEWS}) == 4
+
+
+def test_small_crops_have_windows_of_their_own(class_folder):
+    crops = [MultiView([[MultiRes((32, ), scale=(0.1, 0.5))]], num_views=[3])]
+    seed_everything(0)
+    views = PairViews([LoadImage()], [MultiRes((32, ), scale=(0.1, 0.5))], crops=crops, shared_window=True)(
+        infos(class_folder))['views']
+    np.testing.assert_array_equal(views['query'][0], views['anchor_key'][0])
+    assert len({image.tobytes() for image in [*views['anchor_crops'], *views['query']]}) == 4
+
+
+@pytest.mark.parametrize('views', [multi_crop(), dict(view=[LoadImage()])])
+def test_windows_that_cannot_be_shared(views):
+    with pytest.raises(ConfigError, match='needs a view, and a key_view .* MultiRes: change them'):
+        PairViews([LoadImage()], **views, shared_window=True)
