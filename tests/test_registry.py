@@ -20,8 +20,8 @@ NAMES = {
     'function': ['stack_collate'],
     'hook': [
         'CenterWiseNeighborHook', 'CheckpointGuardHook', 'EpochRandomnessHook', 'HistoryHook', 'KNNHook',
-        'LoaderWatchHook', 'ManifestHook', 'NeighborPageHook', 'OptimizerStepHook', 'PreflightHook',
-        'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook', 'ResumeGuardHook', 'WatchdogHook'
+        'LoaderWatchHook', 'ManifestHook', 'NeighborPageHook', 'OptimizerStepHook', 'OraclePositivesHook',
+        'PreflightHook', 'PretrainedBackboneHook', 'QuarantineHook', 'QueueHook', 'ResumeGuardHook', 'WatchdogHook'
     ],
     'model': ['BYOL', 'C2BIN', 'CLIM', 'ClusterContrastHead', 'DepthHeads', 'DepthProbe', 'DeviceViews', 'HSA',
               'MixedContrastiveHead', 'MoCo', 'MultiPositiveHead', 'ViewPreprocessor'],
