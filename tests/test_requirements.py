@@ -70,7 +70,7 @@ def test_what_is_imported_is_required():
     assert {'scipy', 'torch', 'safetensors', 'faiss', 'lvis'} <= imports_of('clim_mm').keys()
     assert set(undeclared('clim_mm', always)) == set(undeclared('clim_mm/transfer', always)) == {'mmdet', 'lvis'}
     assert undeclared('clim_mm/transfer', [*always, *required('det')]) == {}
-    assert undeclared('tools', always) == {}
+    assert undeclared('tools', [*always, *required('peers')]) == {}
     assert undeclared('tests', [*always, *required('det', 'tests')]) == {}
 
 
@@ -91,6 +91,13 @@ def test_what_is_pinned_is_within_what_is_required():
         else:
             open_ended.append(requirement.name)
     assert open_ended == ['faiss-gpu'], 'in the place of faiss-cpu'
+
+
+def test_the_peers_are_compared_on_the_same_torch():
+    pinned = {requirement.name: requirement.specifier for requirement in required('pinned')}
+    peers = {requirement.name: requirement.specifier for requirement in required('peers')}
+    assert {name: peers[name] for name in ('torch', 'torchvision')} == {
+        name: pinned[name] for name in ('torch', 'torchvision')}
 
 
 def test_the_gpu_extra_leaves_one_faiss():

@@ -1,6 +1,7 @@
 """The benchmarks at a size of seconds: that they measure what they say, and keep what they find."""
 
 import json
+import shutil
 import sys
 
 import pytest
@@ -98,3 +99,27 @@ def test_a_folder_without_jpegs_is_told(run, tmp_path):
     result = run('tools/benchmarks/decoders.py', '--folder', tmp_path)
     assert result.returncode != 0
     assert f'{tmp_path} holds no JPEG' in result.stdout and 'Traceback' not in result.stdout
+
+
+def test_peers(run, digits, tmp_path):
+    """What this project has in it: the peers' environment is not here."""
+    command = ['tools/benchmarks/peers.py', digits, '--epochs', 2, '--seeds', 0, '--workers', 1, '--work-dir', tmp_path]
+    missing = run(*command, '--peer-python', tmp_path / 'python')
+    assert missing.returncode == 1 and 'setup_peers.sh' in missing.stdout.strip().splitlines()[-1]
+    result = run(*command, '--peers')
+    assert result.returncode == 0, result.stdout[-3000:]
+    table = (tmp_path / 'table.md').read_text()
+    assert table in result.stdout and '| **ours** | 1 |' in table
+    figures = dict(line.split(',')[2:] for line in (tmp_path / 'runs.csv').read_text().splitlines()[1:])
+    assert float(figures['images_per_second']) > 0 and float(figures['of_ours']) == 1
+    assert 0.3 < float(figures['knn_20_top1']) <= 1, 'the features are those of this training'
+    job = json.loads((tmp_path / 'ours/seed_0/job.json').read_text())
+    assert job['bn_splits'] == 2 and job['epochs'] == 2 and job['lr'] == 0.06
+
+    # Of a peer that trained another network, nothing is compared.
+    other = tmp_path / 'lightly/seed_0'
+    shutil.copytree(tmp_path / 'ours/seed_0', other)
+    figures = json.loads((other / 'figures.json').read_text())
+    (other / 'figures.json').write_text(json.dumps(dict(figures, parameters=1)))
+    unequal = run(*command, '--peers', 'lightly', '--peer-python', sys.executable)
+    assert unequal.returncode == 1 and 'compare the same' in unequal.stdout.strip().splitlines()[-1]
