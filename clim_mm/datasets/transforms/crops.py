@@ -71,10 +71,11 @@ class MultiRes(RandomResizedCrop):
         if self.on_device:
             done = self.transforms(dict(img=resized(crop, self.size[0]), drawn=PhotometricDraws()))
             return dict(results, img=[DeferredView(done['img'], done['drawn'], self.resolutions, self.largest_sigma)])
-        start = GlobalRandomness.now()
+        # Asked for only if it is needed: it takes as long as resizing a small image.
+        start = GlobalRandomness.now() if len(self.resolutions) > 1 else None
         renderings: list[np.ndarray] = []
         for r in self.resolutions:
-            if renderings:
+            if renderings and start:
                 start.restore()  # every further rendering gets the draws of the first
             renderings.append(self.transforms(dict(img=resized(crop, r)))['img'])
         return dict(results, img=renderings)
