@@ -99,11 +99,12 @@ def test_half_precision_becomes_float32(class_folder):
     np.testing.assert_array_equal(found, np.full((12, 2), 0.5))
 
 
+@pytest.mark.e2e
 @pytest.mark.parametrize('world_size, batch_size, batches', [
     (2, 5, [2, 1]),
-    pytest.param(2, 12, [1, 0], marks=pytest.mark.e2e),
-    pytest.param(3, 2, [2, 2, 2], marks=pytest.mark.e2e),
-    pytest.param(3, 8, [1, 1, 0], marks=pytest.mark.e2e),
+    (2, 12, [1, 0]),
+    (3, 2, [2, 2, 2]),
+    (3, 8, [1, 1, 0]),
 ])
 @pytest.mark.usefixtures('one_torch_thread')
 def test_several_processes_give_exactly_what_one_gives(class_folder, world_size, batch_size, batches):

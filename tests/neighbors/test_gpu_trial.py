@@ -26,10 +26,12 @@ def running(code):
     return [sys.executable, '-c', code]
 
 
+@pytest.mark.e2e
 def test_gpus_that_find_what_the_cpu_finds_are_sound():
     assert gpu_fault(running(ON_TWO_GPUS.format('expected'))) is None
 
 
+@pytest.mark.e2e
 def test_one_that_finds_something_else_is_named():
     wrong = 'expected if gpu != 1 else expected[::-1]'
     told = gpu_fault(running(ON_TWO_GPUS.format(wrong)))
