@@ -4,7 +4,7 @@
     python tools/study.py configs/studies/digits.py --table-only
     python tools/study.py configs/studies/digits.py --table-only --baseline knn
     python tools/study.py configs/studies/digits.py --from-csv docs/study_digits_runs.csv
-    python tools/study.py configs/studies/digits.py --seeds 3 4    # these alone; another machine has the others
+    python tools/study.py configs/studies/digits.py --seeds 3 4    # these alone; another machine runs the others
 
 What is finished is not run again; a study that was broken off goes on. The table is written after each run.
 """
@@ -12,8 +12,10 @@ What is finished is not run again; a study that was broken off goes on. The tabl
 import argparse
 import os.path as osp
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Optional
 
 import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pictures before cv2 is imported)
 
@@ -68,6 +70,15 @@ def finish(study: Study, runs: list[Run], todo: list[tuple[Run, Stage]], work_di
                 raise
 
 
+def chosen(some: Optional[Sequence], of_all: Sequence) -> Sequence:
+    """What the command line names of the study's rows or seeds; all if it names none."""
+    unknown = set(some or ()) - set(of_all)
+    if unknown:
+        raise ConfigError(f'The study has {", ".join(map(str, of_all))}, and no {", ".join(map(str, unknown))}: name '
+                          'some of them by --rows and --seeds.')
+    return of_all if some is None else some
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description='Compare configs over several seeds.')
     parser.add_argument('study', help='the study file')
@@ -77,16 +88,14 @@ def main() -> None:
     only.add_argument('--table-only', action='store_true', help='make the table of what is finished; run nothing')
     only.add_argument('--from-csv', nargs='+', metavar='RUNS_CSV',
                       help='make the table of runs.csv files that this command has written; run nothing')
-    parser.add_argument('--seeds', type=int, nargs='+', help='some of the study file\'s seeds (default: all)')
+    parser.add_argument('--seeds', type=int, nargs='+', help='some of the study file\'s seeds to run (default: all)')
+    parser.add_argument('--rows', nargs='+', help='some of its rows to run (default: all)')
     parser.add_argument('--baseline', help='the row that the others are compared with (default: the study file\'s)')
     args = parser.parse_args()
     with errors_in_a_sentence():
         check_whole('--jobs', args.jobs, least=1)
         study = read_study(args.study)
-        if args.seeds is not None:
-            if not set(args.seeds) <= set(study.seeds):
-                raise ConfigError(f'--seeds must be of {study.seeds}, those of {args.study}, not {args.seeds}.')
-            study = replace(study, seeds=tuple(dict.fromkeys(args.seeds)))
+        rows, seeds = chosen(args.rows, [row.name for row in study.rows]), chosen(args.seeds, study.seeds)
         if args.baseline is not None:
             check_choice('--baseline', args.baseline, [row.name for row in study.rows])
             study = replace(study, baseline=args.baseline)
@@ -98,7 +107,7 @@ def main() -> None:
             if not args.table_only:
                 HeldFolder(work_dir)  # until this process ends
             runs = runs_of(study, work_dir)
-            todo = unfinished(runs)
+            todo = [(run, stage) for run, stage in unfinished(runs) if run.seed in seeds and run.row in rows]
             if todo and not args.table_only:
                 finish(study, runs, todo, work_dir, args.jobs)
             figures = figures_of(runs)

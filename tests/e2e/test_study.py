@@ -72,6 +72,10 @@ def test_a_study_that_is_killed_goes_on_and_is_not_run_twice(run, write, tmp_pat
     killed_after_the_first_checkpoint([sys.executable, *command], work / 'moco/seed_3/pretraining/epoch_1.pth')
     assert not (work / 'moco/seed_3/results.json').exists()
 
+    part = run(*command, '--rows', 'clim', '--seeds', 3)
+    assert part.returncode == 0 and not (work / 'moco/seed_3/results.json').exists(), 'another machine\'s'
+    assert '| **moco** | 0 | -' in part.stdout
+
     result = run(*command, '--jobs', 2)
     assert result.returncode == 0, result.stdout[-3000:]
     log = (work / 'moco/seed_3/pretraining.log').read_text()
@@ -105,10 +109,9 @@ def test_a_study_that_is_killed_goes_on_and_is_not_run_twice(run, write, tmp_pat
     assert none.returncode == 1 and 'simclr' in none.stdout.strip().splitlines()[-1]
     assert run(*command, '--table-only').returncode == 0 and (work / 'table.md').read_text() == table
 
-    part = run(*command, '--table-only', '--seeds', 3)
-    assert part.returncode == 0 and (work / 'table.md').read_text() == table
-    none = run(*command, '--seeds', 3, 4)
-    assert none.returncode == 1 and '--seeds must be of (3,)' in none.stdout.strip().splitlines()[-1]
+    for wrong in (('--seeds', 3, 4), ('--rows', 'clim', 'simclr')):
+        none = run(*command, *wrong)
+        assert none.returncode == 1 and 'name some of them' in none.stdout.strip().splitlines()[-1]
 
     changed = run('tools/study.py', write(3), '--work-dir', work)
     assert changed.returncode == 1 and 'Traceback' not in changed.stdout
