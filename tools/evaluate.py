@@ -14,122 +14,36 @@ Beside the figures stands what was checked: whose weights and images these are.
 
 import argparse
 import os.path as osp
-from collections.abc import Collection
-from functools import cached_property
 from typing import Optional
 
 import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pictures before cv2 is imported)
 
 # isort: split
-import numpy as np
-from mmengine.config import Config
-
 from clim_mm.checkpoints import write_atomically, write_json
 from clim_mm.checks import check_choice, check_number, check_whole
 from clim_mm.config_file import load_config
-from clim_mm.evaluation import (
-    LabelledViews,
-    diagnose,
-    extract_settings,
-    frozen_features,
-    knn_top1,
-    load_model,
-    probe_top1,
-    train_and_held_out,
-)
-from clim_mm.evaluation.clusterings import (
-    KMEANS,
-    Clustering,
-    check_fitted,
-    cluster_figures,
-    clustering_by_kmeans,
-    clustering_of_head,
-    counts_of,
-    match,
-)
-from clim_mm.evaluation.features import head_names, soft_assignments
+from clim_mm.evaluation import diagnose, extract_settings, knn_top1, probe_top1
+from clim_mm.evaluation.clusterings import KMEANS, check_fitted, counts_of, match
+from clim_mm.evaluation.features import head_names
+from clim_mm.evaluation.frozen_task import EMBEDDINGS, POOLED, FrozenTask
 from clim_mm.evaluation.measures import CLASSIFIERS, TEMPERATURE, VOTERS, check_classes, check_pairs, check_voters
-from clim_mm.evaluation.superclasses import read_superclasses
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence
-from clim_mm.models import CLIM
 from clim_mm.neighbors.defaults import default_num_positives, neighbor_sizes
 from clim_mm.visualization import choose_images, clusters_page, draw_confusion, draw_tsne
 from clim_mm.visualization.figures import FEWEST_IMAGES, MOST_CLASSES, check_picture
 
-# Encoder and layer of the features that the commands take.
-POOLED, EMBEDDINGS = ('query', 'pooled'), ('momentum', 'embedding')
 
-
-class Task:
-    """The images, and the features that a checkpoint's network gives them.
-
-    Attributes:
-        premises: What was checked, a sentence each.
-        sought: Names of the classes that clusters are measured against: the images', or their super-classes.
-        of_class: (classes,) int64, their numbers by the images' labels.
-    """
-
-    def __init__(self, cfg: Config, checkpoint: str, reads: Collection[tuple[str, str]], assigns: bool) -> None:
-        self.cfg = cfg
-        self.premises: list[str] = []
-        self.train, self.test = train_and_held_out(cfg, self.premises.append)
-        self.of_class, self.sought = np.arange(len(self.train.classes)), self.train.classes
-        if assigns and 'superclasses' in cfg:
-            self.of_class, self.sought = read_superclasses(cfg.superclasses, self.train.classes)
-            self.premises.append(f'Clusters are measured against the {len(self.sought)} super-classes of '
-                                 f'{cfg.superclasses}.')
-        self.model: CLIM = load_model(cfg, checkpoint, reads, self.premises.append, assigns)
-
-    def features(self, views: LabelledViews, **options: str) -> np.ndarray:
-        """(N, d) float32; pooled features of the query encoder, if nothing else is said."""
-        return frozen_features(self.model, views.views, extract_settings(self.cfg), **options)
-
-    @cached_property
-    def train_features(self) -> np.ndarray:
-        """Pooled, of the training images."""
-        return self.features(self.train)
-
-    @cached_property
-    def test_features(self) -> np.ndarray:
-        """Pooled, of the held-out images."""
-        return self.features(self.test)
-
-    @cached_property
-    def assignments(self) -> dict[str, np.ndarray]:
-        """Of the held-out images, by the name of the cluster head."""
-        return soft_assignments(self.model, self.test.views, extract_settings(self.cfg))
-
-    @cached_property
-    def clusterings(self) -> dict[str, Clustering]:
-        """Of the held-out images, by name: that of k-means, then those of the heads."""
-        by_kmeans = clustering_by_kmeans(self.train_features, self.test_features, len(self.sought))
-        return {KMEANS: by_kmeans, **{name: clustering_of_head(soft) for name, soft in self.assignments.items()}}
-
-    @property
-    def sought_labels(self) -> np.ndarray:
-        """Of the held-out images, by the classes that clusters are measured against."""
-        return self.of_class[self.test.labels]
-
-    def cluster_figures(self) -> dict[str, float]:
-        """Of k-means and the heads against these classes."""
-        return cluster_figures(self.sought_labels, len(self.sought), self.clusterings, self.assignments)
-
-    def train_and_test(self) -> tuple[np.ndarray, ...]:
-        """Features and labels of the training images, then of the others."""
-        return self.train_features, self.train.labels, self.test_features, self.test.labels
-
-
-def knn(task: Task, args: argparse.Namespace) -> dict[str, float]:
+def knn(task: FrozenTask, args: argparse.Namespace) -> dict[str, float]:
     """Weighted kNN."""
     return {f'knn_{args.k}_top1': knn_top1(*task.train_and_test(), k=args.k, temperature=args.temperature)}
 
 
-def probe(task: Task, args: argparse.Namespace) -> dict[str, float]:
+def probe(task: FrozenTask, args: argparse.Namespace) -> dict[str, float]:
     """Logistic regression, or a linear SVM."""
     return dict(probe_top1=probe_top1(*task.train_and_test(), classifier=args.classifier))
 
 
-def diagnostics(task: Task, args: argparse.Namespace) -> dict[str, float]:
+def diagnostics(task: FrozenTask, args: argparse.Namespace) -> dict[str, float]:
     """All without training."""
     num_images = len(task.train.labels)
     encoder, layer = EMBEDDINGS
@@ -138,7 +52,7 @@ def diagnostics(task: Task, args: argparse.Namespace) -> dict[str, float]:
         task.train.labels, neighbor_sizes(num_images), default_num_positives(num_images))
 
 
-def clusters(task: Task, args: argparse.Namespace) -> dict[str, float]:
+def clusters(task: FrozenTask, args: argparse.Namespace) -> dict[str, float]:
     """k-means and cluster heads against the classes; a picture and a page on request."""
     if args.out or args.page:
         labels = task.sought_labels
@@ -157,7 +71,7 @@ def clusters(task: Task, args: argparse.Namespace) -> dict[str, float]:
     return task.cluster_figures()
 
 
-def shown_clustering(task: Task, name: Optional[str]) -> str:
+def shown_clustering(task: FrozenTask, name: Optional[str]) -> str:
     """The clustering in the picture and on the page: the one asked for, or the head with C clusters, or k-means."""
     names = [KMEANS, *head_names(task.model)]
     if name is not None:
@@ -166,12 +80,12 @@ def shown_clustering(task: Task, name: Optional[str]) -> str:
     return next((head for head in names if head == f'head_{len(task.sought)}'), KMEANS)
 
 
-def figures(task: Task, args: argparse.Namespace) -> dict[str, float]:
+def figures(task: FrozenTask, args: argparse.Namespace) -> dict[str, float]:
     """All figures."""
     return dict(knn(task, args), **probe(task, args), **diagnostics(task, args), **task.cluster_figures())
 
 
-def tsne(task: Task, args: argparse.Namespace) -> dict[str, float]:
+def tsne(task: FrozenTask, args: argparse.Namespace) -> dict[str, float]:
     """A picture."""
     chosen = choose_images(task.test.labels, args.classes, class_seed=args.seed)
     draw_tsne(task.test_features[chosen], task.test.labels[chosen], task.test.classes, args.out,
@@ -222,7 +136,7 @@ def check_arguments(args: argparse.Namespace) -> None:
         check_picture('--out', args.out)
 
 
-def check_images(task: Task, args: argparse.Namespace) -> None:
+def check_images(task: FrozenTask, args: argparse.Namespace) -> None:
     """Whether the images are such that the figures exist: likewise before the features are taken."""
     train, test = task.train.labels, task.test.labels
     if args.run in (knn, figures):
@@ -247,7 +161,7 @@ def main() -> None:
         check_arguments(args)
         cfg = load_config(args.config, args.work_dir, args.amp, args.cfg_options)
         reads = [POOLED, *([EMBEDDINGS] if args.run in (diagnostics, figures) else [])]
-        task = Task(cfg, args.checkpoint, reads, assigns=args.run in (clusters, figures))
+        task = FrozenTask(cfg, args.checkpoint, reads, assigns=args.run in (clusters, figures))
         check_images(task, args)
         print('\n  '.join(['premises:', *task.premises]))
         found = args.run(task, args)
