@@ -23,7 +23,7 @@ MOCO_IN1K = ROOT / 'configs/mocov2/mocov2_r50_16xb32-200e_in1k.py'
 
 def test_the_configs_are_there():
     assert {'clim_r50_16xb32-1200e_in1k', 'clim_r50_16xb32-200e_in1k', 'mocov2_r50_16xb32-200e_in1k'} <= set(NAMES)
-    assert [name for name in NAMES if name.endswith('_digits')], 'the quickstart needs one'
+    assert [name for name in NAMES if name.endswith('_digits')], 'the tests need them'
     assert len(set(NAMES)) == len(NAMES)
 
 

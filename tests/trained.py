@@ -98,7 +98,7 @@ def write_imagenet_like(root: Path) -> None:
 
 
 def write_digits(root: Path) -> None:
-    """scikit-learn's digits, as the quickstart writes them."""
+    """scikit-learn's digits, as tools/prepare_digits.py writes them."""
     sys.path.insert(0, str(ROOT / 'tools'))
     try:
         import prepare_digits

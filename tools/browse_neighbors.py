@@ -1,6 +1,6 @@
 """Browse the positives of a checkpoint: one HTML page that opens from a file.
 
-    python tools/browse_neighbors.py configs/clim/clim_r18_1xb32-20e_digits.py work_dirs/quickstart/epoch_20.pth
+    python tools/browse_neighbors.py CONFIG work_dirs/RUN/epoch_20.pth
 """
 
 import argparse

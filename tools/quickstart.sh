@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# CLIM on a fresh machine: installs into .venv, pretrains on scikit-learn's digits and measures what was learned.
+# CLIM on a fresh machine: installs into .venv, pretrains CLIM and MoCo v2 on drawn textures, measures what was learned.
 #   bash tools/quickstart.sh
 # Results: work_dirs/quickstart/summary.json and positives.png.
 set -euo pipefail

@@ -1,4 +1,4 @@
-# The quickstart: 16x16 digits.
+# 16x16 digits: the smallest set for tests and studies.
 _base_ = [
     '../_base_/models/clim_r18_small.py',
     '../_base_/datasets/digits_clim.py',

@@ -9,15 +9,7 @@ _base_ = [
 
 model = dict(backbone=dict(base_channels=8, stem_channels=8), neck=dict(in_channels=64))
 
-extract = dict(
-    batch_size=256,
-    num_workers=2,
-    pipeline=[
-        dict(type='LoadImage'),
-        dict(type='Resize', scale=(36, 36), backend='pillow'),
-        dict(type='CenterCrop', crop_size=32),
-        dict(type='mmselfsup.PackSelfSupInputs', algorithm_keys=['sample_idx']),
-    ])
+extract = _base_.textures_view
 
 optim_wrapper = dict(optimizer=dict(lr=0.06))  # found by trying
 auto_scale_lr = dict(base_lr=0.06)

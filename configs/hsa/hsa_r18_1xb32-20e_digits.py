@@ -1,4 +1,4 @@
-# 16x16 digits, in the quickstart's setting.
+# 16x16 digits, in the setting of CLIM's.
 _base_ = [
     '../_base_/models/hsa_r18_small.py',
     '../_base_/datasets/digits_hsa.py',

@@ -15,14 +15,14 @@ def test_quickstart(shell):
     folder = ROOT / 'work_dirs' / 'quickstart'
     summary = json.loads((folder / 'summary.json').read_text())
     top1 = summary['knn_top1']
-    # Four standard errors of the difference on 355 held-out digits are about 0.1.
-    assert top1['clim'] > top1['random_init'] + 0.1
-    purities = summary['positive_purity']
-    assert len(purities) >= 3
-    assert [purity['epoch'] for purity in purities] == sorted({purity['epoch'] for purity in purities})
-    assert purities[-1]['center_wise'] > purities[0]['center_wise']
+    assert list(top1) == ['pixels', 'random_init', 'mocov2', 'clim']
+    # Four standard errors of a difference on 400 held-out textures are about 0.14; seeds differ by as much.
+    assert min(top1['mocov2'], top1['clim']) > max(top1['pixels'], top1['random_init']) + 0.1
+    first, last = summary['positive_purity']
+    assert (first['epoch'], last['epoch']) == (2, 7) and last['center_wise'] > first['center_wise']
     assert summary['wall_s'] > 0
     assert summary['versions']['torch'].startswith('2.11')
-    assert f'{top1["clim"]:.1%}' in result.stdout
+    assert all(f'{value:.1%}' in result.stdout for value in top1.values())
+    assert '  mocov2 Epoch(train) [10]' in result.stdout and '  clim   Neighbours refreshed' in result.stdout
     with Image.open(folder / 'positives.png') as picture:
         assert picture.width > 500

@@ -1,4 +1,4 @@
-"""The step's benchmark on the quickstart's small network."""
+"""The step's benchmark on the digits' small network."""
 
 import json
 import sys

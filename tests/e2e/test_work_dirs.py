@@ -83,7 +83,8 @@ def test_a_work_dir_in_use_is_refused_until_its_training_is_killed(images, tmp_p
 
 
 @pytest.mark.parametrize(('command', 'place'), [('study.py', 'work_dirs/studies/digits'),
-                                                ('quickstart.py', 'work_dirs/quickstart')])
+                                                ('quickstart.py', 'work_dirs/quickstart'),
+                                                ('quickstart.py', 'work_dirs/quickstart/clim')])
 def test_commands_that_train_take_no_folder_from_another(run, tmp_path, command, place):
     held = HeldFolder(str(tmp_path / place))
     (tmp_path / place / 'epoch_1.pth').write_text('')

@@ -12,12 +12,12 @@ from clim_mm.export import export, read_header
 
 pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures('one_torch_thread')]
 
-SMALL = dict(depth=18, stem_channels=16, base_channels=16, out_indices=(3, ))  # the quickstart's
+SMALL = dict(depth=18, stem_channels=16, base_channels=16, out_indices=(3, ))  # that of the digits
 
 
 @pytest.fixture(scope='module')
 def small():
-    """As the quickstart has it, with statistics of its own."""
+    """As the digits' configs have it, with statistics of its own."""
     torch.manual_seed(0)
     model = ResNet_CIFAR(**SMALL)
     model(torch.randn(8, 3, 16, 16))
@@ -34,7 +34,7 @@ def program(small, tmp_path_factory):
 
 
 @pytest.mark.parametrize('number, height, width', [(1, 16, 16), (3, 40, 24), (2, 224, 224)])
-def test_torch_alone_runs_the_quickstarts_network(program, small, number, height, width):
+def test_torch_alone_runs_a_slim_network(program, small, number, height, width):
     network = torch.export.load(program[0]).module()
     batch = torch.randn(number, 3, height, width)
     last, pooled = network(batch)

@@ -1,4 +1,4 @@
-# The quickstart on 100 digits: seconds. Every epoch ends with a checkpoint, every second begins with a refresh.
+# CLIM on 100 digits: seconds. Every epoch ends with a checkpoint, every second begins with a refresh.
 _base_ = '../../configs/clim/clim_r18_1xb32-20e_digits.py'
 
 train_dataloader = dict(batch_size=16, num_workers=1)

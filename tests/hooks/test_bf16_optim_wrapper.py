@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def trained(wrapper_type, **model):
-    """The quickstart's model and its optimizer in a wrapper."""
+    """The digits' model and its optimizer in a wrapper."""
     cfg = Config.fromfile(ROOT / 'configs/clim/clim_r18_1xb32-20e_digits.py')
     init_default_scope('clim_mm')
     torch.manual_seed(0)

@@ -1,7 +1,7 @@
 """Show that trainings give the same figures with the working tree's code as with an earlier commit's, to the last bit.
 
     python tests/recordings/compare.py --before 1e677a5
-    python tests/recordings/compare.py --before 1e677a5 --only quickstart bank
+    python tests/recordings/compare.py --before 1e677a5 --only digits bank
 
 Each training of ``trainings.py`` runs on the CPU, on one thread and with deterministic algorithms. The commit's results
 are kept, so that a second call runs the working tree's code alone. The exit status is 1 if a figure that both log, or a

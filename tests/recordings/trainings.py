@@ -33,7 +33,7 @@ def _accumulate(cfg: Config) -> None:
 
 
 def _mocov2_of_digits(cfg: Config) -> None:
-    """MMSelfSup's MoCo v2, with the quickstart's network on its images.
+    """MMSelfSup's MoCo v2, with the digits' network on them.
 
     Its samples are drawn as the framework does, from the workers' global generators: since ``ImageSamples`` draws them
     by (seed, epoch, id), the config alone gives other views than it did before.
@@ -52,7 +52,7 @@ def _mocov2_of_digits(cfg: Config) -> None:
 
 
 TRAININGS = dict(
-    quickstart=Training(_DIGITS.format(''), epochs=20, interval=5),
+    digits=Training(_DIGITS.format(''), epochs=20, interval=5),
     two_processes=Training(_DIGITS.format(''), processes=2),
     accumulation=Training(_DIGITS.format(''), change=_accumulate),
     device_views=Training(_DIGITS.format('_device')),

@@ -1,7 +1,7 @@
 """Positives from the bank of keys against those of a real extraction, by the same model at the same refreshes.
 
     python tools/prepare_digits.py data/digits
-    python tools/benchmarks/bank.py --seeds 0 1 2 --json bank.json       # the quickstart, 20 epochs a seed
+    python tools/benchmarks/bank.py --seeds 0 1 2 --json bank.json       # the digits, 20 epochs a seed
     python tools/benchmarks/bank.py CONFIG --epochs 40 --work-dir work_dirs/bank
 
 Trains the config with ``feature_source='bank'``. At each refresh by the bank, the features of all images are extracted,

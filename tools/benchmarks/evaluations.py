@@ -1,6 +1,7 @@
-"""Every evaluation of the quickstart's checkpoint, by its own command, and how long each takes.
+"""Every evaluation of a checkpoint on the digits, by its own command, and how long each takes.
 
-    bash tools/quickstart.sh
+    python tools/prepare_digits.py data/digits
+    python tools/train.py configs/clim/clim_r18_1xb32-20e_digits.py
     python tools/benchmarks/evaluations.py
 
 The commands are those of docs/evaluation.md and docs/browsing.md.
@@ -62,14 +63,15 @@ def shown(figures: Mapping[str, float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description='Run and time every evaluation of the quickstart\'s checkpoint.')
-    parser.add_argument('--checkpoint', default='work_dirs/quickstart/epoch_20.pth')
+    parser = argparse.ArgumentParser(description='Run and time every evaluation of a checkpoint on the digits.')
+    parser.add_argument('--checkpoint', default='work_dirs/clim_r18_1xb32-20e_digits/epoch_20.pth')
     parser.add_argument('--json', metavar='FILE', help='write the figures there')
     args = parser.parse_args()
     seconds, figures = {}, {}
     with tempfile.TemporaryDirectory() as folder, errors_in_a_sentence():
         if not osp.isfile(args.checkpoint):
-            raise CheckpointError(f'There is no checkpoint {args.checkpoint}: run bash tools/quickstart.sh first.')
+            raise CheckpointError(f'There is no checkpoint {args.checkpoint}: run python tools/train.py {CONFIG} '
+                                  'first.')
         for name, command in commands(args.checkpoint, folder).items():
             start = time.perf_counter()
             done = subprocess.run([sys.executable, *command], text=True, check=False, env=starter_environment(),

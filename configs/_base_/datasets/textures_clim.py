@@ -1,6 +1,6 @@
 # Ten classes of drawn textures, 48x48, by tools/prepare_textures.py: their places, colours and light tell nothing of
 # the class.
-_base_ = 'imagenet_clim.py'
+_base_ = ['imagenet_clim.py', 'textures_view.py']
 
 held_out = dict(data_prefix='test')
 photometric = [

@@ -1,4 +1,4 @@
-# The slim network of the quickstart.
+# The slim network of the digits' pretraining.
 _base_ = 'resnet50_classifier.py'
 
 model = dict(

@@ -43,7 +43,7 @@ class KilledOnce(Hook):
 
 
 def config_text(setting: Setting) -> str:
-    """The quickstart, each epoch with a refresh and a checkpoint."""
+    """The digits, each epoch with a refresh and a checkpoint."""
     workers = 0 if setting.small else 2
     return f"""
 _base_ = {setting.config('clim_r18_1xb32-20e_digits.py', 'clim_r18_1xb32-20e_digits.py')!r}

@@ -37,7 +37,7 @@ class Trained:
 
     @classmethod
     def of(cls, setting: Setting, device: torch.device, dtype: torch.dtype, amp: bool = False) -> 'Trained':
-        """The quickstart's model, the same each time."""
+        """The digits' model, the same each time."""
         cfg = Config.fromfile(setting.config(_CONFIG, _CONFIG))
         torch.manual_seed(0)
         model = MODELS.build(dict(cfg.model, queue_len=256))
