@@ -10,8 +10,7 @@ from .positives import sample_without_replacement
 def positives_of_purity(labels: np.ndarray, purity: float, num_positives: int = 10, seed: int = 0) -> np.ndarray:
     """Draw positives of which a given share has the anchor's label; the others are of any other class.
 
-    Each place is decided by itself, with probability ``purity``; its image is drawn uniformly from those of the label,
-    or of the other labels.
+    Each place is decided by itself, with probability ``purity``; all images of the label are as likely, and all others.
 
     Args:
         labels: (N,) int.
@@ -29,11 +28,7 @@ def positives_of_purity(labels: np.ndarray, purity: float, num_positives: int = 
     place = np.empty(len(labels), dtype=np.int64)
     place[order] = np.arange(len(labels))
 
-    def drawn(counts: np.ndarray) -> np.ndarray:
-        # Which column a number comes in depends on the number: any column must be a fair draw.
-        return rng.permuted(sample_without_replacement(counts, num_positives, rng), axis=1)
-
-    same, other = drawn(size - 1), drawn(len(labels) - size)
+    same, other = (sample_without_replacement(counts, num_positives, rng) for counts in (size - 1, len(labels) - size))
     same += same >= (place - start)[:, None]  # past the anchor
     same = np.where(same >= 0, same + start[:, None], -1)
     other += np.where(other >= start[:, None], size[:, None], 0)  # past its label
