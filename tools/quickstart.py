@@ -23,7 +23,8 @@ from clim_mm.datasets import labels_of
 from clim_mm.datasets.source import build_source
 from clim_mm.distributed.end_process import starter_environment
 from clim_mm.errors import TrainingError
-from clim_mm.evaluation import extract_settings, frozen_features, knn_top1, load_model, train_and_held_out
+from clim_mm.evaluation import knn_top1
+from clim_mm.evaluation.frozen_task import FrozenTask
 from clim_mm.health import STATES
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.visualization import draw_positives
@@ -53,8 +54,10 @@ def main() -> None:
     checkpoints = {name: latest_checkpoint(osp.join(WORK_DIR, name)) for name in CONFIGS}
 
     print('Measuring by weighted 20-NN on the held-out textures: pixels, and frozen features', flush=True)
-    top1 = dict(pixels=measure_pixels(cfg), random_init=measure(cfg, None),
-                **{name: measure(Config.fromfile(CONFIGS[name]), path) for name, path in checkpoints.items()})
+    tasks = dict(random_init=FrozenTask(cfg, None),
+                 **{name: FrozenTask(Config.fromfile(CONFIGS[name]), path) for name, path in checkpoints.items()})
+    top1 = dict(pixels=pixels_top1(tasks['random_init']),
+                **{name: knn_top1(*task.train_and_test()) for name, task in tasks.items()})
     refreshes = read_refreshes()
     draw(cfg, checkpoints['clim'])
     summary = dict(
@@ -91,26 +94,14 @@ def train(name: str) -> None:
                             f'{path}.')
 
 
-def measure(cfg: Config, checkpoint: str | None) -> float:
-    """20-NN top-1 on the held-out textures; the neighbours come from the training textures."""
-    model, arrays = load_model(cfg, checkpoint, tell=silently), []
-    for images in train_and_held_out(cfg, silently):
-        arrays += [frozen_features(model, images.views, extract_settings(cfg)), images.labels]
-    return knn_top1(*arrays)
-
-
-def measure_pixels(cfg: Config) -> float:
-    """The same by the pixels that the network is given, less their mean image."""
+def pixels_top1(task: FrozenTask) -> float:
+    """20-NN top-1 by the pixels that the network is given, less their mean image."""
     arrays: list[np.ndarray] = []
-    for images in train_and_held_out(cfg, silently):
+    for images in (task.train, task.test):
         pixels = [images.views[i]['inputs'][0].numpy().ravel() for i in range(len(images.views))]
         arrays += [np.stack(pixels).astype(np.float32), images.labels]
     mean = arrays[0].mean(axis=0)
     return knn_top1(arrays[0] - mean, arrays[1], arrays[2] - mean, arrays[3])
-
-
-def silently(premise: str) -> None:
-    """Leave out what was checked: here both are this command's own."""
 
 
 def read_refreshes() -> list[dict]:

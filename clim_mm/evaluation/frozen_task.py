@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 from functools import cached_property
-from typing import Any
+from typing import Any, Optional
 
 import numpy as np
 from mmengine.config import Config
@@ -27,7 +27,7 @@ class FrozenTask:
 
     Args:
         cfg: The config that the checkpoint was pretrained with.
-        checkpoint: Its path.
+        checkpoint: Its path; None leaves the network as it is initialised.
         reads: Encoder and layer of each kind of features that will be asked for: what they need must be in the file.
         assigns: Whether assignments to clusters will be asked for.
 
@@ -37,7 +37,8 @@ class FrozenTask:
         of_class: (classes,) int64, their numbers by the images' labels.
     """
 
-    def __init__(self, cfg: Config, checkpoint: str, reads: Collection[tuple[str, str]], assigns: bool) -> None:
+    def __init__(self, cfg: Config, checkpoint: Optional[str], reads: Collection[tuple[str, str]] = (POOLED, ),
+                 assigns: bool = False) -> None:
         self.cfg = cfg
         self.premises: list[str] = []
         self.train, self.test = train_and_held_out(cfg, self.premises.append)

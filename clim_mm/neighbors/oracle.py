@@ -4,7 +4,7 @@ import numpy as np
 
 from clim_mm.checks import check_number
 
-from .positives import sample_without_replacement
+from .positives import from_own_cluster, sample_without_replacement
 
 
 def positives_of_purity(labels: np.ndarray, purity: float, num_positives: int = 10, seed: int = 0) -> np.ndarray:
@@ -22,15 +22,12 @@ def positives_of_purity(labels: np.ndarray, purity: float, num_positives: int = 
     """
     check_number('purity of the positives', purity, least=0, most=1)
     rng = np.random.default_rng(seed)
-    order = np.argsort(labels, kind='stable')  # the images of a label stand together
-    _, inverse, sizes = np.unique(labels, return_inverse=True, return_counts=True)
-    size, start = sizes[inverse], (np.cumsum(sizes) - sizes)[inverse]
-    place = np.empty(len(labels), dtype=np.int64)
-    place[order] = np.arange(len(labels))
-
-    same, other = (sample_without_replacement(counts, num_positives, rng) for counts in (size - 1, len(labels) - size))
-    same += same >= (place - start)[:, None]  # past the anchor
-    same = np.where(same >= 0, same + start[:, None], -1)
-    other += np.where(other >= start[:, None], size[:, None], 0)  # past its label
-    chosen = np.where(rng.random(same.shape) < purity, same, other)
-    return np.where(chosen >= 0, order[chosen], -1).astype(np.int32)
+    _, assignments, sizes = np.unique(labels, return_inverse=True, return_counts=True)
+    same = from_own_cluster(assignments, num_positives, rng)
+    # Of the images sorted by label, those that stand before the anchor's label and after it.
+    by_label = np.argsort(labels, kind='stable')
+    size, start = sizes[assignments], (np.cumsum(sizes) - sizes)[assignments]
+    other = sample_without_replacement(len(labels) - size, num_positives, rng)
+    place = np.where(other >= start[:, None], other + size[:, None], other)
+    other = np.where(other >= 0, by_label[place], -1)
+    return np.where(rng.random(same.shape) < purity, same, other).astype(np.int32)

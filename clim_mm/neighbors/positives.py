@@ -61,7 +61,7 @@ def select_positives(features: np.ndarray,
     if strategy == 'random':
         return _from_everything(num_samples, num_positives, rng)
     if strategy == 'kmeans':
-        return _from_own_cluster(assignments, num_positives, rng)
+        return from_own_cluster(assignments, num_positives, rng)
 
     to_center = distance_to_center(features, centroids, assignments)
     positives = np.empty((num_samples, num_positives), dtype=np.int32)
@@ -87,8 +87,9 @@ def _from_everything(num_samples: int, num_positives: int, rng: np.random.Genera
     return _packed(_skip(others, np.arange(num_samples)))
 
 
-def _from_own_cluster(assignments: np.ndarray, num_positives: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw places in the anchor's cluster, in an order of the images that is sorted by cluster."""
+def from_own_cluster(assignments: np.ndarray, num_positives: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw others of the anchor's cluster: (N, P) int32, -1 = none, at the end."""
+    # Places in an order of the images that is sorted by cluster.
     by_cluster = np.argsort(assignments, kind='stable')
     sizes = np.bincount(assignments)
     first_place = np.concatenate([[0], np.cumsum(sizes)[:-1]])

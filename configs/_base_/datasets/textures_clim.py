@@ -3,13 +3,9 @@
 _base_ = ['imagenet_clim.py', 'textures_view.py']
 
 held_out = dict(data_prefix='test')
-photometric = [
-    dict(type='RandomApply', transforms=[dict(type='ColorJitter', brightness=0.4, contrast=0.4)], prob=0.8),
-    dict(type='RandomFlip', prob=0.5),
-]
 pair_views = dict(
     _base_.pair_views,
-    view=[dict(type='MultiRes', resolutions=(32, 24), scale=(0.4, 1.0), transforms=photometric)])
+    view=[dict(type='MultiRes', resolutions=(32, 24), transforms=_base_.textures_photometric, **_base_.textures_crop)])
 
 train_dataloader = dict(
     num_workers=2,

@@ -3,9 +3,8 @@ _base_ = ['imagenet_two_views.py', 'textures_view.py']
 
 held_out = dict(data_prefix='test')
 view = [
-    dict(type='mmselfsup.RandomResizedCrop', size=32, backend='pillow', scale=(0.4, 1.0)),
-    dict(type='RandomApply', transforms=[dict(type='ColorJitter', brightness=0.4, contrast=0.4)], prob=0.8),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='mmselfsup.RandomResizedCrop', size=32, backend='pillow', **_base_.textures_crop),
+    *_base_.textures_photometric,
 ]
 
 train_dataloader = dict(

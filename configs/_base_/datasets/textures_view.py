@@ -1,5 +1,10 @@
-# What refreshes and evaluations of the drawn textures are given: the middle. A config says
-# extract = _base_.textures_view.
+# How views of the drawn textures look, whatever the method; and what refreshes and evaluations are given, the middle. A
+# config says extract = _base_.textures_view.
+textures_crop = dict(scale=(0.4, 1.0))
+textures_photometric = [
+    dict(type='RandomApply', transforms=[dict(type='ColorJitter', brightness=0.4, contrast=0.4)], prob=0.8),
+    dict(type='RandomFlip', prob=0.5),
+]
 textures_view = dict(
     batch_size=256,
     num_workers=2,

@@ -64,7 +64,7 @@ def features_of(backbone: nn.Module, folder: str, job: dict) -> tuple[np.ndarray
     return features.astype(np.float32), labels
 
 
-def write_result(job: dict, clock: Epochs, backbone: nn.Module, num_parameters: int) -> None:
+def write_result(job: dict, clock: Epochs, backbone: nn.Module) -> None:
     """Write features and figures; the figures last, since they say that all is there."""
     peak, seconds = peak_megabytes(), time.perf_counter() - _START
     parts = {}
@@ -72,5 +72,5 @@ def write_result(job: dict, clock: Epochs, backbone: nn.Module, num_parameters: 
         parts[part], parts[f'{part}_labels'] = features_of(backbone, f'{job["data"]}/{part}', job)
     np.savez(Path(job['out'], 'features.npz'), **parts)
     figures = dict(images_per_second=clock.images_per_second(), peak_mb=peak, seconds=seconds,
-                   parameters=num_parameters, torch=torch.__version__)
+                   parameters=sum(value.numel() for value in backbone.parameters()), torch=torch.__version__)
     Path(job['out'], 'figures.json').write_text(json.dumps(figures))

@@ -8,10 +8,10 @@ import copy
 import torch
 from lightly.data import LightlyDataset
 from lightly.loss import NTXentLoss
-from lightly.models import ResNetGenerator
 from lightly.models.modules import MoCoProjectionHead
 from lightly.models.utils import batch_shuffle, batch_unshuffle, deactivate_requires_grad, update_momentum
 from lightly.transforms import MoCoV2Transform
+from lightly_network import resnet18
 from peer_job import Epochs, read_job, write_result
 from torch import nn
 from torch.utils.data import DataLoader
@@ -22,10 +22,7 @@ class MoCo(nn.Module):
 
     def __init__(self, job: dict) -> None:
         super().__init__()
-        resnet = ResNetGenerator('resnet-18', width=job['base_channels'] / 64, num_splits=job['bn_splits'])
-        stem = nn.Sequential(resnet.conv1, resnet.bn1, nn.ReLU())
-        self.backbone = nn.Sequential(
-            stem, resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4, nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.backbone = nn.Sequential(resnet18(job, job['bn_splits']), nn.AdaptiveAvgPool2d(1), nn.Flatten())
         self.projection_head = MoCoProjectionHead(job['pooled_dim'], job['hidden_dim'], job['feat_dim'])
         self.backbone_momentum = copy.deepcopy(self.backbone)
         self.projection_head_momentum = copy.deepcopy(self.projection_head)
@@ -80,7 +77,7 @@ def main() -> None:
             optimizer.step()
         schedule.step()
         clock.ended(f'epoch {epoch + 1}: loss {loss.item():.3f}')
-    write_result(job, clock, model.backbone, sum(value.numel() for value in model.backbone.parameters()))
+    write_result(job, clock, model.backbone)
 
 
 if __name__ == '__main__':

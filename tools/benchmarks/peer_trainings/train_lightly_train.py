@@ -11,7 +11,7 @@ from pathlib import Path
 
 import lightly_train
 import torch
-from lightly.models import ResNetGenerator
+from lightly_network import resnet18
 from peer_job import Epochs, read_job, write_result
 from torch import nn
 
@@ -21,9 +21,7 @@ class Network(nn.Module):
 
     def __init__(self, job: dict) -> None:
         super().__init__()
-        resnet = ResNetGenerator('resnet-18', width=job['base_channels'] / 64)
-        stem = nn.Sequential(resnet.conv1, resnet.bn1, nn.ReLU())
-        self.features = nn.Sequential(stem, resnet.layer1, resnet.layer2, resnet.layer3, resnet.layer4)
+        self.features = resnet18(job)
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.dim = job['pooled_dim']
 
@@ -66,8 +64,7 @@ def main() -> None:
     clock.ended(f'{epochs} epochs')
     state = torch.load(Path(job['out'], 'training/exported_models/exported_last.pt'), weights_only=True)
     network.features.load_state_dict(state)
-    backbone = nn.Sequential(network.features, nn.AdaptiveAvgPool2d(1), nn.Flatten())
-    write_result(job, clock, backbone, sum(value.numel() for value in backbone.parameters()))
+    write_result(job, clock, nn.Sequential(network.features, nn.AdaptiveAvgPool2d(1), nn.Flatten()))
 
 
 if __name__ == '__main__':

@@ -56,8 +56,7 @@ def main() -> None:
         if get_device() == 'cpu':
             keep_memory()
         train(cfg, [], hook)
-        backbone = hook.model.backbone
-        write_result(job, hook.clock, Pooled(backbone), sum(value.numel() for value in backbone.parameters()))
+        write_result(job, hook.clock, Pooled(hook.model.backbone))
 
 
 if __name__ == '__main__':
