@@ -67,19 +67,19 @@ def main() -> None:
         cfg = load_config(args.config, cfg_options=args.cfg_options)
         check_config(cfg)
         seen = neighbors_of_checkpoint(cfg, args.checkpoint, args.anew)
-        anchors = evenly_spread(len(seen.features), args.num_anchors)
+        anchors = evenly_spread(len(seen.table), args.num_anchors)
         before = seen.table if args.anew else None
         if args.since:
-            before = table_of(read_checkpoint(args.since), len(seen.features), args.since)
+            before = table_of(read_checkpoint(args.since), len(seen.table), args.since)
         trained = '' if seen.epochs is None else f', after {seen.epochs} epochs'
         note = NOTE_ANEW if args.anew else NOTE
         head = PageHead(
             f'Positives in {name}{trained}', seen.strategy, note.format(name=name), shares(seen))
         page = positives_page(
-            seen.source, seen.features, seen.found, anchors, head, None if before is None else before[anchors],
+            seen.source, seen.found, anchors, head, None if before is None else before[anchors],
             args.thumbnail, load=extract_settings(cfg)['pipeline'][:1]).encode()
         write_atomically(out, page)
-        print(f'{len(anchors)} of {len(seen.features)} images as anchors, {len(page) / 1e6:.1f} MB: {out}')
+        print(f'{len(anchors)} of {len(seen.table)} images as anchors, {len(page) / 1e6:.1f} MB: {out}')
 
 
 if __name__ == '__main__':

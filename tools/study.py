@@ -51,23 +51,32 @@ def write_table(study: Study, figures: list[Figure], work_dir: str) -> str:
 
 
 def finish(study: Study, runs: list[Run], todo: list[tuple[Run, Stage]], work_dir: str, jobs: int) -> None:
-    """Run what is still to do, ``jobs`` runs at once; the stages of a run one after another."""
-    lock = threading.Lock()
+    """Run what is still to do, ``jobs`` runs at once; the stages of a run one after another.
+
+    Once one has failed no further stage begins; those that run may end, and are kept.
+    """
+    lock, failed = threading.Lock(), threading.Event()
     with progress_bar(total=len(todo), desc=study.name, unit='stage') as bar, ThreadPoolExecutor(jobs) as pool:
 
         def run_stages(run: Run) -> None:
             for stage in [stage for of, stage in todo if of is run]:
-                run.execute(stage, osp.dirname(__file__))
+                if failed.is_set():
+                    return
+                try:
+                    run.execute(stage, osp.dirname(__file__))
+                except BaseException:
+                    failed.set()
+                    raise
                 with lock:
                     bar.update()
                     write_table(study, figures_of(runs), work_dir)
 
-        for done in [pool.submit(run_stages, run) for run in dict.fromkeys(run for run, _ in todo)]:
-            try:
+        try:
+            for done in [pool.submit(run_stages, run) for run in dict.fromkeys(run for run, _ in todo)]:
                 done.result()
-            except BaseException:
-                pool.shutdown(cancel_futures=True)  # those that run may end, and are kept
-                raise
+        except BaseException:
+            failed.set()  # an interrupt reaches only this thread
+            raise
 
 
 def chosen(some: Optional[Sequence], of_all: Sequence) -> Sequence:

@@ -24,14 +24,12 @@ class CheckpointNeighbors:
 
     Attributes:
         source: The dataset whose ids are meant.
-        features: (N, d) float32, L2-normalised, by the checkpoint's weights; rows of unreadable images are NaN.
-        found: The table and the centres of the last refresh, clusters and neighbours by these features; or what a
-            refresh by these features finds.
+        found: The table and the centres of the last refresh, beside features by the checkpoint's weights, and clusters
+            and neighbours by these; or what a refresh by these features finds.
         table: (N, P) int32, the checkpoint's; -1 = none.
     """
 
     source: BaseDataset
-    features: np.ndarray
     found: Refresh
     table: np.ndarray
     strategy: str
@@ -56,15 +54,15 @@ def neighbors_of_checkpoint(cfg: Config, checkpoint: str, anew: bool = False) ->
     sizes = neighbor_sizes(len(views), hook.get('num_clusters'), hook.get('num_neighbors'))
     strategy, epochs = hook.get('strategy', 'center_wise'), held.get('meta', {}).get('epoch')
     if anew:
-        search = {name: hook[name] for name in ('exact', 'nprobe', 'least_recall') if name in hook}
+        search = {name: hook[name] for name in ('exact', 'nprobe', 'least_recall', 'whiten', 'surest') if name in hook}
         seed = refresh_seed((cfg.get('randomness') or {}).get('seed') or 0, epochs or 0)
         found = refresh(
             features, sizes, readable=views.quarantine.readable, previous=table, num_positives=table.shape[1],
             strategy=strategy, seed=seed, **search)
     else:
         found = refresh_from_table(features, views.quarantine.readable, table, held['neighbors']['centroids'].numpy(),
-                                   sizes.num_neighbors)
-    return CheckpointNeighbors(views.dataset, features, found, table, strategy, epochs)
+                                   sizes.num_neighbors, hook.get('whiten'))
+    return CheckpointNeighbors(views.dataset, found, table, strategy, epochs)
 
 
 def table_of(held: Mapping[str, Any], num_images: int, checkpoint: str) -> np.ndarray:

@@ -46,6 +46,10 @@ class CenterWiseNeighborHook(Hook):
         num_clusters, num_neighbors: m and k; 10,000 and 40 on ImageNet [paper A.2]. None derives them from the set's
             size [ours].
         strategy: How positives are chosen [paper 3.2.1, Table 6].
+        whiten: Cluster and compare features whitened with this ``floor``, as in
+            :func:`~clim_mm.neighbors.whitening.whitened`; None, as they are [paper].
+        surest: Leave positives to this share of the images, those most similar to theirs, above 0; 1, all [paper]. The
+            others are trained as by MoCo.
         exact: k-means on all images, and each compared with all. False, for large sets: k-means on samples, and a
             search among the images of the nearest centres. None is True up to 100,000 images [ours].
         nprobe, least_recall: If not exact, as in :func:`~clim_mm.neighbors.ivf.ivf_search`.
@@ -66,6 +70,8 @@ class CenterWiseNeighborHook(Hook):
                  num_clusters: Optional[int] = None,
                  num_neighbors: Optional[int] = None,
                  strategy: str = 'center_wise',
+                 whiten: Optional[float] = None,
+                 surest: float = 1.0,
                  exact: Optional[bool] = None,
                  nprobe: int = 16,
                  least_recall: float = 0.99,
@@ -81,6 +87,8 @@ class CenterWiseNeighborHook(Hook):
         check_whole(f'begin of {_NAME}', begin, 0)
         check_bool(f'exact of {_NAME}', exact, optional=True)
         check_number(f'least_recall of {_NAME}', least_recall, least=0, most=1)
+        check_number(f'whiten of {_NAME}', whiten, above=0, optional=True)
+        check_number(f'surest of {_NAME}', surest, above=0, most=1)
         self.compare = tuple(compare) if isinstance(compare, (tuple, list)) else (compare, )
         check_choice(f'feature_source of {_NAME}', feature_source, ('extract', 'bank'))
         check_choice(f'strategy of {_NAME}', strategy, STRATEGIES)
@@ -94,6 +102,8 @@ class CenterWiseNeighborHook(Hook):
         self.num_clusters = num_clusters
         self.num_neighbors = num_neighbors
         self.strategy = strategy
+        self.whiten = whiten
+        self.surest = surest
         self.exact = exact
         self.nprobe = nprobe
         self.least_recall = least_recall
@@ -200,7 +210,8 @@ class CenterWiseNeighborHook(Hook):
         return refresh(
             features, self.sizes, readable=dataset.quarantine.readable, labels=self._labels,
             previous=dataset.table.positives if dataset.table.version else None,
-            num_positives=dataset.table.num_positives, strategy=self.strategy, compare=self.compare,
+            num_positives=dataset.table.num_positives, strategy=self.strategy, whiten=self.whiten, surest=self.surest,
+            compare=self.compare,
             exact=self.exact, nprobe=self.nprobe, least_recall=self.least_recall,
             start=None if self._centroids is None else self._centroids.numpy(),
             seed=refresh_seed(runner.seed, runner.epoch) if seed is None else seed, progress=True)

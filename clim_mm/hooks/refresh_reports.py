@@ -140,23 +140,23 @@ class NeighborPageHook(Hook):
 
     def after_neighbor_refresh(self, runner: Runner, features: Optional[np.ndarray], found: Optional[Refresh]) -> None:
         """Write the page, on rank 0."""
-        if features is None or found is None:
+        if found is None:
             return
         if (runner.train_dataloader.dataset.table.version - 1) % self.interval == 0:
             try:
-                self._write(runner, features, found)
+                self._write(runner, found)
             except Exception:  # whatever it is, it must not cost a training of weeks
                 runner.logger.exception('The page of this refresh is missing:')
         self._previous = found.positives[self._anchors]
 
-    def _write(self, runner: Runner, features: np.ndarray, found: Refresh) -> None:
+    def _write(self, runner: Runner, found: Refresh) -> None:
         start = time.perf_counter()
         strategy = self._refresher.strategy
         names = {'without positive': 'share_without_positive', 'new positives': 'positives_changed',
                  'purity': f'purity_{strategy}'}
         whole = {text: found.report[name] for text, name in names.items() if name in found.report}
         page = positives_page(
-            runner.train_dataloader.dataset.dataset, features, found, self._anchors,
+            runner.train_dataloader.dataset.dataset, found, self._anchors,
             PageHead(f'Positives of the refresh before epoch {runner.epoch}', strategy, whole=whole),
             previous=self._previous, thumbnail=self.thumbnail,
             load=self._refresher.extraction.settings['pipeline'][:1]).encode()

@@ -15,10 +15,11 @@ REASONS = (
     'kept',  # the strategy admits it, and it is one of the P positives
     'filled',  # center_wise does not admit it: it filled up the places that were left, as one of the nearest
     'not_drawn',  # the strategy admits it, but others took the P places
+    'unsure',  # the strategy admits it, but the anchor is not sure enough of its neighbours to have positives
     'farther',  # center_wise: in the anchor's cluster, but farther from its centre than the anchor is
     'other_cluster',  # in another cluster than the anchor
 )
-_KEPT, _FILLED, _NOT_DRAWN, _FARTHER, _OTHER_CLUSTER = range(len(REASONS))
+_KEPT, _FILLED, _NOT_DRAWN, _UNSURE, _FARTHER, _OTHER_CLUSTER = range(len(REASONS))
 
 
 def select_positives(features: np.ndarray,
@@ -195,7 +196,8 @@ def explain_positives(features: np.ndarray,
     # Squared and by the very arithmetic that positives are chosen by.
     to_center[there] = distance_to_center(features[ids[there]], centroids, clusters[there])
 
-    reasons = np.full(candidates.shape, _NOT_DRAWN, dtype=np.int8)
+    has_none = (positives < 0).all(axis=1, keepdims=True)
+    reasons = np.where(np.broadcast_to(has_none, candidates.shape), _UNSURE, _NOT_DRAWN).astype(np.int8)
     if strategy == 'center_wise':
         reasons[~(to_center[:, 1:] <= to_center[:, :1])] = _FARTHER
     if strategy in ('kmeans', 'knn_kmeans', 'center_wise'):

@@ -7,6 +7,7 @@ from typing import Optional
 
 import numpy as np
 
+from .confidence import left_to_the_surest
 from .defaults import NeighborSizes, is_exact
 from .exact_search import search
 from .faiss_backend import as_float32_matrix
@@ -14,6 +15,7 @@ from .ivf import ivf_search
 from .kmeans import cluster, nearest_centroids, train_centroids
 from .positives import select_positives
 from .refresh_health import cluster_balance, positives_changed, purity, share_with_copy
+from .whitening import whitened
 
 
 @dataclass(frozen=True)
@@ -21,17 +23,21 @@ class Refresh:
     """What a refresh found.
 
     Attributes:
+        features: (N, d) float32, L2-normalised, that were compared: the given ones, or these whitened. Rows of
+            unreadable images are NaN, if the given ones are.
         positives: (N, P) int32, -1 = none.
         centroids: (m, d) float32.
         assignments: (N,) int, the cluster of each image; -1 = unreadable.
         neighbors: (N, k) int32, nearest first; -1 = none.
         report: Figures to log, of the readable images. ``seconds_*`` of each step, ``share_without_positive``,
             ``share_with_copy``, ``num_clusters``, ``empty_clusters``, ``cluster_balance`` and ``largest_cluster``; if
-            not exact also ``recall`` and ``nprobe`` of :class:`~clim_mm.neighbors.ivf.IVFResult`; with a table before
+            not exact also ``recall`` and ``nprobe`` of :class:`~clim_mm.neighbors.ivf.IVFResult`; with ``surest`` also
+            ``share_unsure``, of the images that it has left without a positive; with a table before
             also ``positives_changed``, with labels also ``purity_<strategy>``. NaN where there is no positive to take
             a share of.
     """
 
+    features: np.ndarray
     positives: np.ndarray
     centroids: np.ndarray
     assignments: np.ndarray
@@ -43,6 +49,8 @@ def refresh(features: np.ndarray,
             sizes: NeighborSizes,
             num_positives: int = 10,
             strategy: str = 'center_wise',
+            whiten: Optional[float] = None,
+            surest: float = 1.0,
             exact: Optional[bool] = None,
             nprobe: int = 16,
             least_recall: float = 0.99,
@@ -59,6 +67,8 @@ def refresh(features: np.ndarray,
         features: (N, d) float32, L2-normalised.
         sizes: Clusters and neighbours; fewer where there are not enough readable images.
         num_positives, strategy: As in ``select_positives``.
+        whiten: Compare features whitened with this ``floor``. None compares them as they are.
+        surest: The share of the images that are left their positives, as in ``left_to_the_surest``.
         exact: k-means with 20 iterations on all features (256 a centre at most), and each feature compared with all.
             False: ``train_centroids``, and ``ivf_search``. None takes what the number of features asks for.
         nprobe, least_recall: As in ``ivf_search``.
@@ -70,13 +80,14 @@ def refresh(features: np.ndarray,
         compare: Further strategies whose purity is reported beside that of ``strategy``.
         previous: (N, P) int positives of the refresh before, to report how many changed; they choose nothing.
     """
-    num_images = len(features)
+    num_images, given = len(features), features
     if readable is not None and len(readable) < num_images:
         features, labels = features[readable], None if labels is None else labels[readable]
         sizes = NeighborSizes(min(sizes.num_clusters, len(readable)),
                               max(1, min(sizes.num_neighbors, len(readable) - 1)))
     else:
         readable = None
+    compared = features if whiten is None else whitened(features, whiten)
     exact = is_exact(exact, len(features))
     report = {}
 
@@ -87,24 +98,30 @@ def refresh(features: np.ndarray,
         return result
 
     if exact:
-        centroids, assignments = timed('cluster', cluster, features, sizes.num_clusters, seed=seed, progress=progress)
-        neighbors = timed('search', search, features, sizes.num_neighbors, progress=progress)
+        centroids, assignments = timed('cluster', cluster, compared, sizes.num_clusters, seed=seed, progress=progress)
+        neighbors = timed('search', search, compared, sizes.num_neighbors, progress=progress)
     else:
-        if start is not None and start.shape != (sizes.num_clusters, features.shape[1]):
+        if start is not None and start.shape != (sizes.num_clusters, compared.shape[1]):
             start = None
         centroids = timed(
-            'cluster', train_centroids, features, sizes.num_clusters, seed=seed, start=start, progress=progress)
+            'cluster', train_centroids, compared, sizes.num_clusters, seed=seed, start=start, progress=progress)
         found = timed(
-            'search', ivf_search, features, sizes.num_neighbors, centroids, nprobe, least_recall, seed=seed,
+            'search', ivf_search, compared, sizes.num_neighbors, centroids, nprobe, least_recall, seed=seed,
             progress=progress)
         assignments, neighbors = found.assignments, found.neighbors
         report.update(recall=found.recall, nprobe=float(found.nprobe))
 
     def select(name):
-        return select_positives(features, centroids, assignments, neighbors, num_positives, strategy=name, seed=seed)
+        return select_positives(compared, centroids, assignments, neighbors, num_positives, strategy=name, seed=seed)
 
-    positives = timed('select', select, strategy)
-    report['share_without_positive'] = float((positives < 0).all(axis=1).mean())
+    def sure(positives):
+        return positives if surest == 1 else left_to_the_surest(positives, compared, surest)
+
+    selected = timed('select', select, strategy)
+    positives = sure(selected)
+    report['share_without_positive'] = _share_without(positives)
+    if surest < 1:
+        report['share_unsure'] = report['share_without_positive'] - _share_without(selected)
     report['share_with_copy'] = share_with_copy(features, neighbors)
     cluster_sizes = np.bincount(assignments, minlength=sizes.num_clusters)
     report['num_clusters'] = float(len(cluster_sizes))
@@ -113,21 +130,22 @@ def refresh(features: np.ndarray,
     report['largest_cluster'] = float(cluster_sizes.max() / cluster_sizes.sum())
     if labels is not None:
         report[f'purity_{strategy}'] = purity(positives, labels)
-        report.update({f'purity_{name}': purity(select(name), labels) for name in compare if name != strategy})
+        report.update({f'purity_{name}': purity(sure(select(name)), labels) for name in compare if name != strategy})
     if readable is not None:
         positives, neighbors = (_ids_of_all(rows, readable, num_images) for rows in (positives, neighbors))
         assignments = _spread(assignments, readable, num_images)
+        compared = given if whiten is None else _spread(compared, readable, num_images)
     if previous is not None:
         report['positives_changed'] = positives_changed(previous, positives)
-    return Refresh(positives, centroids, assignments, neighbors, report)
+    return Refresh(compared, positives, centroids, assignments, neighbors, report)
 
 
 def refresh_from_table(features: np.ndarray, readable: np.ndarray, positives: np.ndarray, centroids: np.ndarray,
-                       num_neighbors: int) -> Refresh:
+                       num_neighbors: int, whiten: Optional[float] = None) -> Refresh:
     """What a checkpoint can still tell of its last refresh: its table beside clusters and neighbours by other features.
 
     Args:
-        features, readable: As in ``refresh``.
+        features, readable, whiten: As in ``refresh``.
         positives: (N, P) int32, the table; -1 = none.
         centroids: (m, d) float32, the centres that were found with it.
 
@@ -136,6 +154,9 @@ def refresh_from_table(features: np.ndarray, readable: np.ndarray, positives: np
         report says only ``share_without_positive``.
     """
     known = as_float32_matrix(features[readable])
+    if whiten is not None:
+        known = whitened(known, whiten)
+        features = _spread(known, readable, len(features))
     if known.shape[1] != centroids.shape[1]:
         raise ValueError(f'Features of length {known.shape[1]} do not belong to centres of length '
                          f'{centroids.shape[1]}.')
@@ -147,9 +168,14 @@ def refresh_from_table(features: np.ndarray, readable: np.ndarray, positives: np
         found = ivf_search(known, k, centroids)
         assignments, neighbors = found.assignments, found.neighbors
     return Refresh(
-        positives, centroids, _spread(assignments, readable, len(features)),
+        features, positives, centroids, _spread(assignments, readable, len(features)),
         _ids_of_all(neighbors, readable, len(features)),
-        dict(share_without_positive=float((positives < 0).all(axis=1).mean())))
+        dict(share_without_positive=_share_without(positives)))
+
+
+def _share_without(positives: np.ndarray) -> float:
+    """Share of the images that have no positive."""
+    return float((positives < 0).all(axis=1).mean())
 
 
 def _ids_of_all(rows: np.ndarray, readable: np.ndarray, num_images: int) -> np.ndarray:
@@ -158,8 +184,9 @@ def _ids_of_all(rows: np.ndarray, readable: np.ndarray, num_images: int) -> np.n
 
 
 def _spread(rows: np.ndarray, readable: np.ndarray, num_images: int) -> np.ndarray:
-    """Rows of the readable images among those of all, which are -1."""
-    of_all = np.full((num_images, *rows.shape[1:]), -1, dtype=rows.dtype)
+    """Rows of the readable images among those of all, which are -1, or NaN among floating-point numbers."""
+    none = np.nan if np.issubdtype(rows.dtype, np.floating) else -1
+    of_all = np.full((num_images, *rows.shape[1:]), none, dtype=rows.dtype)
     of_all[readable] = rows
     return of_all
 

@@ -70,7 +70,7 @@ def judge_refresh(report: Mapping[str, float]) -> Health:
             COLLAPSING, 'clusters',
             f'Collapsing: {signs}, so most features are nearly the same: lower the learning rate or the weight decay, '
             'and look for duplicates in the data folder.')
-    if report['share_without_positive'] > MOST:
+    if report['share_without_positive'] - report.get('share_unsure', 0.0) > MOST:
         return Health(
             NOT_LEARNING, 'positives',
             f'Not learning from neighbours: {report["share_without_positive"]:.0%} of the images have no positive, and '

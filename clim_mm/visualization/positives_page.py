@@ -17,6 +17,7 @@ _TEXTS = dict(
     kept='chosen: admitted by the rule',
     filled='chosen, though not admitted by these features: to fill up the places, or by the features at the refresh',
     not_drawn='admitted by the rule, but not chosen: the places were taken',
+    unsure='admitted by the rule, but this image is not sure enough of its neighbours',
     farther="dropped: farther from the cluster's centre than the anchor",
     other_cluster='dropped: in another cluster')
 
@@ -43,7 +44,6 @@ def evenly_spread(num_images: int, num_anchors: int) -> np.ndarray:
 
 
 def positives_page(source: BaseDataset,
-                   features: np.ndarray,
                    found: Refresh,
                    anchors: np.ndarray,
                    head: PageHead,
@@ -54,19 +54,18 @@ def positives_page(source: BaseDataset,
     """Return the page as HTML. Where the source has labels, positives with the anchor's label are marked.
 
     Args:
-        features: (N, d) float32, L2-normalised; NaN for unreadable images.
         anchors: (A,) int ids.
         previous: (A, P') int, the anchors' positives before this refresh, -1 = none.
         thumbnail: Side in pixels, reduced if the page would exceed ``max_bytes`` (thousands of anchors still may).
         load: Transforms, or their configs, that turn a data info into ``img``, (H, W, 3) uint8, BGR.
     """
-    rows = _rows(features, found, anchors, head.strategy, previous)
+    rows = _rows(found, anchors, head.strategy, previous)
     ids = sorted({image_id for row in rows for image_id in (
         row['id'], *row['gone'], *(entry[0] for entry in row['positives'] + row['neighbors']))})
     images = image_entries(source, ids, [label_of(source.get_data_info(image_id)) for image_id in ids],
                            found.assignments)
     facts = dict(
-        title=head.title, strategy=head.strategy, images=len(features), clusters=len(found.centroids),
+        title=head.title, strategy=head.strategy, images=len(found.positives), clusters=len(found.centroids),
         neighbors=found.neighbors.shape[1], positives=found.positives.shape[1], note=head.note,
         whole=[[name, number(share)] for name, share in head.whole.items()],
         previous=previous is not None, labelled=any(entry[1] is not None for entry in images.values()))
@@ -74,12 +73,12 @@ def positives_page(source: BaseDataset,
     return filled_page('positives_page.html', data, source, thumbnail, max_bytes, load)
 
 
-def _rows(features: np.ndarray, found: Refresh, anchors: np.ndarray, strategy: str,
+def _rows(found: Refresh, anchors: np.ndarray, strategy: str,
           previous: Optional[np.ndarray]) -> list[dict[str, Any]]:
     """What the page's script draws, one entry per anchor."""
     positives, neighbors = found.positives[anchors].astype(np.int64), found.neighbors[anchors]
     of_positives, of_neighbors = (
-        explain_positives(features, found.centroids, found.assignments, anchors, candidates, positives, strategy)
+        explain_positives(found.features, found.centroids, found.assignments, anchors, candidates, positives, strategy)
         for candidates in (positives, neighbors))
     rows = []
     for row, anchor in enumerate(anchors.tolist()):

@@ -74,6 +74,17 @@ def digits(shelf):
 
 
 @pytest.fixture(scope='session')
+def few_digits(run, shelf, digits):
+    """40 of each class in ``train``, 15 in ``test``: for tests of which several trainings are a part."""
+
+    def make(folder):
+        made = run('tools/prepare_subset.py', digits, folder, '--train', 40, '--val', 1, '--test', 15)
+        assert made.returncode == 0, made.stdout
+
+    return shelf.made('few_digits', make)
+
+
+@pytest.fixture(scope='session')
 def train(run, shell, imagenet_like):
     """Train the small main config on the generated folder: ``train(work_dir, processes, *arguments)``.
 

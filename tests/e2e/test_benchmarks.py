@@ -54,10 +54,10 @@ def test_decoders(figures_of):
     assert figures['images'] == 4
 
 
-def test_bank(figures_of, digits, tmp_path):
+def test_bank(figures_of, few_digits, tmp_path):
     (tmp_path / 'clim_r18_1xb32-20e_digits.py').write_text(f"""
 _base_ = '{ROOT}/configs/clim/clim_r18_1xb32-20e_digits.py'
-train_dataloader = dict(dataset=dict(dataset=dict(data_root={str(digits)!r})))
+train_dataloader = dict(dataset=dict(dataset=dict(data_root={str(few_digits)!r})))
 default_hooks = dict(preflight=dict(seconds=0), neighbors=dict(interval=2))
 """)
     printed, figures = figures_of(
@@ -101,9 +101,10 @@ def test_a_folder_without_jpegs_is_told(run, tmp_path):
     assert f'{tmp_path} holds no JPEG' in result.stdout and 'Traceback' not in result.stdout
 
 
-def test_peers(run, digits, tmp_path):
+def test_peers(run, few_digits, tmp_path):
     """What this project has in it: the peers' environment is not here."""
-    command = ['tools/benchmarks/peers.py', digits, '--epochs', 2, '--seeds', 0, '--workers', 1, '--work-dir', tmp_path]
+    command = ['tools/benchmarks/peers.py', few_digits, '--epochs', 2, '--seeds', 0, '--workers', 1,
+               '--work-dir', tmp_path]
     missing = run(*command, '--peer-python', tmp_path / 'python')
     assert missing.returncode == 1 and 'setup_peers.sh' in missing.stdout.strip().splitlines()[-1]
     result = run(*command, '--peers')

@@ -13,16 +13,20 @@ NO_COMMAND = {'image_archives.py'}  # which two commands import
 
 
 @pytest.fixture
-def commands(trained, digits, imagenet_like, tmp_path):
+def commands(trained, digits, few_digits, imagenet_like, tmp_path):
     """The words of each command, what it writes, and what it prints."""
+
+    def options_of(folder):
+        return '--cfg-options', f'train_dataloader.dataset.dataset.data_root={folder}'
+
     small, wide, out = trained('small'), trained('resnet18'), tmp_path / 'out'
-    on_images = ('--cfg-options', *SMALL, f'train_dataloader.dataset.dataset.data_root={imagenet_like}')
-    on_digits = ('--cfg-options', f'train_dataloader.dataset.dataset.data_root={digits}')
+    on_images = (*options_of(imagenet_like), *SMALL)
+    on_digits = options_of(digits)
     options = [option for option in SMALL if option.startswith(('model.', 'extract.'))]
     return {
-        'benchmark_safeguards.py': ([DIGITS, '--pairs', 1, '--epochs', 1, *on_digits], None, '"ratio"'),
+        'benchmark_safeguards.py': ([DIGITS, '--pairs', 1, '--epochs', 1, *options_of(few_digits)], None, '"ratio"'),
         'browse_neighbors.py': ([small.config, small.checkpoint(2), '--num-anchors', 5, '--out', out, '--cfg-options',
-                                 *options, on_images[-1]], out, '5 of 203 images as anchors'),
+                                 *options, options_of(imagenet_like)[-1]], out, '5 of 203 images as anchors'),
         'browse_views.py': ([IN1K, '--num', 1, '--out', out.with_suffix('.png'), *on_images], out.with_suffix('.png'),
                             str(out)),
         'evaluate.py': (['knn', DIGITS, trained('digits').checkpoint(2), '--json', out, *on_digits], out,

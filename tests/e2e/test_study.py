@@ -21,8 +21,9 @@ seeds = [3]
 baseline = 'moco'
 training = dict(semi=dict(
     config='configs/benchmarks/classification/digits/resnet18_semi-1xb16-steplr-60e_digits-1pct.py',
-    options={{'default_hooks.preflight.seconds': 0, 'train_dataloader.dataset.data_root': {root!r},
-             'val_dataloader.dataset.data_root': {root!r}, 'train_dataloader.dataset.split': {split!r}}}))
+    options={{'default_hooks.preflight.seconds': 0, 'train_cfg.max_epochs': 20,
+             'train_dataloader.dataset.data_root': {root!r}, 'val_dataloader.dataset.data_root': {root!r},
+             'train_dataloader.dataset.split': {split!r}}}))
 metrics = ['knn_20_top1', 'semi_top1', 'purity', 'acc_kmeans', 'seconds']
 comparisons = [('clim', 'moco')]
 options = {{'train_cfg.max_epochs': {epochs}, 'default_hooks.preflight.seconds': 0,
@@ -31,15 +32,15 @@ options = {{'train_cfg.max_epochs': {epochs}, 'default_hooks.preflight.seconds':
 
 
 @pytest.fixture
-def write(run, digits, tmp_path):
+def write(run, few_digits, tmp_path):
     """Write the study file for so many epochs, and give its path."""
     split = str(tmp_path / '1percent.txt')
-    made = run('tools/make_label_split.py', digits / 'train', '--percent', 1, '--out', split)
+    made = run('tools/make_label_split.py', few_digits / 'train', '--percent', 1, '--out', split)
     assert made.returncode == 0, made.stdout
 
     def write_study(epochs):
         path = tmp_path / 'small.py'
-        path.write_text(STUDY.format(root=str(digits), split=split, epochs=epochs))
+        path.write_text(STUDY.format(root=str(few_digits), split=split, epochs=epochs))
         return path
 
     return write_study
@@ -127,3 +128,4 @@ def test_a_run_that_fails_is_told_with_its_log(run, write, tmp_path):
     sentence = result.stdout.strip().splitlines()[-1]
     assert 'pretraining of moco, seed 3, has ended with status 1' in sentence and 'num_clusters=1000000' in sentence
     assert 'pretraining.log' in sentence and not (tmp_path / 'work/moco/seed_3/results.json').exists()
+    assert not (tmp_path / 'work/clim').exists(), 'no further run begins'

@@ -8,6 +8,7 @@ from training_runs import N, features_by_hand, hook_cfg, model_cfg, pairs_cfg, t
 
 from clim_mm.errors import CheckpointError
 from clim_mm.evaluation.checkpoint_neighbors import neighbors_of_checkpoint
+from clim_mm.neighbors.whitening import whitened
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -39,7 +40,7 @@ def test_the_table_of_then_and_the_features_of_now(run):
     folder, path, runner = run
     seen = neighbors_of_checkpoint(config(folder), str(path))
     features = features_by_hand(folder, runner.model.encoder('momentum').eval())
-    np.testing.assert_allclose(seen.features, features, atol=1e-6)
+    np.testing.assert_allclose(seen.found.features, features, atol=1e-6)
     np.testing.assert_array_equal(seen.found.positives, runner.train_dataloader.dataset.table.positives)
     np.testing.assert_array_equal(seen.table, seen.found.positives)
     centroids = torch.load(path, weights_only=False)['neighbors']['centroids'].numpy()
@@ -58,6 +59,11 @@ def test_anew_is_the_refresh_that_would_come_next(run):
     np.testing.assert_array_equal(seen.found.positives, expected)
     np.testing.assert_array_equal(seen.table, runner.train_dataloader.dataset.table.positives)
     assert 0 < seen.found.report['positives_changed'] <= 1
+    some = neighbors_of_checkpoint(
+        config(folder, custom_hooks=[hook_cfg(layer='pooled', whiten=0.2, surest=0.5)]), str(path), anew=True).found
+    features = whitened(features_by_hand(folder, runner.model.encoder('momentum').eval(), 'pooled'), 0.2)
+    np.testing.assert_allclose(some.features, features, atol=1e-4)
+    assert (some.positives >= 0).any(axis=1).mean() == 0.5
 
 
 def test_another_training_set_is_refused(run, tmp_path):
@@ -81,6 +87,6 @@ def test_an_unreadable_image_has_no_neighbours(run, tmp_path):
     broken = sorted(tmp_path.rglob('*.png'))[5]
     broken.write_bytes(b'')
     seen = neighbors_of_checkpoint(config(tmp_path), str(run[1]))
-    assert np.isnan(seen.features[5]).all() and np.isfinite(np.delete(seen.features, 5, axis=0)).all()
+    assert np.isnan(seen.found.features[5]).all() and np.isfinite(np.delete(seen.found.features, 5, axis=0)).all()
     assert seen.found.assignments[5] == -1 and (seen.found.neighbors[5] == -1).all()
     assert 5 not in seen.found.neighbors

@@ -53,6 +53,8 @@ OPTIONS: dict[str, list] = {
     f'{HOOK}.strategy': WORD,
     f'{HOOK}.exact': switch(optional=True),
     f'{HOOK}.nprobe': whole(1),
+    f'{HOOK}.whiten': number(0, optional=True),
+    f'{HOOK}.surest': number(0, 1.01),
     f'{HOOK}.encoder': WORD,
     f'{HOOK}.layer': WORD,
     f'{HOOK}.compare': ['nothing', 3, None, True, [3], ['knn', 'nothing']],

@@ -25,7 +25,9 @@ from training_runs import (
 
 from clim_mm.datasets import labels_of
 from clim_mm.neighbors import cluster
+from clim_mm.neighbors.confidence import left_to_the_surest
 from clim_mm.neighbors.refresh import refresh_seed
+from clim_mm.neighbors.whitening import whitened
 
 pytestmark = pytest.mark.usefixtures('one_torch_thread')
 
@@ -187,3 +189,12 @@ def test_other_hooks_are_given_each_refresh_when_it_is_published(folder, tmp_pat
         np.testing.assert_array_equal(found.assignments, distances.argmin(axis=1))
         nearest = np.linalg.norm(features[:, None] - features[None], axis=2) + 9 * np.eye(N)
         np.testing.assert_array_equal(found.neighbors[:, 0], nearest.argmin(axis=1))
+
+
+def test_features_are_whitened_and_positives_left_to_the_surest(folder, tmp_path):
+    after = AfterRefresh()
+    train(folder, tmp_path, 1, hook_cfg(layer='pooled', whiten=0.2, surest=0.5), more_hooks=[after])
+    (_, features, found, table), = after.calls
+    np.testing.assert_array_equal(found.features, whitened(features, 0.2))
+    np.testing.assert_array_equal(table, left_to_the_surest(table_by_hand(found.features, 0), found.features, 0.5))
+    assert lines_of(tmp_path)[0]['share_unsure'] == pytest.approx(0.5, abs=1 / N)

@@ -84,6 +84,8 @@ def test_a_loop_without_epochs_is_refused(folder, tmp_path):
     (dict(num_clusters=0), 'num_clusters .* at least 1 or None, not 0'),
     (dict(num_neighbors='40'), 'num_neighbors .* at least 1 or None, not \'40\''),
     (dict(nprobe=1.5), 'nprobe .* not 1.5'),
+    (dict(whiten=0), 'whiten of CenterWiseNeighborHook .* above 0 or None, not 0'),
+    (dict(surest=0), 'surest of CenterWiseNeighborHook .* above 0 and of at most 1, not 0'),
     (dict(exact='no'), 'exact .* True or False or None, not \'no\''),
     (dict(extract=[]), 'extract .* a dict, not'),
     (dict(extract=dict(batch_size=4)), 'extract of CenterWiseNeighborHook lacks \'pipeline\''),

@@ -376,6 +376,7 @@ def test_a_case_by_hand():
     # 5 is a duplicate of the anchor and 3 lies on the other side: both exactly as far from the centre, so admitted.
     assert words(told) == ['kept', 'kept', 'filled', 'not_drawn', 'not_drawn', 'other_cluster', None]
     assert words(line([5, 4, -1])) == ['kept', 'not_drawn', 'farther', 'not_drawn', 'not_drawn', 'filled', None]
+    assert words(line([-1, -1, -1])) == ['unsure', 'unsure', 'farther', 'unsure', 'unsure', 'other_cluster', None]
 
 
 @pytest.mark.parametrize('strategy, expected', [

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from clim_mm.neighbors import STRATEGIES, cluster, ivf_search, search, select_positives, train_centroids
+from clim_mm.neighbors.confidence import left_to_the_surest
 from clim_mm.neighbors.defaults import NeighborSizes
 from clim_mm.neighbors.refresh import refresh, refresh_from_table
 from clim_mm.neighbors.refresh_health import purity
+from clim_mm.neighbors.whitening import whitened
 
 SECONDS = {'seconds_cluster', 'seconds_search', 'seconds_select'}
 FIGURES = {'share_without_positive', 'share_with_copy', 'num_clusters', 'empty_clusters', 'cluster_balance',
@@ -281,3 +283,40 @@ def test_the_nearest_centre_against_brute_force():
 def test_centres_of_other_features_are_refused():
     with pytest.raises(ValueError, match='Features of length 2 do not belong to centres of length 3'):
         refresh_from_table(FEATURES, SEEN, POSITIVES, np.zeros((2, 3), np.float32), 2)
+
+
+def test_whitened_features_are_clustered_compared_and_handed_on():
+    features, labels = groups(spread=0.2)
+    features = features * np.array([9, 1, 1, 1, 1, 1, 1, 1], np.float32)  # one direction decides
+    seen = whitened(features, 0.1)
+    plain, found = (refresh(features, NeighborSizes(12, 15), num_positives=4, whiten=floor, labels=labels, seed=3)
+                    for floor in (None, 0.1))
+    of_whitened = refresh(seen, NeighborSizes(12, 15), num_positives=4, labels=labels, seed=3)
+    for name in ('features', 'positives', 'centroids', 'assignments', 'neighbors'):
+        np.testing.assert_array_equal(getattr(found, name), getattr(of_whitened, name))
+    assert plain.features is features
+    assert found.report['purity_center_wise'] > plain.report['purity_center_wise'] + 0.05
+
+
+def test_whitened_by_the_readable_ones():
+    features, _ = groups()
+    readable = np.delete(np.arange(240), [3, 77])
+    features[[3, 77]] = np.nan
+    found = refresh(features, NeighborSizes(12, 15), whiten=0.1, readable=readable)
+    np.testing.assert_array_equal(found.features[readable], whitened(features[readable], 0.1))
+    assert np.isnan(found.features[[3, 77]]).all()
+    told = refresh_from_table(features, readable, found.positives, found.centroids, 15, whiten=0.1)
+    for name in ('features', 'assignments', 'neighbors'):
+        np.testing.assert_array_equal(getattr(told, name), getattr(found, name))
+
+
+def test_positives_are_left_to_the_surest():
+    features, labels = groups(spread=0.3)
+    settings = dict(sizes=NeighborSizes(12, 15), num_positives=4, labels=labels, compare=('knn', ), seed=3)
+    every, some = (refresh(features, surest=share, **settings) for share in (1.0, 0.25))
+    np.testing.assert_array_equal(some.positives, left_to_the_surest(every.positives, features, 0.25))
+    assert (some.positives >= 0).any(axis=1).sum() == 60
+    assert some.report['share_without_positive'] == some.report['share_unsure'] == 0.75
+    assert 'share_unsure' not in every.report
+    for name in ('purity_center_wise', 'purity_knn'):
+        assert some.report[name] > every.report[name], 'of such groups the surest are the purest'

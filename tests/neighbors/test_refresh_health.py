@@ -56,6 +56,12 @@ def test_images_that_are_there_twice(share, state):
     assert state == 'healthy' or '18% of the images have the same features as another image' in health.reason
 
 
+def test_images_left_without_on_purpose_are_no_fault():
+    report = dict(num_clusters=9.0, empty_clusters=0.0, cluster_balance=1.0, largest_cluster=0.1,
+                  share_without_positive=0.9)
+    assert judge_refresh(report).is_bad and not judge_refresh(dict(report, share_unsure=0.75)).is_bad
+
+
 @pytest.mark.parametrize(('share', 'state'), [(0.5, 'healthy'), (0.51, 'not learning'), (1.0, 'not learning')])
 def test_images_without_a_positive(share, state):
     health = verdict([10] * 9, share)

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ RED, GREEN, BLUE = (200, 30, 30), (30, 180, 30), (30, 30, 200)
 # On a line: the centre of cluster 0 at 0, of cluster 1 at 10. Image 5 cannot be read.
 FEATURES = np.array([[2.0], [1.0], [3.0], [-1.5], [9.0], [np.nan]], dtype=np.float32)
 FOUND = Refresh(
+    features=FEATURES,
     positives=np.array([[2, 1], [0, 3], [0, 1], [1, 0], [-1, -1], [-1, -1]], dtype=np.int32),
     centroids=np.array([[0.0], [10.0]], dtype=np.float32),
     assignments=np.array([0, 0, 0, 0, 1, -1]),
@@ -42,8 +44,8 @@ def source(tmp_path):
     return ImageFolder(str(tmp_path / 'images'))
 
 
-def page(source, anchors=(0, 4, 5), head=HEAD, found=FOUND, features=FEATURES, **kwargs):
-    return positives_page(source, features, found, np.array(anchors), head, **kwargs)
+def page(source, anchors=(0, 4, 5), head=HEAD, found=FOUND, **kwargs):
+    return positives_page(source, found, np.array(anchors), head, **kwargs)
 
 
 def test_rows_by_hand(source):
@@ -61,7 +63,7 @@ def test_rows_by_hand(source):
     assert {name: facts[name] for name in ('images', 'clusters', 'neighbors', 'positives', 'strategy', 'previous')} == \
         dict(images=6, clusters=2, neighbors=4, positives=2, strategy='center_wise', previous=False)
     assert facts['whole'] == [['purity', 0.5], ['other', None]] and facts['title'] == 'Positives of a test'
-    assert list(data['reasons']) == ['kept', 'filled', 'not_drawn', 'farther', 'other_cluster']
+    assert list(data['reasons']) == ['kept', 'filled', 'not_drawn', 'unsure', 'farther', 'other_cluster']
 
 
 def test_pictures_are_the_images_and_unreadable_ones_say_why(source):
@@ -106,7 +108,7 @@ def test_texts_stay_texts(tmp_path):
                '@DATA@.png']
     write(tmp_path, hostile)
     text = page(ImageFolder(str(tmp_path)), head=PageHead('</script><b>&amp;', 'knn', note='<i>"&'),
-                features=np.nan_to_num(FEATURES))
+                found=replace(FOUND, features=np.nan_to_num(FEATURES)))
     data = data_of(text)
     seen = sorted(entry[0] for entry in data['images'].values())
     assert seen == sorted([*hostile[:3], 'line\\u2028break.png', *hostile[4:]])
@@ -127,11 +129,11 @@ def test_it_keeps_to_its_size(tmp_path, max_bytes):
     for i in range(30):
         Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(tmp_path / f'{i:02d}.png')
     found = Refresh(
+        features=np.arange(30, dtype=np.float32)[:, None],
         positives=np.array([[(i + 1) % 30] for i in range(30)], dtype=np.int32),
         centroids=FOUND.centroids, assignments=np.zeros(30, dtype=np.int64),
         neighbors=np.array([[(i + 1) % 30, (i + 2) % 30] for i in range(30)]), report={})
-    features = np.arange(30, dtype=np.float32)[:, None]
-    text = page(ImageFolder(str(tmp_path)), range(30), found=found, features=features, max_bytes=max_bytes)
+    text = page(ImageFolder(str(tmp_path)), range(30), found=found, max_bytes=max_bytes)
     assert 0.5 * max_bytes < len(text.encode()) <= max_bytes
     assert len(pictures_of(data_of(text))) == 30
 
