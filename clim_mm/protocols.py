@@ -126,6 +126,7 @@ class RefreshesNeighbors(Protocol):
     num_clusters: Optional[int]
     num_neighbors: Optional[int]
     strategy: str
+    whiten: Optional[float]
     exact: Optional[bool]
     nprobe: int
     feature_source: str

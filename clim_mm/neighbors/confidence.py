@@ -6,7 +6,7 @@ import numpy as np
 
 from clim_mm.checks import check_number
 
-from .faiss_backend import ROWS_PER_BLOCK
+from .faiss_backend import blocks_of
 
 
 def left_to_the_surest(positives: np.ndarray, features: np.ndarray, share: float) -> np.ndarray:
@@ -35,8 +35,7 @@ def left_to_the_surest(positives: np.ndarray, features: np.ndarray, share: float
 def mean_similarity(positives: np.ndarray, features: np.ndarray) -> np.ndarray:
     """Mean cosine of each image to its positives, (N,) float64; NaN without one."""
     found = np.full(len(positives), np.nan)
-    for start in range(0, len(positives), ROWS_PER_BLOCK):
-        block = slice(start, start + ROWS_PER_BLOCK)
+    for block in blocks_of(features):
         there = positives[block] >= 0
         total = np.zeros(len(there))
         for column, is_there in zip(positives[block].T, there.T, strict=True):  # memory of one positive an image

@@ -3,7 +3,7 @@
 import functools
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any, Optional, ParamSpec, TypeVar
 
@@ -18,7 +18,8 @@ from .gpu_trial import gpu_fault
 P = ParamSpec('P')
 T = TypeVar('T')
 
-ROWS_PER_BLOCK = 65536  # of a block of features
+ROWS_PER_BLOCK = 65536  # of a block of features that faiss is given
+NUMBERS_PER_BLOCK = 2**18  # of intermediates that have the features' shape
 
 
 def load_faiss() -> ModuleType:
@@ -96,3 +97,9 @@ def as_float32_matrix(features: np.ndarray, name: str = 'features') -> np.ndarra
 def feature_bytes(num_features: int, dim: int) -> int:
     """Bytes of an (N, d) float32 array."""
     return num_features * dim * 4
+
+
+def blocks_of(features: np.ndarray) -> Iterator[slice]:
+    """Rows of (N, d) features, one block after the other, for intermediates that would else take too much memory."""
+    rows = max(1, NUMBERS_PER_BLOCK // features.shape[1])
+    return (slice(start, start + rows) for start in range(0, len(features), rows))

@@ -6,10 +6,9 @@ import numpy as np
 
 from clim_mm.checks import check_choice, check_whole
 
-from .faiss_backend import ROWS_PER_BLOCK, as_float32_matrix
+from .faiss_backend import ROWS_PER_BLOCK, as_float32_matrix, blocks_of
 
 STRATEGIES = ('random', 'knn', 'kmeans', 'knn_kmeans', 'center_wise')
-_NUMBERS_PER_BLOCK = 2**18  # of (rows, d) intermediates, which would else take four times the features
 # What is said of a candidate; the order is that of the codes in ``Explanation.reasons``.
 REASONS = (
     'kept',  # the strategy admits it, and it is one of the P positives
@@ -75,9 +74,7 @@ def select_positives(features: np.ndarray,
 def distance_to_center(features: np.ndarray, centroids: np.ndarray, assignments: np.ndarray) -> np.ndarray:
     """Squared L2 distance of each feature to its own centre, (N,) float64: computed alike, so that duplicates tie."""
     distances = np.empty(len(features), dtype=np.float64)
-    rows = max(1, _NUMBERS_PER_BLOCK // features.shape[1])
-    for start in range(0, len(features), rows):
-        block = slice(start, start + rows)
+    for block in blocks_of(features):
         difference = features[block].astype(np.float64) - centroids[assignments[block]]
         distances[block] = (difference**2).sum(axis=1)
     return distances

@@ -18,13 +18,13 @@ _VECTORS, _QUERIES = 16384, 2048  # of a measured search
 
 
 def refresh_bytes(num_images: int, dim: int, sizes: NeighborSizes, num_positives: int,
-                  all_readable: bool = True) -> int:
+                  all_readable: bool = True, whitened: bool = False) -> int:
     """About what ``refresh`` holds at most in the host's memory, where each image has to be compared with all.
 
-    If not ``all_readable``, the features of those that are readable are copied.
+    If not ``all_readable``, the features of those that are readable are copied; ``whitened`` ones are a further copy.
     """
     k = sizes.num_neighbors
-    features = feature_bytes(num_images, dim) * (2 if all_readable else 3)  # and the copy that is searched
+    features = feature_bytes(num_images, dim) * (2 + (not all_readable) + whitened)  # with the copy that is searched
     found = num_images * (16 * (k + 16) + 4 * num_positives)  # candidates on the way, neighbours, positives
     return features + found + 48 * k * min(num_images, ROWS_PER_BLOCK)
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from clim_mm.checks import check_number
 
-from .faiss_backend import ROWS_PER_BLOCK, as_float32_matrix
+from .faiss_backend import as_float32_matrix, blocks_of
 
 
 def whitened(features: np.ndarray, floor: float = 0.1) -> np.ndarray:
@@ -24,8 +24,7 @@ def whitened(features: np.ndarray, floor: float = 0.1) -> np.ndarray:
     features = as_float32_matrix(features)
     mean = features.mean(axis=0, dtype=np.float64)
     covariance = np.zeros((features.shape[1], features.shape[1]))
-    blocks = [slice(start, start + ROWS_PER_BLOCK) for start in range(0, len(features), ROWS_PER_BLOCK)]
-    for block in blocks:
+    for block in blocks_of(features):
         centred = features[block] - mean
         covariance += centred.T @ centred
     variances, axes = np.linalg.eigh(covariance / len(features))
@@ -34,7 +33,7 @@ def whitened(features: np.ndarray, floor: float = 0.1) -> np.ndarray:
     scaling = (axes / np.where(divisors > 0, divisors, 1)) @ axes.T
 
     found = np.empty_like(features)
-    for block in blocks:
+    for block in blocks_of(features):
         rows = (features[block] - mean) @ scaling
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
         found[block] = rows / np.where(lengths > 0, lengths, 1)

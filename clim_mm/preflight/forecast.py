@@ -99,7 +99,7 @@ def _refresh(settings: Settings, refresh: RefreshSettings, measured: Measurement
     of_another = gathering_bytes(num_images, dim, settings.processes, main=False)
     gathering = gathering_bytes(num_images, dim, settings.processes) + (settings.local_processes - 1) * of_another
     finding = refresh_bytes(num_images, dim, NeighborSizes(num_clusters, refresh.num_neighbors), refresh.num_positives,
-                            all_readable=not measured.unreadable)
+                            all_readable=not measured.unreadable, whitened=refresh.whitened)
     seconds = extract + search
     share = seconds / (refresh.interval * epoch + seconds) if epoch else None
     return RefreshForecast(max(gathering, finding), extract, search, seconds, share)

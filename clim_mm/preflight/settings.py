@@ -29,6 +29,7 @@ class RefreshSettings:
     num_neighbors: int
     num_positives: int
     strategy: str
+    whitened: bool
     exact: bool
     nprobe: int
     from_bank: bool
@@ -148,6 +149,7 @@ def _refresh(hook: RefreshesNeighbors, runner: Runner) -> RefreshSettings:
         num_neighbors=sizes.num_neighbors,
         num_positives=dataset.table.num_positives,
         strategy=hook.strategy,
+        whitened=hook.whiten is not None,
         exact=is_exact(hook.exact, len(dataset)),
         nprobe=hook.nprobe,
         from_bank=hook.feature_source == 'bank')

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clim_mm.errors import ConfigError
-from clim_mm.neighbors import confidence
+from clim_mm.neighbors import faiss_backend
 from clim_mm.neighbors.confidence import left_to_the_surest, mean_similarity
 
 ANGLES = np.radians([0, 10, 40, 90, 180])
@@ -33,7 +33,7 @@ def test_blocks_change_nothing(monkeypatch):
     rng = np.random.default_rng(0)
     features, positives = rng.normal(size=(50, 4)), rng.integers(-1, 50, size=(50, 3))
     whole = mean_similarity(positives, features)
-    monkeypatch.setattr(confidence, 'ROWS_PER_BLOCK', 7)
+    monkeypatch.setattr(faiss_backend, 'NUMBERS_PER_BLOCK', 21)
     np.testing.assert_array_equal(mean_similarity(positives, features), whole)
 
 

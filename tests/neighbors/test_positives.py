@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from clim_mm.neighbors import STRATEGIES, cluster, search, select_positives
+from clim_mm.neighbors import STRATEGIES, cluster, faiss_backend, search, select_positives
 from clim_mm.neighbors.positives import REASONS, explain_positives, sample_without_replacement
 
 # The attribute `select` of a package may be hidden by a function of that name; the module is meant.
@@ -232,7 +232,7 @@ def test_blocks_of_rows_change_nothing(monkeypatch, make, block):
     knn = case.select(10, strategy='knn')
     to_center = select_module.distance_to_center(case.features, case.centroids, case.assignments)
     monkeypatch.setattr(select_module, 'ROWS_PER_BLOCK', block)
-    monkeypatch.setattr(select_module, '_NUMBERS_PER_BLOCK', block * case.features.shape[1])
+    monkeypatch.setattr(faiss_backend, 'NUMBERS_PER_BLOCK', block * case.features.shape[1])
     np.testing.assert_array_equal(case.select(10, strategy='knn'), knn)
     np.testing.assert_array_equal(
         select_module.distance_to_center(case.features, case.centroids, case.assignments), to_center)

@@ -57,29 +57,32 @@ def test_bytes_of_imagenet_by_hand():
     told = refresh_bytes(IMAGENET, DIM, sizes, 10)
     assert told == 2 * 655_957_504 + IMAGENET * (16 * 56 + 4 * 10) + 48 * 40 * 65536
     assert refresh_bytes(IMAGENET, DIM, sizes, 10, all_readable=False) == told + 655_957_504
+    assert refresh_bytes(IMAGENET, DIM, sizes, 10, all_readable=False, whitened=True) == told + 2 * 655_957_504
 
 
-def peak_of_refresh(num, dim, sizes, exact, least_recall, some_unreadable):
+def peak_of_refresh(num, dim, sizes, exact, least_recall, some_unreadable, whiten):
     """Bytes that a refresh takes, its features among it."""
     def run(num):
         features = np.random.default_rng(0).random((num, dim), dtype=np.float32)
         refresh(features, sizes, readable=np.arange(int(some_unreadable), num), num_positives=3, exact=exact, nprobe=1,
-                least_recall=least_recall)
+                least_recall=least_recall, whiten=whiten)
 
     run(200)
     return peak_bytes_of(lambda: run(num))
 
 
 @pytest.mark.e2e
-@pytest.mark.parametrize('exact, least_recall, num, dim, some_unreadable', [
-    (True, 0, 300, 2**14, True), (False, 0, 16_000, 256, False), (False, 1, 30_000, 128, False)])
-def test_a_refresh_takes_about_the_memory_that_is_told(exact, least_recall, num, dim, some_unreadable):
+@pytest.mark.parametrize('exact, least_recall, num, dim, some_unreadable, whiten', [
+    (True, 0, 300, 2**14, True, None), (False, 0, 16_000, 256, False, None), (False, 1, 30_000, 128, False, None),
+    (False, 0, 16_000, 256, False, 0.1)])
+def test_a_refresh_takes_about_the_memory_that_is_told(exact, least_recall, num, dim, some_unreadable, whiten):
     """No copy of the features more, and none less: they are 19, 16 and 15 MiB."""
     sizes = NeighborSizes(20, 5)
-    found, = on_processes(1, peak_of_refresh, num, dim, sizes, exact, least_recall, some_unreadable, init=False)
+    found, = on_processes(1, peak_of_refresh, num, dim, sizes, exact, least_recall, some_unreadable, whiten,
+                          init=False)
     if found is None:
         pytest.skip('this system does not tell the memory that is taken')
-    told = refresh_bytes(num, dim, sizes, 3, all_readable=not some_unreadable)
+    told = refresh_bytes(num, dim, sizes, 3, all_readable=not some_unreadable, whitened=whiten is not None)
     assert told - 15 * MIB < found < told + 15 * MIB
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from clim_mm.errors import ConfigError
-from clim_mm.neighbors import whitening
+from clim_mm.neighbors import faiss_backend
 from clim_mm.neighbors.whitening import whitened
 
 
@@ -37,7 +37,7 @@ def test_no_direction_decides_alone():
 def test_blocks_change_nothing(monkeypatch):
     features, _ = anisotropic(100)
     whole = whitened(features)
-    monkeypatch.setattr(whitening, 'ROWS_PER_BLOCK', 7)
+    monkeypatch.setattr(faiss_backend, 'NUMBERS_PER_BLOCK', 21)
     np.testing.assert_allclose(whitened(features), whole, atol=1e-6)
 
 

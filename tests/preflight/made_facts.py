@@ -12,7 +12,7 @@ GIB = 2**30
 
 REFRESH = RefreshSettings(
     interval=5, begin=0, num_refreshes=40, num_clusters=10_000, num_neighbors=40, num_positives=10,
-    strategy='center_wise', exact=True, nprobe=32, from_bank=False)
+    strategy='center_wise', whitened=False, exact=True, nprobe=32, from_bank=False)
 
 SETTINGS = Settings(
     num_images=1_281_167, batch_size=32, processes=16, local_processes=8, accumulation=1, steps=2502, max_epochs=200,

@@ -36,7 +36,7 @@ def test_the_settings_of_a_run(folder, tmp_path):
     assert (settings.checkpoint_interval, settings.max_keep_ckpts) == (1, -1)
     assert settings.refresh == RefreshSettings(
         interval=2, begin=1, num_refreshes=3, num_clusters=4, num_neighbors=6, num_positives=P, strategy='center_wise',
-        exact=False, nprobe=3, from_bank=False)
+        whitened=False, exact=False, nprobe=3, from_bank=False)
 
 
 def test_batch_statistics(folder, tmp_path):

@@ -1,6 +1,8 @@
 """What a peer's training is given and gives back; it needs torch and torchvision alone, whoever's environment it is."""
 
 import json
+import multiprocessing
+import re
 import resource
 import sys
 import time
@@ -46,8 +48,11 @@ def peak_megabytes() -> float:
     """Most memory of this process and of its largest worker, in MB; on a GPU, of the device."""
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 1e6
-    usages = [resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(usages) * 1024 / 1e6
+    own, ended = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    # Workers that live on from epoch to epoch have not ended.
+    living = [int(kib) for worker in multiprocessing.active_children() for kib in re.findall(
+        r'^VmHWM:\s+(\d+) kB', Path(f'/proc/{worker.pid}/status').read_text(), re.MULTILINE)]
+    return (own + max(ended, *living, 0)) * 1024 / 1e6
 
 
 @torch.no_grad()
