@@ -137,9 +137,10 @@ def hostile(tmp_path_factory):
     (folder / 'images' / 'plain.png').write_bytes(b'no picture')
     source = ImageFolder(str(folder / 'images'))
     found = Refresh(
-        positives=np.full((5, 2), -1, dtype=np.int32), centroids=np.zeros((1, 2), np.float32),
+        features=np.ones((5, 2), np.float32), positives=np.full((5, 2), -1, dtype=np.int32),
+        centroids=np.zeros((1, 2), np.float32),
         assignments=np.array([0, 0, 0, -1, 0]), neighbors=np.full((5, 2), -1), report={})
-    text = positives_page(source, np.ones((5, 2), np.float32), found, np.arange(5),
+    text = positives_page(source, found, np.arange(5),
                           PageHead('</title><script>document.title="hit"</script>', 'center_wise', note='<b>bold</b>'))
     (folder / 'page.html').write_text(text, encoding='utf-8')
     return folder / 'page.html', sorted(names)
@@ -288,8 +289,8 @@ def test_500_anchors_with_all_that_belongs_to_them_are_below_15_mb(tmp_path):
     neighbors[ids] = ids[:, None] + 1 + np.arange(k)
     centroids, assignments = features[:20], rng.integers(0, 20, num_images)
     positives = select_positives(features, centroids, assignments, neighbors)
-    found = Refresh(positives, centroids, assignments, neighbors, {})
-    text = positives_page(ImageFolder(str(tmp_path / 'images')), features, found, ids,
+    found = Refresh(features, positives, centroids, assignments, neighbors, {})
+    text = positives_page(ImageFolder(str(tmp_path / 'images')), found, ids,
                           PageHead('Large', 'center_wise'), previous=positives[ids])
     size = len(text.encode())
     assert 8e6 < size < 15e6, size
