@@ -59,17 +59,17 @@ def finish(study: Study, runs: list[Run], todo: list[tuple[Run, Stage]], work_di
     with progress_bar(total=len(todo), desc=study.name, unit='stage') as bar, ThreadPoolExecutor(jobs) as pool:
 
         def run_stages(run: Run) -> None:
-            for stage in [stage for of, stage in todo if of is run]:
-                if failed.is_set():
-                    return
-                try:
+            try:
+                for stage in [stage for of, stage in todo if of is run]:
+                    if failed.is_set():
+                        return
                     run.execute(stage, osp.dirname(__file__))
-                except BaseException:
-                    failed.set()
-                    raise
-                with lock:
-                    bar.update()
-                    write_table(study, figures_of(runs), work_dir)
+                    with lock:
+                        bar.update()
+                        write_table(study, figures_of(runs), work_dir)
+            except BaseException:
+                failed.set()
+                raise
 
         try:
             for done in [pool.submit(run_stages, run) for run in dict.fromkeys(run for run, _ in todo)]:

@@ -210,8 +210,8 @@ class CenterWiseNeighborHook(Hook):
         return refresh(
             features, self.sizes, readable=dataset.quarantine.readable, labels=self._labels,
             previous=dataset.table.positives if dataset.table.version else None,
-            num_positives=dataset.table.num_positives, strategy=self.strategy, whiten=self.whiten, surest=self.surest,
-            compare=self.compare,
+            num_positives=dataset.table.num_positives, strategy=self.strategy, compare=self.compare,
+            whiten=self.whiten, surest=self.surest,
             exact=self.exact, nprobe=self.nprobe, least_recall=self.least_recall,
             start=None if self._centroids is None else self._centroids.numpy(),
             seed=refresh_seed(runner.seed, runner.epoch) if seed is None else seed, progress=True)

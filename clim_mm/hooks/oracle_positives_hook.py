@@ -11,7 +11,7 @@ from clim_mm.datasets import labels_of
 from clim_mm.errors import DataError
 from clim_mm.neighbors.oracle import positives_of_purity
 from clim_mm.neighbors.refresh import Refresh, refresh_seed
-from clim_mm.neighbors.refresh_health import positives_changed, purity
+from clim_mm.neighbors.refresh_health import positives_changed, purity, share_without_positive
 from clim_mm.registry import HOOKS
 
 from .center_wise_neighbor_hook import CenterWiseNeighborHook
@@ -52,7 +52,7 @@ class OraclePositivesHook(CenterWiseNeighborHook):
         positives = np.full_like(found.positives, -1)
         positives[readable] = np.where(drawn >= 0, readable[drawn], -1)
         report = dict(purity_oracle=purity(positives, labels), **found.report)
-        report['share_without_positive'] = float((drawn < 0).all(axis=1).mean())
+        report['share_without_positive'] = share_without_positive(drawn)
         if dataset.table.version:
             report['positives_changed'] = positives_changed(dataset.table.positives, positives)
         return replace(found, positives=positives, report=report)

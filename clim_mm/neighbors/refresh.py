@@ -14,7 +14,7 @@ from .faiss_backend import as_float32_matrix
 from .ivf import ivf_search
 from .kmeans import cluster, nearest_centroids, train_centroids
 from .positives import select_positives
-from .refresh_health import cluster_balance, positives_changed, purity, share_with_copy
+from .refresh_health import cluster_balance, positives_changed, purity, share_with_copy, share_without_positive
 from .whitening import whitened
 
 
@@ -32,9 +32,9 @@ class Refresh:
         report: Figures to log, of the readable images. ``seconds_*`` of each step, ``share_without_positive``,
             ``share_with_copy``, ``num_clusters``, ``empty_clusters``, ``cluster_balance`` and ``largest_cluster``; if
             not exact also ``recall`` and ``nprobe`` of :class:`~clim_mm.neighbors.ivf.IVFResult`; with ``surest`` also
-            ``share_unsure``, of the images that it has left without a positive; with a table before
-            also ``positives_changed``, with labels also ``purity_<strategy>``. NaN where there is no positive to take
-            a share of.
+            ``share_unsure``, of the images that it has left without a positive; with a table before also
+            ``positives_changed``, with labels also ``purity_<strategy>``. NaN where there is no positive to take a
+            share of.
     """
 
     features: np.ndarray
@@ -119,9 +119,9 @@ def refresh(features: np.ndarray,
 
     selected = timed('select', select, strategy)
     positives = sure(selected)
-    report['share_without_positive'] = _share_without(positives)
+    report['share_without_positive'] = share_without_positive(positives)
     if surest < 1:
-        report['share_unsure'] = report['share_without_positive'] - _share_without(selected)
+        report['share_unsure'] = report['share_without_positive'] - share_without_positive(selected)
     report['share_with_copy'] = share_with_copy(features, neighbors)
     cluster_sizes = np.bincount(assignments, minlength=sizes.num_clusters)
     report['num_clusters'] = float(len(cluster_sizes))
@@ -170,12 +170,7 @@ def refresh_from_table(features: np.ndarray, readable: np.ndarray, positives: np
     return Refresh(
         features, positives, centroids, _spread(assignments, readable, len(features)),
         _ids_of_all(neighbors, readable, len(features)),
-        dict(share_without_positive=_share_without(positives)))
-
-
-def _share_without(positives: np.ndarray) -> float:
-    """Share of the images that have no positive."""
-    return float((positives < 0).all(axis=1).mean())
+        dict(share_without_positive=share_without_positive(positives)))
 
 
 def _ids_of_all(rows: np.ndarray, readable: np.ndarray, num_images: int) -> np.ndarray:

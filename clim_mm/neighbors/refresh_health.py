@@ -20,6 +20,11 @@ def purity(positives: np.ndarray, labels: np.ndarray) -> float:
     return float(same[there].mean()) if there.any() else float('nan')
 
 
+def share_without_positive(positives: np.ndarray) -> float:
+    """Share of the images that have none in their row of (N, P) positives, -1 = none."""
+    return float((positives < 0).all(axis=1).mean())
+
+
 def cluster_balance(sizes: np.ndarray) -> float:
     """Entropy of the (m,) int cluster sizes relative to that of equal ones [ours].
 

@@ -15,7 +15,7 @@ def whitened(features: np.ndarray, floor: float = 0.1) -> np.ndarray:
 
     Args:
         features: (N, d) float32, N >= 1.
-        floor: That share, above 0: so much less than 1 counts a component without variance. 0.1 [ours].
+        floor: That share, above 0; the smaller, the more alike all components count. 0.1 [ours].
 
     Returns:
         (N, d) float32, L2-normalised; a feature equal to the mean is zero.

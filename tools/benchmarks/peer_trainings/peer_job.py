@@ -49,9 +49,10 @@ def peak_megabytes() -> float:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 1e6
     own, ended = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    # Workers that live on from epoch to epoch have not ended.
-    living = [int(kib) for worker in multiprocessing.active_children() for kib in re.findall(
-        r'^VmHWM:\s+(\d+) kB', Path(f'/proc/{worker.pid}/status').read_text(), re.MULTILINE)]
+    # Workers that live on from epoch to epoch have not ended; Linux alone tells of them.
+    told = [Path(f'/proc/{worker.pid}/status') for worker in multiprocessing.active_children()]
+    living = [int(kib) for path in told if path.is_file()
+              for kib in re.findall(r'^VmHWM:\s+(\d+) kB', path.read_text(), re.MULTILINE)]
     return (own + max(ended, *living, 0)) * 1024 / 1e6
 
 
