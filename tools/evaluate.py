@@ -22,37 +22,36 @@ import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pic
 from clim_mm.checkpoints import write_atomically, write_json
 from clim_mm.checks import check_choice, check_number, check_whole
 from clim_mm.config_file import load_config
-from clim_mm.evaluation import diagnose, extract_settings, knn_top1, probe_top1
+from clim_mm.evaluation import extract_settings, intra_class_similarity, knn_top1, probe_top1
 from clim_mm.evaluation.clusterings import KMEANS, check_fitted, counts_of, match
-from clim_mm.evaluation.features import head_names
-from clim_mm.evaluation.frozen_task import EMBEDDINGS, POOLED, FrozenTask
+from clim_mm.evaluation.features import has_labels, head_names
+from clim_mm.evaluation.frozen_task import EMBEDDINGS, POOLED, FrozenTask, LabelledTask
 from clim_mm.evaluation.measures import CLASSIFIERS, TEMPERATURE, VOTERS, check_classes, check_pairs, check_voters
 from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence
-from clim_mm.neighbors.defaults import default_num_positives, neighbor_sizes
+from clim_mm.neighbors.defaults import neighbor_sizes
 from clim_mm.visualization import choose_images, clusters_page, draw_confusion, draw_tsne
 from clim_mm.visualization.figures import FEWEST_IMAGES, MOST_CLASSES, check_picture
 
 
-def knn(task: FrozenTask, args: argparse.Namespace) -> dict[str, float]:
+def knn(task: LabelledTask, args: argparse.Namespace) -> dict[str, float]:
     """Weighted kNN."""
     return {f'knn_{args.k}_top1': knn_top1(*task.train_and_test(), k=args.k, temperature=args.temperature)}
 
 
-def probe(task: FrozenTask, args: argparse.Namespace) -> dict[str, float]:
+def probe(task: LabelledTask, args: argparse.Namespace) -> dict[str, float]:
     """Logistic regression, or a linear SVM."""
     return dict(probe_top1=probe_top1(*task.train_and_test(), classifier=args.classifier))
 
 
 def diagnostics(task: FrozenTask, args: argparse.Namespace) -> dict[str, float]:
-    """All without training."""
-    num_images = len(task.train.labels)
-    encoder, layer = EMBEDDINGS
-    return diagnose(
-        task.test_features, task.test.labels, task.features(task.train, encoder=encoder, layer=layer),
-        task.train.labels, neighbor_sizes(num_images), default_num_positives(num_images))
+    """All without training; without labels, what needs none."""
+    if not isinstance(task, LabelledTask):
+        return task.diagnose()
+    return dict(intra_class_similarity=intra_class_similarity(task.test_features, task.test.labels),
+                **task.diagnose(task.train.labels))
 
 
-def clusters(task: FrozenTask, args: argparse.Namespace) -> dict[str, float]:
+def clusters(task: LabelledTask, args: argparse.Namespace) -> dict[str, float]:
     """k-means and cluster heads against the classes; a picture and a page on request."""
     if args.out or args.page:
         labels = task.sought_labels
@@ -71,7 +70,7 @@ def clusters(task: FrozenTask, args: argparse.Namespace) -> dict[str, float]:
     return task.cluster_figures()
 
 
-def shown_clustering(task: FrozenTask, name: Optional[str]) -> str:
+def shown_clustering(task: LabelledTask, name: Optional[str]) -> str:
     """The clustering in the picture and on the page: the one asked for, or the head with C clusters, or k-means."""
     names = [KMEANS, *head_names(task.model)]
     if name is not None:
@@ -81,11 +80,13 @@ def shown_clustering(task: FrozenTask, name: Optional[str]) -> str:
 
 
 def figures(task: FrozenTask, args: argparse.Namespace) -> dict[str, float]:
-    """All figures."""
+    """All figures; without labels, those of ``diagnostics``."""
+    if not isinstance(task, LabelledTask):
+        return diagnostics(task, args)
     return dict(knn(task, args), **probe(task, args), **diagnostics(task, args), **task.cluster_figures())
 
 
-def tsne(task: FrozenTask, args: argparse.Namespace) -> dict[str, float]:
+def tsne(task: LabelledTask, args: argparse.Namespace) -> dict[str, float]:
     """A picture."""
     chosen = choose_images(task.test.labels, args.classes, class_seed=args.seed)
     draw_tsne(task.test_features[chosen], task.test.labels[chosen], task.test.classes, args.out,
@@ -136,7 +137,7 @@ def check_arguments(args: argparse.Namespace) -> None:
         check_picture('--out', args.out)
 
 
-def check_images(task: FrozenTask, args: argparse.Namespace) -> None:
+def check_images(task: LabelledTask, args: argparse.Namespace) -> None:
     """Whether the images are such that the figures exist: likewise before the features are taken."""
     train, test = task.train.labels, task.test.labels
     if args.run in (knn, figures):
@@ -161,8 +162,12 @@ def main() -> None:
         check_arguments(args)
         cfg = load_config(args.config, args.work_dir, args.amp, args.cfg_options)
         reads = [POOLED, *([EMBEDDINGS] if args.run in (diagnostics, figures) else [])]
-        task = FrozenTask(cfg, args.checkpoint, reads, assigns=args.run in (clusters, figures))
-        check_images(task, args)
+        kind = FrozenTask if args.run in (diagnostics, figures) and not has_labels(cfg) else LabelledTask
+        task = kind(cfg, args.checkpoint, reads, assigns=args.run in (clusters, figures))
+        if isinstance(task, LabelledTask):
+            check_images(task, args)
+        else:
+            task.premises.append('The images have no labels: what needs some is left out.')
         print('\n  '.join(['premises:', *task.premises]))
         found = args.run(task, args)
         for name, value in found.items():

@@ -24,7 +24,7 @@ from clim_mm.datasets.source import build_source
 from clim_mm.distributed.end_process import starter_environment
 from clim_mm.errors import TrainingError
 from clim_mm.evaluation import knn_top1
-from clim_mm.evaluation.frozen_task import FrozenTask
+from clim_mm.evaluation.frozen_task import LabelledTask
 from clim_mm.health import STATES
 from clim_mm.launch.commands import errors_in_a_sentence
 from clim_mm.visualization import draw_positives
@@ -54,8 +54,8 @@ def main() -> None:
     checkpoints = {name: latest_checkpoint(osp.join(WORK_DIR, name)) for name in CONFIGS}
 
     print('Measuring by weighted 20-NN on the held-out textures: pixels, and frozen features', flush=True)
-    tasks = dict(random_init=FrozenTask(cfg, None),
-                 **{name: FrozenTask(Config.fromfile(CONFIGS[name]), path) for name, path in checkpoints.items()})
+    tasks = dict(random_init=LabelledTask(cfg, None),
+                 **{name: LabelledTask(Config.fromfile(CONFIGS[name]), path) for name, path in checkpoints.items()})
     top1 = dict(pixels=pixels_top1(tasks['random_init']),
                 **{name: knn_top1(*task.train_and_test()) for name, task in tasks.items()})
     refreshes = read_refreshes()
@@ -94,7 +94,7 @@ def train(name: str) -> None:
                             f'{path}.')
 
 
-def pixels_top1(task: FrozenTask) -> float:
+def pixels_top1(task: LabelledTask) -> float:
     """20-NN top-1 by the pixels that the network is given, less their mean image."""
     arrays: list[np.ndarray] = []
     for images in (task.train, task.test):

@@ -150,25 +150,42 @@ def train_and_held_out(cfg: Config, tell: Callable[[str], None] = print) -> tupl
     """
     if 'held_out' not in cfg:
         raise ConfigError('The config holds no images out: set, for example, held_out.data_prefix=val.')
-    init_default_scope(cfg.default_scope)
-    source = dict(source_config(cfg))
-    source.pop('unlabelled', None)  # a measurement has no use for images without labels
+    source = _measured_source(cfg)
     held_out = dict(source, **cfg.held_out)
-    train = _labelled_views(cfg, source, 'train_dataloader.dataset.dataset')
-    test = _labelled_views(cfg, held_out, 'held_out')
+    train = _labelled(train_views(cfg), source)
+    test = _labelled(_views(cfg, held_out, 'held_out'), held_out)
     tell(check_held_out(Listing.of(train.views.dataset), Listing.of(test.views.dataset),
                         f'held_out (now {place_of(held_out)})'))
     return train, test
 
 
-def _labelled_views(cfg: Config, source: dict, key: str) -> LabelledViews:
-    dataset = build_source(source, key)
-    views = SingleViews(dataset, extract_settings(cfg)['pipeline'])
-    labels = labels_of(dataset)
+def train_views(cfg: Config) -> SingleViews:
+    """The images that the config trains on, with labels or without, in the view of the refresh."""
+    return _views(cfg, _measured_source(cfg), 'train_dataloader.dataset.dataset')
+
+
+def has_labels(cfg: Config) -> bool:
+    """Whether all images that the config trains on have one."""
+    return labels_of(train_views(cfg).dataset) is not None
+
+
+def _measured_source(cfg: Config) -> dict:
+    source = dict(source_config(cfg))
+    source.pop('unlabelled', None)  # a measurement has no use for images without labels beside others
+    return source
+
+
+def _views(cfg: Config, source: dict, key: str) -> SingleViews:
+    init_default_scope(cfg.default_scope)
+    return SingleViews(build_source(source, key), extract_settings(cfg)['pipeline'])
+
+
+def _labelled(views: SingleViews, source: dict) -> LabelledViews:
+    labels = labels_of(views.dataset)
     if labels is None:
-        raise DataError(f'The images in {place_of(source)} have no labels, without which nothing can be measured: '
-                        'give a dataset with labels, such as ClassFolder with a folder for each class.')
-    return LabelledViews(views, labels, classes_of(dataset) or tuple(map(str, range(int(labels.max()) + 1))))
+        raise DataError(f'The images in {place_of(source)} have no labels, without which this cannot be measured: give '
+                        'a dataset with labels, such as ClassFolder with a folder for each class.')
+    return LabelledViews(views, labels, classes_of(views.dataset) or tuple(map(str, range(int(labels.max()) + 1))))
 
 
 def source_config(cfg: Config) -> dict:

@@ -7,15 +7,19 @@ from typing import Any, Optional
 import numpy as np
 from mmengine.config import Config
 
+from clim_mm.datasets import SingleViews
+from clim_mm.neighbors.defaults import default_num_positives, neighbor_sizes
+
 from .clusterings import KMEANS, Clustering, cluster_figures, clustering_by_kmeans, clustering_of_head
 from .features import (
-    LabelledViews,
     extract_settings,
     frozen_features,
     load_model,
     soft_assignments,
     train_and_held_out,
+    train_views,
 )
+from .measures import diagnose
 from .superclasses import read_superclasses
 
 # Encoder and layer of the features that the commands take.
@@ -23,7 +27,7 @@ POOLED, EMBEDDINGS = ('query', 'pooled'), ('momentum', 'embedding')
 
 
 class FrozenTask:
-    """Training and held-out images of a config, and what a checkpoint's network gives them, computed when first asked.
+    """Training images of a config, with labels or without, and the features that a checkpoint's network gives them.
 
     Args:
         cfg: The config that the checkpoint was pretrained with.
@@ -33,37 +37,66 @@ class FrozenTask:
 
     Attributes:
         premises: What was checked, a sentence each.
-        sought: Names of the classes that clusters are measured against: the images', or their super-classes.
-        of_class: (classes,) int64, their numbers by the images' labels.
     """
 
     def __init__(self, cfg: Config, checkpoint: Optional[str], reads: Collection[tuple[str, str]] = (POOLED, ),
                  assigns: bool = False) -> None:
         self.cfg = cfg
         self.premises: list[str] = []
-        self.train, self.test = train_and_held_out(cfg, self.premises.append)
+        self.views = self.find_images()
+        self.model: Any = load_model(cfg, checkpoint, reads, self.premises.append, assigns)
+
+    def find_images(self) -> SingleViews:
+        """The training images."""
+        return train_views(self.cfg)
+
+    def features(self, views: SingleViews, **options: str) -> np.ndarray:
+        """(N, d) float32; pooled features of the query encoder, if nothing else is said."""
+        found = frozen_features(self.model, views, extract_settings(self.cfg), **options)
+        assert found is not None, 'an evaluation is one process'
+        return found
+
+    def diagnose(self, labels: Optional[np.ndarray] = None) -> dict[str, float]:
+        """What a refresh would find by embeddings of the momentum encoder; with (N,) int labels also its purity."""
+        encoder, layer = EMBEDDINGS
+        num_images = len(self.views)
+        sizes = neighbor_sizes(num_images)  # refused before the features are taken, if there are too few images
+        embeddings = self.features(self.views, encoder=encoder, layer=layer)
+        return diagnose(embeddings, sizes, default_num_positives(num_images), labels=labels)
+
+
+class LabelledTask(FrozenTask):
+    """:class:`FrozenTask` of labelled images, and of held-out ones: features and clusters, computed when first asked.
+
+    Attributes:
+        train, test: The images that the config trains on, and those that it holds out.
+        sought: Names of the classes that clusters are measured against: the images', or their super-classes.
+        of_class: (classes,) int64, their numbers by the images' labels.
+    """
+
+    def __init__(self, cfg: Config, checkpoint: Optional[str], reads: Collection[tuple[str, str]] = (POOLED, ),
+                 assigns: bool = False) -> None:
+        super().__init__(cfg, checkpoint, reads, assigns)
         self.of_class, self.sought = np.arange(len(self.train.classes)), self.train.classes
         if assigns and 'superclasses' in cfg:
             self.of_class, self.sought = read_superclasses(cfg.superclasses, self.train.classes)
             self.premises.append(f'Clusters are measured against the {len(self.sought)} super-classes of '
                                  f'{cfg.superclasses}.')
-        self.model: Any = load_model(cfg, checkpoint, reads, self.premises.append, assigns)
 
-    def features(self, views: LabelledViews, **options: str) -> np.ndarray:
-        """(N, d) float32; pooled features of the query encoder, if nothing else is said."""
-        found = frozen_features(self.model, views.views, extract_settings(self.cfg), **options)
-        assert found is not None, 'an evaluation is one process'
-        return found
+    def find_images(self) -> SingleViews:
+        """The training images, beside the others."""
+        self.train, self.test = train_and_held_out(self.cfg, self.premises.append)
+        return self.train.views
 
     @cached_property
     def train_features(self) -> np.ndarray:
         """Pooled, of the training images."""
-        return self.features(self.train)
+        return self.features(self.train.views)
 
     @cached_property
     def test_features(self) -> np.ndarray:
         """Pooled, of the held-out images."""
-        return self.features(self.test)
+        return self.features(self.test.views)
 
     @cached_property
     def assignments(self) -> dict[str, np.ndarray]:

@@ -1,7 +1,8 @@
-"""Figures of frozen features: accuracy of simple classifiers, how close classes and positives lie, how evenly all."""
+"""Figures of frozen features: accuracy of simple classifiers, and how close classes and positives lie."""
+
+from typing import Optional
 
 import numpy as np
-import torch
 
 from clim_mm.errors import ConfigError
 from clim_mm.neighbors import STRATEGIES
@@ -109,55 +110,20 @@ def check_pairs(labels: np.ndarray) -> None:
         raise ConfigError('No class has two images, so none has a similarity within: give more images of a class.')
 
 
-def alignment(features: np.ndarray, positives: np.ndarray, power: float = 2.0) -> float:
-    """Mean distance of anchors to their positives, to the power of ``power`` (Wang and Isola, ICML 2020, equation 4).
+def diagnose(embeddings: np.ndarray, sizes: NeighborSizes, num_positives: int = 10, seed: int = 0,
+             labels: Optional[np.ndarray] = None) -> dict[str, float]:
+    """What a refresh on the training images would find: figures that need no labels, and the purity of its positives.
 
     Args:
-        features: (N, d) float, of any length but 0; put on the unit sphere.
-        positives: (N, P) int ids; -1 = none. NaN if there are none at all.
-    """
-    unit = unit_rows(features)
-    total, count = 0.0, 0
-    for column in positives.T:
-        there = column >= 0
-        distances = np.linalg.norm(unit[there] - unit[column[there]], axis=1)
-        total += float((distances**power).sum())
-        count += int(there.sum())
-    return total / count if count else float('nan')
-
-
-def uniformity(features: np.ndarray, t: float = 2.0, most: int = 10_000, seed: int = 0) -> float:
-    """Logarithm of the mean of ``exp(-t * distance ** 2)`` over all pairs (Wang and Isola, ICML 2020, equation 5).
-
-    Args:
-        features: (N, d) float, of any length but 0; put on the unit sphere. Where all are one, it is 0, its maximum.
-        most: Images whose pairs are looked at, drawn at random with ``seed`` if there are more.
-    """
-    if len(features) > most:
-        features = features[np.random.default_rng(seed).choice(len(features), most, replace=False)]
-    distances = torch.pdist(torch.from_numpy(unit_rows(features)))  # each pair once
-    return float(distances.square_().mul_(-t).exp_().mean().log())
-
-
-def diagnose(pooled: np.ndarray, labels: np.ndarray, embeddings: np.ndarray, train_labels: np.ndarray,
-             sizes: NeighborSizes, num_positives: int = 10, seed: int = 0) -> dict[str, float]:
-    """Similarity within classes of held-out images, and what a refresh on the training images would find.
-
-    Args:
-        pooled, labels: (M, D) float and (M,) int, of the held-out images.
-        embeddings, train_labels: (N, d) float32, L2-normalised, and (N,) int, of the training images.
+        embeddings: (N, d) float32, L2-normalised.
+        labels: (N,) int. Without them there is no purity.
 
     Returns:
-        ``intra_class_similarity``; ``alignment`` of the positives and ``uniformity`` of the embeddings;
-        ``purity_<strategy>`` for all strategies, and the other figures of :class:`clim_mm.neighbors.refresh.Refresh`.
+        The report of :class:`clim_mm.neighbors.refresh.Refresh`, but for the seconds, with ``purity_<strategy>`` for
+        all strategies.
     """
-    found = refresh(embeddings, sizes, num_positives, seed=seed, labels=train_labels, compare=STRATEGIES)
-    of_refresh = {name: value for name, value in found.report.items() if not name.startswith('seconds_')}
-    return dict(
-        intra_class_similarity=intra_class_similarity(pooled, labels),
-        alignment=alignment(embeddings, found.positives),
-        uniformity=uniformity(embeddings, seed=seed),
-        **of_refresh)
+    found = refresh(embeddings, sizes, num_positives, seed=seed, labels=labels, compare=STRATEGIES)
+    return {name: value for name, value in found.report.items() if not name.startswith('seconds_')}
 
 
 def unit_rows(features: np.ndarray, dtype: type = np.float64) -> np.ndarray:

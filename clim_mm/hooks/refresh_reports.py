@@ -48,6 +48,8 @@ def describe(report: dict[str, float], epoch: int) -> str:
             f'{report["largest_cluster"]:.1%} of the images (balance {report["cluster_balance"]:.2f} of 1)')
     if report.get('share_with_copy'):
         text += f', {report["share_with_copy"]:.1%} of the images have one with the same features'
+    if 'rank_me' in report:
+        text += f', the features spread over {report["rank_me"]:.1f} directions'
     if 'recall' in report:
         text += (f', {report["recall"]:.2%} of the neighbours of a sample are found in {report["nprobe"]:.0f} clusters'
                  if report['nprobe'] else f', each image was compared with all, since few clusters did not do '

@@ -11,6 +11,7 @@ from .confidence import left_to_the_surest
 from .defaults import NeighborSizes, is_exact
 from .exact_search import search
 from .faiss_backend import as_float32_matrix
+from .feature_quality import feature_quality
 from .ivf import ivf_search
 from .kmeans import cluster, nearest_centroids, train_centroids
 from .positives import select_positives
@@ -30,11 +31,11 @@ class Refresh:
         assignments: (N,) int, the cluster of each image; -1 = unreadable.
         neighbors: (N, k) int32, nearest first; -1 = none.
         report: Figures to log, of the readable images. ``seconds_*`` of each step, ``share_without_positive``,
-            ``share_with_copy``, ``num_clusters``, ``empty_clusters``, ``cluster_balance`` and ``largest_cluster``; if
-            not exact also ``recall`` and ``nprobe`` of :class:`~clim_mm.neighbors.ivf.IVFResult`; with ``surest`` also
-            ``share_unsure``, of the images that it has left without a positive; with a table before also
-            ``positives_changed``, with labels also ``purity_<strategy>``. NaN where there is no positive to take a
-            share of.
+            ``share_with_copy``, ``num_clusters``, ``empty_clusters``, ``cluster_balance`` and ``largest_cluster``;
+            those of ``feature_quality`` by the given features; if not exact also ``recall`` and ``nprobe`` of
+            :class:`~clim_mm.neighbors.ivf.IVFResult`; with ``surest`` also ``share_unsure``, of the images that it has
+            left without a positive; with a table before also ``positives_changed``, with labels also
+            ``purity_<strategy>``. NaN where there is no positive to take a share of.
     """
 
     features: np.ndarray
@@ -128,6 +129,7 @@ def refresh(features: np.ndarray,
     report['empty_clusters'] = float((cluster_sizes == 0).sum())
     report['cluster_balance'] = cluster_balance(cluster_sizes)
     report['largest_cluster'] = float(cluster_sizes.max() / cluster_sizes.sum())
+    report.update(feature_quality(features, positives))
     if labels is not None:
         report[f'purity_{strategy}'] = purity(positives, labels)
         report.update({f'purity_{name}': purity(sure(select(name)), labels) for name in compare if name != strategy})

@@ -6,6 +6,8 @@ import numpy as np
 
 from clim_mm.health import COLLAPSING, HEALTHY, MOST, NOT_LEARNING, Health
 
+from .feature_quality import spread_ids
+
 # Entropy of the cluster sizes over that of equal ones [ours]. With half of the images in one cluster and the others
 # spread evenly it is 0.6, at 1,000 clusters. Of two or three clusters one often holds most images; at 0.7 it has 81%.
 UNEVEN = 0.7
@@ -56,7 +58,7 @@ def share_with_copy(features: np.ndarray, neighbors: np.ndarray, most: int = 100
         neighbors: (N, k) int, nearest first; -1 = none.
         most: Images that are looked at, spread over the set.
     """
-    ids = np.unique(np.linspace(0, len(features) - 1, min(len(features), most)).astype(int))
+    ids = spread_ids(len(features), most)
     gaps = [np.inf if nearest < 0 else np.square(features[i] - features[nearest]).sum()  # one by one: no memory
             for i, nearest in zip(ids, neighbors[ids, 0], strict=True)]
     return float((np.array(gaps) < _ROUNDING).mean())

@@ -59,6 +59,23 @@ def test_diagnostics(evaluate):
     assert all(name in result.stdout for name in figures)
 
 
+def test_what_needs_no_labels_is_measured_without_them(run, digits, pretrained, tmp_path):
+    def measure(command, kind):
+        result = run(
+            'tools/evaluate.py', command, CLIM, pretrained, '--json', tmp_path / 'out.json', '--cfg-options',
+            f'train_dataloader.dataset.dataset.data_root={digits}', f'train_dataloader.dataset.dataset.type={kind}')
+        assert result.returncode == 0, result.stdout[-3000:]
+        return result.stdout, json.loads((tmp_path / 'out.json').read_text())
+
+    said, figures = measure('figures', 'ImageFolder')
+    assert 'have no labels' in said and measure('diagnostics', 'ImageFolder')[1] == figures
+    assert 1 < figures['rank_me'] < 128 and figures['uniformity'] < 0 < figures['alignment']
+    with_labels = measure('diagnostics', 'ClassFolder')[1]
+    assert 'purity_knn' in with_labels and 'have no labels' not in ' '.join(with_labels.pop('premises'))
+    del figures['premises']
+    assert {name: with_labels[name] for name in figures} == figures  # the images are in the same order
+
+
 def test_tsne(evaluate, tmp_path):
     result, figures = evaluate('tsne', '--out', tmp_path / 'tsne.png')
     assert result.returncode == 0, result.stdout[-3000:]
@@ -171,7 +188,7 @@ REFUSED = [
     ('knn', [], ['held_out.data_prefix=train'], ['1442 of the 1442 held-out images are training images']),
     ('knn', [], ['held_out.data_prefix=train/../test', 'held_out.classes=[9,8,7,6,5,4,3,2,1,0]'], ['another order']),
     ('probe', [], ['model.data_preprocessor.bgr_to_rgb=False'], ['normalised here by BGR', 'was trained with RGB']),
-    ('diagnostics', [], ['train_dataloader.dataset.dataset.type=ImageFolder'], ['no labels']),
+    ('knn', [], ['train_dataloader.dataset.dataset.type=ImageFolder'], ['no labels']),
     ('knn', ['--k', '5000'], [], ['5000 nearest neighbours cannot vote among 1442']),
     ('knn', [], ['{few}'], ['all of one class']),
     ('probe', [], ['{few}'], ['all of one class']),

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from clim_mm.errors import ConfigError
-from clim_mm.evaluation import alignment, diagnose, intra_class_similarity, uniformity
+from clim_mm.evaluation import diagnose, intra_class_similarity
 from clim_mm.neighbors import STRATEGIES, cluster, search, select_positives
 from clim_mm.neighbors.defaults import NeighborSizes
+from clim_mm.neighbors.feature_quality import alignment, rank_me, uniformity
 from clim_mm.neighbors.refresh_health import purity
 
 ANGLES = np.deg2rad([0, 60, 90, 180])
@@ -41,39 +42,12 @@ def test_intra_class_similarity_by_hand():
         intra_class_similarity(ON_A_CIRCLE, np.arange(4))
 
 
-def test_alignment_by_hand():
-    # Squared chords: 0 to 60 degrees 1, 60 to 90 degrees 2 - sqrt 3, 180 to 0 degrees 4.
-    positives = np.array([[1, -1], [2, -1], [-1, -1], [0, 0]])
-    assert alignment(ON_A_CIRCLE * 3, positives) == pytest.approx((1 + 2 - np.sqrt(3) + 4 + 4) / 4)
-    assert alignment(ON_A_CIRCLE, positives, power=1) == pytest.approx((1 + np.sqrt(2 - np.sqrt(3)) + 2 + 2) / 4)
-    assert np.isnan(alignment(ON_A_CIRCLE, np.full((4, 2), -1)))
-
-
-def test_uniformity_by_hand():
-    # Squared chords of the six pairs of 0, 60, 90 and 180 degrees.
-    squared = [1, 2, 4, 2 - np.sqrt(3), 3, 2]
-    for t in (2.0, 0.5):
-        assert uniformity(ON_A_CIRCLE, t) == pytest.approx(np.log(np.mean(np.exp(-t * np.array(squared)))))
-    assert uniformity(np.ones((5, 3))) == pytest.approx(0)
-
-
-def test_uniformity_over_several_blocks_and_of_a_sample():
-    features = random_features(2500)
-    rows = unit(features)
-    distances = ((rows[:, None] - rows[None])**2).sum(axis=2)[np.triu_indices(2500, 1)]
-    expected = np.log(np.exp(-2 * distances).mean())
-    assert uniformity(features) == pytest.approx(expected, abs=1e-9)
-    sampled = uniformity(features, most=1200)
-    assert sampled != pytest.approx(expected, abs=1e-9) and sampled == pytest.approx(expected, abs=0.02)
-    assert uniformity(features, most=1200) == sampled != uniformity(features, most=1200, seed=1)
-
-
 @pytest.mark.parametrize('bad', [0.0, np.nan])
 def test_features_without_a_direction(bad):
     features = random_features()
     features[3] = bad
     with pytest.raises(ValueError, match='no direction'):
-        uniformity(features)
+        intra_class_similarity(features, np.zeros(50))
 
 
 def features_of(labels, seed, dim=8):
@@ -82,18 +56,19 @@ def features_of(labels, seed, dim=8):
 
 
 def test_each_figure_is_that_of_its_own_function():
-    labels, test_labels = np.arange(240) % 4, np.arange(50) % 4
-    embeddings, pooled = features_of(labels, 0), 3 * features_of(test_labels, 1)
-    figures = diagnose(pooled, test_labels, embeddings, labels, NeighborSizes(15, 8), num_positives=4, seed=5)
+    labels = np.arange(240) % 4
+    embeddings = features_of(labels, 0)
+    figures = diagnose(embeddings, NeighborSizes(15, 8), num_positives=4, seed=5, labels=labels)
 
     centroids, assignments = cluster(embeddings, 15, seed=5)
     neighbors = search(embeddings, 8)
     positives = {name: select_positives(embeddings, centroids, assignments, neighbors, 4, strategy=name, seed=5)
                  for name in STRATEGIES}
-    assert figures['intra_class_similarity'] == intra_class_similarity(pooled, test_labels)
-    assert figures['uniformity'] == uniformity(embeddings, seed=5)
+    assert figures['uniformity'] == uniformity(embeddings) and figures['rank_me'] == rank_me(embeddings)
     assert figures['alignment'] == pytest.approx(alignment(embeddings, positives['center_wise']))
     for name in STRATEGIES:
         assert figures[f'purity_{name}'] == purity(positives[name], labels)
     assert figures['num_clusters'] == 15 and 0 < figures['largest_cluster'] < 1
     assert not any(name.startswith('seconds') for name in figures)
+    unlabelled = diagnose(embeddings, NeighborSizes(15, 8), num_positives=4, seed=5)
+    assert unlabelled == {name: value for name, value in figures.items() if not name.startswith('purity')}

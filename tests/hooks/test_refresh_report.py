@@ -42,6 +42,11 @@ def test_the_sentence():
         '(balance 0.95 of 1).')
 
 
+def test_the_sentence_with_the_rank():
+    assert describe(dict(REPORT, rank_me=36.94), 5).endswith(
+        '(balance 0.95 of 1), the features spread over 36.9 directions.')
+
+
 def test_the_sentence_with_a_table_before():
     assert describe(dict(REPORT, positives_changed=0.3456), 5).endswith(
         '(balance 0.95 of 1), 34.6% of the positives are new.')

@@ -14,7 +14,7 @@ from clim_mm.neighbors.whitening import whitened
 
 SECONDS = {'seconds_cluster', 'seconds_search', 'seconds_select'}
 FIGURES = {'share_without_positive', 'share_with_copy', 'num_clusters', 'empty_clusters', 'cluster_balance',
-           'largest_cluster'}
+           'largest_cluster', 'alignment', 'uniformity', 'rank_me'}
 
 
 def groups(num_groups=6, each=40, dim=8, spread=0.05, seed=0):
