@@ -50,6 +50,7 @@ setup(
     license='Apache-2.0',
     packages=find_packages(include=['clim_mm', 'clim_mm.*']),
     package_data={'clim_mm.visualization': ['*.html']},
+    entry_points=dict(console_scripts=['clim-mm = clim_mm.cli.main:main']),
     python_requires='>=3.10,<3.13',
     install_requires=requirements('runtime.txt'),
     extras_require=dict(

@@ -7,6 +7,7 @@ config can inherit from ``clim_mm::clim/...``, and lets MMEngine load checkpoint
 
 import gc
 import os
+from typing import Any
 
 from .version import __version__
 
@@ -32,4 +33,11 @@ register_loaders()
 # the module's name alone; 'clim-mm' is no module.
 MODULE2PACKAGE['clim_mm'] = 'clim_mm'
 
-__all__ = ['__version__']
+__all__ = ['__version__', 'embed']
+
+
+def __getattr__(name: str) -> Any:
+    if name == 'embed':  # imported when it is asked for: a training has no use for it
+        from .embedding import embed
+        return embed
+    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

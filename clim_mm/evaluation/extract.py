@@ -3,7 +3,7 @@
 import math
 import os.path as osp
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Optional
@@ -50,38 +50,63 @@ def extract_features(encode: Callable[[dict], torch.Tensor], dataset: SingleView
     Returns:
         (N, d) float32 on rank 0, None on the others. The rows of unreadable and unwanted images are NaN.
     """
-    if dataset.quarantine is not None:
-        dataset.quarantine.share()
-    rank, world_size = dist.get_dist_info()
+    encoding = Encoding(encode, dataset, batch_size, num_workers, progress, ids)
+    own_ids, own_rows, came = torch.empty(encoding.num_own, dtype=torch.int64), torch.empty(encoding.num_own, 0), 0
+    for ids_of_batch, features in encoding:
+        if came == 0:  # only now is the dimension known
+            own_rows = torch.empty(encoding.num_own, features.shape[1])
+        place = slice(came, came + len(features))
+        own_ids[place], own_rows[place], came = ids_of_batch, features, place.stop
     wanted = len(dataset) if ids is None else len(ids)
-    batches = sharded_batches(wanted, batch_size, rank, world_size, ids)
-    loader = DataLoader(dataset, batch_sampler=batches, num_workers=num_workers, collate_fn=collate_views)
-    num_own = sum(map(len, batches))
-    own_ids, own_rows = torch.empty(num_own, dtype=torch.int64), torch.empty(num_own, 0)
-    came, missing, broken = 0, [], []
-    for batch, without_view in progress_bar(
-            watched(loader), total=len(loader), desc='extract', unit='batch', show=progress and rank == 0):
-        missing += without_view
-        if batch is not None:
-            ids_of_batch = batch['sample_idx']
+    return gather_by_id(own_ids[:came], own_rows[:came], len(dataset), len(dataset) - wanted + encoding.finish())
+
+
+class Encoding:
+    """A pass of this process over its share of a dataset: iterate over it, then ``finish``. Arguments as above."""
+
+    def __init__(self, encode: Callable[[dict], torch.Tensor], dataset: SingleViews, batch_size: int, num_workers: int,
+                 progress: bool = True, ids: Optional[np.ndarray] = None) -> None:
+        if dataset.quarantine is not None:
+            dataset.quarantine.share()
+        rank, world_size = dist.get_dist_info()
+        batches = sharded_batches(len(dataset) if ids is None else len(ids), batch_size, rank, world_size, ids)
+        self.num_own = sum(map(len, batches))
+        self._encode = encode
+        self._quarantine = dataset.quarantine
+        self._loader = DataLoader(dataset, batch_sampler=batches, num_workers=num_workers, collate_fn=collate_views)
+        self._shows = progress and rank == 0
+        self._missing: list[Any] = []
+        self._broken: list[int] = []
+
+    def __iter__(self) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Ids, (B,) int64, and features, (B, d) float32, of the images of each batch that can be read."""
+        for batch, without_view in progress_bar(
+                watched(self._loader), total=len(self._loader), desc='extract', unit='batch', show=self._shows):
+            self._missing += without_view
+            if batch is None:
+                continue
             with torch.inference_mode():
-                features = encode(batch).float().cpu()
-            broken += ids_of_batch[~torch.isfinite(features).all(dim=1)].tolist()
-            if came == 0:  # only now is the dimension known
-                own_rows = torch.empty(num_own, features.shape[1])
-            place = slice(came, came + len(features))
-            own_ids[place], own_rows[place], came = ids_of_batch, features, place.stop
-    if dataset.quarantine is not None:
-        dataset.quarantine.add({view.sample_idx: view.entry for view in missing if view.entry is not None})
-        dataset.quarantine.share()
-    broken = sorted(sum(dist.all_gather_object(broken, group=host_group()), []))
-    if broken:
-        raise TrainingError(f'The features of {len(broken)} images are not finite (samples {some_of(broken)}): the '
-                            'weights have diverged, and the table stays as it was. Resume from a checkpoint with a '
-                            'lower learning rate.')
-    num_missing = torch.tensor([len(missing)])
-    dist.all_reduce(num_missing, group=host_group())
-    return gather_by_id(own_ids[:came], own_rows[:came], len(dataset), len(dataset) - wanted + int(num_missing))
+                features = self._encode(batch).float().cpu()
+            self._broken += batch['sample_idx'][~torch.isfinite(features).all(dim=1)].tolist()
+            yield batch['sample_idx'], features
+
+    def finish(self) -> int:
+        """Tell every process which images could not be read, and give their number. All processes call it together.
+
+        Raises:
+            TrainingError: If a feature is not finite.
+        """
+        if self._quarantine is not None:
+            self._quarantine.add({view.sample_idx: view.entry for view in self._missing if view.entry is not None})
+            self._quarantine.share()
+        broken = sorted(sum(dist.all_gather_object(self._broken, group=host_group()), []))
+        if broken:
+            raise TrainingError(f'The features of {len(broken)} images are not finite (samples {some_of(broken)}): the '
+                                'weights have diverged, and the table stays as it was. Resume from a checkpoint with a '
+                                'lower learning rate.')
+        num_missing = torch.tensor([len(self._missing)])
+        dist.all_reduce(num_missing, group=host_group())
+        return int(num_missing)
 
 
 @dataclass(frozen=True)

@@ -31,8 +31,8 @@ def read_pretraining(checkpoint: str) -> tuple[nn.Module, dict[str, Any]]:
     Returns:
         The query encoder's backbone in eval mode; and its part of a header: ``config`` (its name and the sections that
         say what was trained), ``epochs``, ``date`` (as MMEngine writes it: 20261231_235959), and ``input``
-        (``channel_order``, ``mean`` and ``std`` for pixels from 0 to 255, and ``size``, the side of the largest views
-        in pixels or None).
+        (``channel_order``, ``mean`` and ``std`` for pixels from 0 to 255; ``size``, the side of the largest views in
+        pixels or None; and ``view``, the transforms with which evaluations take an image, or None).
     """
     held = read_checkpoint(osp.expanduser(checkpoint))
     meta = held['meta'] if isinstance(held.get('meta'), Mapping) else {}
@@ -46,12 +46,19 @@ def read_pretraining(checkpoint: str) -> tuple[nn.Module, dict[str, Any]]:
     return _rebuilt(backbone, published(held).backbone, checkpoint), dict(
         config=json.loads(json.dumps(config, default=str)), epochs=meta.get('epoch'), date=meta.get('time'),
         input=dict(channel_order=given['order'], mean=given['mean'] or [0.0] * 3, std=given['std'] or [1.0] * 3,
-                   size=_view_size(settings)))
+                   size=_view_size(settings), view=_view(settings)))
+
+
+def _view(settings: Mapping[str, Any]) -> Optional[list[dict[str, Any]]]:
+    """The transforms of evaluations, plain values by names of this installation; None if the training has none."""
+    hooks = settings.get('default_hooks') or {}
+    places = [settings, hooks.get('neighbors') or {}]
+    found = [place['extract'].get('pipeline') for place in places if isinstance(place.get('extract'), Mapping)]
+    return json.loads(json.dumps(found[-1], default=str)) if found and not _odd_types(found[-1]) else None
 
 
 def _rebuilt(settings: Mapping[str, Any], weights: Mapping[str, torch.Tensor], checkpoint: str) -> nn.Module:
-    types = [str(part['type']) for _, part in dicts_below(settings) if 'type' in part]
-    if odd := [name for name in types if not _TYPE.fullmatch(name)]:
+    if odd := _odd_types(settings):
         raise ConfigError(f'The backbone of {checkpoint} names {odd[0]}, which is no part of this installation: export '
                           'it where it was trained, after registering it under a name of its own.')
     try:
@@ -67,6 +74,12 @@ def _rebuilt(settings: Mapping[str, Any], weights: Mapping[str, torch.Tensor], c
     model.load_state_dict(dict(weights))
     model.eval()  # it returns nothing, unlike torch's
     return model
+
+
+def _odd_types(settings: Any) -> list[str]:
+    """Types that nested settings name, and that no registry of this installation has."""
+    types = [str(part['type']) for _, part in dicts_below(settings) if 'type' in part]
+    return [name for name in types if not _TYPE.fullmatch(name)]
 
 
 def check_plain(backbone: nn.Module, checkpoint: str) -> None:

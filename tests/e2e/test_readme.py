@@ -43,6 +43,8 @@ COMMANDS = {
     'bash tools/dist_train.sh configs/benchmarks/classification/imagenet/resnet50_linear': ['--cfg-options', *LINEAR],
     'python tools/study.py configs/studies/digits.py': 'test_study.py',
     'python tools/export.py CHECKPOINT --to timm --out FILE': [],
+    'clim-mm embed': 'test_embed.py',
+    'clim-mm duplicates': 'test_embed.py',
     'bash tools/setup_det.sh': 'tools/run_tests.sh --det',
     'bash tools/benchmarks/dist_train_det.sh': 'detection/test_detection.py',
     'python tools/benchmark_safeguards.py': 'test_cold_starts.py',

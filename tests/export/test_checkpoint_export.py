@@ -45,6 +45,7 @@ def test_each_file_brings_its_header_along(target, export18, checkpoint18):
     assert header['config']['name'] == 'clim_r50_16xb32-200e_in1k'
     assert header['config']['model']['backbone']['depth'] == 18
     assert header['checkpoint_sha256'] == file_sha256(checkpoint18)
+    assert header['input'].pop('view')[1] == dict(type='CenterView', edge=256, crop_size=224)
     assert header['input'] == dict(
         channel_order='RGB', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], size=224)
     assert header['parity']['most'] == 1e-5

@@ -73,7 +73,8 @@ def test_what_this_projects_main_config_says(read):
     _, told = read(config_text(50), model=random_resnet(50))
     assert (told['epochs'], told['date']) == (200, '20260109_101112')
     assert told['input'] == dict(
-        channel_order='RGB', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], size=224)
+        channel_order='RGB', mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], size=224,
+        view=Config.fromfile(CONFIG).extract.pipeline)
     config = told['config']
     assert config['name'] == 'clim_r50_16xb32-200e_in1k'
     assert config['train_cfg']['max_epochs'] == 200 and config['optim_wrapper']['optimizer']['lr'] == 0.06
@@ -104,7 +105,7 @@ def test_the_size_of_the_views(read, name, size):
 def test_what_the_config_leaves_open(read):
     text = 'model = dict(backbone=dict(type="mmselfsup.ResNet", depth=18), data_preprocessor=dict(type="X"))'
     _, told = read(meta=dict(cfg=text))
-    assert told['input'] == dict(channel_order='BGR', mean=[0, 0, 0], std=[1, 1, 1], size=None)
+    assert told['input'] == dict(channel_order='BGR', mean=[0, 0, 0], std=[1, 1, 1], size=None, view=None)
     assert (told['epochs'], told['date'], told['config']['name']) == (None, None, '')
 
 
