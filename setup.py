@@ -56,6 +56,6 @@ setup(
     extras_require=dict(
         cpu=['faiss-cpu>=1.12,<1.16'],
         gpu=requirements('gpu.txt'),
-        # safetensors writes the files for Hugging Face; the others check what tools/export.py has written for them.
-        export=['safetensors>=0.8,<0.9', 'timm>=1.0.31,<1.1', 'transformers>=5.20,<6']),
+        # They check what tools/export.py has written for them.
+        export=['timm>=1.0.31,<1.1', 'transformers>=5.20,<6']),
     cmdclass=dict(build_py=BuildWithMim))

@@ -33,11 +33,15 @@ register_loaders()
 # the module's name alone; 'clim-mm' is no module.
 MODULE2PACKAGE['clim_mm'] = 'clim_mm'
 
-__all__ = ['__version__', 'embed']
+__all__ = ['__version__', 'embed', 'pretrain']
 
 
 def __getattr__(name: str) -> Any:
-    if name == 'embed':  # imported when it is asked for: a training has no use for it
+    # Imported when they are asked for: a training has no use for them.
+    if name == 'embed':
         from .embedding import embed
         return embed
+    if name == 'pretrain':
+        from .pretraining.pretrain import pretrain
+        return pretrain
     raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

@@ -5,36 +5,14 @@
 
 import argparse
 import sys
-import tempfile
-from contextlib import suppress
 
 import clim_mm  # noqa: F401  (makes `clim_mm::...` a known base, and limits pictures before cv2 is imported)
 
 # isort: split
-from mmengine.config import Config
-from mmengine.hooks import Hook
-from mmengine.runner import Runner
-
 from clim_mm.checkpoints import write_json
 from clim_mm.config_file import load_config
-from clim_mm.errors import ConfigError
-from clim_mm.hooks.preflight_hook import PreflightHook
-from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence, train
-from clim_mm.launch.config_checks import check_config
-from clim_mm.preflight import Plan
-
-
-class Prepared(Exception):
-    """The training could start now."""
-
-
-class StopBeforeTheFirstEpoch(Hook):
-    """Ends a training whose preparations are complete."""
-
-    priority = 'LOW'
-
-    def before_train(self, runner: Runner) -> None:  # noqa: D102
-        raise Prepared
+from clim_mm.launch.commands import add_config_arguments, errors_in_a_sentence
+from clim_mm.launch.planning import make_plan
 
 
 def parse_args() -> argparse.Namespace:
@@ -44,26 +22,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--json', metavar='FILE', help='write the plan there too, as JSON')
     parser.add_argument('--strict', action='store_true', help='exit with status 1 if something looks wrong')
     return parser.parse_args()
-
-
-def make_plan(cfg: Config, processes: int) -> Plan:
-    """Prepare the config's training as far as its first epoch, in a folder that is removed again."""
-    check_config(cfg)
-    options = cfg.setdefault('default_hooks', {}).pop('preflight', None) or {}
-    options = {name: value for name, value in options.items() if name not in ('type', '_scope_')}
-    if options.get('seconds') == 0:  # no preflight at the start of trainings; here it is asked for
-        del options['seconds']
-    preflight = PreflightHook(**dict(options, processes=processes, work_dir=cfg.work_dir))
-    with tempfile.TemporaryDirectory() as folder:
-        # Nothing of what a training reports to, goes on from, or says meanwhile.
-        cfg.merge_from_dict(dict(
-            work_dir=folder, visualizer=None, resume=False, load_from=None, log_level='ERROR'))
-        with suppress(Prepared):
-            train(cfg, [], preflight, StopBeforeTheFirstEpoch())
-    if preflight.plan is None:
-        raise ConfigError('Only trainings by epochs and with one optimizer can be planned: set '
-                          'train_cfg=dict(type="EpochBasedTrainLoop", ...).')
-    return preflight.plan
 
 
 def main() -> None:

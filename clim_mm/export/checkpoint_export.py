@@ -43,7 +43,7 @@ def export(checkpoint: str, target: str, out: str, force: bool = False) -> Expor
     form = FORMATS[target]
     check_place(out, form.endings, force)
     original, pretraining = read_pretraining(checkpoint)
-    if form.write:
+    if form.plain:
         check_plain(original, checkpoint)
     depth: Any = getattr(original, 'depth', '')
     library = library_of(target)

@@ -30,12 +30,14 @@ class Format:
         rename: MMSelfSup's name of a tensor to the library's.
         write: Tensors and header to the contents of the files, by name; a single file has the name ``''``. None for
             :func:`program_file`, which takes the backbone.
+        plain: Whether it is for plain ResNets alone, as other libraries have them.
         counters: Whether the library keeps ``num_batches_tracked``.
         endings: Allowed endings of the file's name.
     """
 
     rename: Callable[[str], str]
     write: Optional[Callable[[Mapping[str, torch.Tensor], Mapping[str, Any]], dict[str, bytes]]] = None
+    plain: bool = True
     counters: bool = True
     endings: tuple[str, ...] = ('.pth', '.pt')
 
@@ -81,13 +83,18 @@ def detectron2_file(tensors: Mapping[str, torch.Tensor], header: Mapping[str, An
     return _saved({'model': dict(tensors), '__author__': 'clim_mm', 'matching_heuristics': True, KEY: dict(header)})
 
 
-def huggingface_folder(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> dict[str, bytes]:
-    """A folder for ``from_pretrained``: the model's settings, its weights, and how images are prepared."""
+def safetensors_file(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> dict[str, bytes]:
+    """Weights by the names given, with the header as metadata: it says how the network is built again."""
     from safetensors.torch import save
     metadata = {'format': 'pt', KEY: json.dumps(header)}
+    return {'': save({name: value.contiguous() for name, value in tensors.items()}, metadata)}
+
+
+def huggingface_folder(tensors: Mapping[str, torch.Tensor], header: Mapping[str, Any]) -> dict[str, bytes]:
+    """A folder for ``from_pretrained``: the model's settings, its weights, and how images are prepared."""
     files = {
         'config.json': _json(huggingface_config(tensors)),
-        WEIGHTS_FILE: save({name: value.contiguous() for name, value in tensors.items()}, metadata),
+        WEIGHTS_FILE: safetensors_file(tensors, header)[''],
     }
     wanted = header['input']
     if wanted['channel_order'] == 'RGB' and wanted['size'] is not None:  # transformers has no preparation for BGR
@@ -168,5 +175,6 @@ FORMATS = {
     'detectron2': Format(detectron2_name, detectron2_file, counters=False),  # none in its published files
     'mmdet': Format(str, mmdet_file),
     'huggingface': Format(huggingface_name, huggingface_folder, endings=('', )),
-    'torch': Format(str, endings=(_PROGRAM, )),
+    'torch': Format(str, plain=False, endings=(_PROGRAM, )),
+    'safetensors': Format(str, safetensors_file, plain=False, endings=('.safetensors', )),
 }

@@ -4,7 +4,7 @@ import os.path as osp
 from collections.abc import Callable
 from contextlib import suppress
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torchvision
@@ -15,7 +15,8 @@ from torchvision.models.feature_extraction import create_feature_extractor
 from clim_mm.checkpoints import read_checkpoint
 from clim_mm.errors import CheckpointError
 
-from .formats import FORMATS, WEIGHTS_FILE, Features
+from .formats import FORMATS, WEIGHTS_FILE, Features, read_header
+from .pretraining import rebuilt
 
 MOST = 1e-5  # difference of float32 features
 Network = Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]]  # as Features
@@ -95,10 +96,17 @@ def _torch(path: str, depth: int) -> Network:
     return torch.export.load(path).module()
 
 
+def _safetensors(path: str, depth: int) -> Network:
+    header: Any = read_header(path)
+    weights = import_module('safetensors.torch').load_file(path)
+    return Features(rebuilt(header['config']['model']['backbone'], weights, path))
+
+
 # The package, the module that has to be there, and how the package loads a file. detectron2 is in no package index.
 _OWN: dict[str, tuple[str, str, Callable[[str, int], Network]]] = {
     'timm': ('timm', 'timm.models', _timm),
     'torch': ('torch', 'torch.export', _torch),
+    'safetensors': ('safetensors', 'safetensors.torch', _safetensors),
     'huggingface': ('transformers', 'transformers.models.resnet.modeling_resnet', _transformers),
     'mmdet': ('mmdet', 'mmdet.models.backbones', _mmdet),
 }

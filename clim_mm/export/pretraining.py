@@ -43,7 +43,7 @@ def read_pretraining(checkpoint: str) -> tuple[nn.Module, dict[str, Any]]:
                               'data_preprocessor: give the checkpoint as the pretraining wrote it, no export.')
     config = dict(name=re.sub(r'_\d{8}_\d{6}$', '', str(meta.get('experiment_name', ''))),  # without MMEngine's time
                   **{name: settings[name] for name in _SECTIONS if name in settings})
-    return _rebuilt(backbone, published(held).backbone, checkpoint), dict(
+    return rebuilt(backbone, published(held).backbone, checkpoint), dict(
         config=json.loads(json.dumps(config, default=str)), epochs=meta.get('epoch'), date=meta.get('time'),
         input=dict(channel_order=given['order'], mean=given['mean'] or [0.0] * 3, std=given['std'] or [1.0] * 3,
                    size=_view_size(settings), view=_view(settings)))
@@ -57,7 +57,12 @@ def _view(settings: Mapping[str, Any]) -> Optional[list[dict[str, Any]]]:
     return json.loads(json.dumps(found[-1], default=str)) if found and not _odd_types(found[-1]) else None
 
 
-def _rebuilt(settings: Mapping[str, Any], weights: Mapping[str, torch.Tensor], checkpoint: str) -> nn.Module:
+def rebuilt(settings: Mapping[str, Any], weights: Mapping[str, torch.Tensor], checkpoint: str) -> nn.Module:
+    """A backbone in eval mode, by the settings of a config and weights by its names.
+
+    Args:
+        checkpoint: The file that they are from, for messages.
+    """
     if odd := _odd_types(settings):
         raise ConfigError(f'The backbone of {checkpoint} names {odd[0]}, which is no part of this installation: export '
                           'it where it was trained, after registering it under a name of its own.')

@@ -13,7 +13,7 @@ from clim_mm.errors import CheckpointError
 from clim_mm.host import ResNet
 
 from .formats import FORMATS, WEIGHTS_FILE, Features, read_header
-from .pretraining import read_pretraining
+from .pretraining import read_pretraining, rebuilt
 
 _PROGRAM = 'torch'  # the target whose files hold the computation, too
 
@@ -38,7 +38,14 @@ def read_network(path: str, device: str = 'cpu') -> tuple[nn.Module, dict[str, A
         if device != 'cpu':
             program = import_module('torch.export.passes').move_to_device_pass(program, device)
         return program.module(), header
-    return Features(_resnet(path, header)).eval().to(device), header
+    backbone = _rebuilt(path, header) if header['target'] == 'safetensors' else _resnet(path, header)
+    return Features(backbone).eval().to(device), header
+
+
+def _rebuilt(path: str, header: dict[str, Any]) -> nn.Module:
+    """The backbone that a file's header describes."""
+    weights = import_module('safetensors.torch').load_file(path)
+    return rebuilt(header['config']['model']['backbone'], weights, path)
 
 
 def _resnet(path: str, header: dict[str, Any]) -> nn.Module:

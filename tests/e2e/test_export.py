@@ -16,7 +16,7 @@ from clim_mm.export import read_header
 pytestmark = pytest.mark.e2e
 
 TARGETS = {'torchvision': 'r.pth', 'timm': 'r_timm.pth', 'detectron2': 'r_d2.pth', 'mmdet': 'r_mmdet.pth',
-           'huggingface': 'r_hf', 'torch': 'r.pt2'}
+           'huggingface': 'r_hf', 'torch': 'r.pt2', 'safetensors': 'r.safetensors'}
 
 
 @pytest.fixture(scope='module')

@@ -43,6 +43,7 @@ COMMANDS = {
     'bash tools/dist_train.sh configs/benchmarks/classification/imagenet/resnet50_linear': ['--cfg-options', *LINEAR],
     'python tools/study.py configs/studies/digits.py': 'test_study.py',
     'python tools/export.py CHECKPOINT --to timm --out FILE': [],
+    'clim-mm pretrain': 'test_pretrain.py',
     'clim-mm embed': 'test_embed.py',
     'clim-mm duplicates': 'test_embed.py',
     'bash tools/setup_det.sh': 'tools/run_tests.sh --det',
