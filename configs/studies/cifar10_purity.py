@@ -1,7 +1,7 @@
 # What positives are worth by their purity, on the images of cifar10.py: drawn by the labels (OraclePositivesHook) after
-# the first third of the epochs, which are MoCo v2's at its learning rate, and then pulled alone or mixed in. Measured on
-# 2,000 images of the training part that no run trains on. bfloat16 and channels_last: minutes a run on a CPU that
-# computes in it.
+# the first third of the epochs, which are MoCo v2's at its rate, and then pulled alone or mixed in. Measured on 2,000
+# images of the training part that no run trains on. bfloat16 and channels_last: minutes a run on a CPU that computes
+# in it.
 _base_ = 'cifar10_pilot.py'
 
 _hook = 'default_hooks.neighbors'
