@@ -11,6 +11,7 @@ from clim_mm.checks import suggestion
 # By name what is said of them. Those with a module are written for folders of images, the others are tools.
 VERBS = {
     'pretrain': 'train an encoder on a folder of images, in the hours that you give',
+    'report': 'make the report of a pretraining anew',
     'embed': 'vectors, clusters and nearest neighbours of a folder of images, as a table',
     'duplicates': 'groups of near-duplicates in a folder of images, as a page and a table',
     'export': 'write a pretrained backbone for torchvision, timm, Hugging Face and others',

@@ -17,6 +17,7 @@ from clim_mm.distributed import host_group
 from clim_mm.errors import DataError
 from clim_mm.evaluation.extract import BATCH_SIZE, NUM_WORKERS, Encoding
 from clim_mm.neighbors.faiss_backend import available_cores
+from clim_mm.neighbors.feature_quality import spread_ids
 
 from .encoder import FileEncoder
 from .files import check_out, write_embeddings
@@ -31,7 +32,7 @@ class Embeddings:
 
     Attributes:
         source: The folder, as a dataset.
-        ids: (n,) int64, ascending: the rows' places in it.
+        ids: (n,) int64, ascending: the rows' places in it. n is less than its images if only some were embedded.
         vectors: (n, d) float32, L2-normalised.
         clusters: (n,) int32.
         neighbors: (n, k) int32, rows of the nearest others, nearest first; -1 = none.
@@ -64,8 +65,8 @@ class Embeddings:
 
 
 def embed(checkpoint: str, folder: str, out: Optional[str] = None, neighbors: int = NEIGHBORS,
-          clusters: Optional[int] = None, batch_size: int = BATCH_SIZE,
-          num_workers: Optional[int] = None) -> Optional[Embeddings]:
+          clusters: Optional[int] = None, batch_size: int = BATCH_SIZE, num_workers: Optional[int] = None,
+          most: Optional[int] = None) -> Optional[Embeddings]:
     """Embed all images below a folder, by all processes together.
 
     Args:
@@ -76,6 +77,7 @@ def embed(checkpoint: str, folder: str, out: Optional[str] = None, neighbors: in
         clusters: Number of clusters. None takes the square root of the number of images.
         batch_size: Images that the network is given at once.
         num_workers: Workers of each process that read images. None takes as many as there are cores, up to 4.
+        most: Images that are embedded, spread over the folder; None for all.
 
     Returns:
         The embeddings on the first process, None on the others. With ``out`` the vectors are those of a file that is
@@ -90,13 +92,14 @@ def embed(checkpoint: str, folder: str, out: Optional[str] = None, neighbors: in
     if out is not None:
         check_out(out)
     dataset = build_source(dict(type='clim_mm.ImageFolder', data_root=folder), 'FOLDER')
+    wanted = None if most is None or most >= len(dataset) else spread_ids(len(dataset), most)
     encoder = FileEncoder(checkpoint)
     near = None if out is None else osp.dirname(osp.abspath(out))
     if near is not None:
         os.makedirs(near, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix='.clim_mm_embed_', dir=near) as scratch:
         scratch = dist.all_gather_object(scratch, group=host_group())[0]  # the first process's
-        found = _embedded(encoder, dataset, scratch, neighbors, clusters, batch_size, num_workers)
+        found = _embedded(encoder, dataset, wanted, scratch, neighbors, clusters, batch_size, num_workers)
         if found is not None and out is not None:
             write_embeddings(found, out)
         elif found is not None:
@@ -105,15 +108,16 @@ def embed(checkpoint: str, folder: str, out: Optional[str] = None, neighbors: in
     return found
 
 
-def _embedded(encoder: FileEncoder, dataset: ImageFolder, scratch: str, num_neighbors: int,
-              num_clusters: Optional[int], batch_size: int, num_workers: int) -> Optional[Embeddings]:
+def _embedded(encoder: FileEncoder, dataset: ImageFolder, wanted: Optional[np.ndarray], scratch: str,
+              num_neighbors: int, num_clusters: Optional[int], batch_size: int,
+              num_workers: int) -> Optional[Embeddings]:
     quarantine = Quarantine(len(dataset))
     shape, path = (len(dataset), encoder.dim), osp.join(scratch, 'by_id.npy')
     if dist.is_main_process():
         new_file(scratch, 'by_id', shape)
     dist.barrier(group=host_group())
     by_id = np.load(path, mmap_mode='r+')
-    encoding = Encoding(encoder, encoder.views(dataset, quarantine=quarantine), batch_size, num_workers)
+    encoding = Encoding(encoder, encoder.views(dataset, quarantine=quarantine), batch_size, num_workers, ids=wanted)
     for ids, rows in encoding:
         by_id[ids.numpy()] = rows.numpy()
     by_id.flush()
@@ -121,7 +125,7 @@ def _embedded(encoder: FileEncoder, dataset: ImageFolder, scratch: str, num_neig
     dist.barrier(group=host_group())
     if not dist.is_main_process():
         return None
-    readable = quarantine.readable
+    readable = quarantine.readable if wanted is None else np.intersect1d(quarantine.readable, wanted)
     unreadable = tuple(quarantine.entries[i] for i in sorted(quarantine.entries))
     if len(readable) == 0:
         raise DataError(f'None of the {len(dataset)} images in {dataset.data_root} can be read (the first is '

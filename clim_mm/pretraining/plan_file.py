@@ -34,19 +34,36 @@ def read_plan(folder: str, request: Mapping[str, Any]) -> Optional[Planned]:
         ConfigError: If it was by another request.
         DataError: If the plan cannot be read.
     """
-    path = osp.join(folder, _NAME)
-    if not osp.exists(path):
+    if not osp.exists(osp.join(folder, _NAME)):
         return None
-    try:
-        with open(path, encoding='utf-8') as file:
-            held = json.load(file)
-        planned = Planned(Recipe(**held['recipe']), held['seconds'])
-        before = dict(held['request'])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f'{path} cannot be read ({type(error).__name__}): give another --out, or take the folder '
-                        'away.') from error
+    held = read_happened(folder)
+    planned, before = Planned(Recipe(**held['recipe']), held['seconds']), held['request']
     if changed := [name for name in request if before.get(name) != request[name]]:
         name, now = changed[0], request[changed[0]]
         raise ConfigError(f'{folder} was begun with {name} = {before.get(name)!r}, now it is {now!r}: give the same '
                           'to go on, or another --out to begin anew.')
     return planned
+
+
+def read_happened(folder: str) -> dict[str, Any]:
+    """All that the file says: ``request``, ``recipe``, ``seconds``, ``survey`` and ``spent``, seconds of training.
+
+    Raises:
+        DataError: If there is none, or it cannot be read.
+    """
+    path = osp.join(folder, _NAME)
+    try:
+        with open(path, encoding='utf-8') as file:
+            held = json.load(file)
+        Recipe(**held['recipe'])
+        return dict(request=dict(held['request']), recipe=held['recipe'], seconds=held['seconds'],
+                    survey=dict(held['survey']), spent=held.get('spent', 0.0))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f'{path} cannot be read ({type(error).__name__}): give the folder of clim-mm pretrain, or '
+                        'another --out.') from error
+
+
+def add_spent(folder: str, seconds: float) -> None:
+    """Note that the training has gone on for so long."""
+    held = read_happened(folder)
+    write_json(osp.join(folder, _NAME), dict(held, spent=held['spent'] + seconds))

@@ -1,4 +1,4 @@
-"""Pretrain on a folder of images: look, choose, write the config, train, export."""
+"""Pretrain on a folder of images: look, choose, write the config, train, export, report."""
 
 import os
 import os.path as osp
@@ -16,27 +16,29 @@ from clim_mm.export import export
 from clim_mm.launch.planning import make_plan
 from clim_mm.neighbors.faiss_backend import available_cores
 from clim_mm.preflight.forecast import duration
+from clim_mm.report.report import BACKBONE, TRAINING, write_report
 
 from .folder_survey import FolderSurvey, survey_folder
 from .hours import Cost, fitted, forecast_seconds
 from .machine import computes_in_bf16, usable_gpus
-from .plan_file import Planned, read_plan, write_plan
+from .plan_file import Planned, add_spent, read_plan, write_plan
 from .recipe import MOST_EPOCHS, Recipe, affordable, candidates
 from .recipe_config import config_text
 from .training_output import followed
 
-CONFIG, BACKBONE, TRAINING, LOG = 'config.py', 'backbone.safetensors', 'training', 'training.log'
+CONFIG, LOG = 'config.py', 'training.log'
 _FOR_MEASURING = 4.0  # seconds for each recipe that is tried [ours]
 _AROUND = 20.0  # seconds that the start of a training and the export take, about [ours]
 
 
 class Pretrained(NamedTuple):
-    """What a pretraining has left: its folder, the last checkpoint, and the backbone's file."""
+    """What a pretraining has left: its folder, and in it the config, the last checkpoint, the backbone, the report."""
 
     folder: str
     config: str
     checkpoint: str
     backbone: str
+    report: str
 
 
 def pretrain(folder: str, out: Optional[str] = None, hours: Optional[float] = None, epochs: Optional[int] = None,
@@ -87,9 +89,10 @@ def pretrain(folder: str, out: Optional[str] = None, hours: Optional[float] = No
     checkpoint = _train(out, recipe, say)
     backbone = osp.join(out, BACKBONE)
     exported = export(checkpoint, 'safetensors', backbone, force=True)
+    report = write_report(out)
     say(f'Trained {exported.header["epochs"]} epochs in {duration(time.perf_counter() - start)}: {backbone} is the '
-        f'backbone, {recipe.dim} numbers for an image.')
-    return Pretrained(out, osp.join(out, CONFIG), checkpoint, backbone)
+        f'backbone, {recipe.dim} numbers for an image; {report} shows what it has learned.')
+    return Pretrained(out, osp.join(out, CONFIG), checkpoint, backbone, report)
 
 
 def _say_all(say: Callable[[str], None], title: str, lines: list[str]) -> None:
@@ -133,7 +136,9 @@ def _train(out: str, recipe: Recipe, say: Callable[[str], None]) -> str:
     if recipe.processes > 1:
         launch += ['-m', 'torch.distributed.run', '--standalone', '--nproc-per-node', str(recipe.processes)]
         words += ['--launcher', 'pytorch']
+    start = time.perf_counter()
     status = followed([*launch, *words], osp.join(out, LOG), recipe.epochs, say)
+    add_spent(out, time.perf_counter() - start)
     checkpoint = latest_checkpoint(work_dir)
     if status != 0 or checkpoint is None:
         raise TrainingError(f'The training has ended with status {status}: see {osp.join(out, LOG)}; the same command '

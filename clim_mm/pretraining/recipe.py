@@ -112,8 +112,11 @@ class Recipe:
 
     @property
     def begin(self) -> int:
-        """Epoch of the first refresh: after a tenth of the training, since a random network finds no neighbours."""
-        return max(1, round(self.epochs / 10)) if self.epochs > 1 else 0
+        """Epoch of the first refresh: after a tenth of the training, since a random network finds no neighbours.
+
+        After a quarter of a short one, in which a tenth is too few steps to tell images from each other.
+        """
+        return max(1, round(self.epochs / (4 if self.is_short else 10))) if self.epochs > 1 else 0
 
     @property
     def interval(self) -> int:

@@ -17,6 +17,7 @@ _BASES = dict(
     mocov2=('clim_r50', 'imagenet_two_views', 'clim_runtime'),
     byol=('byol_r50', 'imagenet_two_views', 'optimizer_step_runtime'))
 _CHECKPOINTS = 10  # that a training writes, about
+_ANCHORS = 24  # on the pages of positives
 _HEADER = '''# Written by clim-mm pretrain; trained again by
 # python -m clim_mm train {name} --work-dir FOLDER
 '''
@@ -80,6 +81,7 @@ def _settings(recipe: Recipe) -> dict[str, Any]:
         auto_scale_lr=dict(base_batch_size=recipe.batch * recipe.processes, base_lr=recipe.lr),
         train_cfg=dict(max_epochs=recipe.epochs),
         default_hooks=hooks,
+        custom_hooks=[dict(type='NeighborPageHook', num_anchors=_ANCHORS)] if recipe.uses_neighbors else [],
         randomness=dict(seed=0))
 
 

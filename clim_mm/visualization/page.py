@@ -49,7 +49,12 @@ def filled_page(own: str, data: dict[str, Any], source: BaseDataset, thumbnail: 
     """
     files = resources.files(__package__)
     template, part = (files.joinpath(name).read_text(encoding='utf-8') for name in ('page.html', own))
-    template = template.replace('@PAGE@', part)
+    return filled_template(template.replace('@PAGE@', part), data, source, thumbnail, max_bytes, load)
+
+
+def filled_template(template: str, data: dict[str, Any], source: BaseDataset, thumbnail: int, max_bytes: int,
+                    load: Sequence) -> str:
+    """A page whose ``@DATA@`` is the data with the pictures; arguments as for :func:`filled_page`."""
     images = data['images']
     data = dict(data, facts=dict(data['facts'], place=printable(_root(source))), head='',
                 labels=[printable(str(name)) for name in data['labels']])

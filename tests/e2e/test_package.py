@@ -27,7 +27,7 @@ def test_the_package_brings_configs_tools_and_index(installed):
     assert (mim / 'model-index.yml').read_text() == (ROOT / 'model-index.yml').read_text()
     assert (mim / 'tools' / 'train.py').is_file()
     pages = {path.name for path in (installed / 'clim_mm' / 'visualization').glob('*.html')}
-    assert pages == {'page.html', 'positives_page.html', 'clusters_page.html', 'duplicates_page.html'}
+    assert pages == {'page.html', 'positives_page.html', 'clusters_page.html', 'duplicates_page.html', 'report.html'}
     config = 'clim/clim_r50_16xb32-1200e_in1k.py'
     packed, source = Config.fromfile(mim / 'configs' / config), Config.fromfile(ROOT / 'configs' / config)
     assert packed.pretty_text == source.pretty_text

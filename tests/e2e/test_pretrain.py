@@ -15,7 +15,7 @@ from clim_mm.export import read_header
 
 pytestmark = pytest.mark.e2e
 COMMAND = 'clim_mm/__main__.py'
-LEFT = {'backbone.safetensors', 'config.py', 'plan.json', 'training', 'training.log'}
+LEFT = {'backbone.safetensors', 'config.py', 'plan.json', 'report.html', 'training', 'training.log'}
 
 
 @pytest.fixture(scope='module')

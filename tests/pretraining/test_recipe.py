@@ -25,7 +25,7 @@ def test_on_imagenet_the_settings_are_the_papers():
 def test_short_trainings_have_the_settings_of_the_studies():
     assert (SMALL.lr, SMALL.weight_decay, SMALL.momentum) == (0.048, 5e-4, 0.99)
     assert replace(SMALL, method='byol', batch=100).lr == 0.1
-    assert SMALL.steps == 31 and SMALL.resolutions == (32, ) and SMALL.begin == 4 and SMALL.interval == 4
+    assert SMALL.steps == 31 and SMALL.resolutions == (32, ) and SMALL.begin == 10 and SMALL.interval == 4
     assert (SMALL.lasting(1).begin, SMALL.lasting(2).begin, SMALL.lasting(1).interval) == (0, 1, 1)
     assert not SMALL.lasting(1000).is_short and SMALL.lasting(1000).lr == 0.0075
 
@@ -67,14 +67,14 @@ def test_what_is_refused(options, words):
 def test_what_is_said_of_a_recipe():
     said = '\n'.join(SMALL.lines())
     for words in ('clim, resnet18 of 16 channels, views of 32 pixels', '40 epochs of 31 steps, 64 images a step',
-                  'learning rate 0.048', 'as in short trainings (1,240 steps)', 'from epoch 4 on, every 4 epochs'):
+                  'learning rate 0.048', 'as in short trainings (1,240 steps)', 'from epoch 10 on, every 4 epochs'):
         assert words in said
     assert 'views of 224 and 160' in '\n'.join(IMAGENET.lines())
     assert 'neighbours' not in '\n'.join(replace(SMALL, method='byol').lines())
 
 
 def test_the_time_of_epochs_and_refreshes():
-    assert forecast_seconds(SMALL, Cost(2.0, 5.0)) == 40 * 2 + 9 * 5  # at 4, 8 ... 36
+    assert forecast_seconds(SMALL, Cost(2.0, 5.0)) == 40 * 2 + 8 * 5  # at 10, 14 ... 38
     assert forecast_seconds(replace(SMALL, method='mocov2'), Cost(2.0, 5.0)) == 80
 
 

@@ -42,7 +42,7 @@ def test_every_method(method, size, tmp_path):
     neighbors = cfg.default_hooks.get('neighbors')
     assert (neighbors is not None) == recipe.uses_neighbors
     if neighbors is not None:
-        assert (neighbors.begin, neighbors.interval) == (4, 4)
+        assert (neighbors.begin, neighbors.interval) == (10, 4)
     init_default_scope('clim_mm')
     model = MODELS.build(cfg.model)
     shape = [stage.shape for stage in model.backbone(model_input(recipe))][-1]

@@ -9,7 +9,7 @@ from clim_mm.study import read_runs_csv, read_study, table_of
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize('name', ['digits', 'textures', 'cifar10'])
+@pytest.mark.parametrize('name', ['digits', 'textures', 'cifar10', 'cifar10_queue'])
 def test_the_table_is_that_of_the_stored_figures(name, monkeypatch):
     monkeypatch.chdir(ROOT)
     study = read_study(f'configs/studies/{name}.py')
