@@ -7,6 +7,7 @@ import argparse
 
 import clim_mm  # noqa: F401
 from clim_mm.launch.commands import errors_in_a_sentence
+from clim_mm.pretraining.plan_file import read_happened
 from clim_mm.report import write_report
 
 
@@ -21,4 +22,4 @@ def main() -> None:
     """Write it."""
     args = parse_args()
     with errors_in_a_sentence():
-        print(f'Wrote {write_report(args.folder)}.')
+        print(f'Wrote {write_report(args.folder, read_happened(args.folder))}.')

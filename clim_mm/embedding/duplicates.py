@@ -4,7 +4,7 @@ import csv
 import io
 import os
 import os.path as osp
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -12,10 +12,8 @@ from scipy.sparse.csgraph import connected_components
 
 from clim_mm.checks import check_number
 
+from .embeddings import Embeddings
 from .files import text_of
-
-if TYPE_CHECKING:
-    from .embed import Embeddings
 
 THRESHOLD = 0.98  # of the cosine [ours]
 
@@ -28,7 +26,7 @@ class Duplicate(NamedTuple):
     num_bytes: int
 
 
-def duplicate_groups(found: 'Embeddings', threshold: float = THRESHOLD) -> list[list[Duplicate]]:
+def duplicate_groups(found: Embeddings, threshold: float = THRESHOLD) -> list[list[Duplicate]]:
     """Groups of images that are linked by pairs of at least this cosine; the largest groups first.
 
     Pairs are looked for among each image's nearest neighbours: of very many copies of one image each is linked to as
@@ -60,7 +58,7 @@ def duplicate_groups(found: 'Embeddings', threshold: float = THRESHOLD) -> list[
     return sorted(ordered, key=lambda group: (-len(group), group[0].row))
 
 
-def groups_csv(found: 'Embeddings', groups: list[list[Duplicate]]) -> str:
+def groups_csv(found: Embeddings, groups: list[list[Duplicate]]) -> str:
     """A line for each image of a group: number of the group, whether to keep it, path, cosine, bytes."""
     file = io.StringIO()
     writer = csv.writer(file, lineterminator='\n')

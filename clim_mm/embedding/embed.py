@@ -3,9 +3,8 @@
 import os
 import os.path as osp
 import tempfile
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, Optional
+from dataclasses import replace
+from typing import Optional
 
 import numpy as np
 from mmengine import dist
@@ -19,49 +18,12 @@ from clim_mm.evaluation.extract import BATCH_SIZE, NUM_WORKERS, Encoding
 from clim_mm.neighbors.faiss_backend import available_cores
 from clim_mm.neighbors.feature_quality import spread_ids
 
+from .embeddings import Embeddings
 from .encoder import FileEncoder
 from .files import check_out, write_embeddings
 from .stored_features import default_num_clusters, find, new_file
 
 NEIGHBORS = 10  # of each image, where nothing else is set
-
-
-@dataclass(frozen=True)
-class Embeddings:
-    """What is known of the n readable images of a folder, row by row.
-
-    Attributes:
-        source: The folder, as a dataset.
-        ids: (n,) int64, ascending: the rows' places in it. n is less than its images if only some were embedded.
-        vectors: (n, d) float32, L2-normalised.
-        clusters: (n,) int32.
-        neighbors: (n, k) int32, rows of the nearest others, nearest first; -1 = none.
-        distances: (n, k) float32, 1 - cosine; NaN = none.
-        recall: Share of the true neighbours among them, measured on a sample; 1 where each was compared with all.
-        unreadable: Path and reason of each image that could not be read, divided by a tab.
-        header: What the checkpoint tells of itself.
-    """
-
-    source: ImageFolder
-    ids: np.ndarray
-    vectors: np.ndarray
-    clusters: np.ndarray
-    neighbors: np.ndarray
-    distances: np.ndarray
-    recall: float
-    unreadable: tuple[str, ...]
-    header: dict[str, Any]
-
-    @property
-    def folder(self) -> str:
-        """The folder."""
-        return self.source.data_root
-
-    @cached_property
-    def paths(self) -> tuple[str, ...]:
-        """The n paths below the folder."""
-        root = osp.join(self.folder, '')
-        return tuple(self.source.get_data_info(i)['img_path'].removeprefix(root) for i in self.ids.tolist())
 
 
 def embed(checkpoint: str, folder: str, out: Optional[str] = None, neighbors: int = NEIGHBORS,

@@ -6,14 +6,13 @@ import os.path as osp
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from clim_mm.errors import ConfigError, printable
 
-if TYPE_CHECKING:
-    from .embed import Embeddings
+from .embeddings import Embeddings
 
 ENDINGS = ('.parquet', '.npz')
 _ROWS_AT_ONCE = 4096
@@ -27,7 +26,7 @@ def check_out(path: str) -> None:
         raise ConfigError(f'--out {path} is a folder: give the name of a file.')
 
 
-def write_embeddings(found: 'Embeddings', path: str) -> None:
+def write_embeddings(found: Embeddings, path: str) -> None:
     """Write the file, which takes its name when it is complete; one that is there gives way to it."""
     check_out(path)
     with _unfinished(path) as new:
@@ -56,13 +55,13 @@ def _unfinished(path: str) -> Iterator[str]:
             os.remove(new)
 
 
-def _facts(found: 'Embeddings') -> dict[str, str]:
+def _facts(found: Embeddings) -> dict[str, str]:
     header = {name: value for name, value in found.header.items() if name != 'config'}
     return dict(folder=printable(found.folder), recall=str(found.recall), unreadable=json.dumps(found.unreadable),
                 encoder=json.dumps(dict(header, config=found.header.get('config', {}).get('name')), default=str))
 
 
-def _write_parquet(found: 'Embeddings', path: str) -> None:
+def _write_parquet(found: Embeddings, path: str) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -85,7 +84,7 @@ def _write_parquet(found: 'Embeddings', path: str) -> None:
                 lists(found.distances[block], there).cast(schema.field('distances').type)], schema=schema))
 
 
-def _write_npz(found: 'Embeddings', path: str) -> None:
+def _write_npz(found: Embeddings, path: str) -> None:
     with open(path, 'wb') as file:  # by its name numpy would add an ending
         np.savez(file, path=np.array([text_of(name) for name in found.paths]), vector=found.vectors,
                  cluster=found.clusters, neighbors=found.neighbors, distances=found.distances,

@@ -21,7 +21,7 @@ from clim_mm.report.report import BACKBONE, TRAINING, write_report
 from .folder_survey import FolderSurvey, survey_folder
 from .hours import Cost, fitted, forecast_seconds
 from .machine import computes_in_bf16, usable_gpus
-from .plan_file import Planned, add_spent, read_plan, write_plan
+from .plan_file import Planned, add_spent, read_happened, read_plan, write_plan
 from .recipe import MOST_EPOCHS, Recipe, affordable, candidates
 from .recipe_config import config_text
 from .training_output import followed
@@ -89,7 +89,7 @@ def pretrain(folder: str, out: Optional[str] = None, hours: Optional[float] = No
     checkpoint = _train(out, recipe, say)
     backbone = osp.join(out, BACKBONE)
     exported = export(checkpoint, 'safetensors', backbone, force=True)
-    report = write_report(out)
+    report = write_report(out, read_happened(out))
     say(f'Trained {exported.header["epochs"]} epochs in {duration(time.perf_counter() - start)}: {backbone} is the '
         f'backbone, {recipe.dim} numbers for an image; {report} shows what it has learned.')
     return Pretrained(out, osp.join(out, CONFIG), checkpoint, backbone, report)

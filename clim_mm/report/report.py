@@ -1,6 +1,7 @@
 """The report as one HTML page."""
 
 import os.path as osp
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ from clim_mm.embedding import Embeddings, duplicate_groups, embed
 from clim_mm.errors import printable
 from clim_mm.neighbors.feature_quality import spread_ids
 from clim_mm.preflight.forecast import duration
-from clim_mm.pretraining.plan_file import read_happened
 from clim_mm.visualization.page import LOAD, image_entries, number
 from clim_mm.visualization.report_page import report_page
 
@@ -22,9 +22,12 @@ _MOST_EMBEDDED = 20_000  # images, spread over the folder
 _THRESHOLD = 0.98  # of near-duplicates, as clim-mm duplicates has it
 
 
-def write_report(folder: str) -> str:
-    """Embed the images of a ``clim-mm pretrain`` folder by its backbone, write the report, and give its path."""
-    happened = read_happened(folder)
+def write_report(folder: str, happened: Mapping[str, Any]) -> str:
+    """Embed the images of a ``clim-mm pretrain`` folder by its backbone, write the report, and give its path.
+
+    Args:
+        happened: What was planned and found, and the seconds that were spent, as ``read_happened`` reads them.
+    """
     work_dir = osp.join(folder, TRAINING)
     state, reason = verdict_of(work_dir)
     found = embed(osp.join(folder, BACKBONE), happened['recipe']['folder'], most=_MOST_EMBEDDED)
@@ -50,7 +53,7 @@ def write_report(folder: str) -> str:
     return path
 
 
-def _told(happened: dict[str, Any], work_dir: str, found: Embeddings) -> list[list[str]]:
+def _told(happened: Mapping[str, Any], work_dir: str, found: Embeddings) -> list[list[str]]:
     """The plan beside what happened, and figures: name, planned, happened."""
     recipe, spent = happened['recipe'], happened['spent']
     watched = records_in(work_dir, 'watchdog')

@@ -15,5 +15,5 @@ def report_page(data: dict[str, Any], source: BaseDataset, load: Sequence) -> st
     """Return the page as HTML, with pictures of ``data['images']``, as ``clim_mm.report.report`` makes them."""
     files = resources.files(__package__)
     page, own = (files.joinpath(name).read_text(encoding='utf-8') for name in ('page.html', 'report.html'))
-    style = page[page.index('<style>') + len('<style>'):page.index('</style>')]
-    return filled_template(own.replace('@STYLE@', style), data, source, _SIDE, MOST_BYTES, load)
+    head = page[:page.index('</style>')]  # the report's own style follows
+    return filled_template(head + own, data, source, _SIDE, MOST_BYTES, load)

@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+from plain_features import ON_A_CIRCLE, random_features, unit
 
 from clim_mm.errors import ConfigError
 from clim_mm.evaluation import diagnose, intra_class_similarity
@@ -11,18 +12,6 @@ from clim_mm.neighbors import STRATEGIES, cluster, search, select_positives
 from clim_mm.neighbors.defaults import NeighborSizes
 from clim_mm.neighbors.feature_quality import alignment, rank_me, uniformity
 from clim_mm.neighbors.refresh_health import purity
-
-ANGLES = np.deg2rad([0, 60, 90, 180])
-ON_A_CIRCLE = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
-
-
-def random_features(number=50, dim=7):
-    return np.random.default_rng(number).normal(size=(number, dim)).astype(np.float32)
-
-
-def unit(features):
-    features = features.astype(np.float64)
-    return features / np.sqrt((features**2).sum(axis=1))[:, None]
 
 
 def test_intra_class_similarity_over_all_pairs():

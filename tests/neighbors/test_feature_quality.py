@@ -2,20 +2,9 @@
 
 import numpy as np
 import pytest
+from plain_features import ON_A_CIRCLE, random_features, unit
 
 from clim_mm.neighbors.feature_quality import alignment, feature_quality, rank_me, spread_ids, uniformity
-
-ANGLES = np.deg2rad([0, 60, 90, 180])
-ON_A_CIRCLE = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
-
-
-def random_features(number=50, dim=7):
-    return np.random.default_rng(number).normal(size=(number, dim)).astype(np.float32)
-
-
-def unit(features):
-    features = features.astype(np.float64)
-    return features / np.sqrt((features**2).sum(axis=1))[:, None]
 
 
 def test_alignment_by_hand():
