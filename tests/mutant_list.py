@@ -351,11 +351,11 @@ MUTANTS = [
     Mutant('an image is its own pair', 'evaluation/measures.py', '.sum(axis=1) - n) / (n * (n - 1))',
            '.sum(axis=1)) / (n * n)'),
     Mutant('uniformity by distances that are not squared', 'neighbors/feature_quality.py',
-           'distances.square_().mul_', 'distances.mul_'),
+           'np.exp(-t * squares)', 'np.exp(-t * squares.clip(min=0)**0.5)'),
     Mutant('missing positives count in the alignment', 'neighbors/feature_quality.py',
            'there = column >= 0', 'there = column >= -1'),
     Mutant('rank by eigenvalues instead of singular values', 'neighbors/feature_quality.py',
-           'np.sqrt(np.linalg.eigvalsh(rows.T @ rows).clip(min=0))', 'np.linalg.eigvalsh(rows.T @ rows).clip(min=0)'),
+           'np.sqrt(np.linalg.eigvalsh(product).clip(min=0))', 'np.linalg.eigvalsh(product).clip(min=0)'),
     Mutant('probe on raw features', 'evaluation/measures.py', 'make_pipeline(StandardScaler(), ', 'make_pipeline('),
     # Export.
     Mutant('stages of detectron2 begin with 1', 'export/formats.py', "f'res{int(stage[1]) + 1}'", "f'res{stage[1]}'"),

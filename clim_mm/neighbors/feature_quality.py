@@ -1,9 +1,11 @@
 """How good features are, without labels: how near positives lie, how evenly all, in how many directions."""
 
 import numpy as np
-import torch
 
-MOST_PAIRED, MOST_RANKED = 4_000, 25_600  # images that are looked at; of the rank by Garrido et al.
+from .faiss_backend import blocks_of
+
+MOST_PAIRED, MOST_RANKED = 500, 25_600  # images that are looked at; of the rank by Garrido et al.
+_FEWEST, _LONGEST = 512, 2048  # images, where features are longer than these numbers [ours]
 
 
 def feature_quality(features: np.ndarray, positives: np.ndarray) -> dict[str, float]:
@@ -27,13 +29,14 @@ def alignment(features: np.ndarray, positives: np.ndarray, power: float = 2.0, m
         positives: (N, P) int ids; -1 = none. NaN if there are none at all.
         most: Anchors that are looked at, spread over the set.
     """
-    anchors = spread_ids(len(features), most)
-    unit, total, count = _unit(features[anchors]), 0.0, 0
-    for column in positives[anchors].T:
-        there = column >= 0
-        distances = np.linalg.norm(unit[there] - _unit(features[column[there]]), axis=1)
-        total += float((distances**power).sum())
-        count += int(there.sum())
+    anchors, total, count = spread_ids(len(features), most), 0.0, 0
+    for block in blocks_of(features[:len(anchors)]):
+        unit = _unit(features[anchors[block]])
+        for column in positives[anchors[block]].T:
+            there = column >= 0
+            distances = np.linalg.norm(unit[there] - _unit(features[column[there]]), axis=1)
+            total += float((distances**power).sum())
+            count += int(there.sum())
     return total / count if count else float('nan')
 
 
@@ -44,8 +47,12 @@ def uniformity(features: np.ndarray, t: float = 2.0, most: int = MOST_PAIRED) ->
         features: (N, d) float; put on the unit sphere. Where all are one, it is 0, its maximum.
         most: Images whose pairs are looked at, spread over the set. NaN for a single image.
     """
-    distances = torch.pdist(torch.from_numpy(_unit(features[spread_ids(len(features), most)])))  # each pair once
-    return float(distances.square_().mul_(-t).exp_().mean().log())
+    products = _products(features, spread_ids(len(features), most))
+    lengths = np.sqrt(products.diagonal()).clip(min=np.finfo(np.float64).tiny)  # a row of zeros stays
+    cosines = products / lengths / lengths[:, None]
+    ones = cosines.diagonal()
+    squares = (ones[:, None] + ones - 2 * cosines)[np.triu_indices(len(ones), 1)]  # of the distances, each pair once
+    return float(np.log(np.exp(-t * squares).mean())) if len(squares) else float('nan')
 
 
 def rank_me(features: np.ndarray, most: int = MOST_RANKED) -> float:
@@ -55,14 +62,31 @@ def rank_me(features: np.ndarray, most: int = MOST_RANKED) -> float:
 
     Args:
         features: (N, d) float; taken as they are, as there. NaN if all are 0.
-        most: Images that are looked at, spread over the set.
+        most: Images that are looked at, spread over the set; 512 of features longer than 2,048.
     """
-    rows = features[spread_ids(len(features), most)].astype(np.float64)
-    if not rows.any():
+    dim = features.shape[1]
+    ids = spread_ids(len(features), most if dim <= _LONGEST else min(most, _FEWEST))
+    if dim <= len(ids):  # of the two products with the same eigenvalues the smaller one
+        product = np.zeros((dim, dim))
+        for block in blocks_of(features[:len(ids)]):
+            rows = features[ids[block]].astype(np.float64)
+            product += rows.T @ rows
+    else:
+        product = _products(features, ids)
+    if not product.any():
         return float('nan')
-    singular = np.sqrt(np.linalg.eigvalsh(rows.T @ rows).clip(min=0))  # (d, d), as few as the images may be
+    singular = np.sqrt(np.linalg.eigvalsh(product).clip(min=0))
     shares = singular[singular > 0] / singular.sum()
     return float(np.exp(-(shares * np.log(shares)).sum()))
+
+
+def _products(features: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """(n, n) float64 inner products of n rows, from some numbers of each at a time."""
+    product = np.zeros((len(ids), len(ids)))
+    for start in range(0, features.shape[1], _LONGEST):
+        columns = features[ids, start:start + _LONGEST].astype(np.float64)
+        product += columns @ columns.T
+    return product
 
 
 def spread_ids(num_images: int, most: int) -> np.ndarray:

@@ -29,10 +29,10 @@ def test_uniformity_over_several_blocks_and_of_a_sample():
     rows = unit(features)
     distances = ((rows[:, None] - rows[None])**2).sum(axis=2)[np.triu_indices(2500, 1)]
     expected = np.log(np.exp(-2 * distances).mean())
-    assert uniformity(features) == pytest.approx(expected, abs=1e-9)
+    assert uniformity(features, most=2500) == pytest.approx(expected, abs=1e-9)
     sampled = uniformity(features, most=1200)
     assert sampled != pytest.approx(expected, abs=1e-9) and sampled == pytest.approx(expected, abs=0.02)
-    assert sampled == uniformity(features[spread_ids(2500, 1200)])
+    assert sampled == uniformity(features[spread_ids(2500, 1200)], most=1200)
 
 
 @pytest.mark.parametrize('used, dim', [(1, 5), (3, 5), (5, 5)])
@@ -49,6 +49,15 @@ def test_rank_by_the_singular_values():
     assert rank_me(features) == pytest.approx(np.exp(-(shares * np.log(shares)).sum()), rel=1e-9)
     assert rank_me(features, most=50) == rank_me(features[spread_ids(300, 50)]) != rank_me(features)
     assert rank_me(features[:1]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize('number, dim', [(30, 200), (700, 2100)])
+def test_rank_of_long_features(number, dim):
+    features = random_features(number, dim)
+    seen = features[spread_ids(number, 512)]
+    shares = np.linalg.svd(seen.astype(np.float64), compute_uv=False)
+    shares /= shares.sum()
+    assert rank_me(features) == pytest.approx(np.exp(-(shares * np.log(shares)).sum()), rel=1e-9)
 
 
 def test_a_dead_network_has_no_rank_and_ends_no_training():
