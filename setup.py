@@ -49,7 +49,7 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['clim_mm', 'clim_mm.*']),
-    package_data={'clim_mm.visualization': ['*.html']},
+    package_data={'clim_mm.visualization': ['*.html', '*.js']},
     entry_points=dict(console_scripts=['clim-mm = clim_mm.cli.main:main']),
     python_requires='>=3.10,<3.13',
     install_requires=requirements('runtime.txt'),

@@ -1,6 +1,5 @@
 """What is in a folder of images: how many, how large, of which formats, grey or colour, unreadable, exact copies."""
 
-import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -12,13 +11,14 @@ from typing import Optional
 import numpy as np
 from PIL import Image
 
+from clim_mm.checkpoints.atomic_write import file_sha256
 from clim_mm.datasets import ImageFolder
 from clim_mm.datasets.source import build_source
 from clim_mm.errors import DataError, printable, some_of
 from clim_mm.progress import progress_bar
 
 FEWEST_IMAGES = 16  # different ones, from which anything can be learned [ours]
-_THREADS, _BLOCK = 8, 2**20
+_THREADS = 8
 _GREY = {'1', 'L', 'LA', 'La', 'I', 'I;16', 'I;16B', 'F'}  # Pillow's modes
 
 
@@ -133,12 +133,8 @@ def _header(path: str) -> Optional[tuple[tuple[int, int], str, bool]]:
         return None
 
 
-def _digest(path: str) -> Optional[bytes]:
-    whole = hashlib.blake2b()
+def _digest(path: str) -> Optional[str]:
     try:
-        with open(path, 'rb') as file:
-            while block := file.read(_BLOCK):
-                whole.update(block)
+        return file_sha256(path) if os.path.getsize(path) else None  # empty files are unreadable, not copies
     except OSError:
         return None
-    return whole.digest() if os.path.getsize(path) else None  # empty files are unreadable, not copies

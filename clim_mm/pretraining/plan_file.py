@@ -11,7 +11,7 @@ from clim_mm.errors import ConfigError, DataError
 
 from .recipe import Recipe
 
-_NAME = 'plan.json'
+PLAN = 'plan.json'
 
 
 class Planned(NamedTuple):
@@ -23,7 +23,7 @@ class Planned(NamedTuple):
 
 def write_plan(folder: str, request: Mapping[str, Any], planned: Planned, survey: Mapping[str, Any]) -> None:
     """Keep what was asked for, planned, and found in the images' folder."""
-    write_json(osp.join(folder, _NAME), dict(request=dict(request), recipe=asdict(planned.recipe),
+    write_json(osp.join(folder, PLAN), dict(request=dict(request), recipe=asdict(planned.recipe),
                                              seconds=planned.seconds, survey=dict(survey)))
 
 
@@ -34,7 +34,7 @@ def read_plan(folder: str, request: Mapping[str, Any]) -> Optional[Planned]:
         ConfigError: If it was by another request.
         DataError: If the plan cannot be read.
     """
-    if not osp.exists(osp.join(folder, _NAME)):
+    if not osp.exists(osp.join(folder, PLAN)):
         return None
     held = read_happened(folder)
     planned, before = Planned(Recipe(**held['recipe']), held['seconds']), held['request']
@@ -51,7 +51,7 @@ def read_happened(folder: str) -> dict[str, Any]:
     Raises:
         DataError: If there is none, or it cannot be read.
     """
-    path = osp.join(folder, _NAME)
+    path = osp.join(folder, PLAN)
     try:
         with open(path, encoding='utf-8') as file:
             held = json.load(file)
@@ -66,4 +66,4 @@ def read_happened(folder: str) -> dict[str, Any]:
 def add_spent(folder: str, seconds: float) -> None:
     """Note that the training has gone on for so long."""
     held = read_happened(folder)
-    write_json(osp.join(folder, _NAME), dict(held, spent=held['spent'] + seconds))
+    write_json(osp.join(folder, PLAN), dict(held, spent=held['spent'] + seconds))

@@ -21,7 +21,7 @@ from clim_mm.report.report import BACKBONE, TRAINING, write_report
 from .folder_survey import FolderSurvey, survey_folder
 from .hours import Cost, fitted, forecast_seconds
 from .machine import computes_in_bf16, usable_gpus
-from .plan_file import Planned, add_spent, read_happened, read_plan, write_plan
+from .plan_file import PLAN, Planned, add_spent, read_happened, read_plan, write_plan
 from .recipe import MOST_EPOCHS, Recipe, affordable, candidates
 from .recipe_config import config_text
 from .training_output import followed
@@ -120,7 +120,7 @@ def measure(recipe: Recipe) -> Cost:
 def _begin(out: str, request: dict[str, Any], planned: Planned, survey: FolderSurvey) -> None:
     """Write the config, then the plan, which says that all is there."""
     os.makedirs(out, exist_ok=True)
-    if others := [name for name in os.listdir(out) if name not in (CONFIG, 'plan.json')]:
+    if others := [name for name in os.listdir(out) if name not in (CONFIG, PLAN)]:
         raise ConfigError(f'{out} has other files in it already, such as {others[0]}: give another --out.')
     write_atomically(osp.join(out, CONFIG), config_text(planned.recipe).encode())
     write_plan(out, request, planned, dict(images=survey.num_images, unreadable=survey.unreadable,

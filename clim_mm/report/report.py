@@ -11,6 +11,7 @@ from clim_mm.embedding import Embeddings, duplicate_groups, embed
 from clim_mm.errors import printable
 from clim_mm.neighbors.feature_quality import spread_ids
 from clim_mm.preflight.forecast import duration
+from clim_mm.visualization.figures import tsne_places
 from clim_mm.visualization.page import LOAD, image_entries, number
 from clim_mm.visualization.report_page import report_page
 
@@ -19,7 +20,6 @@ from .records import all_ids, curves_in, records_in, refreshes_in, verdict_of
 REPORT, BACKBONE, TRAINING = 'report.html', 'backbone.safetensors', 'training'
 _ON_THE_MAP, _CLUSTERS, _OF_A_CLUSTER, _GROUPS, _ANCHORS = 2000, 12, 24, 24, 12  # that are shown, at most [ours]
 _MOST_EMBEDDED = 20_000  # images, spread over the folder
-_THRESHOLD = 0.98  # of near-duplicates, as clim-mm duplicates has it
 
 
 def write_report(folder: str, happened: Mapping[str, Any]) -> str:
@@ -86,7 +86,7 @@ def _clusters(found: Embeddings) -> list[dict[str, Any]]:
 def _groups(found: Embeddings) -> list[list[list[Any]]]:
     """Near-duplicates: id and cosine of each."""
     return [[[int(found.ids[one.row]), number(one.cosine)] for one in group[:_OF_A_CLUSTER]]
-            for group in duplicate_groups(found, _THRESHOLD)[:_GROUPS]]
+            for group in duplicate_groups(found)[:_GROUPS]]
 
 
 def _points(found: Embeddings) -> list[list[Any]]:
@@ -102,12 +102,9 @@ def _points(found: Embeddings) -> list[list[Any]]:
 def in_two_dimensions(vectors: np.ndarray, seed: int = 0) -> np.ndarray:
     """(n, 2) by t-SNE, begun with the first two principal components; of four images and fewer these alone."""
     from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
 
     if len(vectors) < 5:
         return np.pad(vectors[:, :1], ((0, 0), (0, 1)))
     if vectors.shape[1] > 50:
         vectors = PCA(min(50, *vectors.shape), random_state=seed).fit_transform(vectors)
-    perplexity = min(30.0, (len(vectors) - 1) / 3)
-    places: np.ndarray = TSNE(perplexity=perplexity, init='pca', random_state=seed).fit_transform(vectors)
-    return places
+    return tsne_places(vectors, seed)

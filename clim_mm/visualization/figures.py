@@ -92,6 +92,15 @@ def choose_images(labels: np.ndarray, num_classes: int = 10, per_class: int = 20
         np.sort(rng.choice(ids, per_class, replace=False)) if len(ids) > per_class else ids for ids in chosen])
 
 
+def tsne_places(features: np.ndarray, seed: int = 0) -> np.ndarray:
+    """(n, 2) places of (n, d) features by t-SNE, begun with their first two principal components."""
+    from sklearn.manifold import TSNE
+
+    perplexity = min(30.0, (len(features) - 1) / 3)  # scikit-learn's default, or what few images admit
+    places: np.ndarray = TSNE(perplexity=perplexity, init='pca', random_state=seed).fit_transform(np.asarray(features))
+    return places
+
+
 def draw_tsne(features: np.ndarray, labels: np.ndarray, classes: Sequence[str], path: str, title: str = '',
               seed: int = 0) -> None:
     """Draw (n, d) features in two dimensions by t-SNE, one colour per class, into the file ``path`` (paper Figure 3).
@@ -101,10 +110,8 @@ def draw_tsne(features: np.ndarray, labels: np.ndarray, classes: Sequence[str], 
     """
     from matplotlib import colormaps
     from matplotlib.figure import Figure
-    from sklearn.manifold import TSNE
 
-    perplexity = min(30.0, (len(features) - 1) / 3)  # scikit-learn's default, or what few images admit
-    places = TSNE(perplexity=perplexity, init='pca', random_state=seed).fit_transform(np.asarray(features))
+    places = tsne_places(features, seed)
     figure = Figure(figsize=(7, 6), layout='constrained')
     axes = figure.subplots()
     shown = np.unique(labels)

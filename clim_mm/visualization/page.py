@@ -54,7 +54,12 @@ def filled_page(own: str, data: dict[str, Any], source: BaseDataset, thumbnail: 
 
 def filled_template(template: str, data: dict[str, Any], source: BaseDataset, thumbnail: int, max_bytes: int,
                     load: Sequence) -> str:
-    """A page whose ``@DATA@`` is the data with the pictures; arguments as for :func:`filled_page`."""
+    """A page whose ``@SHARED@`` is the script of all pages, and ``@DATA@`` the data with the pictures.
+
+    Arguments as for :func:`filled_page`.
+    """
+    shared = resources.files(__package__).joinpath('shared.js').read_text(encoding='utf-8')
+    template = template.replace('@SHARED@', shared)
     images = data['images']
     data = dict(data, facts=dict(data['facts'], place=printable(_root(source))), head='',
                 labels=[printable(str(name)) for name in data['labels']])
